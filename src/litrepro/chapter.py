@@ -1,0 +1,284 @@
+"""``Chapter``: what a notebook opens first. Profile, seed and device; claims; recorded tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from litrepro import claims, results, runtime, show
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+
+class Chapter:
+    """One chapter of the book, as seen from one of its notebooks.
+
+    Parameters
+    ----------
+    slug
+        Folder of the chapter under ``book/``, e.g. ``"03-escaping-saddle-points"``.
+    profile
+        ``"quick"`` (two CPU cores, minutes) or ``"full"`` (the review's own scale); ``LITREPRO_PROFILE`` overrides it.
+    seed
+        Non-negative integer from which every random draw of the notebook derives.
+    notebook
+        Name of the notebook without its ending; found out by itself where that is possible.
+
+    Raises
+    ------
+    ValueError
+        Unknown profile, a seed that is not a non-negative integer, or a ledger that is missing or broken.
+    """
+
+    def __init__(self, slug: str, profile: str = "quick", seed: int = 0, *, notebook: str | None = None):
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise ValueError(f"seed must be a non-negative integer, got {seed!r}")
+        self.slug = slug
+        self.profile = runtime.resolve_profile(profile)
+        self.seed = seed
+        self.notebook = notebook or os.environ.get("LITREPRO_NOTEBOOK") or _calling_script() or "notebook"
+        self.smoke = runtime.smoke() and self.profile == "full"
+        self.folder = runtime.find_book() / slug
+        self.claims = claims.load_ledger(self.folder / "claims.yml")
+        self._picks: list[Any] = []
+        self._saved: dict[str, str] = {}
+        self._judged: dict[str, dict[str, Any]] = {}
+        self._started = time.perf_counter()
+
+    def __repr__(self) -> str:
+        return f"Chapter({self.slug!r}, profile={self.profile!r}, seed={self.seed}, notebook={self.notebook!r})"
+
+    # --- sizes, devices, randomness -----------------------------------------------------------------------------
+
+    @property
+    def full(self) -> bool:
+        """Whether this runs at the review's own scale (the smoke run included)."""
+        return self.profile == "full"
+
+    def pick(self, *, quick: Any, full: Any, smoke: Any = None) -> Any:
+        """The value for the profile in force: ``quick``, ``full``, or ``smoke`` (default: ``quick``) in a smoke run.
+
+        The values for ``full`` are the configuration of recorded tables: pick sizes before saving results.
+        """
+        self._picks.append(full)
+        if self.smoke:
+            return quick if smoke is None else smoke
+        return full if self.full else quick
+
+    @property
+    def device(self) -> torch.device:
+        """CPU in quick; in full a CUDA device where there is one. ``LITREPRO_DEVICE`` overrides both."""
+        return runtime.pick_device(self.profile)
+
+    def generator(self, offset: int = 0) -> torch.Generator:
+        """A CPU generator seeded by the notebook's seed and ``offset``: other offsets, independent streams."""
+        import torch
+
+        return torch.Generator().manual_seed((self.seed * 1_000_003 + offset) % 2**63)
+
+    def progress(self, iterable: Iterable, description: str = "", total: int | None = None) -> Iterator:
+        """``iterable`` with a progress bar on a terminal or in JupyterLab; plain when the build executes it."""
+        if runtime.executed_by_build():
+            return iter(iterable)
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            return iter(iterable)
+        return iter(tqdm(iterable, desc=description, total=total, leave=False))
+
+    def elapsed(self) -> float:
+        """Seconds since the chapter was opened."""
+        return time.perf_counter() - self._started
+
+    def scratch(self, name: str) -> Path:
+        """A path for checkpoints of this notebook, outside the tracked files; its folder exists."""
+        base = os.environ.get("LITREPRO_SCRATCH") or self.folder.parent / "_build" / "scratch"
+        kind = "smoke" if self.smoke else self.profile
+        folder = Path(base) / kind / self.slug / self.notebook
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+    @property
+    def plots(self) -> bool:
+        """Whether to draw: True in a Jupyter kernel, False in a plain script. The first look sets the book's theme."""
+        if not (runtime.in_kernel() or os.environ.get("LITREPRO_PLOTS")):
+            return False
+        from litrepro import plotting
+
+        plotting.theme()
+        return True
+
+    # --- recorded tables ----------------------------------------------------------------------------------------
+
+    def save(self, name: str, frame: pd.DataFrame) -> None:
+        """Keep ``frame`` as the full-scale table ``name`` with its provenance; in quick only its configuration counts.
+
+        Raises ``ValueError`` for a bad name or an empty frame, whatever the profile.
+        """
+        results.check_name(name)
+        if getattr(frame, "empty", True):
+            raise ValueError(f"table {name!r} must be a DataFrame with rows, got {type(frame).__name__}")
+        self._saved[name] = self._configuration_digest()
+        if not self.full:
+            return
+        path = results.save_table(self._results_folder(), name, frame, self._provenance())
+        print(f"saved {path.name}: {len(frame)} rows")
+
+    def paper(self, name: str) -> pd.DataFrame | None:
+        """The recorded full-scale table ``name``, or None; shows one line that says which, and whether it is stale.
+
+        Raises ``litrepro.results.ResultsError`` if the table does not match its provenance.
+        """
+        recorded = results.load_table(self.folder / "results", name)
+        payload: dict[str, Any] = {"chapter": self.slug, "notebook": self.notebook, "table": name}
+        if recorded is None:
+            payload["state"] = "missing"
+            show.table(payload)
+            return None
+        stale = recorded.stale(self._saved.get(name, self._configuration_digest()))
+        about = {key: recorded.provenance.get(key) for key in ("device", "date", "commit", "seconds", "rows")}
+        payload.update(about, state="stale" if stale else "recorded")
+        show.table(payload)
+        return recorded.frame
+
+    def table(self, name: str, frame: pd.DataFrame) -> pd.DataFrame | None:
+        """``save`` and the frame itself in the full profile; in quick what was recorded, or None."""
+        self.save(name, frame)
+        return frame if self.full else self.paper(name)
+
+    # --- claims -------------------------------------------------------------------------------------------------
+
+    def claim(self, claim_id: str, value: Any = None, holds: Any = None, *, table: str | None = None) -> None:
+        """Record what was measured for a claim and show the verdict.
+
+        Parameters
+        ----------
+        claim_id
+            Id of an entry of the chapter's ledger.
+        value
+            What was measured: a finite number, or a list or mapping of numbers and words.
+        holds
+            True, False or ``"partly"``, computed from what the notebook measured.
+        table
+            Name of the recorded table that ``value`` and ``holds`` were computed from. It lets quick judge a claim
+            that needs the full profile; without the table the claim is shown as not run.
+
+        Notes
+        -----
+        A claim that only the full profile can judge, and that was not computed from a recorded table, ignores what
+        quick measured: it shows the verdict of the recorded full run, or "not run".
+
+        Raises
+        ------
+        ValueError
+            An id that is not in the ledger, a value that is not finite, a verdict outside the vocabulary.
+        """
+        entry = self.claims[claim_id]
+        needs_record = entry.profile == "full" and not self.full
+        if needs_record and table is not None and results.load_table(self.folder / "results", table) is None:
+            return self.not_run(claim_id, f"the full-scale table {table} is not recorded")
+        verdict = claims.verdict_of(holds)
+        value = claims.plain_value(value)
+        if needs_record and table is None:
+            return self._recorded_claim(entry)
+        judged = {
+            "verdict": verdict,
+            "value": value,
+            "profile": "full" if self.full or needs_record else "quick",
+            "recorded": needs_record,
+        }
+        if self.full:
+            self._record_verdict(entry, judged)
+        self._show_claim(entry, judged)
+        return None
+
+    def not_run(self, claim_id: str, reason: str) -> None:
+        """Say that a claim could not be judged, and why (its data cannot be had, its table is not recorded)."""
+        if not reason or not str(reason).strip():
+            raise ValueError("a claim that is not run needs a reason")
+        judged = {"verdict": claims.NOT_RUN, "value": None, "profile": self.profile, "recorded": False}
+        self._show_claim(self.claims[claim_id], judged | {"reason": str(reason)})
+
+    def ledger(self) -> None:
+        """Show the chapter's ledger: every claim with what was reported, its criterion and the verdict it stands by."""
+        show.ledger(self.claims, _claim_pages(self.folder))
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _configuration(self) -> list[Any]:
+        return [self.slug, self.notebook, self.seed, self._picks]
+
+    def _configuration_digest(self) -> str:
+        return runtime.digest(self._configuration())
+
+    def _provenance(self) -> dict[str, Any]:
+        return {
+            "chapter": self.slug,
+            "notebook": self.notebook,
+            "seed": self.seed,
+            "configuration": json.loads(json.dumps(self._picks, default=runtime._describe)),
+            "configuration_digest": self._configuration_digest(),
+            "device": runtime.device_name(self.device),
+            "versions": runtime.versions(),
+            "commit": runtime.commit(self.folder.parent.parent),
+            "seconds": round(self.elapsed(), 1),
+        }
+
+    def _results_folder(self) -> Path:
+        # A smoke run must never be mistaken for a recorded one.
+        return self.scratch("results") if self.smoke else self.folder / "results"
+
+    def _record_verdict(self, entry: claims.Claim, judged: dict[str, Any]) -> None:
+        self._judged[entry.id] = {"id": entry.id, "verdict": judged["verdict"], "value": judged["value"]}
+        record = self._provenance() | {"verdicts": list(self._judged.values())}
+        path = results.verdicts_path(self._results_folder(), self.notebook)
+        results.write_atomically(path, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
+
+    def _recorded_claim(self, entry: claims.Claim) -> None:
+        recorded = results.load_verdicts(self.folder / "results").get(entry.id)
+        if recorded is None:
+            return self.not_run(entry.id, "no run at full scale is recorded")
+        judged = {"verdict": recorded["verdict"], "value": recorded["value"], "profile": "full", "recorded": True}
+        return self._show_claim(entry, judged)
+
+    def _show_claim(self, entry: claims.Claim, judged: dict[str, Any]) -> None:
+        payload = {
+            "chapter": self.slug,
+            "notebook": self.notebook,
+            "id": entry.id,
+            "kind": entry.kind,
+            "claim": entry.claim,
+            "source": entry.source,
+            "reported": entry.reported,
+            "criterion": entry.criterion,
+            "profile_needed": entry.profile,
+            "ledger": entry.verdict,
+            "note": entry.note,
+            "seed": self.seed,
+            "versions": runtime.versions(),
+            **judged,
+        }
+        show.claim(payload)
+
+
+def _calling_script() -> str | None:
+    """Stem of the script that runs, None in a kernel."""
+    path = getattr(sys.modules.get("__main__"), "__file__", None)
+    return Path(path).stem if path and not runtime.in_kernel() else None
+
+
+def _claim_pages(folder: Path) -> dict[str, str]:
+    """From claim id to the notebook whose source judges it, for links in the ledger."""
+    pages: dict[str, str] = {}
+    for source in sorted(folder.glob("*.py")):
+        for claim_id in re.findall(r"ch\.(?:claim|not_run)\(\s*[\"']([a-z0-9-]+)[\"']", source.read_text("utf-8")):
+            pages.setdefault(claim_id, source.stem)
+    return pages

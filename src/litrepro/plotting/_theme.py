@@ -1,0 +1,49 @@
+"""Sizes, fonts and colours of every figure in the book."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Okabe and Ito's palette: eight colours that people with colour-vision deficiencies tell apart.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#6B6B6B", "#B8A800")
+SEQUENTIAL = "viridis"
+DIVERGING = "PuOr"
+WIDTH = 7.2  # inches; a page's text column
+
+
+def theme() -> None:
+    """Set the book's seaborn theme; cheap to call again."""
+    import matplotlib as mpl
+    import seaborn as sns
+
+    sns.set_theme(
+        context="notebook",
+        style="whitegrid",
+        palette=list(PALETTE),
+        rc={
+            "figure.figsize": (WIDTH, 3.6),
+            "figure.dpi": 110,
+            "savefig.dpi": 110,
+            "figure.constrained_layout.use": True,
+            "axes.titlesize": 11,
+            "axes.labelsize": 10,
+            "xtick.labelsize": 9,
+            "ytick.labelsize": 9,
+            "legend.fontsize": 9,
+            "legend.title_fontsize": 9,
+            "legend.frameon": False,
+            "grid.linewidth": 0.6,
+            "lines.linewidth": 1.8,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+        },
+    )
+    mpl.rcParams["axes.formatter.useoffset"] = False
+
+
+def figure(rows: int = 1, columns: int = 1, *, height: float | None = None, width: float = WIDTH, **keywords: Any):
+    """``plt.subplots`` in the book's size: ``height`` inches per row (default 3.4 for one column, 2.8 for more)."""
+    import matplotlib.pyplot as plt
+
+    height = height or (3.6 if columns == 1 else 2.9)
+    return plt.subplots(rows, columns, figsize=(width, height * rows), layout="constrained", **keywords)
