@@ -1,0 +1,208 @@
+"""Is the book in order? Every rule that can be checked without executing anything.
+
+An *error* fails the build; a *warning* (a stale table) is shown and waits for the next full-scale run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from litrepro import claims, results
+from litrepro.build import execute, harvest, notebooks
+from litrepro.build.compare import CHECK_TAG, shown
+
+MAX_BYTES = 1_000_000
+TAGS = {
+    "parameters",
+    "hide-input",
+    "hide-output",
+    "hide-cell",
+    "remove-input",
+    "remove-output",
+    "remove-cell",
+    "full-width",
+    "scroll-output",
+    CHECK_TAG,
+    "nbval-ignore-output",
+    "nbval-skip",
+    "nbval-raises-exception",
+}
+# Home, temporary and checkout folders in an output would differ on every machine (and tell whose it was).
+_PATHS = re.compile(
+    r"(?<![\w./])(?:/(?:home|root|Users|tmp|work|opt|mnt|usr|var|private)/[\w.\-]+|[A-Z]:\\\\?[\w.\-]+\\)"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Something out of order: ``level`` (error or warning), ``where`` it is and ``what`` it is."""
+
+    level: str
+    where: str
+    what: str
+
+
+def check(book: Path, pairs: Iterable[notebooks.Pair]) -> list[Problem]:
+    """Every problem of the given notebooks and of the ledgers and recorded tables of their chapters."""
+    pairs = list(pairs)
+    found: list[Problem] = []
+    for pair in pairs:
+        found += [Problem("error", pair.key, what) for what in _pair_problems(pair)]
+    for folder in sorted({pair.folder for pair in pairs if pair.folder}):
+        found += list(_chapter_problems(book / folder, notebooks.discover(book, [f"{folder}/"])))
+    return found
+
+
+# --- one notebook -------------------------------------------------------------------------------------------------
+
+
+def _pair_problems(pair: notebooks.Pair) -> Iterator[str]:
+    try:
+        source = notebooks.read_source(pair)
+        parameters = notebooks.parameters_of(source)
+    except (ValueError, SyntaxError) as error:
+        yield f"source: {error}"
+        return
+    if set(parameters) < {"profile", "seed"}:
+        yield f"the parameters cell must set profile and seed; it sets {', '.join(parameters) or 'nothing'}"
+    yield from _source_problems(source)
+    if not pair.executed.is_file():
+        yield "has no executed copy: run `litrepro run`"
+        return
+    try:
+        executed = notebooks.read_executed(pair)
+    except ValueError as error:
+        yield str(error)
+        return
+    yield from _injected_problems(executed, parameters)
+    notebooks.clean(executed)
+    if notebooks.cells_of(source) != notebooks.cells_of(executed):
+        yield "the .py and the .ipynb differ in type, source or tags of their cells: run `litrepro run`"
+    else:
+        state = execute.state_of(pair)
+        if state == "stale":
+            yield "is stale: something it is made from has changed; run `litrepro run`"
+        elif state == "edited":
+            yield "its outputs were changed after it was executed: run `litrepro run`"
+    yield from _output_problems(pair, executed)
+
+
+def _source_problems(source: Any) -> Iterator[str]:
+    for number, cell in enumerate(source.cells, start=1):
+        tags = set(cell.metadata.get("tags", []))
+        unknown = sorted(tags - TAGS)
+        if unknown:
+            yield f"cell {number}: unknown tag {', '.join(unknown)} (misspelt tags are ignored in silence)"
+        if cell.cell_type != "code":
+            continue
+        try:
+            judged = notebooks.claim_calls(cell.source)
+        except SyntaxError as error:
+            yield f"cell {number}: {error}"
+            continue
+        if judged and CHECK_TAG not in tags:
+            yield f"cell {number}: judges {', '.join(judged)} but is not tagged {CHECK_TAG}"
+
+
+def _injected_problems(executed: Any, parameters: dict[str, Any]) -> Iterator[str]:
+    for cell in executed.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            names = re.findall(r"^(\w+)\s*=", cell.source, flags=re.M)
+            unknown = sorted(set(names) - set(parameters))
+            yield f"holds injected parameters ({', '.join(names)})" + (
+                f"; unknown: {', '.join(unknown)}" if unknown else ""
+            )
+
+
+def _output_problems(pair: notebooks.Pair, executed: Any) -> Iterator[str]:
+    size = pair.executed.stat().st_size
+    if size > MAX_BYTES:
+        yield f"its file has {size / 1e6:.1f} MB, the limit is {MAX_BYTES / 1e6:.0f} MB"
+    if not any(cell.get("outputs") for cell in executed.cells):
+        yield "has no outputs: was it executed?"
+    for number, cell in enumerate(executed.cells, start=1):
+        for output in cell.get("outputs", []):
+            if output["output_type"] == "error":
+                yield f"cell {number}: error output {output['ename']}: {output['evalue']}"
+            elif output.get("name") == "stderr":
+                yield f"cell {number}: writes to stderr: {output['text'].strip().splitlines()[-1][:120]}"
+            elif "image/png" in output.get("data", {}):
+                yield from _figure_problems(number, cell)
+        path = _PATHS.search(shown(cell))
+        if path:
+            yield f"cell {number}: its output names an absolute path: {path.group(0)}"
+
+
+def _figure_problems(number: int, cell: Any) -> Iterator[str]:
+    about = cell.metadata.get("mystnb", {})
+    if not about.get("image", {}).get("alt"):
+        yield f"cell {number}: its figure has no alternative text (mystnb image alt)"
+    if not about.get("figure", {}).get("caption"):
+        yield f"cell {number}: its figure has no caption (mystnb figure caption)"
+
+
+# --- one chapter --------------------------------------------------------------------------------------------------
+
+
+def _chapter_problems(folder: Path, pairs: list[notebooks.Pair]) -> Iterator[Problem]:
+    where = folder.name
+    try:
+        ledger = claims.load_ledger(folder / "claims.yml")
+    except claims.LedgerError as error:
+        yield Problem("error", where, str(error))
+        return
+    yield from _verdict_problems(where, ledger, pairs)
+    yield from _table_problems(where, folder, pairs)
+
+
+def _verdict_problems(where: str, ledger: claims.Ledger, pairs: list[notebooks.Pair]) -> Iterator[Problem]:
+    judged: dict[str, dict[str, Any]] = {}
+    for pair in pairs:
+        if not pair.executed.is_file():
+            continue
+        try:
+            found = harvest.claims_in(pair)
+        except ValueError:
+            continue  # reported with the notebook
+        for payload in found:
+            name = payload["id"]
+            if name in judged:
+                yield Problem("error", where, f"{name} is judged twice: {judged[name]['page']} and {payload['page']}")
+            judged[name] = payload
+    for name, entry in ledger.items():
+        if name not in judged:
+            yield Problem("error", where, f"{name} has no verdict: no executed notebook judges it")
+            continue
+        verdict = judged[name]["verdict"]
+        expected = claims.NOT_RUN if entry.verdict == "open" else entry.verdict
+        if verdict != expected:
+            page = judged[name]["page"]
+            yield Problem("error", where, f"{name}: the ledger says {entry.verdict!r}, {page} measured {verdict!r}")
+    for name in sorted(judged.keys() - set(ledger)):
+        yield Problem("error", where, f"{name} is judged in {judged[name]['page']} but is not in the ledger")
+
+
+def _table_problems(where: str, folder: Path, pairs: list[notebooks.Pair]) -> Iterator[Problem]:
+    for path in sorted((folder / "results").glob("*.csv")):
+        try:
+            results.load_table(path.parent, path.stem)
+        except ValueError as error:
+            yield Problem("error", where, str(error))
+    try:
+        results.load_verdicts(folder / "results")
+    except ValueError as error:
+        yield Problem("error", where, str(error))
+    for pair in pairs:
+        if not pair.executed.is_file():
+            continue
+        try:
+            tables = harvest.tables_in(pair)
+        except ValueError:
+            continue
+        for payload in tables:
+            if payload["state"] == "stale":
+                yield Problem("warning", pair.key, f"recorded table {payload['table']} is stale: record it again")

@@ -1,0 +1,212 @@
+"""The ``litrepro`` command: run, check, status, build, record, data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from litrepro import runtime
+from litrepro.build import check as checks
+from litrepro.build import execute, notebooks
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Execute, check and render the book.", rich_markup_mode=None
+)
+console = Console(highlight=False)
+
+Patterns = Annotated[list[str] | None, typer.Argument(help="Chapters or notebooks: 02, 02-momentum/iris, '*/review'.")]
+_STYLE = {
+    "fresh": "dim",
+    "executed": "green",
+    "same": "green",
+    "differs": "red",
+    "failed": "red",
+    "interrupted": "yellow",
+}
+
+
+def _book_and_pairs(patterns: list[str] | None) -> tuple[Path, list[notebooks.Pair]]:
+    try:
+        book = runtime.find_book()
+        return book, notebooks.discover(book, patterns or ())
+    except (ValueError, FileNotFoundError) as error:
+        console.print(f"[red]{escape(str(error))}")
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def run(
+    patterns: Patterns = None,
+    profile: Annotated[str, typer.Option(help="quick, or full (the review's own scale).")] = "quick",
+    workers: Annotated[int, typer.Option(min=1, help="Notebooks at a time.")] = max(1, os.cpu_count() or 1),
+    force: Annotated[bool, typer.Option("--force", help="Execute also what is fresh.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Execute, write nothing, fail when an output or a verdict changed.")
+    ] = False,
+    timeout: Annotated[int, typer.Option(min=1, help="Seconds for one notebook.")] = 900,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--parameter", help="NAME=VALUE, written to a copy under book/_build/runs."),
+    ] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a dask.distributed scheduler.")] = None,
+) -> None:
+    """Execute what is stale. A failed notebook leaves its previous copy; the others go on; the exit status says so."""
+    book, pairs = _book_and_pairs(patterns)
+    try:
+        settings = execute.Settings(
+            profile=profile if profile in runtime.PROFILES else runtime.resolve_profile(profile),
+            workers=workers,
+            force=force,
+            timeout=timeout,
+            parameters=_parameters(parameter or []),
+            compare=compare,
+            scheduler=scheduler,
+        )
+        outcomes = _run_with_progress(book, pairs, settings)
+    except KeyboardInterrupt:
+        console.print("[yellow]Interrupted. Finished notebooks are kept; run the same command again to go on.")
+        raise typer.Exit(130) from None
+    except (ValueError, OSError) as error:
+        console.print(f"[red]{escape(str(error))}")
+        raise typer.Exit(2) from None
+    bad = [outcome for outcome in outcomes if not outcome.good]
+    counts: dict[str, int] = {}
+    for outcome in outcomes:
+        counts[outcome.state] = counts.get(outcome.state, 0) + 1
+    cpu = sum(outcome.cpu_seconds for outcome in outcomes)
+    console.print(", ".join(f"{count} {state}" for state, count in counts.items()) + f"; {cpu:.0f} CPU-seconds")
+    raise typer.Exit(1 if bad else 0)
+
+
+def _run_with_progress(book: Path, pairs: list[notebooks.Pair], settings: execute.Settings) -> list[execute.Outcome]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("notebooks", total=len(pairs))
+
+        def report(outcome: execute.Outcome) -> None:
+            progress.advance(task)
+            _print_outcome(outcome)
+
+        return execute.run(book, pairs, settings, report)
+
+
+def _print_outcome(outcome: execute.Outcome) -> None:
+    style = _STYLE[outcome.state]
+    times = f"  {outcome.seconds:.1f} s, {outcome.cpu_seconds:.1f} CPU-s" if outcome.seconds else ""
+    console.print(f"[{style}]{outcome.state:>11}[/] {outcome.pair.key}{times}")
+    for problem in outcome.problems:
+        console.print(f"            {escape(problem)}")
+    if outcome.error and outcome.state == "failed":
+        error = outcome.error
+        place = f"chapter {outcome.pair.folder or 'book'}, notebook {outcome.pair.name}"
+        place += f", cell {error['cell']}" if error["cell"] else ""
+        console.print(f"[red]{escape(place)}: {escape(error['reason'])}[/]")
+        if error["source"]:
+            console.print(escape(_indent(error["source"])), style="dim")
+        if error["traceback"]:
+            console.print(_indent(error["traceback"][-6000:]), markup=False, style="dim")
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def _parameters(assignments: list[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` with a YAML scalar as value: the types that papermill can write into a notebook."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    for assignment in assignments:
+        name, separator, text = assignment.partition("=")
+        if not separator or not name.isidentifier():
+            raise ValueError(f"a parameter is NAME=VALUE, got {assignment!r}")
+        value = yaml.safe_load(text)
+        if isinstance(value, dict | list):
+            raise ValueError(f"parameter {name} must be a plain value, got {text!r}")
+        found[name] = value
+    return found
+
+
+@app.command()
+def check(patterns: Patterns = None) -> None:
+    """Check pairs, claims, verdicts, tags, recorded tables and outputs; nothing is executed."""
+    book, pairs = _book_and_pairs(patterns)
+    problems = checks.check(book, pairs)
+    for problem in problems:
+        style = "red" if problem.level == "error" else "yellow"
+        console.print(f"[{style}]{problem.level:>8}[/] {escape(problem.where)}: {escape(problem.what)}")
+    errors = sum(problem.level == "error" for problem in problems)
+    console.print(f"{len(pairs)} notebooks checked, {errors} errors, {len(problems) - errors} warnings")
+    raise typer.Exit(1 if errors else 0)
+
+
+@app.command()
+def status(patterns: Patterns = None) -> None:
+    """Show every notebook's state, its claims by verdict and its recorded tables."""
+    from litrepro.build import harvest
+
+    book, pairs = _book_and_pairs(patterns)
+    table = Table("Notebook", "State", "Claims", "Verdicts", "Full-scale tables")
+    del book
+    for pair in pairs:
+        state = execute.state_of(pair)
+        try:
+            judged = harvest.claims_in(pair) if pair.executed.is_file() else []
+            tables = harvest.tables_in(pair) if pair.executed.is_file() else []
+        except ValueError:
+            judged, tables = [], []
+        verdicts: dict[str, int] = {}
+        for payload in judged:
+            verdicts[payload["verdict"]] = verdicts.get(payload["verdict"], 0) + 1
+        table.add_row(
+            pair.key,
+            state,
+            str(len(judged)),
+            ", ".join(f"{count} {name}" for name, count in verdicts.items()),
+            ", ".join(f"{payload['table']} ({payload['state']})" for payload in tables),
+        )
+    console.print(table)
+
+
+@app.command()
+def build(
+    lenient: Annotated[bool, typer.Option("--lenient", help="Warnings of the renderer do not fail the build.")] = False,
+) -> None:
+    """Render the site from the executed notebooks to book/_build/html."""
+    from litrepro.build import site
+
+    book, _ = _book_and_pairs(None)
+    try:
+        index = site.build(book.parent, strict=not lenient)
+    except (RuntimeError, ValueError, OSError) as error:
+        console.print(f"[red]{escape(str(error))}")
+        raise typer.Exit(1) from None
+    console.print(
+        f"The book is at {escape(os.path.relpath(index))}: open it in a browser (no server, no network needed)."
+    )
+
+
+@app.command()
+def data(
+    verify: Annotated[bool, typer.Option("--verify", help="Compute checksums of what is there.")] = False,
+) -> None:
+    """List the data sets: what is there, where it was found, what it would take to get the rest."""
+    from litrepro.data import inventory
+
+    records = inventory(verify=verify)
+    table = Table(*(str(name).capitalize() for name in records[0]))
+    for record in records:
+        table.add_row(*(escape(str(value)) for value in record.values()))
+    console.print(table)
+
+
+def main() -> None:
+    """Entry point of the ``litrepro`` command."""
+    app()

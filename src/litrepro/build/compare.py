@@ -1,0 +1,55 @@
+"""Compare a fresh execution with the committed copy: what a cell tagged ``nbval-check-output`` shows, and verdicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litrepro.build import notebooks
+from litrepro.claims import MIME
+
+CHECK_TAG = "nbval-check-output"
+_COMPARED = ("text/plain", "text/html", "text/markdown", "text/latex")
+
+
+def differences(pair: notebooks.Pair, fresh: Any) -> list[str]:
+    """Every difference between ``fresh`` and the committed copy that matters, one line each, with the cell."""
+    if not pair.executed.is_file():
+        return ["there is no committed copy to compare with"]
+    committed = notebooks.read_executed(pair)
+    notebooks.clean(fresh)
+    if notebooks.cells_of(fresh) != notebooks.cells_of(committed):
+        return ["the committed copy was made from another source: run `litrepro run`"]
+    found = []
+    for number, (new, old) in enumerate(zip(fresh.cells, committed.cells, strict=True), start=1):
+        if new.cell_type != "code":
+            continue
+        found += [f"cell {number}: {text}" for text in _verdict_changes(new, old)]
+        if CHECK_TAG in new.metadata.get("tags", []) and shown(new) != shown(old):
+            found.append(f"cell {number}: its output changed\n--- committed\n{shown(old)}\n--- fresh\n{shown(new)}")
+    return found
+
+
+def shown(cell: Any) -> str:
+    """What a reader sees of a cell's outputs as text: streams and text representations, no images, no metadata."""
+    parts = []
+    for output in cell.get("outputs", []):
+        if output["output_type"] == "stream":
+            parts.append(output["text"])
+        elif output["output_type"] == "error":
+            parts.append(f"{output['ename']}: {output['evalue']}")
+        else:
+            parts += [f"{kind}: {output['data'][kind]}" for kind in _COMPARED if kind in output.get("data", {})]
+    return "\n".join(parts)
+
+
+def _verdict_changes(new: Any, old: Any) -> list[str]:
+    before, after = _verdicts(old), _verdicts(new)
+    changed = [claim for claim in sorted(before.keys() | after.keys()) if before.get(claim) != after.get(claim)]
+    return [
+        f"verdict of {claim}: {before.get(claim)} in the committed copy, {after.get(claim)} now" for claim in changed
+    ]
+
+
+def _verdicts(cell: Any) -> dict[str, str]:
+    payloads = (output.get("metadata", {}).get(MIME) for output in cell.get("outputs", []))
+    return {payload["id"]: payload["verdict"] for payload in payloads if payload}

@@ -1,0 +1,348 @@
+"""Execute notebooks: what is stale, in parallel, each in a process of its own, here or on a dask cluster.
+
+The coordinator prepares a notebook, hands it out as a job, and moves the result into place only when it succeeded, so
+a failure, a full disk or an interruption leaves the previous good copy as it was, and a later run resumes.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from litrepro import runtime
+from litrepro.build import digest, notebooks
+from litrepro.results import write_atomically
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+GRACE = 60  # seconds that a worker gets beyond a notebook's limit to report by itself
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How to execute: ``profile``, ``timeout`` in seconds per notebook, extra ``parameters``, ``force``, ``compare``.
+
+    ``compare`` executes everything asked for, writes nothing, and compares with the committed copies.
+    """
+
+    profile: str = "quick"
+    workers: int = 2
+    force: bool = False
+    timeout: int = 900
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    compare: bool = False
+    scheduler: str | None = None
+
+    @property
+    def committed(self) -> bool:
+        """Whether this run makes the copies that are committed: quick, with the notebooks' own parameters."""
+        return self.profile == "quick" and not self.parameters
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What became of one notebook: fresh, executed, same, differs, failed or interrupted."""
+
+    pair: notebooks.Pair
+    state: str
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    error: dict[str, Any] | None = None
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        return self.state in ("fresh", "executed", "same")
+
+
+Report = Callable[[Outcome], None]
+
+
+def state_of(pair: notebooks.Pair) -> str:
+    """``fresh``, ``stale`` (sources changed), ``edited`` (outputs changed by hand) or ``missing``."""
+    if not pair.executed.is_file():
+        return "missing"
+    try:
+        executed = notebooks.read_executed(pair)
+    except ValueError:
+        return "edited"
+    noted = executed.metadata.get(notebooks.NAMESPACE, {})
+    source = notebooks.read_source(pair)
+    if noted.get("digest") != digest.notebook_digest(pair, source, {}):
+        return "stale"
+    same_cells = notebooks.cells_of(source) == notebooks.cells_of(executed)
+    return "fresh" if same_cells and noted.get("outputs") == notebooks.outputs_digest(executed) else "edited"
+
+
+def run(book: Path, pairs: Iterable[notebooks.Pair], settings: Settings, report: Report) -> list[Outcome]:
+    """Execute what is stale among ``pairs``; the scoreboard last. Every outcome is reported as soon as it is known.
+
+    Raises
+    ------
+    ValueError
+        A parameter that some notebook does not declare; nothing has been executed then.
+    KeyboardInterrupt
+        After the running notebooks were stopped; finished ones are kept.
+    """
+    pairs = list(pairs)
+    for pair in pairs:
+        _check_parameters(pair, settings.parameters)
+    outcomes: list[Outcome] = []
+    for batch in ([p for p in pairs if not p.is_scoreboard], [p for p in pairs if p.is_scoreboard]):
+        todo = []
+        for pair in batch:
+            fresh = settings.committed and not settings.force and not settings.compare and state_of(pair) == "fresh"
+            if fresh:
+                outcomes.append(Outcome(pair, "fresh"))
+                report(outcomes[-1])
+            else:
+                todo.append(pair)
+        if todo:
+            outcomes += _execute_all(book, todo, settings, report)
+    return outcomes
+
+
+def _check_parameters(pair: notebooks.Pair, parameters: dict[str, Any]) -> None:
+    if not parameters:
+        return
+    known = notebooks.parameters_of(notebooks.read_source(pair))
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        raise ValueError(f"{pair.key} has no parameter {', '.join(unknown)}; it declares: {', '.join(known)}")
+
+
+def _execute_all(book: Path, pairs: list[notebooks.Pair], settings: Settings, report: Report) -> list[Outcome]:
+    jobs = {pair: make_job(book, pair, settings) for pair in pairs}
+    outcomes = []
+    with _pool(settings) as submit:
+        futures = {submit(job): pair for pair, job in jobs.items()}
+        for future, result in _as_completed(futures):
+            pair = futures[future]
+            outcomes.append(_finish(pair, jobs[pair], result, settings))
+            report(outcomes[-1])
+    return outcomes
+
+
+def make_job(book: Path, pair: notebooks.Pair, settings: Settings) -> dict[str, Any]:
+    """Everything that another process, here or elsewhere, needs to execute a notebook (JSON-ready)."""
+    source = notebooks.read_source(pair)
+    return {
+        "key": pair.key,
+        "notebook": notebooks.dump(source).decode(),
+        "digest": digest.notebook_digest(pair, source, settings.parameters),
+        "parameters": settings.parameters,
+        "timeout": settings.timeout,
+        "book": str(book),
+        "folder": pair.folder,
+        "environment": _environment(pair, settings),
+    }
+
+
+def _environment(pair: notebooks.Pair, settings: Settings) -> dict[str, str]:
+    threads = "1" if settings.profile == "quick" else str(max(1, (os.cpu_count() or 2) // max(1, settings.workers)))
+    variables = dict.fromkeys(THREAD_VARIABLES, threads)
+    # One hash seed and one thread: executing an unchanged notebook again on the same machine gives the same bytes.
+    variables |= {"PYTHONHASHSEED": "0", "LITREPRO_BUILD": "1", "LITREPRO_NOTEBOOK": pair.name}
+    variables["LITREPRO_PROFILE"] = "" if "profile" in settings.parameters else settings.profile
+    return variables
+
+
+# --- one job, in the process that executes it ---------------------------------------------------------------------
+
+_running: set[subprocess.Popen] = set()
+_lock = threading.Lock()
+_stopping = threading.Event()
+
+
+def run_job(job: dict[str, Any]) -> dict[str, Any]:
+    """Execute a job in a process of its own; the result holds the executed notebook's text or the error."""
+    book = Path(os.environ.get("LITREPRO_BOOK") or job["book"])
+    try:
+        with tempfile.TemporaryDirectory(prefix="litrepro-") as name:
+            folder = Path(name)
+            (folder / "in.ipynb").write_text(job["notebook"], encoding="utf-8")
+            order = {
+                "key": job["key"],
+                "input": str(folder / "in.ipynb"),
+                "output": str(folder / "out.ipynb"),
+                "cwd": str(book / job["folder"]),
+                "parameters": job["parameters"],
+                "timeout": job["timeout"],
+            }
+            (folder / "job.json").write_text(json.dumps(order), encoding="utf-8")
+            environment = {**os.environ, **job["environment"], "LITREPRO_BOOK": str(book)}
+            died = _supervise(folder, environment, job["timeout"] + GRACE)
+            result = _read_result(folder, job["key"], died)
+            if result["ok"]:
+                result["notebook"] = (folder / "out.ipynb").read_text(encoding="utf-8")
+            return result
+    except OSError as error:
+        return {"key": job["key"], "ok": False, "error": _error(f"{type(error).__name__}: {error}")}
+
+
+def _supervise(folder: Path, environment: dict[str, str], limit: float) -> str:
+    """Run the worker process to its end; returns why it died, or an empty string."""
+    if _stopping.is_set():
+        return "interrupted"
+    command = [sys.executable, "-m", "litrepro.build.worker", str(folder / "job.json"), str(folder / "result.json")]
+    with (folder / "log.txt").open("wb") as log:
+        # A process group of its own, so that stopping the worker stops its kernel as well.
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        with _lock:
+            _running.add(process)
+        try:
+            code = process.wait(timeout=limit)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            return f"stopped after {limit:.0f} seconds, the limit of a notebook"
+        finally:
+            with _lock:
+                _running.discard(process)
+    if _stopping.is_set():
+        return "interrupted"
+    if code == 0:
+        return ""
+    return f"the worker was killed by {signal.Signals(-code).name}" if code < 0 else f"the worker ended with {code}"
+
+
+def _read_result(folder: Path, key: str, died: str) -> dict[str, Any]:
+    try:
+        return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        log = (folder / "log.txt").read_text(encoding="utf-8", errors="replace")[-4000:]
+        return {"key": key, "ok": False, "error": _error(died or "the worker left no result", log)}
+
+
+def _error(reason: str, text: str = "") -> dict[str, Any]:
+    return {"cell": None, "source": "", "reason": reason, "traceback": text}
+
+
+def _kill(process: subprocess.Popen) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def stop_all() -> None:
+    """Stop every worker that runs, with its kernel."""
+    _stopping.set()
+    with _lock:
+        running = list(_running)
+    for process in running:
+        _kill(process)
+
+
+# --- where jobs run -----------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _pool(settings: Settings):
+    """A function that submits a job and returns its future: local threads around processes, or a dask cluster."""
+    if settings.scheduler:
+        from dask.distributed import Client
+
+        with Client(settings.scheduler, timeout="30s", set_as_default=False) as client:
+            # A notebook is not a pure function of its job as dask sees it: it may read tables on the worker.
+            yield lambda job: client.submit(
+                run_job, job, key=f"litrepro-{job['key']}-{os.urandom(4).hex()}", pure=False
+            )
+        return
+    _stopping.clear()
+    pool = concurrent.futures.ThreadPoolExecutor(max_workers=max(1, settings.workers))
+    try:
+        yield lambda job: pool.submit(run_job, job)
+    except BaseException:
+        stop_all()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _as_completed(futures: dict[Any, notebooks.Pair]):
+    """Pairs of future and result, as they finish; a future that raised gives an error result."""
+    if all(isinstance(future, concurrent.futures.Future) for future in futures):
+        done = concurrent.futures.as_completed(futures)
+    else:
+        from dask.distributed import as_completed
+
+        done = as_completed(list(futures))
+    for future in done:
+        try:
+            yield future, future.result()
+        except Exception as error:
+            yield future, {"ok": False, "error": _error(f"{type(error).__name__}: {error}")}
+
+
+# --- what comes back ----------------------------------------------------------------------------------------------
+
+
+def _finish(pair: notebooks.Pair, job: dict[str, Any], result: dict[str, Any], settings: Settings) -> Outcome:
+    seconds, cpu = result.get("seconds", 0.0), result.get("cpu_seconds", 0.0)
+    if not result["ok"]:
+        state = "interrupted" if result["error"]["reason"] == "interrupted" else "failed"
+        return Outcome(pair, state, seconds, cpu, error=result["error"])
+    import nbformat
+
+    try:
+        notebook = nbformat.reads(result["notebook"], as_version=4)
+        if settings.compare:
+            from litrepro.build import compare
+
+            problems = compare.differences(pair, notebook)
+            return Outcome(pair, "differs" if problems else "same", seconds, cpu, problems=problems)
+        target = _target(pair, settings)
+        _note(notebook, job, settings)
+        write_atomically(target, notebooks.dump(notebook))
+        _log(pair, result)
+    except (OSError, ValueError) as error:
+        return Outcome(pair, "failed", seconds, cpu, error=_error(f"{type(error).__name__}: {error}"))
+    return Outcome(pair, "executed", seconds, cpu)
+
+
+def _target(pair: notebooks.Pair, settings: Settings) -> Path:
+    """The committed copy, or a place under ``_build`` for other profiles and parameters."""
+    if settings.committed:
+        return pair.executed
+    label = "-".join([settings.profile, *(f"{k}={v}" for k, v in sorted(settings.parameters.items()))])
+    return pair.book / "_build" / "runs" / label / pair.folder / f"{pair.name}.ipynb"
+
+
+def _note(notebook: Any, job: dict[str, Any], settings: Settings) -> None:
+    """Clean the executed notebook and note what it was made from."""
+    notebooks.clean(notebook)
+    notebook.metadata[notebooks.NAMESPACE] = {
+        "digest": job["digest"],
+        "outputs": notebooks.outputs_digest(notebook),
+        "profile": settings.profile,
+    }
+
+
+def _log(pair: notebooks.Pair, result: dict[str, Any]) -> None:
+    """Times for the execution report; they differ from run to run, so they are not committed."""
+    log = {
+        "notebook": pair.key,
+        "seconds": result["seconds"],
+        "cpu_seconds": result["cpu_seconds"],
+        "max_rss_mib": result["max_rss_mib"],
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "device": runtime.device_name(runtime.pick_device("quick")),
+        "versions": runtime.versions(),
+    }
+    path = pair.book / "_build" / "litrepro" / f"{pair.key.replace('/', '__')}.json"
+    write_atomically(path, json.dumps(log, indent=1).encode())
