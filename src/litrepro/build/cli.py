@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from litrepro import runtime
 from litrepro.build import check as checks
@@ -19,7 +21,7 @@ from litrepro.build import execute, notebooks
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Execute, check and render the book.", rich_markup_mode=None
 )
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 Patterns = Annotated[list[str] | None, typer.Argument(help="Chapters or notebooks: 02, 02-momentum/iris, '*/review'.")]
 _STYLE = {
@@ -59,6 +61,9 @@ def run(
 ) -> None:
     """Execute what is stale. A failed notebook leaves its previous copy; the others go on; the exit status says so."""
     book, pairs = _book_and_pairs(patterns)
+    # A shell that starts us in the background has SIGINT ignored; a CI runner stops us with SIGTERM.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         settings = execute.Settings(
             profile=profile if profile in runtime.PROFILES else runtime.resolve_profile(profile),
@@ -111,7 +116,7 @@ def _print_outcome(outcome: execute.Outcome) -> None:
         if error["source"]:
             console.print(escape(_indent(error["source"])), style="dim")
         if error["traceback"]:
-            console.print(_indent(error["traceback"][-6000:]), markup=False, style="dim")
+            console.print(Text.from_ansi(_indent(error["traceback"][-6000:])))
 
 
 def _indent(text: str) -> str:

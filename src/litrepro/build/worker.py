@@ -36,6 +36,13 @@ def main(job_path: str, result_path: str) -> int:
     return 0
 
 
+# Failures of the kernel itself: our own stack would tell a reader nothing.
+_KERNEL_FAILURES = {
+    "DeadKernelError": "the kernel died while this cell ran",
+    "CellTimeoutError": "the notebook's time limit ran out in this cell",
+}
+
+
 def _execute(job: dict[str, Any]) -> None:
     import papermill
     from jupyter_client.manager import AsyncKernelManager
@@ -74,12 +81,9 @@ def _describe(error: Exception, output: Path) -> dict[str, Any]:
         text = "\n".join(error.traceback)
         reason = f"{error.ename}: {error.evalue}"
     else:
-        text = "".join(traceback.format_exception(error))
-        reason = f"{type(error).__name__}: {error}".strip()
-        if type(error).__name__ == "DeadKernelError":
-            reason = "DeadKernelError: the kernel died while this cell ran"
-        elif type(error).__name__ == "CellTimeoutError":
-            reason = "CellTimeoutError: the cell ran past its time limit"
+        reason = _KERNEL_FAILURES.get(type(error).__name__, "")
+        text = "" if reason else "".join(traceback.format_exception(error))
+        reason = f"{type(error).__name__}: {reason or error}".strip()
     return {"cell": cell, "source": source, "reason": reason, "traceback": text}
 
 
