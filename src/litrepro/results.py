@@ -71,8 +71,8 @@ def save_table(folder: Path, name: str, frame: pd.DataFrame, provenance: dict[st
     check_name(name)
     if not isinstance(frame, pd.DataFrame) or frame.empty:
         raise ValueError(f"table {name!r} must be a DataFrame with rows, got {type(frame).__name__}")
-    if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.reset_index(drop=frame.index.name is None and frame.index.nlevels == 1)
+    # A named index carries data; an unnamed one only says where the rows came from.
+    frame = frame.reset_index(drop=frame.index.nlevels == 1 and frame.index.name is None)
     text = io.StringIO()
     frame.to_csv(text, index=False, lineterminator="\n")
     data = text.getvalue().encode()

@@ -1,0 +1,197 @@
+"""What a notebook can do with its chapter, in each profile."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+
+from litrepro import Chapter, runtime, show
+from litrepro.claims import MIME
+
+FRAME = pd.DataFrame({"n": [1, 2]})
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Everything that a chapter displays: (text, html, metadata)."""
+    log = []
+    monkeypatch.setattr(show, "_display", lambda *parts: log.append(parts))
+    return log
+
+
+def verdict(shown):
+    return shown[-1][2][MIME]["verdict"]
+
+
+def test_pick_by_profile(toy, monkeypatch):
+    assert Chapter("01-toy").pick(quick=1, full=2) == 1
+    assert Chapter("01-toy", profile="full").pick(quick=1, full=2, smoke=0) == 2
+    monkeypatch.setenv("LITREPRO_PROFILE", "full")
+    assert Chapter("01-toy").pick(quick=1, full=2) == 2
+    monkeypatch.setenv("LITREPRO_SMOKE", "1")
+    assert Chapter("01-toy").pick(quick=1, full=2, smoke=0) == 0
+    assert Chapter("01-toy").pick(quick=1, full=2) == 1
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [({"profile": "huge"}, "profile"), ({"seed": -1}, "seed"), ({"seed": 1.0}, "seed"), ({"seed": True}, "seed")],
+)
+def test_bad_openings(toy, keywords, message):
+    with pytest.raises(ValueError, match=message):
+        Chapter("01-toy", **keywords)
+
+
+def test_a_chapter_without_ledger(toy):
+    with pytest.raises(ValueError, match=r"claims\.yml"):
+        Chapter("02-nothing")
+
+
+def test_claims_are_checked(toy, shown):
+    ch = Chapter("01-toy")
+    with pytest.raises(ValueError, match="no claim 'three'"):
+        ch.claim("three", value=1, holds=True)
+    with pytest.raises(ValueError, match="not finite"):
+        ch.claim("two-is-two", value=float("nan"), holds=True)
+    with pytest.raises(ValueError, match="holds"):
+        ch.claim("two-is-two", value=1, holds="reproduced")
+    assert shown == []
+    ch.claim("two-is-two", value=torch.tensor(2.5), holds=False)
+    text, html, metadata = shown[0]
+    payload = metadata[MIME]
+    assert text == "[not reproduced] 01-toy/two-is-two (the ledger says: reproduced)"
+    assert (payload["value"], payload["profile"], payload["seed"]) == (2.5, "quick", 0)
+    assert payload["versions"]["torch"] == torch.__version__
+    assert 'id="claim-two-is-two"' in html
+    assert "2.5" not in text + html
+
+
+def test_html_is_escaped(toy, shown):
+    path = toy.chapter / "claims.yml"
+    path.write_text(path.read_text().replace("Two is two.", "'<script>alert(1)</script>'"))
+    Chapter("01-toy").claim("two-is-two", value=2, holds=True)
+    assert "<script>" not in shown[0][1]
+
+
+def test_a_claim_for_full_ignores_what_quick_measured(toy, shown):
+    ch = Chapter("01-toy")
+    ch.claim("big-run", value=100, holds=True)
+    assert verdict(shown) == "not run"
+    assert shown[-1][2][MIME]["reason"]
+
+
+def test_a_recorded_verdict_is_shown_in_quick(toy, shown):
+    full = Chapter("01-toy", profile="full", notebook="toy")
+    full.claim("big-run", value=30, holds=False)
+    assert verdict(shown) == "not reproduced"
+    Chapter("01-toy").claim("big-run", value=3, holds=True)
+    payload = shown[-1][2][MIME]
+    assert (payload["verdict"], payload["value"], payload["recorded"]) == ("not reproduced", 30, True)
+    assert payload["profile"] == "full"
+
+
+def test_a_verdict_from_a_recorded_table(toy, shown):
+    ch = Chapter("01-toy")
+    ch.claim("big-run", value=None, holds=None, table="runs")
+    assert verdict(shown) == "not run"
+    Chapter("01-toy", profile="full").save("runs", FRAME)
+    ch.claim("big-run", value=2, holds=True, table="runs")
+    assert verdict(shown) == "reproduced"
+
+
+def test_not_run_needs_a_reason(toy, shown):
+    ch = Chapter("01-toy")
+    with pytest.raises(ValueError, match="reason"):
+        ch.not_run("two-is-two", " ")
+    ch.not_run("two-is-two", "its data cannot be had")
+    assert "its data cannot be had" in shown[-1][0]
+
+
+def test_tables_by_profile(toy, shown):
+    quick = Chapter("01-toy", notebook="toy")
+    quick.pick(quick=1, full=10)
+    quick.save("runs", FRAME)
+    assert not (toy.chapter / "results").exists()
+    assert quick.paper("runs") is None
+    full = Chapter("01-toy", profile="full", notebook="toy")
+    full.pick(quick=1, full=10)
+    assert full.table("runs", FRAME) is FRAME
+    pd.testing.assert_frame_equal(quick.paper("runs"), FRAME)
+    assert "stale" not in shown[-1][0]
+    record = json.loads((toy.chapter / "results" / "runs.json").read_text())
+    assert record["configuration"] == [10]
+    assert {"device", "versions", "commit", "seconds", "sha256", "seed"} <= set(record)
+
+
+@pytest.mark.parametrize("change", ["size", "seed", "notebook"])
+def test_another_configuration_is_stale(toy, shown, change):
+    full = Chapter("01-toy", profile="full", notebook="toy")
+    full.pick(quick=1, full=10)
+    full.save("runs", FRAME)
+    seed, name = (1 if change == "seed" else 0), ("other" if change == "notebook" else "toy")
+    quick = Chapter("01-toy", seed=seed, notebook=name)
+    quick.pick(quick=1, full=11 if change == "size" else 10)
+    quick.save("runs", FRAME)
+    assert quick.paper("runs") is not None
+    assert "stale" in shown[-1][0]
+
+
+def test_a_smoke_run_records_nothing(toy, shown, monkeypatch):
+    monkeypatch.setenv("LITREPRO_SMOKE", "1")
+    ch = Chapter("01-toy", profile="full")
+    ch.save("runs", FRAME)
+    ch.claim("big-run", value=1, holds=True)
+    assert not (toy.chapter / "results").exists()
+
+
+def test_saving_nonsense_fails_in_quick_too(toy):
+    ch = Chapter("01-toy")
+    with pytest.raises(ValueError, match="name"):
+        ch.save("No Name", FRAME)
+    with pytest.raises(ValueError, match="rows"):
+        ch.save("runs", FRAME[:0])
+
+
+def test_generators_are_independent_and_repeatable(toy):
+    ch = Chapter("01-toy", seed=3)
+    first, again, other = (torch.rand(4, generator=ch.generator(k)) for k in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first, torch.rand(4, generator=Chapter("01-toy", seed=4).generator(1)))
+
+
+def test_devices(toy, monkeypatch):
+    assert Chapter("01-toy").device == torch.device("cpu")
+    monkeypatch.setenv("LITREPRO_DEVICE", "nonsense")
+    with pytest.raises(ValueError, match="LITREPRO_DEVICE"):
+        _ = Chapter("01-toy").device
+
+
+def test_digest_refuses_what_has_no_stable_text():
+    assert runtime.digest([range(3), torch.tensor([1.0])]) == runtime.digest([[0, 1, 2], [1.0]])
+    with pytest.raises(ValueError, match="stable"):
+        runtime.digest(object())
+
+
+def test_a_plain_script_needs_no_jupyter_and_no_plotting(toy):
+    """The .py runs at full scale on a machine with torch, numpy and pandas alone."""
+    blocked = ("IPython", "seaborn", "matplotlib", "sklearn", "scipy", "tqdm", "papermill", "jupytext", "nbformat")
+    code = (
+        "import sys, runpy\n"
+        f"for name in {blocked!r}: sys.modules[name] = None\n"
+        f"runpy.run_path({str(toy.chapter / 'toy.py')!r}, run_name='__main__')\n"
+    )
+    environment = {**os.environ, "LITREPRO_PROFILE": "full"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "[reproduced] 01-toy/big-run" in done.stdout
+    assert (toy.chapter / "results" / "runs.csv").is_file()
+
+
+def test_ledger_links_to_the_notebooks(toy, shown):
+    Chapter("01-toy").ledger()
+    assert 'href="toy.html#claim-two-is-two"' in shown[-1][1]

@@ -1,0 +1,89 @@
+"""Recorded tables: whole or not at all, and never silently another table than the one recorded."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from litrepro import results
+
+FRAME = pd.DataFrame({"seed": [0, 1], "error": [0.25, 1e-17]})
+RECORD = {"configuration_digest": "abc", "device": "a GPU"}
+
+
+def test_round_trip_is_exact(tmp_path):
+    results.save_table(tmp_path, "a-table", FRAME, RECORD)
+    recorded = results.load_table(tmp_path, "a-table")
+    pd.testing.assert_frame_equal(recorded.frame, FRAME, check_exact=True)
+    assert recorded.provenance["device"] == "a GPU"
+    assert recorded.provenance["rows"] == 2
+    assert not recorded.stale("abc")
+    assert recorded.stale("abd")
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["a-table.csv", "a-table.json"]
+
+
+def test_nothing_recorded_is_none(tmp_path):
+    assert results.load_table(tmp_path, "a-table") is None
+
+
+def test_a_named_index_is_kept_and_an_unnamed_one_dropped(tmp_path):
+    results.save_table(tmp_path, "named", FRAME.set_index("seed"), RECORD)
+    assert list(results.load_table(tmp_path, "named").frame) == ["seed", "error"]
+    results.save_table(tmp_path, "filtered", FRAME[FRAME.seed > 0], RECORD)
+    assert list(results.load_table(tmp_path, "filtered").frame) == ["seed", "error"]
+
+
+def test_an_edited_table_is_refused(tmp_path):
+    path = results.save_table(tmp_path, "a-table", FRAME, RECORD)
+    path.write_text(path.read_text().replace("0.25", "0.20"))
+    with pytest.raises(results.ResultsError, match=r"a-table\.csv has sha256 .* changed after it was recorded"):
+        results.load_table(tmp_path, "a-table")
+
+
+@pytest.mark.parametrize("victim", ["a-table.csv", "a-table.json"])
+def test_half_a_pair_is_refused(tmp_path, victim):
+    results.save_table(tmp_path, "a-table", FRAME, RECORD)
+    (tmp_path / victim).unlink()
+    with pytest.raises(results.ResultsError, match=victim):
+        results.load_table(tmp_path, "a-table")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"sha256": "x"}'])
+def test_broken_provenance_is_refused(tmp_path, text):
+    results.save_table(tmp_path, "a-table", FRAME, RECORD)
+    (tmp_path / "a-table.json").write_text(text)
+    with pytest.raises(results.ResultsError, match="provenance"):
+        results.load_table(tmp_path, "a-table")
+
+
+@pytest.mark.parametrize("name", ["", "A", "a b", "../a", "a_b", None])
+def test_bad_names(tmp_path, name):
+    with pytest.raises(ValueError, match="name"):
+        results.save_table(tmp_path, name, FRAME, RECORD)
+
+
+@pytest.mark.parametrize("frame", [FRAME[:0], [1, 2], None])
+def test_empty_or_foreign_frames(tmp_path, frame):
+    with pytest.raises(ValueError, match="DataFrame with rows"):
+        results.save_table(tmp_path, "a", frame, RECORD)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def full_disk(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(results.os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        results.write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_broken_verdicts_are_refused(tmp_path):
+    assert results.load_verdicts(tmp_path) == {}
+    results.verdicts_path(tmp_path, "n").write_text(json.dumps({"verdict": []}))
+    with pytest.raises(results.ResultsError, match=r"n\.verdicts\.json"):
+        results.load_verdicts(tmp_path)
