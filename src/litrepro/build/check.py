@@ -67,7 +67,7 @@ def _pair_problems(pair: notebooks.Pair) -> Iterator[str]:
     except (ValueError, SyntaxError) as error:
         yield f"source: {error}"
         return
-    if set(parameters) < {"profile", "seed"}:
+    if not {"profile", "seed"} <= set(parameters):
         yield f"the parameters cell must set profile and seed; it sets {', '.join(parameters) or 'nothing'}"
     yield from _source_problems(source)
     if not pair.executed.is_file():

@@ -257,7 +257,7 @@ def _pool(settings: Settings):
     if settings.scheduler:
         from dask.distributed import Client
 
-        with Client(settings.scheduler, timeout="30s", set_as_default=False) as client:
+        with Client(settings.scheduler, timeout="30s") as client:
             # A notebook is not a pure function of its job as dask sees it: it may read tables on the worker.
             yield lambda job: client.submit(
                 run_job, job, key=f"litrepro-{job['key']}-{os.urandom(4).hex()}", pure=False

@@ -1,0 +1,156 @@
+"""Every rule of ``litrepro check`` finds its violation, and a good book passes."""
+
+import json
+
+import pytest
+
+from litrepro.build import check, execute, notebooks
+from litrepro.build.execute import Settings
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """Source and executed copy of the toy notebook, executed once for this module."""
+    import os
+
+    from tests.conftest import ToyBook
+
+    toy = ToyBook(tmp_path_factory.mktemp("toy"))
+    before = os.environ.get("LITREPRO_BOOK")
+    os.environ["LITREPRO_BOOK"] = str(toy.book)
+    try:
+        execute.run(toy.book, notebooks.discover(toy.book), Settings(), lambda _: None)
+    finally:
+        os.environ.pop("LITREPRO_BOOK") if before is None else os.environ.update(LITREPRO_BOOK=before)
+    return (toy.chapter / "toy.ipynb").read_text()
+
+
+@pytest.fixture
+def book(toy, executed):
+    """The toy book, executed."""
+    (toy.chapter / "toy.ipynb").write_text(executed)
+    return toy
+
+
+def problems(book, level="error"):
+    found = check.check(book.book, notebooks.discover(book.book))
+    return " | ".join(f"{each.where}: {each.what}" for each in found if each.level == level)
+
+
+def edit_source(book, old, new):
+    path = book.chapter / "toy.py"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+def edit_outputs(book, change):
+    path = book.chapter / "toy.ipynb"
+    notebook = json.loads(path.read_text())
+    change(notebook)
+    path.write_text(json.dumps(notebook))
+
+
+def test_a_good_book_passes(book):
+    assert problems(book) == ""
+    assert problems(book, "warning") == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("# # A toy", "# # Another toy", "differ in type, source or tags"),
+        ('tags=["nbval-check-output"]', "", "judges two-is-two, big-run but is not tagged nbval-check-output"),
+        ('"nbval-check-output"', '"nbval-check-ouput"', "unknown tag nbval-check-ouput"),
+        ("seed = 0", "sed = 0", "must set profile and seed"),
+        ('tags=["parameters"]', "", "expected one cell tagged 'parameters'"),
+        ("ch.paper", "ch.paper(", "cell"),
+    ],
+)
+def test_source_rules(book, old, new, message):
+    edit_source(book, old, new)
+    assert message in problems(book)
+
+
+def test_ledger_rules(book):
+    path = book.chapter / "claims.yml"
+    good = path.read_text()
+    path.write_text(good.replace("verdict: reproduced", "verdict: partly\n  note: x"))
+    assert "two-is-two: the ledger says 'partly', 01-toy/toy measured 'reproduced'" in problems(book)
+    path.write_text(good.replace("verdict: open", "verdict: reproduced"))
+    assert "big-run: the ledger says 'reproduced', 01-toy/toy measured 'not run'" in problems(book)
+    path.write_text(good.replace("id: two-is-two", "id: three-is-three"))
+    assert "three-is-three has no verdict" in problems(book)
+    assert "two-is-two is judged in 01-toy/toy but is not in the ledger" in problems(book)
+    path.write_text(good + "  surprise: 1\n")
+    assert "unknown key surprise" in problems(book)
+    path.write_text(good + "\n# a remark\n")
+    assert "is stale" in problems(book)
+
+
+def test_a_claim_judged_twice(book):
+    (book.chapter / "copy.py").write_text((book.chapter / "toy.py").read_text())
+    (book.chapter / "copy.ipynb").write_text((book.chapter / "toy.ipynb").read_text())
+    assert "two-is-two is judged twice: 01-toy/copy and 01-toy/toy" in problems(book)
+
+
+def test_missing_and_broken_copies(book):
+    path = book.chapter / "toy.ipynb"
+    path.write_text("{")
+    assert "not a readable notebook" in problems(book)
+    path.unlink()
+    assert "has no executed copy" in problems(book)
+
+
+def add_output(output):
+    return lambda notebook: notebook["cells"][-1]["outputs"].append(output)
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ({"output_type": "error", "ename": "E", "evalue": "bad", "traceback": []}, "error output E: bad"),
+        ({"output_type": "stream", "name": "stderr", "text": "careful\n"}, "writes to stderr: careful"),
+        ({"output_type": "stream", "name": "stdout", "text": "saved to /home/me/x.csv"}, "absolute path: /home/me"),
+        ({"output_type": "stream", "name": "stdout", "text": "x" * 1_100_000}, "the limit is 1 MB"),
+        (
+            {"output_type": "display_data", "data": {"image/png": "", "text/plain": "Figure"}, "metadata": {}},
+            "no alternative text",
+        ),
+    ],
+)
+def test_output_rules(book, output, message):
+    edit_outputs(book, add_output(output))
+    found = problems(book)
+    assert message in found
+    assert "outputs were changed after it was executed" in found
+
+
+def test_injected_parameters_are_found(book):
+    cell = {
+        "cell_type": "code",
+        "execution_count": 1,
+        "id": "x",
+        "metadata": {"tags": ["injected-parameters"]},
+        "outputs": [],
+        "source": "seed = 1\nsed = 2",
+    }
+    edit_outputs(book, lambda notebook: notebook["cells"].insert(2, cell))
+    assert "holds injected parameters (seed, sed); unknown: sed" in problems(book)
+
+
+def test_tables(book):
+    folder = book.chapter / "results"
+    folder.mkdir()
+    (folder / "runs.csv").write_text("n\n1\n")
+    assert "runs.json is missing beside its pair" in problems(book)
+
+
+def test_a_stale_table_is_a_warning(book, monkeypatch):
+    import pandas as pd
+
+    from litrepro import Chapter
+
+    Chapter("01-toy", profile="full", notebook="toy").save("runs", pd.DataFrame({"n": [1]}))
+    execute.run(book.book, notebooks.discover(book.book), Settings(), lambda _: None)
+    assert problems(book) == ""
+    assert "recorded table runs is stale" in problems(book, "warning")

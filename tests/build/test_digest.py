@@ -1,0 +1,74 @@
+"""What makes an executed copy stale."""
+
+import pytest
+
+from litrepro.build import digest, notebooks
+
+
+def test_imports_are_followed_through_lazy_exports():
+    found = digest.module_closure(digest.imported_modules("from litrepro import Chapter"))
+    assert {"litrepro", "litrepro.chapter", "litrepro.claims", "litrepro.runtime", "litrepro.show"} <= set(found)
+    assert not any(name.startswith("litrepro.build") for name in found)
+
+
+def test_one_name_of_a_package_is_one_module():
+    found = digest.imported_modules("from litrepro.plotting import heatmap")
+    assert "litrepro.plotting._maps" in found
+    assert "litrepro.plotting._curves" not in found
+    through_attribute = digest.imported_modules("import litrepro.plotting as p\np.heatmap()")
+    assert "litrepro.plotting._maps" in through_attribute
+    everything = digest.imported_modules("from litrepro.plotting import *")
+    assert {"litrepro.plotting._maps", "litrepro.plotting._curves", "litrepro.plotting._theme"} <= everything
+
+
+def test_relative_imports():
+    assert digest.imported_modules("from . import _maps", "litrepro.plotting") >= {"litrepro.plotting._maps"}
+    assert digest.imported_modules("from ..claims import MIME", "litrepro.plotting") >= {"litrepro.claims"}
+
+
+@pytest.fixture
+def digest_of(toy):
+    def compute(parameters=None):
+        (pair,) = notebooks.discover(toy.book)
+        return digest.notebook_digest(pair, notebooks.read_source(pair), parameters or {})
+
+    return compute
+
+
+def test_same_sources_same_digest(digest_of):
+    assert digest_of() == digest_of()
+
+
+@pytest.mark.parametrize("part", ["source", "caption", "ledger", "table", "pins", "parameters", "library"])
+def test_whatever_a_notebook_is_made_from_changes_its_digest(toy, digest_of, part, tmp_path, monkeypatch):
+    package = tmp_path / "package" / "litrepro"
+    package.mkdir(parents=True)
+    for name in ("__init__", "chapter", "claims"):
+        (package / f"{name}.py").write_text(
+            digest.module_path("litrepro." + name).read_text() if name[0] != "_" else ""
+        )
+    (package / "__init__.py").write_text("from litrepro.chapter import Chapter\n")
+    monkeypatch.setattr(digest, "package_root", lambda: package)
+    before = digest_of()
+    source = toy.chapter / "toy.py"
+    if part == "source":
+        source.write_text(source.read_text() + "\n# %%\n1\n")
+    elif part == "caption":
+        source.write_text(source.read_text().replace("# %%\nch.paper", '# %% mystnb={"a": 1}\nch.paper'))
+    elif part == "ledger":
+        (toy.chapter / "claims.yml").write_text((toy.chapter / "claims.yml").read_text() + "# x\n")
+    elif part == "table":
+        (toy.chapter / "results").mkdir()
+        (toy.chapter / "results" / "runs.csv").write_text("n\n1\n")
+    elif part == "pins":
+        (toy.root / "constraints.txt").write_text("torch==2.14.0\n")
+    elif part == "library":
+        (package / "claims.py").write_text("VERSION = 2\n")
+    assert digest_of({"seed": 1} if part == "parameters" else None) != before
+
+
+def test_the_clock_does_not_matter(toy, digest_of):
+    before = digest_of()
+    (toy.chapter / "toy.py").touch()
+    (toy.chapter / "claims.yml").touch()
+    assert digest_of() == before

@@ -1,0 +1,140 @@
+"""Execution: caching, isolation, and every way in which a notebook can fail."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from litrepro.build import execute, notebooks
+from litrepro.build.execute import Settings
+
+LITREPRO = [sys.executable, "-c", "from litrepro.build.cli import main; main()"]
+
+
+def run(toy, *patterns, **keywords):
+    outcomes = execute.run(
+        toy.book,
+        notebooks.discover(toy.book, patterns),
+        Settings(**{"workers": 2, "timeout": 60} | keywords),
+        lambda _: None,
+    )
+    return {outcome.pair.name: outcome for outcome in outcomes}
+
+
+def command(*arguments, **keywords):
+    return subprocess.run([*LITREPRO, *arguments], capture_output=True, text=True, check=False, **keywords)
+
+
+def test_executed_once_then_fresh_and_the_same_bytes_again(toy):
+    assert run(toy)["toy"].state == "executed"
+    path = toy.chapter / "toy.ipynb"
+    first = path.read_bytes()
+    assert run(toy)["toy"].state == "fresh"
+    assert run(toy, force=True)["toy"].state == "executed"
+    assert path.read_bytes() == first
+    # A claim that changes its mind in the committed copy is found by executing again ...
+    path.write_text(first.decode().replace("[reproduced]", "[not reproduced]"))
+    compared = run(toy, compare=True)["toy"]
+    assert compared.state == "differs"
+    assert "its output changed" in compared.problems[0]
+    # ... and, because outputs are sealed, even without executing.
+    assert execute.state_of(notebooks.discover(toy.book)[0]) == "edited"
+    assert run(toy)["toy"].state == "executed"
+    assert path.read_bytes() == first
+
+
+def test_failures_name_the_cell_and_spare_the_others_and_the_old_copy(toy):
+    toy.notebook("raises", '# %% tags=["parameters"]\nprofile = "quick"\nseed = 0\n\n# %%\nprint(1)\n')
+    assert run(toy, "*/raises")["raises"].good
+    old = (toy.chapter / "raises.ipynb").read_bytes()
+    head = '# %% tags=["parameters"]\nprofile = "quick"\nseed = 0\n\n'
+    toy.notebook("raises", head + "# %%\nx = 1\n\n# %%\n1 / 0\n")
+    toy.notebook("dies", head + "# %%\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    toy.notebook("hangs", head + "# %%\nimport time\ntime.sleep(600)\n")
+    outcomes = run(toy, timeout=12)
+    assert outcomes["toy"].state == "executed"
+    for name, cell, reason in (
+        ("raises", 3, "ZeroDivisionError: division by zero"),
+        ("dies", 2, "DeadKernelError"),
+        ("hangs", 2, "CellTimeoutError"),
+    ):
+        assert outcomes[name].state == "failed"
+        assert outcomes[name].error["cell"] == cell, outcomes[name].error
+        assert outcomes[name].error["reason"].startswith(reason)
+    assert (toy.chapter / "raises.ipynb").read_bytes() == old
+    assert not (toy.chapter / "dies.ipynb").exists()
+    assert not list(toy.chapter.glob(".*.part"))
+
+
+def test_a_full_disk_is_a_failure_and_keeps_the_old_copy(toy, monkeypatch):
+    run(toy)
+    old = (toy.chapter / "toy.ipynb").read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(execute, "write_atomically", full)
+    outcome = run(toy, force=True)["toy"]
+    assert outcome.state == "failed"
+    assert "No space left" in outcome.error["reason"]
+    assert (toy.chapter / "toy.ipynb").read_bytes() == old
+
+
+def test_a_worker_that_is_killed_is_reported(toy, monkeypatch):
+    monkeypatch.setattr(execute.sys, "executable", "/bin/false")
+    outcome = run(toy)["toy"]
+    assert outcome.state == "failed"
+    assert "the worker ended with 1" in outcome.error["reason"]
+
+
+def test_parameters_are_checked_before_anything_runs(toy):
+    with pytest.raises(ValueError, match="toy has no parameter sed; it declares: profile, seed"):
+        run(toy, parameters={"sed": 1})
+    assert not (toy.chapter / "toy.ipynb").exists()
+    assert run(toy, parameters={"seed": 1})["toy"].state == "executed"
+    assert not (toy.chapter / "toy.ipynb").exists(), "only the notebooks' own parameters make the committed copy"
+    assert len(list((toy.book / "_build" / "runs").rglob("toy.ipynb"))) == 1
+
+
+def test_exit_status_and_message(toy):
+    toy.notebook("bad", '# %% tags=["parameters"]\nprofile = "quick"\nseed = 0\n\n# %%\n1 / 0\n')
+    done = command("run", "*/bad")
+    assert done.returncode == 1
+    assert "chapter 01-toy, notebook bad, cell 2: ZeroDivisionError" in done.stdout
+    assert "1 / 0" in done.stdout
+    assert command("run", "nothing").returncode == 2
+
+
+def test_interrupted_runs_resume(toy):
+    toy.notebook(
+        "slow", '# %% tags=["parameters"]\nprofile = "quick"\nseed = 0\n\n# %%\nimport time\ntime.sleep(300)\n'
+    )
+    process = subprocess.Popen([*LITREPRO, "run", "--workers", "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 60
+    while not (toy.chapter / "toy.ipynb").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=30)[0].decode()
+    assert process.returncode == 130
+    assert "Interrupted" in output
+    assert not (toy.chapter / "slow.ipynb").exists()
+    left = subprocess.run(["pgrep", "-f", str(toy.root)], capture_output=True, text=True, check=False).stdout.split()
+    assert not [pid for pid in left if int(pid) != os.getpid()]
+    assert run(toy, "*/toy")["toy"].state == "fresh"
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_executes_the_same_notebooks(toy):
+    distributed = pytest.importorskip("distributed")
+    toy.notebook("second", '# %% tags=["parameters"]\nprofile = "quick"\nseed = 0\n\n# %%\nprint(2)\n')
+    run(toy)
+    here = {path.name: path.read_bytes() for path in toy.chapter.glob("*.ipynb")}
+    for path in toy.chapter.glob("*.ipynb"):
+        path.unlink()
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        outcomes = run(toy, scheduler=cluster.scheduler_address)
+    assert {outcome.state for outcome in outcomes.values()} == {"executed"}
+    assert {path.name: path.read_bytes() for path in toy.chapter.glob("*.ipynb")} == here
