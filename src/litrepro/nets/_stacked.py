@@ -1,0 +1,127 @@
+"""An ensemble of multi-layer perceptrons as one module of batched matrix products."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from litrepro import _validate
+
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "identity": lambda x: x,
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+}
+
+
+class StackedMLP(nn.Module):
+    """``trials`` perceptrons with one shape and separate weights: ``(trials, n, d) -> (trials, n, c)``.
+
+    Parameters
+    ----------
+    widths
+        d, hidden widths, c: at least two.
+    trials
+        Number of members.
+    activation
+        ``"identity"``, ``"relu"``, ``"tanh"``, ``"sigmoid"``, one for all hidden layers or a sequence with one each.
+    dropout
+        Probability after each hidden activation, one for all or a sequence with one each; active in ``train()``.
+    init
+        ``"torch"``: weights and biases uniform in +-1/sqrt(fan-in). ``"glorot"``: weights uniform in
+        +-sqrt(6/(fan-in + fan-out)), biases zero (Glorot and Bengio 2010).
+    generator
+        Source of the members' seeds (a generator seeded with 0 if None). Every member draws its weights from a seed of
+        its own, so the first members of a larger ensemble are the members of a smaller one.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two widths, widths or trials < 1, unknown activation or init, dropout outside [0, 1), sequences of
+        the wrong length; in ``forward`` an input that is neither (trials, n, d) nor (n, d).
+
+    Notes
+    -----
+    Parameters are ``weights[l] (trials, n_in, n_out)`` and ``biases[l] (trials, 1, n_out)``: an optimizer with
+    ``batch_dims=1`` takes one step size per member.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        trials: int = 1,
+        activation: str | Sequence[str] = "relu",
+        dropout: float | Sequence[float] = 0.0,
+        init: str = "torch",
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        self.widths = tuple(_validate.positive_int("width", width) for width in widths)
+        if len(self.widths) < 2:
+            raise ValueError(f"widths must name input and output at least, got {tuple(widths)}")
+        self.trials = _validate.positive_int("trials", trials)
+        hidden = len(self.widths) - 2
+        self.activation = _per_layer("activation", activation, hidden, str)
+        for name in self.activation:
+            _validate.choice("activation", name, tuple(ACTIVATIONS))
+        self.dropout = _per_layer("dropout", dropout, hidden, (int, float))
+        for probability in self.dropout:
+            _validate.real("dropout", probability, 0, 1, open_high=True)
+        _validate.choice("init", init, ("torch", "glorot"))
+        generator = torch.Generator().manual_seed(0) if generator is None else generator
+        seeds = [int(torch.randint(2**62, (), generator=generator, device=generator.device)) for _ in range(trials)]
+        members = [_member(self.widths, init, seed) for seed in seeds]
+        layers = range(len(self.widths) - 1)
+        self.weights = nn.ParameterList(torch.stack([member[0][l] for member in members]) for l in layers)
+        self.biases = nn.ParameterList(torch.stack([member[1][l] for member in members]) for l in layers)
+        self._noise = torch.Generator().manual_seed(seeds[0] ^ 0x5DEECE66D)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(trials, n, d), or (n, d) shared by all members, to (trials, n, c)."""
+        if x.ndim == 2:
+            x = x.expand(self.trials, *x.shape)
+        if x.ndim != 3 or x.shape[0] != self.trials or x.shape[-1] != self.widths[0]:
+            expected = f"({self.trials}, n, {self.widths[0]})"
+            raise ValueError(f"input must have shape {expected} or (n, {self.widths[0]}), got {tuple(x.shape)}")
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases)):
+            x = torch.baddbmm(bias, x, weight)
+            if layer < len(self.activation):
+                x = ACTIVATIONS[self.activation[layer]](x)
+                x = self._drop(x, self.dropout[layer])
+        return x
+
+    def _drop(self, x: torch.Tensor, probability: float) -> torch.Tensor:
+        if not self.training or probability == 0:
+            return x
+        if self._noise.device != x.device:  # draw where the data are: no copies in the training loop
+            self._noise = torch.Generator(x.device).manual_seed(self._noise.initial_seed())
+        keep = torch.rand(x.shape, generator=self._noise, device=x.device) >= probability
+        return x * keep / (1.0 - probability)
+
+
+def _per_layer(name: str, value, hidden: int, kind) -> tuple:
+    """One value per hidden layer."""
+    if isinstance(value, kind):
+        return (value,) * hidden
+    value = tuple(value)
+    if len(value) != hidden:
+        raise ValueError(f"{name} needs one entry per hidden layer ({hidden}), got {len(value)}")
+    return value
+
+
+def _member(widths: tuple[int, ...], init: str, seed: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Weights and biases of one member, drawn layer by layer from its own seed."""
+    generator = torch.Generator().manual_seed(seed)
+    weights, biases = [], []
+    for fan_in, fan_out in itertools.pairwise(widths):
+        bound = 1 / math.sqrt(fan_in) if init == "torch" else math.sqrt(6 / (fan_in + fan_out))
+        weights.append((2 * torch.rand(fan_in, fan_out, generator=generator) - 1) * bound)
+        bias = (2 * torch.rand(1, fan_out, generator=generator) - 1) * bound
+        biases.append(bias if init == "torch" else torch.zeros(1, fan_out))
+    return weights, biases

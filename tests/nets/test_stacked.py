@@ -1,0 +1,105 @@
+"""Stacked perceptrons against torch.nn, member by member."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from litrepro.nets import StackedMLP
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def single(model, member):
+    """A plain torch network with one member's weights."""
+    layers = []
+    for weight, bias in zip(model.weights, model.biases):
+        linear = nn.Linear(weight.shape[1], weight.shape[2])
+        linear.weight.data = weight[member].T.clone()
+        linear.bias.data = bias[member, 0].clone()
+        layers.append(linear)
+    return layers
+
+
+def test_members_are_networks_of_their_own():
+    model = StackedMLP((4, 7, 5, 3), trials=3, activation=("sigmoid", "relu"), generator=generator())
+    x = torch.randn(3, 6, 4, generator=generator(1))
+    for member in range(3):
+        first, second, last = single(model, member)
+        expected = last(torch.relu(second(torch.sigmoid(first(x[member])))))
+        torch.testing.assert_close(model(x)[member], expected)
+    shared = model(x[0])
+    torch.testing.assert_close(shared[2], model(x[0].expand(3, -1, -1))[2])
+
+
+def test_members_do_not_depend_on_how_many_there_are():
+    few, many = (StackedMLP((4, 8, 2), trials=k, generator=generator(5)) for k in (2, 20))
+    for a, b in zip(few.parameters(), many.parameters()):
+        assert torch.equal(a, b[:2])
+    assert not torch.equal(many.weights[0][0], many.weights[0][1])
+
+
+def test_initial_distributions():
+    torch_like = StackedMLP((50, 400, 3), trials=4, generator=generator())
+    bound = 1 / math.sqrt(50)
+    assert torch_like.weights[0].abs().max() <= bound
+    assert torch_like.weights[0].std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+    assert torch_like.biases[0].abs().max() > 0.9 * bound
+    glorot = StackedMLP((50, 400, 3), trials=4, init="glorot", generator=generator())
+    assert glorot.weights[0].std().item() == pytest.approx(math.sqrt(2 / 450), rel=0.02)
+    assert not glorot.biases[0].any()
+
+
+def test_global_random_state_is_untouched():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    model = StackedMLP((4, 8, 2), dropout=0.5)
+    model(torch.ones(1, 3, 4))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_dropout_only_in_training_and_keeps_the_mean():
+    model = StackedMLP((1, 2000, 1), activation="identity", dropout=0.25, generator=generator())
+    model.weights[0].data.fill_(1.0)
+    model.biases[0].data.zero_()
+    model.weights[1].data.fill_(1 / 2000)
+    model.biases[1].data.zero_()
+    x = torch.ones(1, 50, 1)
+    outputs = model(x).detach()
+    assert outputs.std() > 0
+    assert outputs.mean().item() == pytest.approx(1.0, abs=0.02)
+    model.eval()
+    torch.testing.assert_close(model(x).detach(), torch.ones(1, 50, 1))
+
+
+def test_linear_models_and_gradients():
+    model = StackedMLP((3, 2), trials=2)
+    model(torch.ones(2, 4, 3)).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"widths": (4,)},
+        {"widths": (4, 0, 2)},
+        {"trials": 0},
+        {"activation": "swish"},
+        {"activation": ("relu", "relu")},
+        {"dropout": 1.0},
+        {"dropout": (0.1, 0.1)},
+        {"init": "he"},
+    ],
+)
+def test_bad_input(keywords):
+    with pytest.raises(ValueError):
+        StackedMLP(**({"widths": (4, 8, 2)} | keywords))
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 5), (2, 3, 4), (1, 3, 5)])
+def test_bad_shapes(shape):
+    with pytest.raises(ValueError, match="input must have shape"):
+        StackedMLP((4, 8, 2))(torch.ones(shape))
