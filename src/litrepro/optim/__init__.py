@@ -9,5 +9,14 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_steps": ["look_ahead", "start", "update"],
         "_descend": ["Path", "descend"],
         "_optimizer": ["Uniform"],
+        "_quadratic": [
+            "LinearDynamics",
+            "quadratic_dynamics",
+            "spectral_radius",
+            "stationary_variance",
+            "steps_to_shrink",
+        ],
+        "_testbeds": ["LogisticProblem", "effective_rates", "logistic_problem", "logistic_sweep"],
+        "_as_printed": ["adam_moment_as_printed", "average_as_printed", "nadam_as_printed"],
     },
 )

@@ -1,0 +1,53 @@
+"""Formulas of the momentum review exactly as they are printed, for the checks that tell them from the right ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from litrepro import _validate
+
+
+def adam_moment_as_printed(g: torch.Tensor, beta: float) -> torch.Tensor:
+    """Section 3.2's recursion m_t = (beta m_{t-1} + (1 - beta) g_t)/(1 - beta^t), which divides at every step.
+
+    ``g (t, ...)``; returns m_1 ... m_t, (t, ...).
+    """
+    m, moments = torch.zeros_like(g[0]), []
+    for t in range(1, len(g) + 1):
+        m = (beta * m + (1 - beta) * g[t - 1]) / (1 - beta**t)
+        moments.append(m)
+    return torch.stack(moments)
+
+
+def average_as_printed(g: torch.Tensor, beta: float) -> torch.Tensor:
+    """Section 4's sum over i of beta^(t-1) (1 - beta) g_i (exponent t - 1, not t - i) at the last step, g (t, ...)."""
+    return beta ** (len(g) - 1) * (1 - beta) * g.sum(0)
+
+
+def nadam_as_printed(
+    grad: Callable[[torch.Tensor], torch.Tensor],
+    x0: torch.Tensor,
+    lr: float,
+    steps: int,
+    *,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+) -> torch.Tensor:
+    """Section 3.3: Adam with its gradient taken at x - lr m/V (no root, no beta1): x (steps + 1, ..., d).
+
+    ``eps`` is added to the denominators, as in Adam, so that the first step is defined.
+    """
+    steps = _validate.positive_int("steps", steps)
+    x, path = x0.clone(), [x0.clone()]
+    m = v = torch.zeros_like(x)
+    for t in range(1, steps + 1):
+        ahead = x - lr * (m / (1 - beta1 ** max(t - 1, 1))) / (v / (1 - beta2 ** max(t - 1, 1)) + eps)
+        g = grad(ahead)
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        x = x - lr * (m / (1 - beta1**t)) / (torch.sqrt(v / (1 - beta2**t)) + eps)
+        path.append(x)
+    return torch.stack(path)

@@ -1,0 +1,90 @@
+"""Momentum on a noisy quadratic, exactly: its linear recursion, spectral radius, stationary variance."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from litrepro import _validate
+from litrepro.optim._rules import Rule
+
+
+class LinearDynamics(NamedTuple):
+    """z_{t+1} = transition z_t + noise xi_t for z = (x, m), xi of mean 0 and variance 1.
+
+    ``transition (..., 2, 2)``, ``noise (..., 2)``, float64.
+    """
+
+    transition: torch.Tensor
+    noise: torch.Tensor
+
+
+def quadratic_dynamics(
+    rule: Rule, curvature: float | torch.Tensor, lr: float | torch.Tensor, *, lookahead_factor: float | None = None
+) -> LinearDynamics:
+    """The recursion of a rule without second moment on h x^2/2 with gradient noise: g = h zeta + xi.
+
+    Parameters
+    ----------
+    rule
+        sgd, heavy-ball, sgdm, nag, qhm or a variant of these (no second moment, no debiasing, constant beta1).
+    curvature, lr
+        Positive, of one batch shape (...) after broadcasting.
+    lookahead_factor
+        Where a look-ahead rule takes its gradient: zeta = x - lr factor m (beta1 if None; the review prints 1).
+
+    Raises ``ValueError`` for other rules and for values that are not positive.
+    """
+    if rule.second != "one" or rule.debias or rule.nesterov or rule.total_steps is not None:
+        raise ValueError(f"only rules with a constant linear recursion, got {rule.name}")
+    h, step = torch.broadcast_tensors(*(torch.as_tensor(v, dtype=torch.float64) for v in (curvature, lr)))
+    if not bool(((h > 0) & (step > 0) & torch.isfinite(h) & torch.isfinite(step)).all()):
+        raise ValueError(f"curvature and lr must be positive, got {curvature!r} and {lr!r}")
+    beta = rule.beta1 if rule.first != "gradient" else 0.0
+    gain = 1.0 - beta if rule.first == "average" else 1.0
+    factor = 0.0
+    if rule.lookahead:
+        factor = beta if lookahead_factor is None else _validate.real("lookahead_factor", lookahead_factor, 0)
+    # g = h x - h lr factor m + xi;  m' = beta m + gain g;  x' = x - lr (nu m' + (1 - nu) g)
+    g = torch.stack([h, -h * step * factor], -1)
+    m_next = gain * g + torch.stack([torch.zeros_like(h), torch.full_like(h, beta)], -1)
+    x_next = -step[..., None] * (rule.nu * m_next + (1 - rule.nu) * g)
+    x_next = x_next + torch.tensor([1.0, 0.0], dtype=torch.float64)
+    noise = torch.stack([-step * (rule.nu * gain + 1 - rule.nu), torch.full_like(h, gain)], -1)
+    return LinearDynamics(torch.stack([x_next, m_next], -2), noise)
+
+
+def spectral_radius(transition: torch.Tensor) -> torch.Tensor:
+    """Largest modulus of the eigenvalues of (..., k, k): the recursion converges if and only if it is below 1."""
+    return torch.linalg.eigvals(transition).abs().amax(-1)
+
+
+def stationary_variance(dynamics: LinearDynamics) -> torch.Tensor:
+    """Stationary variance of x, (...): the solution of P = A P A' + b b', nan where the recursion does not converge."""
+    transition, noise = dynamics
+    kron = torch.einsum("...ij,...kl->...ikjl", transition, transition).flatten(-4, -3).flatten(-2, -1)
+    right = (noise[..., :, None] * noise[..., None, :]).flatten(-2, -1)
+    identity = torch.eye(kron.shape[-1], dtype=kron.dtype)
+    covariance = torch.linalg.solve(identity - kron, right)[..., 0]
+    return torch.where(spectral_radius(transition) < 1, covariance, torch.nan)
+
+
+def steps_to_shrink(dynamics: LinearDynamics, factor: float, *, most: int = 1_000_000) -> torch.Tensor:
+    """Steps after which |mean of x| stays below ``factor`` of its start (1, 0): (...) int64, ``most`` if later.
+
+    The last step at which the noise-free recursion is outside, plus one.
+    """
+    factor = _validate.real("factor", factor, 0, 1, open_low=True, open_high=True)
+    transition = dynamics.transition
+    z = torch.zeros(*transition.shape[:-2], 2, dtype=torch.float64)
+    z[..., 0] = 1.0
+    last = torch.zeros(transition.shape[:-2], dtype=torch.int64)
+    for t in range(1, _validate.positive_int("most", most) + 1):
+        z = torch.einsum("...ij,...j->...i", transition, z)
+        outside = z[..., 0].abs() >= factor
+        last = torch.where(outside, t, last)
+        # The whole state being far below the threshold ends the search: it only shrinks from here on.
+        if t % 256 == 0 and bool((z.abs().amax(-1) < factor * 1e-3).all()):
+            break
+    return (last + 1).clamp(max=most)

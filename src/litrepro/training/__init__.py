@@ -1,0 +1,11 @@
+"""Training loops: one model, or an ensemble at once."""
+
+from litrepro._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "_stacked": ["Splits", "draw_splits", "seconds_per_step", "train_stacked"],
+        "_tuning": ["expected_best", "paired_difference", "summarize_runs"],
+    },
+)

@@ -1,0 +1,94 @@
+"""Summaries of step-size sweeps: what a run was worth, and what tuning costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from litrepro import _validate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def expected_best(values: torch.Tensor, budget: int) -> torch.Tensor:
+    """Expected best (smallest) value after trying 1 ... ``budget`` configurations at random, with replacement.
+
+    With the n values sorted, the best of k draws is the i-th with probability ((n - i + 1)^k - (n - i)^k)/n^k
+    (Dodge et al. 2019, arXiv 1909.03004).
+
+    Parameters
+    ----------
+    values
+        (..., n) finite results of the n configurations.
+
+    Returns
+    -------
+    (..., budget), float64.
+
+    Raises ``ValueError`` if there are no values, one is not finite, or budget < 1.
+    """
+    budget = _validate.positive_int("budget", budget)
+    _validate.float_tensor("values", values, 1)
+    if values.shape[-1] == 0 or not bool(torch.isfinite(values).all()):
+        raise ValueError(f"values must be finite, at least one of them, got shape {tuple(values.shape)}")
+    ordered = values.double().sort(dim=-1).values
+    n = values.shape[-1]
+    rank = torch.arange(1, n + 1, dtype=torch.float64, device=values.device)
+    k = torch.arange(1, budget + 1, dtype=torch.float64, device=values.device)[:, None]
+    weights = ((n - rank + 1) / n) ** k - ((n - rank) / n) ** k
+    return ordered @ weights.T
+
+
+def summarize_runs(runs: pd.DataFrame, by: Sequence[str] = ("rule", "lr", "seed")) -> pd.DataFrame:
+    """One row per run of ``train_stacked``: ``auc`` (mean training loss over the records), ``final``, and shapes.
+
+    ``roughness`` is the mean absolute second difference of the sampled mini-batch loss, ``roughness_train`` that of the
+    training loss at the same steps; ``turns`` the share of sign changes between its successive differences;
+    ``late`` the mean training loss of the last four records; ``test_accuracy`` the last one.
+    """
+    import pandas as pd
+
+    groups = runs.sort_values("step").groupby(list(by), sort=False)
+    columns = {
+        "auc": groups["train_loss"].mean(),
+        "final": groups["train_loss"].last(),
+        "late": groups["train_loss"].apply(lambda v: v.iloc[-4:].mean()),
+        "roughness": groups["batch_loss"].apply(_roughness),
+        "roughness_train": groups["train_loss"].apply(_roughness),
+        "turns": groups["batch_loss"].apply(_turns),
+        "test_accuracy": groups["test_accuracy"].last(),
+    }
+    return pd.DataFrame(columns).reset_index()
+
+
+def _roughness(values: pd.Series) -> float:
+    return float(values.diff().diff().abs().mean())
+
+
+def _turns(values: pd.Series) -> float:
+    steps = values.diff().dropna().to_numpy()
+    return float((steps[1:] * steps[:-1] < 0).mean())
+
+
+def paired_difference(
+    runs: pd.DataFrame, value: str, first: dict[str, object], second: dict[str, object]
+) -> tuple[float, float]:
+    """Mean over seeds of ``first`` minus ``second`` and its standard error, pairing runs with equal seed.
+
+    ``first`` and ``second`` select rows by column values, e.g. ``{"rule": "sgd", "lr": 0.01}``. Raises ``ValueError``
+    unless both select one row for each of the same seeds, two at least.
+    """
+    sides = []
+    for choice in (first, second):
+        rows = runs
+        for name, wanted in choice.items():
+            rows = rows[rows[name] == wanted]
+        sides.append(rows.set_index("seed")[value])
+    left, right = sides
+    if not left.index.is_unique or set(left.index) != set(right.index) or len(left) < 2:
+        raise ValueError(f"{first} and {second} must select one row for each of the same seeds")
+    difference = left - right.reindex(left.index)
+    return float(difference.mean()), float(difference.std() / len(difference) ** 0.5)
