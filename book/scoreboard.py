@@ -30,6 +30,6 @@ table = scoreboard.counts(claims, "kind")
 fig, ax = plotting.figure(height=2.8)
 table.plot.barh(stacked=True, ax=ax, color=[scoreboard.COLOURS[name] for name in table.columns], width=0.7)
 ax.set(xlabel="number of claims", ylabel="")
-ax.legend(title="", ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+_ = ax.legend(title="", ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
 # %% tags=["remove-input", "nbval-check-output"]
 scoreboard.table(claims)

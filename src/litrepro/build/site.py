@@ -26,7 +26,8 @@ def build(root: Path, *, strict: bool = True) -> Path:
     """
     pages.generate(root)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", "book"]
-    command += ["--config", "_config.yml", "--toc", "_toc.yml", "--path-output", "book", "--keep-going"]
+    command += ["--config", str(root / "_config.yml"), "--toc", str(root / "_toc.yml")]
+    command += ["--path-output", str(root / "book"), "--keep-going"]
     command += ["-W", "-n"] if strict else ["-n"]
     # Everything is rendered anew: an incremental build reports the warnings of changed pages only.
     command.append("--all")
