@@ -11,6 +11,7 @@ from pathlib import Path
 
 from litrepro.build import pages
 
+_THEBE = re.compile(r"<script[^>]*>const THEBE_JS_URL|<script[^>]*sphinx-thebe\.js|<link[^>]*sphinx-thebe\.css")
 _NOISE = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -38,6 +39,7 @@ def build(root: Path, *, strict: bool = True) -> Path:
         relevant = [line for line in log if "WARNING" in line or "ERROR" in line or "Error" in line]
         raise RuntimeError("rendering the book failed:\n" + "\n".join(relevant[:40] or log[-40:]))
     _vendor_mathjax(html / "_static" / "mathjax")
+    _drop_thebe(html)
     return html / "index.html"
 
 
@@ -51,3 +53,11 @@ def _vendor_mathjax(target: Path) -> None:
     shutil.copy2(source / "tex-chtml-full.js", target)
     fonts = Path("output") / "chtml" / "fonts"
     shutil.copytree(source / fonts, target / fonts, dirs_exist_ok=True)
+
+
+def _drop_thebe(html: Path) -> None:
+    """Take live-code scripts out of every page: they are included twice (an error) and point to another host."""
+    for page in html.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        kept = [line for line in text.splitlines(keepends=True) if not _THEBE.search(line)]
+        page.write_text("".join(kept), encoding="utf-8")
