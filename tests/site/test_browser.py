@@ -131,7 +131,8 @@ def test_phones_and_darkness(dark):
                 " return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });"
                 " return 0.2126 * r + 0.7152 * g + 0.0722 * b; };"
                 " const p = document.querySelector('article p, main p');"
-                " return [p, document.body].map((e, i) => light(getComputedStyle(e)[i ? 'backgroundColor' : 'color'])); })()"
+                " const style = e => getComputedStyle(e);"
+                " return [light(style(p).color), light(style(document.body).backgroundColor)]; })()"
             )
             high, low = max(colours), min(colours)
             assert (high + 0.05) / (low + 0.05) > 4.5, f"{name}: too little contrast"

@@ -1,0 +1,128 @@
+"""The project's own files agree with each other."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from litrepro.build import notebooks, pages
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+# The part of GitHub's workflow syntax that we use; anything else is a misspelling.
+STEP = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": "string"},
+        "id": {"type": "string"},
+        "if": {"type": "string"},
+        "uses": {"type": "string", "pattern": r"^[\w.-]+/[\w./-]+@[\w.]+$"},
+        "run": {"type": "string"},
+        "with": {"type": "object"},
+        "env": {"type": "object"},
+    },
+    "oneOf": [{"required": ["uses"]}, {"required": ["run"]}],
+}
+JOB = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["runs-on", "steps"],
+    "properties": {
+        "runs-on": {"type": "string"},
+        "needs": {"type": ["string", "array"]},
+        "timeout-minutes": {"type": "integer", "minimum": 1},
+        "environment": {"type": "object"},
+        "permissions": {"type": "object"},
+        "steps": {"type": "array", "minItems": 1, "items": STEP},
+    },
+}
+WORKFLOW = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["name", "on", "permissions", "jobs"],
+    "properties": {
+        "name": {"type": "string"},
+        "on": {"type": "object"},
+        "permissions": {"type": "object"},
+        "concurrency": {"type": "object"},
+        "jobs": {"type": "object", "minProperties": 1, "additionalProperties": JOB},
+    },
+}
+
+
+def requirement_name(text):
+    return re.match(r"[\w.-]+", text).group(0).lower().replace("_", "-")
+
+
+def requirements(*extras):
+    return {requirement_name(r) for r in PROJECT["dependencies"]} | {
+        requirement_name(r) for extra in extras for r in PROJECT["optional-dependencies"][extra]
+    }
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_follow_the_schema(path):
+    # YAML 1.1 reads the key `on` as true.
+    workflow = {("on" if key is True else key): value for key, value in yaml.safe_load(path.read_text()).items()}
+    jsonschema.validate(workflow, WORKFLOW)
+    assert "pull_request_target" not in workflow["on"]
+
+
+def test_the_workflow_of_pull_requests_runs_what_ci_runs():
+    steps = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["book-and-tests"]["steps"]
+    assert any(step.get("run") == "bash .ci/run" for step in steps)
+    script = (ROOT / ".ci" / "run").read_text()
+    assert all(f"make {target}" in script for target in ("book", "test", "compare"))
+
+
+def test_conda_and_pip_install_the_same():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    assert "--constraint constraints.txt" in pip
+    (editable,) = [line for line in pip if line.startswith("--editable")]
+    makefile = (ROOT / "Makefile").read_text()
+    extras = re.search(r"\.\[([\w,]+)\]", editable).group(1)
+    assert f"'.[{extras}]'" in makefile
+    assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"])
+    python = next(entry for entry in environment["dependencies"] if str(entry).startswith("python"))
+    assert python == f"python{PROJECT['requires-python']}"
+
+
+def test_every_dependency_is_pinned():
+    pins = {requirement_name(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line}
+    assert requirements("book", "build", "test") <= pins
+    assert not re.search(r"file:|\+cpu|https?:", (ROOT / "constraints.txt").read_text())
+
+
+def test_jupyter_book_stays_at_version_one():
+    (requirement,) = [r for r in PROJECT["optional-dependencies"]["build"] if r.startswith("jupyter-book")]
+    assert requirement.endswith("<2")
+
+
+def test_every_notebook_is_in_the_table_of_contents():
+    toc = (ROOT / "_toc.yml").read_text()
+    listed = set(re.findall(r"(?:file|root): ([\w/.-]+)", toc))
+    assert {pair.key for pair in notebooks.discover(ROOT / "book")} <= listed
+    assert all((ROOT / "book" / f"{name}{end}").exists() for name in listed for end in [".md"] if name.count("/") == 0
+               and not (ROOT / "book" / f"{name}.ipynb").exists())  # fmt: skip
+
+
+def test_every_chapter_has_a_title_and_a_review():
+    for folder in (ROOT / "book").glob("[0-9]*"):
+        assert folder.name in pages.TITLES
+        assert (folder / "review.py").is_file()
+
+
+def test_modules_stay_small():
+    large = {
+        path.relative_to(ROOT).as_posix(): lines
+        for path in (ROOT / "src").rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 400
+    }
+    assert not large
