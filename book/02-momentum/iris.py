@@ -38,7 +38,7 @@ from litrepro.training import (
     train_stacked,
 )
 
-ch = Chapter("02-momentum", notebook="iris", profile=profile, seed=seed)
+ch = Chapter("02-momentum", notebook="iris", profile=profile, seed=seed, full_minutes=6)
 seeds = ch.pick(quick=3, full=100, smoke=2)  # for the whole grid of step sizes
 many = ch.pick(quick=40, full=200, smoke=2)  # for paired comparisons at a few of them
 steps = ch.pick(quick=500, full=3000, smoke=40)

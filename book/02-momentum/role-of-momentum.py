@@ -42,7 +42,7 @@ from litrepro.optim import (
     steps_to_shrink,
 )
 
-ch = Chapter("02-momentum", notebook="role-of-momentum", profile=profile, seed=seed)
+ch = Chapter("02-momentum", notebook="role-of-momentum", profile=profile, seed=seed, full_minutes=1)
 seeds = ch.pick(quick=20, full=200, smoke=4)
 trials = ch.pick(quick=1024, full=65536, smoke=64)
 scales = torch.tensor([1.0, 10.0, 0.3], dtype=torch.float64)

@@ -31,6 +31,8 @@ class Chapter:
         Non-negative integer from which every random draw of the notebook derives.
     notebook
         Name of the notebook without its ending; found out by itself where that is possible.
+    full_minutes
+        Estimated minutes of the full profile on one H200-class GPU, for ``litrepro record --list``.
 
     Raises
     ------
@@ -38,13 +40,22 @@ class Chapter:
         Unknown profile, a seed that is not a non-negative integer, or a ledger that is missing or broken.
     """
 
-    def __init__(self, slug: str, profile: str = "quick", seed: int = 0, *, notebook: str | None = None):
+    def __init__(
+        self,
+        slug: str,
+        profile: str = "quick",
+        seed: int = 0,
+        *,
+        notebook: str | None = None,
+        full_minutes: float | None = None,
+    ):
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise ValueError(f"seed must be a non-negative integer, got {seed!r}")
         self.slug = slug
         self.profile = runtime.resolve_profile(profile)
         self.seed = seed
         self.notebook = notebook or os.environ.get("LITREPRO_NOTEBOOK") or _calling_script() or "notebook"
+        self.full_minutes = full_minutes
         self.smoke = runtime.smoke() and self.profile == "full"
         self.folder = runtime.find_book() / slug
         self.claims = claims.load_ledger(self.folder / "claims.yml")

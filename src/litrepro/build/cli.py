@@ -181,6 +181,38 @@ def status(patterns: Patterns = None) -> None:
 
 
 @app.command()
+def record(
+    patterns: Patterns = None,
+    listing: Annotated[
+        bool, typer.Option("--list", help="Say what is recorded, stale or missing; run nothing.")
+    ] = False,
+    smoke: Annotated[bool, typer.Option("--smoke", help="The full code path at a thousandth of its size.")] = False,
+    limit: Annotated[float | None, typer.Option(min=1, help="Seconds for one notebook; a later run continues.")] = None,
+) -> None:
+    """Record full-scale tables: the notebooks' .py, one process each, without Jupyter."""
+    from litrepro.build import record as recorder
+
+    _, pairs = _book_and_pairs(patterns)
+    found = recorder.recordings([pair for pair in pairs if not pair.is_scoreboard])
+    if listing:
+        table = Table("Notebook", "Table", "State", "Minutes", "Device")
+        for each in found:
+            minutes = "?" if each.minutes is None else f"{each.minutes:.1f}"
+            table.add_row(each.pair.key, each.table, each.state, minutes, each.device)
+        console.print(table)
+        return
+    failed = 0
+    # A smoke run covers every notebook: its full code path has to work even where no table is saved.
+    chosen = [p for p in pairs if not p.is_scoreboard] if smoke else list(dict.fromkeys(each.pair for each in found))
+    for pair in chosen:
+        status, seconds = recorder.record(pair, smoke=smoke, limit=limit)
+        failed += status != 0
+        words = "[green]recorded[/]" if status == 0 else f"[red]failed with {status}[/]"
+        console.print(f"{words} {pair.key}  {seconds:.0f} s")
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
 def build(
     lenient: Annotated[bool, typer.Option("--lenient", help="Warnings of the renderer do not fail the build.")] = False,
 ) -> None:
