@@ -238,10 +238,16 @@ def data(
     from litrepro.data import inventory
 
     records = inventory(verify=verify)
-    table = Table(*(str(name).capitalize() for name in records[0]))
+    columns = ["dataset", "state", "where", "size_mb", "licence"] + (["checksum"] if verify else [])
+    table = Table(*(name.replace("_mb", " (MB)").capitalize() for name in columns))
     for record in records:
-        table.add_row(*(escape(str(value)) for value in record.values()))
+        table.add_row(*(escape(str(record[name])) for name in columns))
     console.print(table)
+    for record in records:
+        if record["state"] != "complete":
+            console.print(f"[bold]{record['dataset']}[/]: {escape(record['remedy'])}")
+    found = os.environ.get("LITREPRO_DATA")
+    console.print(f"LITREPRO_DATA is {escape(found)}" if found else "LITREPRO_DATA is not set", style="dim")
 
 
 def main() -> None:

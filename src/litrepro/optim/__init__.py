@@ -9,6 +9,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_steps": ["look_ahead", "start", "update"],
         "_descend": ["Path", "descend"],
         "_optimizer": ["Uniform"],
+        "_two_step": ["two_step", "two_step_coefficients"],
+        "rates": ["sgd_gradient_bound"],
         "_quadratic": [
             "LinearDynamics",
             "quadratic_dynamics",

@@ -17,6 +17,7 @@ from litrepro.optim._descend import Path, descend
 from litrepro.optim._optimizer import Uniform
 from litrepro.optim._rules import RULES, Rule, beta1_at, first_weights, rule, second_weights
 from litrepro.optim._steps import look_ahead, start, update
+from litrepro.optim._two_step import two_step, two_step_coefficients
 
 __all__ = [
     "RULES",
@@ -30,5 +31,7 @@ __all__ = [
     "rule",
     "second_weights",
     "start",
+    "two_step",
+    "two_step_coefficients",
     "update",
 ]
