@@ -10,7 +10,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_descend": ["Path", "descend"],
         "_optimizer": ["Uniform"],
         "_two_step": ["two_step", "two_step_coefficients"],
-        "rates": ["sgd_gradient_bound"],
+        "curvature": ["negative_curvature", "newton_descent"],
+        "litrepro.solvers": ["extreme_eigenvalues", "hvp", "lanczos"],
+        "perturbed": ["PSGD", "noise", "noisy_descent", "perturbed_agd", "perturbed_gd"],
+        "rates": ["pagd_constants", "pgd_constants", "psgd_constants", "sgd_gradient_bound"],
         "_quadratic": [
             "LinearDynamics",
             "quadratic_dynamics",

@@ -149,8 +149,12 @@ class Recorder:
     @torch.no_grad()
     def __call__(self, t: int, x: torch.Tensor) -> None:
         """Record the iterate of step t if it is due."""
-        if t % self._every and t != self._steps:
-            return
+        if t % self._every == 0 or t == self._steps:
+            self.last(t, x)
+
+    @torch.no_grad()
+    def last(self, t: int, x: torch.Tensor) -> None:
+        """Record the iterate of step t whether it is due or not: a run that ends early ends with it."""
         self._t.append(t)
         self._x.append(x.clone())
         if self._fun is not None:

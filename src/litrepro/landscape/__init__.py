@@ -1,0 +1,16 @@
+"""Loss surfaces: test functions with saddles, stationary points, approximation by networks, backpropagation."""
+
+from litrepro._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "_functions": ["monkey_saddle", "product_loss", "quadratic", "quartic_saddle"],
+        "_octopus": ["octopus", "octopus_domain", "octopus_escape_ratio"],
+        "_tensor": ["tensor_decomposition"],
+        "_derivatives": ["gradient", "hessian"],
+        "_stationary": ["KINDS", "classify", "strict_saddle"],
+        "_approximation": ["fit_random_features", "relu_interpolant", "sawtooth", "sawtooth_lower_bound"],
+        "_segments": ["rescale_relu", "segment"],
+    },
+)

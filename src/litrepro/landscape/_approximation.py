@@ -1,0 +1,105 @@
+"""Approximation by one hidden layer, and what depth adds: interpolants, random features, sawtooth functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from litrepro import _validate
+
+
+def relu_interpolant(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The one-hidden-layer ReLU network through values on the uniform grid of [0, 1].
+
+    beta0 + sum_k beta_k relu(x - k/m), k = 0..m-1: the first slope, then differences of slopes.
+
+    Parameters
+    ----------
+    values
+        (..., m + 1) at 0, 1/m, ..., 1.
+
+    Returns
+    -------
+    beta0 (...), beta (..., m), knots (m,).
+
+    Raises ``ValueError`` for m < 1.
+    """
+    _validate.float_tensor("values", values, 1)
+    m = values.shape[-1] - 1
+    if m < 1:
+        raise ValueError(f"values must hold at least two points, got shape {tuple(values.shape)}")
+    slopes = values.diff(dim=-1) * m
+    beta = torch.cat([slopes[..., :1], slopes.diff(dim=-1)], -1)
+    return values[..., 0], beta, torch.arange(m, dtype=values.dtype, device=values.device) / m
+
+
+def fit_random_features(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    width: int,
+    activation: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    generator: torch.Generator,
+    scale: float = 4.0,
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A hidden layer drawn at random, its output weights by least squares.
+
+    Weights w ~ N(0, scale^2), biases b = -sum_j w_j u_j with u uniform on [0, 1]^d, which puts the kinks inside the
+    cube; output weights (and a constant) by an SVD solver, because polynomial activations give a rank-deficient matrix.
+
+    Parameters
+    ----------
+    x, y
+        (n, d) and (n,), floating point.
+    width
+        Number of hidden units, >= 1.
+    activation
+        Elementwise.
+
+    Returns
+    -------
+    A callable (n', d) -> (n',).
+
+    Raises ``ValueError`` for shapes that do not fit, width < 1 and scale <= 0.
+    """
+    _validate.float_tensor("x", x, 2)
+    _validate.float_tensor("y", y, 1)
+    if x.ndim != 2 or y.shape != x.shape[:1]:
+        raise ValueError(f"x and y must have shapes (n, d) and (n,), got {tuple(x.shape)} and {tuple(y.shape)}")
+    width = _validate.positive_int("width", width)
+    scale = _validate.real("scale", scale, 0, open_low=True)
+    options = {"generator": generator, "dtype": x.dtype, "device": generator.device}
+    w = scale * torch.randn(x.shape[1], width, **options).to(x.device)
+    b = -(w * torch.rand(x.shape[1], width, **options).to(x.device)).sum(0)
+
+    def features(inputs: torch.Tensor) -> torch.Tensor:
+        return torch.cat([activation(inputs @ w + b), torch.ones_like(inputs[:, :1])], 1)
+
+    # The driver that copes with rank deficiency exists on the CPU only.
+    solution = torch.linalg.lstsq(features(x).cpu(), y.cpu()[:, None], driver="gelsd").solution.to(x.device)
+    return lambda inputs: (features(inputs) @ solution)[:, 0]
+
+
+def sawtooth(x: torch.Tensor, depth: int) -> torch.Tensor:
+    """The tent map 2 relu(x) - 4 relu(x - 1/2) composed ``depth`` times: 2^depth linear pieces on [0, 1].
+
+    Source: Telgarsky 2016. Raises ``ValueError`` for depth < 1.
+    """
+    depth = _validate.positive_int("depth", depth)
+    _validate.float_tensor("x", x)
+    for _ in range(depth):
+        x = 2 * torch.relu(x) - 4 * torch.relu(x - 0.5)
+    return x
+
+
+def sawtooth_lower_bound(depth: int, pieces: int) -> float:
+    """Lower bound on the L1([0, 1]) distance of ``sawtooth`` to continuous piecewise-linear functions.
+
+    max(0, (1 - (2 pieces + 2)/2^depth)/8): the sawtooth crosses 1/2 in every piece, which leaves 2^depth - 1 triangles
+    of area 2^-depth/4, and a competitor that does not cross inside a triangle is wrong on every other one at least.
+
+    Raises ``ValueError`` for depth < 1 or pieces < 1.
+    """
+    depth, pieces = _validate.positive_int("depth", depth), _validate.positive_int("pieces", pieces)
+    return max(0.0, (1 - (2 * pieces + 2) / 2.0**depth) / 8)

@@ -1,0 +1,57 @@
+"""Gradients and dense Hessians of batched functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from litrepro import _validate
+
+Fun = Callable[[torch.Tensor], torch.Tensor]
+
+
+def gradient(fun: Fun, x: torch.Tensor) -> torch.Tensor:
+    """Gradient of ``fun`` (..., d) -> (...), which acts on trials independently, at x: (..., d).
+
+    Raises ``ValueError`` if x is not floating point or ``fun`` does not return one value per trial.
+    """
+    _validate.float_tensor("x", x, 1)
+    with torch.enable_grad():
+        at = x.detach().requires_grad_(True)
+        values = _values(fun, at)
+        if not values.requires_grad:
+            return torch.zeros_like(x)
+        (found,) = torch.autograd.grad(values.sum(), at, materialize_grads=True)
+    return found
+
+
+def hessian(fun: Fun, x: torch.Tensor) -> torch.Tensor:
+    """Hessian of ``fun`` (..., d) -> (...) at x: (..., d, d), symmetric.
+
+    d backward passes over the whole batch (one per coordinate, vectorized): trials cost no loop.
+    """
+    _validate.float_tensor("x", x, 1)
+    d = x.shape[-1]
+    with torch.enable_grad():
+        at = x.detach().requires_grad_(True)
+        values = _values(fun, at)
+        zeros = torch.zeros(*x.shape, d, dtype=x.dtype, device=x.device)
+        if not values.requires_grad:
+            return zeros
+        (first,) = torch.autograd.grad(values.sum(), at, create_graph=True, materialize_grads=True)
+        if not first.requires_grad:
+            return zeros
+        rows = torch.eye(d, dtype=x.dtype, device=x.device)
+        rows = rows.reshape(d, *(1,) * (x.ndim - 1), d).expand(d, *x.shape)
+        (found,) = torch.autograd.grad(first, at, rows, is_grads_batched=True, materialize_grads=True)
+    found = found.movedim(0, -2)
+    return (found + found.mT) / 2
+
+
+def _values(fun: Fun, x: torch.Tensor) -> torch.Tensor:
+    values = fun(x)
+    if not isinstance(values, torch.Tensor) or values.shape != x.shape[:-1]:
+        found = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
+        raise ValueError(f"fun must map {tuple(x.shape)} to {tuple(x.shape[:-1])}, got {found}")
+    return values

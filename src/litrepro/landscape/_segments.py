@@ -1,0 +1,46 @@
+"""Reparametrization and lines through weight space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from litrepro import _validate
+
+
+def rescale_relu(
+    weights: Sequence[torch.Tensor], biases: Sequence[torch.Tensor], alpha: float
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """The same two-layer ReLU network with other weights: (alpha W1, alpha b1, W2/alpha, b2) (Dinh et al. 2017).
+
+    Parameters
+    ----------
+    weights
+        [W1 (..., h, d), W2 (..., c, h)].
+    biases
+        [b1, b2].
+    alpha
+        > 0: a ReLU is positively homogeneous.
+
+    Raises ``ValueError`` for alpha <= 0 and anything but two layers.
+    """
+    alpha = _validate.real("alpha", alpha, 0, open_low=True)
+    if len(weights) != 2 or len(biases) != 2:
+        raise ValueError(f"need two weights and two biases, got {len(weights)} and {len(biases)}")
+    return [alpha * weights[0], weights[1] / alpha], [alpha * biases[0], biases[1]]
+
+
+def segment(
+    loss: Callable[[torch.Tensor], torch.Tensor], w0: torch.Tensor, w1: torch.Tensor, ts: torch.Tensor
+) -> torch.Tensor:
+    """Loss along the line w0 + t (w1 - w0): ``loss`` maps (A, d) to (A,), ``w0``, ``w1`` (d,), ``ts`` (A,); (A,).
+
+    Raises ``ValueError`` for shapes that do not fit.
+    """
+    if w0.ndim != 1 or w0.shape != w1.shape or ts.ndim != 1:
+        raise ValueError(f"need (d,), (d,), (A,); got {tuple(w0.shape)}, {tuple(w1.shape)}, {tuple(ts.shape)}")
+    values = loss(w0 + ts[:, None].to(w0) * (w1 - w0))
+    if values.shape != ts.shape:
+        raise ValueError(f"loss must map ({len(ts)}, {len(w0)}) to ({len(ts)},), got {tuple(values.shape)}")
+    return values

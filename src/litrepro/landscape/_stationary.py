@@ -1,0 +1,66 @@
+"""What kind of stationary point is it? Eigenvalues of the Hessian, and Ge et al.'s strict-saddle conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from litrepro import _validate
+from litrepro.landscape._derivatives import gradient, hessian
+
+KINDS = ("minimum", "maximum", "saddle", "degenerate saddle", "inconclusive")
+
+
+def classify(eigenvalues: torch.Tensor, tol: float = 1e-8) -> torch.Tensor:
+    """Index into ``KINDS`` of a stationary point with Hessian eigenvalues (..., d): (...) int64.
+
+    With s = tol max(1, max |lambda|): all above s a minimum, all below -s a maximum; both signs a saddle, degenerate if
+    an eigenvalue is within s of zero (it is a saddle all the same); otherwise, with a zero, inconclusive.
+
+    Raises ``ValueError`` for eigenvalues that are not finite, d < 1, and tol < 0.
+    """
+    _validate.float_tensor("eigenvalues", eigenvalues, 1)
+    tol = _validate.real("tol", tol, 0)
+    if eigenvalues.shape[-1] < 1 or not bool(torch.isfinite(eigenvalues).all()):
+        raise ValueError("eigenvalues must be finite, at least one per point")
+    s = tol * eigenvalues.abs().amax(-1, keepdim=True).clamp(min=1.0)
+    up, down = eigenvalues > s, eigenvalues < -s
+    flat = ~(up | down)
+    both = up.any(-1) & down.any(-1)
+    kind = torch.full(eigenvalues.shape[:-1], KINDS.index("inconclusive"), dtype=torch.int64, device=eigenvalues.device)
+    kind = kind.masked_fill(up.all(-1), KINDS.index("minimum"))
+    kind = kind.masked_fill(down.all(-1), KINDS.index("maximum"))
+    kind = kind.masked_fill(both & ~flat.any(-1), KINDS.index("saddle"))
+    return kind.masked_fill(both & flat.any(-1), KINDS.index("degenerate saddle"))
+
+
+def strict_saddle(
+    fun: Callable[[torch.Tensor], torch.Tensor],
+    x: torch.Tensor,
+    *,
+    eps: float,
+    gamma: float,
+    alpha: float = 0.0,
+    minima: torch.Tensor | None = None,
+    delta: float = 0.0,
+) -> torch.Tensor:
+    """Ge et al. 2015's three conditions at x (..., d): (..., 3) bool; a strict-saddle function meets one everywhere.
+
+    |grad f| >= eps; lambda_min <= -gamma; within ``delta`` of one of ``minima`` (k, d) and lambda_min(x) >= alpha
+    (False without minima).
+
+    Raises ``ValueError`` for eps, gamma <= 0, alpha or delta < 0, and minima of the wrong shape.
+    """
+    _validate.float_tensor("x", x, 1)
+    eps = _validate.real("eps", eps, 0, open_low=True)
+    gamma = _validate.real("gamma", gamma, 0, open_low=True)
+    alpha, delta = _validate.real("alpha", alpha, 0), _validate.real("delta", delta, 0)
+    lowest = torch.linalg.eigvalsh(hessian(fun, x))[..., 0]
+    near = torch.zeros_like(lowest, dtype=torch.bool)
+    if minima is not None:
+        if minima.ndim != 2 or minima.shape[-1] != x.shape[-1]:
+            raise ValueError(f"minima must have shape (k, {x.shape[-1]}), got {tuple(minima.shape)}")
+        distance = (x[..., None, :] - minima.to(x)).norm(dim=-1)
+        near = (distance <= delta).any(-1) & (lowest >= alpha)
+    return torch.stack([gradient(fun, x).norm(dim=-1) >= eps, lowest <= -gamma, near], -1)

@@ -1,0 +1,131 @@
+"""Descent with second-order information: directions of negative curvature, Newton and saddle-free Newton."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from litrepro import _validate
+from litrepro.landscape import gradient, hessian
+from litrepro.optim._descend import Path, Recorder, check_start
+from litrepro.optim._steps import expand_lr
+from litrepro.solvers import extreme_eigenvalues, hvp, lanczos
+
+__all__ = ["extreme_eigenvalues", "hvp", "lanczos", "negative_curvature", "newton_descent"]
+
+Fun = Callable[[torch.Tensor], torch.Tensor]
+
+
+def negative_curvature(
+    fun: Fun,
+    x: torch.Tensor,
+    *,
+    radius: float,
+    steps: int,
+    lr: float,
+    generator: torch.Generator | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A direction of negative curvature from gradients alone: NEON as a power method (Xu, Jin and Yang 2017).
+
+    u <- u - lr (grad f(x + u) - grad f(x)) from a random u of norm ``radius``, rescaled to ``radius`` whenever longer.
+
+    Parameters
+    ----------
+    x
+        (..., d).
+    radius, steps, lr
+        Positive; lr below 1/smoothness.
+
+    Returns
+    -------
+    v (..., d) of unit norm and its curvature v.Hv at x, (...).
+
+    Raises ``ValueError`` for constants that are not positive.
+    """
+    _validate.float_tensor("x", x, 1)
+    radius = _validate.real("radius", radius, 0, open_low=True)
+    steps = _validate.positive_int("steps", steps)
+    lr = _validate.real("lr", lr, 0, open_low=True)
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    u = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=generator.device).to(x.device)
+    u = radius * u / u.norm(dim=-1, keepdim=True)
+    here = gradient(fun, x)
+    for _ in range(steps):
+        u = u - lr * (gradient(fun, x + u) - here)
+        length = u.norm(dim=-1, keepdim=True)
+        u = torch.where(length > radius, u * (radius / length), u)
+    length = u.norm(dim=-1, keepdim=True)
+    # On a strictly convex quadratic u may shrink below anything: any direction is as good then.
+    v = torch.where(length > 0, u / length.clamp(min=torch.finfo(u.dtype).tiny), torch.zeros_like(u))
+    first = torch.zeros_like(u)
+    first[..., 0] = 1.0
+    v = torch.where(length > 0, v, first)
+    return v, (v * hvp(fun, x, v)).sum(-1)
+
+
+def newton_descent(
+    fun: Fun,
+    x0: torch.Tensor,
+    steps: int,
+    *,
+    kind: str = "saddle-free",
+    damping: float = 0.0,
+    lr: float | torch.Tensor = 1.0,
+    max_step: float | None = None,
+) -> Path:
+    """Newton's method with a dense Hessian, and the variant that saddles repel (Dauphin et al. 2014).
+
+    With H = V diag(lambda) V': dx = -V diag(1/(|lambda| + damping)) V' g for ``"saddle-free"``, and
+    sign(lambda) (|lambda| + damping) in the denominator for ``"newton"``, with sign(0) = 1.
+
+    Parameters
+    ----------
+    fun, x0, steps
+        As in ``descend``; x0 (..., d).
+    damping
+        >= 0. A zero eigenvalue without damping moves nothing along its eigenvector if the gradient has no part there.
+    lr
+        Positive number, or tensor over leading dimensions.
+    max_step
+        A trial's step lr dx longer than this is scaled to it; None: no limit.
+
+    Returns
+    -------
+    Path without events.
+
+    Raises ``ValueError`` as ``descend``; for an unknown kind, damping < 0 and max_step <= 0.
+    """
+    x = check_start(fun, x0, steps, None, 1)
+    if fun is None:
+        raise ValueError("newton_descent needs fun: it differentiates it twice")
+    _validate.choice("kind", kind, ("saddle-free", "newton"))
+    damping = _validate.real("damping", damping, 0)
+    if max_step is not None:
+        max_step = _validate.real("max_step", max_step, 0, open_low=True)
+    step_size = expand_lr(lr, x)
+    record = Recorder(fun, steps, 1)
+    record(0, x)
+    for t in range(1, steps + 1):
+        step = step_size * _newton_step(fun, x, kind, damping)
+        if max_step is not None:
+            length = step.norm(dim=-1, keepdim=True)
+            step = torch.where(length > max_step, step * (max_step / length), step)
+        x = x + step
+        record(t, x)
+    return record.path()
+
+
+def _newton_step(fun: Fun, x: torch.Tensor, kind: str, damping: float) -> torch.Tensor:
+    matrix = hessian(fun, x)
+    # A trial that diverged must not stop the others: its eigenproblem is replaced, its step is nan.
+    finite = torch.isfinite(matrix).flatten(-2).all(-1)
+    identity = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+    values, vectors = torch.linalg.eigh(torch.where(finite[..., None, None], matrix, identity))
+    size = values.abs() + damping
+    if kind == "newton":
+        size = torch.where(values < 0, -size, size)
+    along = torch.einsum("...ji,...j->...i", vectors, gradient(fun, x))
+    along = torch.where((size == 0) & (along == 0), along, along / size)
+    step = -torch.einsum("...ij,...j->...i", vectors, along)
+    return torch.where(finite[..., None], step, torch.nan)

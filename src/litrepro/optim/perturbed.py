@@ -1,0 +1,350 @@
+"""Descent with noise, to leave saddle points: noisy and perturbed gradient descent, accelerated, and for networks.
+
+Noise is drawn for the whole batch at every step at which any trial may need it, so a trial's noise depends on the step
+and its place in the batch, never on what its neighbours do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from litrepro import _validate
+from litrepro.optim._descend import Path, Recorder, check_start, gradient_at, objective
+from litrepro.optim._steps import expand_lr
+
+KINDS = ("none", "sphere", "ball", "gaussian", "coordinate")
+Fun = Callable[[torch.Tensor], torch.Tensor]
+
+
+def noise(
+    kind: str,
+    shape: Sequence[int],
+    radius: float | torch.Tensor,
+    *,
+    generator: torch.Generator | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> torch.Tensor:
+    """Random vectors of a given size.
+
+    ``"none"`` zeros; ``"sphere"`` of norm r; ``"ball"`` uniform in the ball of radius r; ``"gaussian"`` N(0, r^2/d I);
+    ``"coordinate"`` N(0, r^2 I).
+
+    Parameters
+    ----------
+    shape
+        (..., d), d >= 1.
+    radius
+        r >= 0, or a tensor over leading dimensions.
+    generator
+        Source of randomness (one seeded with 0 if None); drawn on its device, then moved to ``device``.
+
+    Raises ``ValueError`` for an unknown kind, an empty shape or d < 1, and radii that are negative, not finite or do
+    not fit.
+    """
+    _validate.choice("kind", kind, KINDS)
+    shape = tuple(_validate.positive_int("shape", size, 0) for size in shape)
+    if not shape or shape[-1] < 1:
+        raise ValueError(f"shape must be (..., d) with d >= 1, got {shape}")
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    scale = _radius(radius, shape, dtype, device)
+    if kind == "none":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    z = torch.randn(shape, generator=generator, dtype=dtype, device=generator.device)
+    if kind == "gaussian":
+        z = z / shape[-1] ** 0.5
+    elif kind in ("sphere", "ball"):
+        z = z / z.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(dtype).tiny)
+        if kind == "ball":
+            uniform = torch.rand(*shape[:-1], 1, generator=generator, dtype=dtype, device=generator.device)
+            z = z * uniform ** (1.0 / shape[-1])
+    return z.to(device) * scale
+
+
+def _radius(radius: Any, shape: tuple[int, ...], dtype: torch.dtype, device: Any) -> float | torch.Tensor:
+    """A radius that broadcasts against (..., d)."""
+    if not isinstance(radius, torch.Tensor) or radius.ndim == 0:
+        return _validate.real("radius", radius, 0)
+    if radius.ndim >= len(shape) or any(a not in (1, b) for a, b in zip(radius.shape, shape)):
+        raise ValueError(f"radius of shape {tuple(radius.shape)} must match the leading dimensions of {shape}")
+    if not bool((torch.isfinite(radius) & (radius >= 0)).all()):
+        raise ValueError("radius must be finite and >= 0 everywhere")
+    return radius.to(dtype=dtype, device=device).reshape(radius.shape + (1,) * (len(shape) - radius.ndim))
+
+
+def noisy_descent(
+    fun: Fun | None,
+    x0: torch.Tensor,
+    *,
+    lr: float | torch.Tensor,
+    steps: int,
+    radius: float | torch.Tensor = 0.0,
+    kind: str = "sphere",
+    grad: Callable[[torch.Tensor, int], torch.Tensor] | None = None,
+    normalize: bool = False,
+    every: int = 1,
+    generator: torch.Generator | None = None,
+    record_every: int = 1,
+) -> Path:
+    """x <- x - lr (g + xi), with noise xi only when t is a multiple of ``every`` (t = 1..steps).
+
+    Ge et al. 2015's noisy gradient descent has ``kind="sphere"``; PSGD ``"gaussian"`` with a stochastic ``grad(x, t)``;
+    Saddle-NGD (Levy 2016) ``normalize=True`` (g/|g|, 0 for g = 0), ``"gaussian"`` and ``every`` > 1.
+
+    Parameters
+    ----------
+    fun, x0, steps, grad, record_every
+        As in ``descend``.
+    lr, radius
+        Numbers, or tensors over leading dimensions of x0.
+
+    Returns
+    -------
+    Path without events.
+
+    Raises ``ValueError`` as ``descend`` and ``noise``, and for every < 1.
+    """
+    x = check_start(fun, x0, steps, grad, record_every)
+    every = _validate.positive_int("every", every)
+    _validate.choice("kind", kind, KINDS)
+    step_size = expand_lr(lr, x)
+    scale = _radius(radius, tuple(x.shape), x.dtype, x.device)
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    record = Recorder(fun, steps, record_every)
+    record(0, x)
+    for t in range(1, steps + 1):
+        g = gradient_at(fun, grad, x, t)
+        if normalize:
+            length = g.norm(dim=-1, keepdim=True)
+            g = torch.where(length == 0, torch.zeros_like(g), g / length)
+        if t % every == 0:
+            g = g + scale * noise(kind, x.shape, 1.0, generator=generator, dtype=x.dtype, device=x.device)
+        x = x - step_size * g
+        record(t, x)
+    return record.path()
+
+
+def perturbed_gd(
+    fun: Fun,
+    x0: torch.Tensor,
+    *,
+    lr: float | torch.Tensor,
+    steps: int,
+    radius: float,
+    g_thres: float,
+    t_thres: int,
+    f_thres: float | None = None,
+    generator: torch.Generator | None = None,
+    record_every: int = 1,
+) -> Path:
+    """Perturbed gradient descent (Jin et al. 2017, arXiv 1703.00887, algorithm 2), per trial.
+
+    Where the gradient is at most ``g_thres`` and the last perturbation more than ``t_thres`` steps ago, remember the
+    point and add noise uniform in a ball. If ``t_thres`` steps later the objective has not fallen by ``f_thres``, the
+    trial ends at the remembered point.
+
+    Parameters
+    ----------
+    f_thres
+        None: trials never end.
+
+    Returns
+    -------
+    Path; ``events`` holds ``perturbations (...)``, ``finished (...)`` and ``stopped_at (...)`` (``steps`` where a trial
+    did not end). The run stops when every trial has ended.
+
+    Raises ``ValueError`` as ``descend``; for radius < 0, g_thres < 0, f_thres < 0 and t_thres < 1.
+    """
+    x = check_start(fun, x0, steps, None, record_every)
+    _check_thresholds(radius, g_thres, t_thres)
+    if f_thres is not None:
+        f_thres = _validate.real("f_thres", f_thres, 0)
+    step_size = expand_lr(lr, x)
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    batch = x.shape[:-1]
+    last_noise = torch.full(batch, -t_thres - 1, dtype=torch.int64, device=x.device)
+    count = torch.zeros_like(last_noise)
+    stopped_at = torch.full_like(last_noise, steps)
+    finished = torch.zeros(batch, dtype=torch.bool, device=x.device)
+    remembered, f_remembered = x.clone(), torch.zeros(batch, dtype=x.dtype, device=x.device)
+    record = Recorder(fun, steps, record_every)
+    record(0, x)
+    for t in range(steps):
+        g = gradient_at(fun, None, x, t)
+        kick = (g.norm(dim=-1) <= g_thres) & (t - last_noise > t_thres) & ~finished
+        shake = noise("ball", x.shape, radius, generator=generator, dtype=x.dtype, device=x.device)
+        if bool(kick.any()):
+            with torch.no_grad():
+                f_remembered = torch.where(kick, objective(fun, x), f_remembered)
+            remembered = torch.where(kick[..., None], x, remembered)
+            last_noise, count = torch.where(kick, t, last_noise), count + kick
+            x = torch.where(kick[..., None], x + shake, x)
+            g = torch.where(kick[..., None], gradient_at(fun, None, x, t), g)
+        if f_thres is not None:
+            due = (t - last_noise == t_thres) & ~finished
+            if bool(due.any()):
+                with torch.no_grad():
+                    ends = due & (objective(fun, x) - f_remembered > -f_thres)
+                x = torch.where(ends[..., None], remembered, x)
+                stopped_at, finished = torch.where(ends, t, stopped_at), finished | ends
+        x = torch.where(finished[..., None], x, x - step_size * g)
+        if f_thres is not None and bool(finished.all()):
+            record.last(t + 1, x)
+            break
+        record(t + 1, x)
+    return record.path(perturbations=count, finished=finished, stopped_at=stopped_at)
+
+
+def perturbed_agd(
+    fun: Fun,
+    x0: torch.Tensor,
+    *,
+    lr: float | torch.Tensor,
+    steps: int,
+    radius: float,
+    g_thres: float,
+    t_thres: int,
+    theta: float,
+    gamma: float,
+    s: float,
+    nce: bool = True,
+    generator: torch.Generator | None = None,
+    record_every: int = 1,
+) -> Path:
+    """Perturbed accelerated gradient descent (Jin, Netrapalli and Jordan 2017, arXiv 1711.10456, algorithms 2 and 3).
+
+    y = x + (1 - theta) v, x+ = y - lr grad f(y), v+ = x+ - x, perturbed like ``perturbed_gd`` (radius 0: never). Where
+    f between x and y is too non-convex, f(x) <= f(y) + <grad f(y), x - y> - gamma/2 |x - y|^2, negative curvature
+    exploitation (``nce``) resets v and, if |v| < s, moves x to the lower of f(x +- s v/|v|).
+
+    Returns
+    -------
+    Path; ``events`` holds ``perturbations (...)`` and ``exploitations (...)``.
+
+    Raises ``ValueError`` as ``perturbed_gd``; for theta outside (0, 1], gamma < 0 and s < 0.
+    """
+    x = check_start(fun, x0, steps, None, record_every)
+    _check_thresholds(radius, g_thres, t_thres)
+    theta = _validate.real("theta", theta, 0, 1, open_low=True)
+    gamma, s = _validate.real("gamma", gamma, 0), _validate.real("s", s, 0)
+    step_size = expand_lr(lr, x)
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    last_noise = torch.full(x.shape[:-1], -t_thres - 1, dtype=torch.int64, device=x.device)
+    kicks, exploited = torch.zeros_like(last_noise), torch.zeros_like(last_noise)
+    v = torch.zeros_like(x)
+    record = Recorder(fun, steps, record_every)
+    record(0, x)
+    for t in range(steps):
+        if radius > 0:
+            kick = (gradient_at(fun, None, x, t).norm(dim=-1) <= g_thres) & (t - last_noise > t_thres)
+            shake = noise("ball", x.shape, radius, generator=generator, dtype=x.dtype, device=x.device)
+            x = torch.where(kick[..., None], x + shake, x)
+            last_noise, kicks = torch.where(kick, t, last_noise), kicks + kick
+        y = x + (1 - theta) * v
+        g = gradient_at(fun, None, y, t)
+        x_next = y - step_size * g
+        v_next = x_next - x
+        if nce:
+            x_next, v_next, used = _exploit(fun, x, y, v, g, x_next, v_next, gamma, s)
+            exploited = exploited + used
+        x, v = x_next, v_next
+        record(t + 1, x)
+    return record.path(perturbations=kicks, exploitations=exploited)
+
+
+@torch.no_grad()
+def _exploit(fun, x, y, v, g, x_next, v_next, gamma: float, s: float):
+    """Negative curvature exploitation on the trials whose certificate holds; also says which."""
+    gap = x - y
+    length = v.norm(dim=-1)
+    bound = objective(fun, y) + (g * gap).sum(-1) - gamma / 2 * gap.square().sum(-1)
+    concave = (objective(fun, x) <= bound) & (length > 0)
+    unit = v / torch.where(length > 0, length, 1.0)[..., None]
+    ahead, behind = x + s * unit, x - s * unit
+    lower = torch.where((objective(fun, ahead) <= objective(fun, behind))[..., None], ahead, behind)
+    moved = torch.where((length >= s)[..., None], x, lower)
+    x_next = torch.where(concave[..., None], moved, x_next)
+    return x_next, torch.where(concave[..., None], torch.zeros_like(v), v_next), concave.to(torch.int64)
+
+
+def _check_thresholds(radius: float, g_thres: float, t_thres: int) -> None:
+    _validate.real("radius", radius, 0)
+    _validate.real("g_thres", g_thres, 0)
+    _validate.positive_int("t_thres", t_thres)
+
+
+class PSGD(torch.optim.Optimizer):
+    """Perturbed SGD for networks: p <- p - lr (g + xi), one joint noise vector per trial over a group's parameters.
+
+    Parameters
+    ----------
+    params
+        Parameters or groups; with ``batch_dims`` leading dimensions that count trials.
+    lr, radius
+        Numbers, or tensors of at most ``batch_dims`` dimensions: per trial.
+    kind
+        As in ``noise``; d is the number of a trial's parameters in the group, frozen and gradient-less ones left out.
+    generator
+        Source of the noise; one seeded with 0 if None.
+
+    Raises ``ValueError`` for an unknown kind, and for lr and radius out of range or of the wrong shape.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float | torch.Tensor,
+        radius: float | torch.Tensor,
+        *,
+        kind: str = "gaussian",
+        batch_dims: int = 0,
+        generator: torch.Generator | None = None,
+    ):
+        _validate.choice("kind", kind, KINDS)
+        self.batch_dims = _validate.positive_int("batch_dims", batch_dims, 0)
+        self.generator = torch.Generator().manual_seed(0) if generator is None else generator
+        super().__init__(params, {"lr": lr, "radius": radius, "kind": kind})
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                expand_lr(group["lr"], parameter, self.batch_dims)
+                if parameter.ndim < self.batch_dims:
+                    raise ValueError(
+                        f"a parameter of shape {tuple(parameter.shape)} has no {batch_dims} batch dimensions"
+                    )
+                _radius(group["radius"], (*parameter.shape[: self.batch_dims], 1), parameter.dtype, parameter.device)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step; ``closure`` is called once and its value returned."""
+        value = None
+        if closure is not None:
+            with torch.enable_grad():
+                value = closure()
+        for group in self.param_groups:
+            self._step_group(group)
+        return value
+
+    def _step_group(self, group: dict[str, Any]) -> None:
+        active = [parameter for parameter in group["params"] if parameter.grad is not None]
+        if not active:
+            return
+        batch = active[0].shape[: self.batch_dims]
+        sizes = [parameter[(0,) * self.batch_dims].numel() for parameter in active]
+        first = active[0]
+        shape = (*batch, sum(sizes))
+        joint = noise(
+            group["kind"], shape, 1.0, generator=self.generator, dtype=first.dtype, device=first.device
+        ) * _scale(group["radius"], shape, first)
+        for parameter, part in zip(active, joint.split(sizes, dim=-1)):
+            step_size = expand_lr(group["lr"], parameter, self.batch_dims, check=False)
+            parameter.sub_(step_size * (parameter.grad + part.reshape(parameter.shape)))
+
+
+def _scale(radius: float | torch.Tensor, shape: tuple[int, ...], like: torch.Tensor) -> float | torch.Tensor:
+    """The radius against (..., d), already validated."""
+    if not isinstance(radius, torch.Tensor) or radius.ndim == 0:
+        return radius
+    return radius.to(like).reshape(radius.shape + (1,) * (len(shape) - radius.ndim))

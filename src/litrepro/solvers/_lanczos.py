@@ -1,0 +1,161 @@
+"""Lanczos tridiagonalization with full reorthogonalization, and the extreme eigenpairs that it finds.
+
+All batch entries advance together and ``matvec`` always sees the full batch shape. An entry whose Krylov space is
+exhausted stops: its further directions, diagonals and off-diagonals are zero, and they never supply an eigenvalue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from litrepro import _validate
+
+MatVec = Callable[[torch.Tensor], torch.Tensor]
+
+
+class LanczosResult(NamedTuple):
+    """An extreme Ritz pair.
+
+    ``value (...)``, unit ``vector (..., d)``, ``residual (...)`` = ||H v - value v||, ``steps`` Lanczos steps taken,
+    ``converged (...)``: residual <= tol max(1, largest |Ritz value|).
+    """
+
+    value: torch.Tensor
+    vector: torch.Tensor
+    residual: torch.Tensor
+    steps: int
+    converged: torch.Tensor
+
+
+class _Krylov(NamedTuple):
+    alpha: torch.Tensor  # (..., k)
+    beta: torch.Tensor  # (..., k - 1)
+    q: torch.Tensor  # (..., k, d)
+    hq: torch.Tensor  # (..., k, d)
+    valid: torch.Tensor  # (..., k): directions before the breakdown
+    steps: int
+
+
+def lanczos(matvec: MatVec, v0: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """k steps of Lanczos from v0: ``(alpha (..., k), beta (..., k - 1), Q (..., k, d))`` with Q H Q' tridiagonal.
+
+    Parameters
+    ----------
+    matvec
+        (..., d) -> (..., d), symmetric; always called with the shape of v0.
+    v0
+        (..., d), non-zero and finite.
+    k
+        1 <= k <= d. After a breakdown (an invariant subspace was found) the rest is zero, never nan.
+
+    Raises ``ValueError`` for k outside 1..d and for a v0 that is zero or not finite anywhere in the batch.
+    """
+    _check_start(v0)
+    k = _validate.positive_int("k", k)
+    if k > v0.shape[-1]:
+        raise ValueError(f"k must be in 1..{v0.shape[-1]}, got {k}")
+    found = _iterate(matvec, v0, k, stop_early=False)
+    return found.alpha, found.beta, found.q
+
+
+def extreme_eigenvalues(matvec: MatVec, v0: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Smallest and largest Ritz value after k steps, each (...); arguments and errors as ``lanczos``."""
+    _check_start(v0)
+    k = _validate.positive_int("k", k)
+    if k > v0.shape[-1]:
+        raise ValueError(f"k must be in 1..{v0.shape[-1]}, got {k}")
+    found = _iterate(matvec, v0, k, stop_early=True)
+    low, _ = _ritz(found, "min")
+    high, _ = _ritz(found, "max")
+    return low[..., 0], high[..., -1]
+
+
+def lanczos_extreme(
+    matvec: MatVec, v0: torch.Tensor, *, steps: int | None = None, which: str = "min", tol: float = 1e-8
+) -> LanczosResult:
+    """Extreme eigenpair of a symmetric operator by Lanczos with full reorthogonalization, twice.
+
+    Parameters
+    ----------
+    matvec
+        (..., d) -> (..., d), symmetric; always called with the shape of v0.
+    v0
+        (..., d), non-zero and finite.
+    steps
+        At most min(steps, d) steps; d if None. Ends when every entry's Krylov space is exhausted.
+    which
+        ``"min"`` or ``"max"``.
+    tol
+        Relative tolerance of ``converged``.
+
+    Raises ``ValueError`` for a v0 that is zero or not finite, steps < 1, tol < 0, or another ``which``.
+    """
+    _check_start(v0)
+    d = v0.shape[-1]
+    steps = d if steps is None else min(_validate.positive_int("steps", steps), d)
+    _validate.choice("which", which, ("min", "max"))
+    tol = _validate.real("tol", tol, 0)
+    found = _iterate(matvec, v0, steps, stop_early=True)
+    values, vectors = _ritz(found, which)
+    index = 0 if which == "min" else -1
+    value, weights = values[..., index], vectors[..., :, index] * found.valid
+    vector = torch.einsum("...k,...kd->...d", weights, found.q)
+    product = torch.einsum("...k,...kd->...d", weights, found.hq)
+    norm = vector.norm(dim=-1, keepdim=True)
+    vector, product = vector / norm, product / norm
+    residual = (product - value[..., None] * vector).norm(dim=-1)
+    inside = torch.where(found.valid, found.alpha.abs(), 0.0).amax(-1)
+    scale = torch.maximum(inside, value.abs()).clamp(min=1.0)
+    return LanczosResult(value, vector, residual, found.steps, residual <= tol * scale)
+
+
+def _check_start(v0: torch.Tensor) -> None:
+    _validate.float_tensor("v0", v0, 1)
+    norms = v0.norm(dim=-1)
+    if v0.shape[-1] < 1 or not bool((torch.isfinite(norms) & (norms > 0)).all()):
+        raise ValueError("v0 must be finite and non-zero in every batch entry")
+
+
+@torch.no_grad()
+def _iterate(matvec: MatVec, v0: torch.Tensor, k: int, *, stop_early: bool) -> _Krylov:
+    """The three-term recursion; a new direction below rounding relative to the operator's scale is a breakdown."""
+    d = v0.shape[-1]
+    eps = torch.finfo(v0.dtype).eps
+    q = torch.zeros(*v0.shape[:-1], k, d, dtype=v0.dtype, device=v0.device)
+    hq = torch.zeros_like(q)
+    alpha = torch.zeros(*v0.shape[:-1], k, dtype=v0.dtype, device=v0.device)
+    beta = torch.zeros_like(alpha)
+    valid = torch.zeros(*v0.shape[:-1], k, dtype=torch.bool, device=v0.device)
+    current = v0 / v0.norm(dim=-1, keepdim=True)
+    alive = torch.ones(v0.shape[:-1], dtype=torch.bool, device=v0.device)
+    scale = torch.zeros_like(alpha[..., 0])
+    steps = 0
+    for step in range(k):
+        if stop_early and not bool(alive.any()):
+            break
+        steps = step + 1
+        q[..., step, :], valid[..., step] = current, alive
+        product = torch.where(alive[..., None], matvec(current), 0.0)
+        hq[..., step, :] = product
+        alpha[..., step] = (current * product).sum(-1)
+        scale = torch.maximum(scale, product.norm(dim=-1))
+        rest = product
+        for _ in range(2):  # once is not enough in floating point, twice is (Parlett)
+            rest = rest - torch.einsum("...k,...kd->...d", torch.einsum("...kd,...d->...k", q, rest), q)
+        length = rest.norm(dim=-1)
+        alive = alive & (length > 10 * d**0.5 * eps * scale) & (step + 1 < k)
+        beta[..., step] = torch.where(alive, length, 0.0)
+        current = torch.where(alive[..., None], rest / torch.where(alive, length, 1.0)[..., None], 0.0)
+    return _Krylov(alpha, beta[..., : k - 1], q, hq, valid, steps)
+
+
+def _ritz(found: _Krylov, which: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eigenpairs of the tridiagonal matrix; padded directions are moved to the far end of the spectrum."""
+    bound = found.alpha.abs().amax(-1, keepdim=True) + 2 * found.beta.abs().sum(-1, keepdim=True) + 1
+    far = bound if which == "min" else -bound
+    diagonal = torch.where(found.valid, found.alpha, far)
+    matrix = torch.diag_embed(diagonal) + torch.diag_embed(found.beta, 1) + torch.diag_embed(found.beta, -1)
+    return torch.linalg.eigh(matrix)

@@ -1,0 +1,213 @@
+"""Noise has the stated law; perturbed methods follow their algorithms, trial by trial."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from litrepro.landscape import quartic_saddle
+from litrepro.optim import PSGD, descend, noise, noisy_descent, perturbed_agd, perturbed_gd
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_noise_laws():
+    n, d, r = 20_000, 5, 2.0
+    draw = {
+        kind: noise(kind, (n, d), r, generator=generator(), dtype=torch.float64)
+        for kind in ("none", "sphere", "ball", "gaussian", "coordinate")
+    }
+    assert not draw["none"].any()
+    torch.testing.assert_close(draw["sphere"].norm(dim=-1), torch.full((n,), r, dtype=torch.float64))
+    radii = draw["ball"].norm(dim=-1)
+    assert radii.max() <= r
+    # |x|/r has the law U^(1/d): its d-th power is uniform.
+    uniform = (radii / r) ** d
+    assert uniform.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert uniform.square().mean().item() == pytest.approx(1 / 3, abs=0.01)
+    assert draw["gaussian"].square().sum(-1).mean().item() == pytest.approx(r**2, rel=0.02)
+    assert draw["coordinate"].square().mean().item() == pytest.approx(r**2, rel=0.02)
+    for kind in ("sphere", "ball", "gaussian", "coordinate"):
+        assert draw[kind].mean(0).abs().max() < 0.06
+
+
+def test_noise_per_trial_and_without_generator():
+    radii = torch.tensor([0.0, 1.0, 3.0])
+    torch.testing.assert_close(noise("sphere", (3, 4), radii).norm(dim=-1), radii)
+    assert torch.equal(noise("ball", (2, 3), 1.0), noise("ball", (2, 3), 1.0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "radius"),
+    [("cube", (2,), 1.0), ("ball", (), 1.0), ("ball", (2, 0), 1.0), ("ball", (2,), -1.0), ("ball", (2,), math.nan),
+     ("ball", (3, 2), torch.ones(2)), ("ball", (2, 2), torch.tensor([1.0, -1.0])), ("ball", (2, 2), torch.ones(2, 2))],
+)  # fmt: skip
+def test_bad_noise(kind, shape, radius):
+    with pytest.raises(ValueError):
+        noise(kind, shape, radius)
+
+
+def test_without_noise_it_is_gradient_descent():
+    x0 = torch.randn(4, 3, generator=generator(), dtype=torch.float64)
+    plain = descend(quartic_saddle, x0, "sgd", 0.1, 20)
+    torch.testing.assert_close(noisy_descent(quartic_saddle, x0, lr=0.1, steps=20).x, plain.x)
+    never = perturbed_gd(quartic_saddle, x0, lr=0.1, steps=20, radius=1.0, g_thres=0.0, t_thres=5)
+    torch.testing.assert_close(never.x, plain.x)
+    assert not never.events["perturbations"].any()
+
+
+def test_noise_comes_every_so_often_and_steps_can_be_normalized():
+    x0 = torch.ones(2, 3, dtype=torch.float64)
+    path = noisy_descent(
+        None, x0, lr=0.1, steps=6, radius=1.0, every=3, grad=lambda x, t: torch.zeros_like(x), generator=generator()
+    )
+    moved = path.x.diff(dim=0).norm(dim=-1)
+    torch.testing.assert_close(moved[:, 0], torch.tensor([0, 0, 0.1, 0, 0, 0.1], dtype=torch.float64))
+    unit = noisy_descent(lambda x: (5 * x).sum(-1), x0, lr=0.1, steps=2, normalize=True)
+    torch.testing.assert_close(unit.x.diff(dim=0).norm(dim=-1), torch.full((2, 2), 0.1, dtype=torch.float64))
+    still = noisy_descent(lambda x: (0 * x).sum(-1), x0, lr=0.1, steps=2, normalize=True)
+    assert torch.equal(still.x[-1], x0)
+
+
+def test_gradient_descent_stays_on_a_saddle_and_noise_leaves_it():
+    x0 = torch.zeros(32, 4, dtype=torch.float64)
+    assert not descend(quartic_saddle, x0, "sgd", 0.1, 300).x[-1].any()
+    for path in (
+        noisy_descent(quartic_saddle, x0, lr=0.1, steps=300, radius=0.01, generator=generator()),
+        perturbed_gd(quartic_saddle, x0, lr=0.1, steps=300, radius=0.01, g_thres=0.01, t_thres=100, generator=generator()),
+        perturbed_agd(quartic_saddle, x0, lr=0.1, steps=300, radius=0.01, g_thres=0.01, t_thres=100, theta=0.25, gamma=0.6, s=0.15, generator=generator()),
+    ):  # fmt: skip
+        assert (path.f[-1] < -0.2).all()
+
+
+def plain_pgd(fun, x, lr, steps, radius, g_thres, t_thres, f_thres, draws):
+    """One trial of algorithm 2 of Jin et al. 2017, line by line."""
+    t_noise, count, remembered, f_remembered = -t_thres - 1, 0, None, None
+    for t in range(steps):
+
+        def grad(z):
+            z = z.detach().requires_grad_(True)
+            return torch.autograd.grad(fun(z), z)[0]
+
+        if grad(x).norm() <= g_thres and t - t_noise > t_thres:
+            remembered, f_remembered, t_noise = x, fun(x), t
+            x = x + draws[t]
+            count += 1
+        if t - t_noise == t_thres and fun(x) - f_remembered > -f_thres:
+            return remembered, count, t
+        x = x - lr * grad(x)
+    return x, count, steps
+
+
+def test_perturbed_gd_follows_the_algorithm_trial_by_trial():
+    x0 = torch.cat([torch.zeros(2, 3), torch.randn(2, 3, generator=generator(3))]).double()
+    options = {"lr": 0.1, "steps": 200, "radius": 0.05, "g_thres": 0.02, "t_thres": 30}
+    path = perturbed_gd(quartic_saddle, x0, f_thres=0.01, generator=generator(7), **options)
+    source = generator(7)
+    draws = torch.stack([noise("ball", (4, 3), 0.05, generator=source, dtype=torch.float64) for _ in range(200)])
+    for trial in range(4):
+        x, count, stop = plain_pgd(quartic_saddle, x0[trial], 0.1, 200, 0.05, 0.02, 30, 0.01, draws[:, trial])
+        torch.testing.assert_close(path.x[-1, trial], x)
+        assert path.events["perturbations"][trial] == count
+        assert path.events["stopped_at"][trial] == stop
+        assert path.events["finished"][trial] == (stop < 200)
+    assert path.events["finished"].all()
+    assert path.t[-1] < 200, "the run ends when every trial has"
+
+
+def test_perturbed_agd_exploits_negative_curvature():
+    # Starting with no velocity on a ridge: once it moves, the certificate must fire somewhere.
+    x0 = torch.full((1, 2), 0.01, dtype=torch.float64)
+    common = {
+        "lr": 0.05,
+        "steps": 150,
+        "radius": 0.0,
+        "g_thres": 0.01,
+        "t_thres": 10,
+        "theta": 0.1,
+        "gamma": 0.1,
+        "s": 0.5,
+    }
+    with_it = perturbed_agd(quartic_saddle, x0, **common)
+    without = perturbed_agd(quartic_saddle, x0, nce=False, **common)
+    assert with_it.events["exploitations"].item() > 0
+    assert without.events["exploitations"].item() == 0
+    assert not with_it.events["perturbations"].any()
+    v = x = None
+    x, v = x0[0].clone(), torch.zeros(2, dtype=torch.float64)
+    for _ in range(150):  # plain accelerated descent
+        y = x + 0.9 * v
+        z = y.clone().requires_grad_(True)
+        (g,) = torch.autograd.grad(quartic_saddle(z), z)
+        x, v = y - 0.05 * g, y - 0.05 * g - x
+    torch.testing.assert_close(without.x[-1, 0], x)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"radius": -1.0}, {"g_thres": -1.0}, {"t_thres": 0}, {"f_thres": -1.0}, {"lr": 0.0}, {"steps": 0}, {"x0": torch.ones(2, dtype=torch.int64)}],
+)  # fmt: skip
+def test_bad_perturbed_gd(change):
+    arguments = {"x0": torch.zeros(2), "lr": 0.1, "steps": 2, "radius": 0.1, "g_thres": 0.1, "t_thres": 1} | change
+    with pytest.raises(ValueError):
+        perturbed_gd(quartic_saddle, **arguments)
+
+
+@pytest.mark.parametrize("change", [{"theta": 0.0}, {"theta": 1.5}, {"gamma": -1.0}, {"s": -1.0}, {"radius": -1.0}])
+def test_bad_perturbed_agd(change):
+    arguments = {
+        "lr": 0.1,
+        "steps": 2,
+        "radius": 0.1,
+        "g_thres": 0.1,
+        "t_thres": 1,
+        "theta": 0.5,
+        "gamma": 0.1,
+        "s": 0.1,
+    }
+    with pytest.raises(ValueError):
+        perturbed_agd(quartic_saddle, torch.zeros(2), **(arguments | change))
+
+
+@pytest.mark.parametrize("change", [{"every": 0}, {"kind": "x"}, {"radius": -0.1}, {"lr": -1.0}])
+def test_bad_noisy_descent(change):
+    with pytest.raises(ValueError):
+        noisy_descent(quartic_saddle, torch.zeros(2), **({"lr": 0.1, "steps": 2} | change))
+
+
+def test_psgd_adds_one_joint_vector_per_trial():
+    a, b = nn.Parameter(torch.zeros(3, 4, 2)), nn.Parameter(torch.zeros(3, 5))
+    radius, lr = torch.tensor([0.0, 1.0, 2.0]), torch.tensor([0.1, 0.1, 0.5])
+    optimizer = PSGD([a, b], lr, radius, kind="sphere", batch_dims=1, generator=generator())
+    for p in (a, b):
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    joint = torch.cat([a.detach().reshape(3, -1), b.detach()], 1)
+    torch.testing.assert_close(joint.norm(dim=-1), lr * radius)
+
+
+def test_psgd_without_noise_is_sgd_and_skips_frozen_parameters():
+    a, frozen = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3), requires_grad=False)
+    optimizer = PSGD([a, frozen], 0.1, 0.0)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (a**2).sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure).item() == 3.0
+    torch.testing.assert_close(a.detach(), torch.full((3,), 0.8))
+    assert torch.equal(frozen, torch.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("lr", "radius", "kind", "dims"),
+    [(0.0, 1.0, "ball", 0), (0.1, -1.0, "ball", 0), (0.1, 1.0, "cube", 0), (torch.ones(2), 1.0, "ball", 0), (0.1, torch.ones(3), "ball", 1)],
+)  # fmt: skip
+def test_bad_psgd(lr, radius, kind, dims):
+    with pytest.raises(ValueError):
+        PSGD([nn.Parameter(torch.ones(2, 3))], lr, radius, kind=kind, batch_dims=dims)

@@ -1,0 +1,157 @@
+"""Hessian-vector products against dense Hessians, Lanczos against dense eigenvalues."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from litrepro.optim import curvature
+from litrepro.solvers import extreme_eigenvalues, hvp, lanczos, lanczos_extreme
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def symmetric(*shape, seed=0, dtype=torch.float64):
+    a = torch.randn(*shape, shape[-1], generator=generator(seed), dtype=dtype)
+    return (a + a.mT) / 2
+
+
+def matvec_of(matrix):
+    return lambda v: torch.einsum("...ij,...j->...i", matrix, v)
+
+
+def bumpy(x):
+    return torch.cos(x).prod(-1) + (x**4).sum(-1)
+
+
+def test_hvp_is_the_hessian_times_v():
+    x, v = (torch.randn(3, 2, 4, generator=generator(s), dtype=torch.float64) for s in (0, 1))
+    dense = torch.stack([torch.autograd.functional.hessian(bumpy, row) for row in x.reshape(6, 4)]).reshape(3, 2, 4, 4)
+    torch.testing.assert_close(hvp(bumpy, x, v), torch.einsum("...ij,...j->...i", dense, v))
+    assert not x.requires_grad
+    assert curvature.hvp is hvp
+    assert curvature.lanczos is lanczos
+
+
+@pytest.mark.parametrize("flat", [lambda x: x.sum(-1), lambda x: (0 * x).sum(-1), lambda x: torch.ones(x.shape[:-1])])
+def test_hvp_of_flat_functions_is_zero(flat):
+    assert not hvp(flat, torch.ones(2, 3), torch.ones(2, 3)).any()
+
+
+def test_hvp_bad_input():
+    for x, v in (
+        (torch.ones(3), torch.ones(2)),
+        (torch.ones(3, dtype=torch.int64), torch.ones(3)),
+        (torch.ones(3), None),
+    ):
+        with pytest.raises(ValueError):
+            hvp(bumpy, x, v)
+    with pytest.raises(ValueError, match="fn must map"):
+        hvp(lambda x: x, torch.ones(3), torch.ones(3))
+
+
+@settings(max_examples=30, deadline=None)
+@given(d=st.integers(1, 8), seed=st.integers(0, 100))
+def test_tridiagonalization(d, seed):
+    matrix = symmetric(2, d, seed=seed)
+    alpha, beta, q = lanczos(matvec_of(matrix), torch.randn(2, d, generator=generator(seed), dtype=torch.float64), d)
+    assert (alpha.shape, beta.shape, q.shape) == ((2, d), (2, d - 1), (2, d, d))
+    tridiagonal = torch.diag_embed(alpha) + torch.diag_embed(beta, 1) + torch.diag_embed(beta, -1)
+    torch.testing.assert_close(q @ matrix @ q.mT, tridiagonal, atol=1e-8, rtol=1e-8)
+    torch.testing.assert_close(q @ q.mT, torch.eye(d, dtype=torch.float64).expand(2, d, d), atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("which", ["min", "max"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_extreme_pairs(which, dtype):
+    matrix = symmetric(4, 3, 30, dtype=dtype)
+    found = lanczos_extreme(
+        matvec_of(matrix), torch.randn(4, 3, 30, generator=generator(), dtype=dtype), which=which, tol=1e-4
+    )
+    values = torch.linalg.eigvalsh(matrix)
+    expected = values[..., 0] if which == "min" else values[..., -1]
+    torch.testing.assert_close(found.value, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.vector.norm(dim=-1), torch.ones(4, 3, dtype=dtype))
+    product = matvec_of(matrix)(found.vector)
+    residual = (product - found.value[..., None] * found.vector).norm(dim=-1)
+    torch.testing.assert_close(found.residual, residual, atol=1e-4, rtol=1e-2)
+    assert found.converged.all()
+    assert found.converged.shape == (4, 3)
+    assert found.steps == 30
+
+
+def test_few_steps_are_not_called_converged():
+    found = lanczos_extreme(matvec_of(symmetric(100)), torch.ones(100, dtype=torch.float64), steps=5)
+    assert found.steps == 5
+    assert not bool(found.converged)
+    assert found.value >= torch.linalg.eigvalsh(symmetric(100))[0]
+
+
+def test_breakdown_does_not_invent_eigenvalues_or_disturb_neighbours():
+    # Entry 0: the identity (breaks down at once, eigenvalue 1). Entry 1: a positive matrix. Entry 2: a negative one.
+    generic = symmetric(6)
+    matrices = torch.stack(
+        [torch.eye(6, dtype=torch.float64), generic @ generic + 3 * torch.eye(6), -generic @ generic - 3 * torch.eye(6)]
+    )
+    v0 = torch.randn(3, 6, generator=generator(2), dtype=torch.float64)
+    for which, index in (("min", 0), ("max", -1)):
+        found = lanczos_extreme(matvec_of(matrices), v0, which=which)
+        torch.testing.assert_close(found.value, torch.linalg.eigvalsh(matrices)[:, index], rtol=1e-8, atol=1e-8)
+        assert found.converged.all()
+        alone = lanczos_extreme(matvec_of(matrices[1]), v0[1], which=which)
+        torch.testing.assert_close(found.value[1], alone.value)
+        torch.testing.assert_close(found.vector[1].abs(), alone.vector.abs())
+    low, high = extreme_eigenvalues(matvec_of(matrices), v0, 6)
+    assert (low[0].item(), high[0].item()) == pytest.approx((1.0, 1.0))
+    alpha, beta, q = lanczos(matvec_of(matrices), v0, 6)
+    assert alpha[0].tolist() == pytest.approx([1.0, 0, 0, 0, 0, 0])
+    assert not beta[0].any()
+    assert not q[0, 1:].any()
+    assert torch.isfinite(q).all()
+
+
+def test_an_eigenvector_as_start_and_one_dimension():
+    matrix = torch.diag(torch.tensor([-2.0, 1.0, 5.0], dtype=torch.float64))
+    found = lanczos_extreme(matvec_of(matrix), torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64))
+    assert found.value.item() == pytest.approx(1.0)
+    assert found.steps == 1
+    single = lanczos_extreme(lambda v: -3 * v, torch.tensor([2.0]))
+    assert single.value.item() == pytest.approx(-3.0)
+    assert single.vector.abs().item() == pytest.approx(1.0)
+
+
+def test_matvec_always_sees_the_full_shape():
+    shapes = []
+    matrix = symmetric(2, 4)
+
+    def matvec(v):
+        shapes.append(tuple(v.shape))
+        return matvec_of(matrix)(v)
+
+    lanczos_extreme(matvec, torch.ones(2, 4, dtype=torch.float64))
+    assert set(shapes) == {(2, 4)}
+
+
+@pytest.mark.parametrize(
+    "v0", [torch.zeros(3), torch.tensor([1.0, math.nan]), torch.ones(2, dtype=torch.int64), torch.tensor(1.0)]
+)
+def test_bad_starts(v0):
+    for call in (lambda: lanczos_extreme(lambda v: v, v0), lambda: lanczos(lambda v: v, v0, 1)):
+        with pytest.raises(ValueError):
+            call()
+
+
+@pytest.mark.parametrize("keywords", [{"steps": 0}, {"which": "largest"}, {"tol": -1.0}, {"steps": 1.5}])
+def test_bad_options(keywords):
+    with pytest.raises(ValueError):
+        lanczos_extreme(lambda v: v, torch.ones(3), **keywords)
+
+
+@pytest.mark.parametrize("k", [0, 4, True])
+def test_bad_k(k):
+    with pytest.raises(ValueError):
+        lanczos(lambda v: v, torch.ones(3), k)
