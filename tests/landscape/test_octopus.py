@@ -1,5 +1,6 @@
 """The octopus function is twice differentiable in its tubes and has the minima and escape times it should."""
 
+import itertools
 import math
 
 import pytest
@@ -61,7 +62,7 @@ def test_gradient_descent_needs_the_predicted_multiple_at_each_saddle():
     crossed = [(path.x[:, :, k].abs() >= 2 * TAU).int().argmax(0).double() for k in range(4)]
     waits = [b - a for a, b in zip([torch.zeros(6).double(), *crossed], crossed)]
     predicted = octopus_escape_ratio(L, 1.0, lr)
-    for before, after in zip(waits[1:], waits[2:]):
+    for before, after in itertools.pairwise(waits[1:]):
         assert (after / before).mean().item() == pytest.approx(predicted, rel=0.25)
 
 

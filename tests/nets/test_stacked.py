@@ -103,3 +103,19 @@ def test_bad_input(keywords):
 def test_bad_shapes(shape):
     with pytest.raises(ValueError, match="input must have shape"):
         StackedMLP((4, 8, 2))(torch.ones(shape))
+
+
+def test_members_of_a_group_share_their_dropout_masks():
+    model = StackedMLP((3, 50, 2), trials=4, dropout=0.5, generator=generator(), mask_groups=[7, 8, 7, 8])
+    for parameter in model.parameters():
+        parameter.data = parameter.data[[0, 1, 0, 1]]
+    y = model(torch.ones(4, 6, 3))
+    assert torch.equal(y[0], y[2])
+    assert torch.equal(y[1], y[3])
+    alone = StackedMLP((3, 50, 2), trials=4, dropout=0.5, generator=generator())
+    for parameter in alone.parameters():
+        parameter.data = parameter.data[[0, 1, 0, 1]]
+    y = alone(torch.ones(4, 6, 3))
+    assert not torch.equal(y[0], y[2])
+    with pytest.raises(ValueError, match="mask_groups"):
+        StackedMLP((3, 2), trials=2, mask_groups=[0])

@@ -39,6 +39,10 @@ class StackedMLP(nn.Module):
         Source of the members' seeds (a generator seeded with 0 if None). Every member draws its weights from a seed of
         its own, so the first members of a larger ensemble are the members of a smaller one.
 
+    mask_groups
+        One number per member; members with equal numbers get the same dropout masks (paired comparisons). None: every
+        member its own.
+
     Raises
     ------
     ValueError
@@ -60,6 +64,7 @@ class StackedMLP(nn.Module):
         dropout: float | Sequence[float] = 0.0,
         init: str = "torch",
         generator: torch.Generator | None = None,
+        mask_groups: Sequence[int] | None = None,
     ):
         super().__init__()
         self.widths = tuple(_validate.positive_int("width", width) for width in widths)
@@ -80,6 +85,12 @@ class StackedMLP(nn.Module):
         layers = range(len(self.widths) - 1)
         self.weights = nn.ParameterList(torch.stack([member[0][l] for member in members]) for l in layers)
         self.biases = nn.ParameterList(torch.stack([member[1][l] for member in members]) for l in layers)
+        groups = range(trials) if mask_groups is None else mask_groups
+        if len(groups) != trials:
+            raise ValueError(f"mask_groups needs one entry per member ({trials}), got {len(groups)}")
+        order = {group: index for index, group in enumerate(dict.fromkeys(groups))}
+        self._groups, self._paired = len(order), len(order) < trials
+        self._mask_rows = torch.tensor([order[group] for group in groups])
         self._noise = torch.Generator().manual_seed(seeds[0] ^ 0x5DEECE66D)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -96,13 +107,26 @@ class StackedMLP(nn.Module):
                 x = self._drop(x, self.dropout[layer])
         return x
 
+    def noise_state(self) -> torch.Tensor:
+        """State of the dropout masks' generator, for checkpoints."""
+        return self._noise.get_state()
+
+    def set_noise_state(self, state: torch.Tensor) -> None:
+        """Continue with the masks that follow a saved state."""
+        if self._noise.device != self.weights[0].device:
+            self._noise = torch.Generator(self.weights[0].device)
+            self._mask_rows = self._mask_rows.to(self.weights[0].device)
+        self._noise.set_state(state)
+
     def _drop(self, x: torch.Tensor, probability: float) -> torch.Tensor:
         if not self.training or probability == 0:
             return x
         if self._noise.device != x.device:  # draw where the data are: no copies in the training loop
             self._noise = torch.Generator(x.device).manual_seed(self._noise.initial_seed())
-        keep = torch.rand(x.shape, generator=self._noise, device=x.device) >= probability
-        return x * keep / (1.0 - probability)
+            self._mask_rows = self._mask_rows.to(x.device)
+        shape = (self._groups, *x.shape[1:])
+        keep = torch.rand(shape, generator=self._noise, device=x.device) >= probability
+        return x * (keep[self._mask_rows] if self._paired else keep) / (1.0 - probability)
 
 
 def _per_layer(name: str, value, hidden: int, kind) -> tuple:

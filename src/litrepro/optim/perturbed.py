@@ -156,9 +156,10 @@ def perturbed_gd(
     Path; ``events`` holds ``perturbations (...)``, ``finished (...)`` and ``stopped_at (...)`` (``steps`` where a trial
     did not end). The run stops when every trial has ended.
 
-    Raises ``ValueError`` as ``descend``; for radius < 0, g_thres < 0, f_thres < 0 and t_thres < 1.
+    Raises ``ValueError`` as ``descend``; for radius <= 0, g_thres <= 0, f_thres < 0 and t_thres < 1.
     """
     x = check_start(fun, x0, steps, None, record_every)
+    _validate.real("radius", radius, 0, open_low=True)
     _check_thresholds(radius, g_thres, t_thres)
     if f_thres is not None:
         f_thres = _validate.real("f_thres", f_thres, 0)
@@ -222,9 +223,10 @@ def perturbed_agd(
 
     Returns
     -------
-    Path; ``events`` holds ``perturbations (...)`` and ``exploitations (...)``.
+    Path; ``events`` holds ``perturbations (...)``, ``exploitations (...)``, and ``resets (steps, ...)``, where v was
+    reset.
 
-    Raises ``ValueError`` as ``perturbed_gd``; for theta outside (0, 1], gamma < 0 and s < 0.
+    Raises ``ValueError`` as ``perturbed_gd``, but for a radius of 0; for theta outside (0, 1], gamma < 0 and s < 0.
     """
     x = check_start(fun, x0, steps, None, record_every)
     _check_thresholds(radius, g_thres, t_thres)
@@ -235,6 +237,7 @@ def perturbed_agd(
     last_noise = torch.full(x.shape[:-1], -t_thres - 1, dtype=torch.int64, device=x.device)
     kicks, exploited = torch.zeros_like(last_noise), torch.zeros_like(last_noise)
     v = torch.zeros_like(x)
+    resets = []
     record = Recorder(fun, steps, record_every)
     record(0, x)
     for t in range(steps):
@@ -250,9 +253,12 @@ def perturbed_agd(
         if nce:
             x_next, v_next, used = _exploit(fun, x, y, v, g, x_next, v_next, gamma, s)
             exploited = exploited + used
+            resets.append(used.bool())
         x, v = x_next, v_next
         record(t + 1, x)
-    return record.path(perturbations=kicks, exploitations=exploited)
+    never = torch.zeros(steps, *x.shape[:-1], dtype=torch.bool, device=x.device)
+    when = torch.stack(resets) if resets else never
+    return record.path(perturbations=kicks, exploitations=exploited, resets=when)
 
 
 @torch.no_grad()
@@ -261,7 +267,10 @@ def _exploit(fun, x, y, v, g, x_next, v_next, gamma: float, s: float):
     gap = x - y
     length = v.norm(dim=-1)
     bound = objective(fun, y) + (g * gap).sum(-1) - gamma / 2 * gap.square().sum(-1)
-    concave = (objective(fun, x) <= bound) & (length > 0)
+    here = objective(fun, x)
+    # Differs from the paper: near a minimum both sides agree to rounding, and "<=" alone would kick x away from it.
+    rounding = 4 * torch.finfo(x.dtype).eps * torch.maximum(here.abs(), bound.abs())
+    concave = (here <= bound - rounding) & (length > 0)
     unit = v / torch.where(length > 0, length, 1.0)[..., None]
     ahead, behind = x + s * unit, x - s * unit
     lower = torch.where((objective(fun, ahead) <= objective(fun, behind))[..., None], ahead, behind)
@@ -272,7 +281,7 @@ def _exploit(fun, x, y, v, g, x_next, v_next, gamma: float, s: float):
 
 def _check_thresholds(radius: float, g_thres: float, t_thres: int) -> None:
     _validate.real("radius", radius, 0)
-    _validate.real("g_thres", g_thres, 0)
+    _validate.real("g_thres", g_thres, 0, open_low=True)
     _validate.positive_int("t_thres", t_thres)
 
 

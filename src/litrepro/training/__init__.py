@@ -5,6 +5,7 @@ from litrepro._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "_paired": ["train_paired_psgd"],
         "_stacked": ["Splits", "draw_splits", "seconds_per_step", "train_stacked"],
         "_tuning": ["expected_best", "paired_difference", "summarize_runs"],
     },

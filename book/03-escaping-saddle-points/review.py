@@ -1,0 +1,90 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Escaping saddle points
+#
+# *S. Farrell and C. Quintero Peña, Can theoretical algorithms efficiently escape saddle points in deep learning?, 2019*
+# {cite}`farrell2019saddle`
+#
+# Non-convex problems in high dimension are full of saddle points. The review follows the methods that leave them with a
+# guarantee, from noise on the gradient to acceleration and curvature, and then asks whether the simplest of them, noise
+# added to SGD, helps to train a network.
+
+# %% tags=["parameters"]
+profile = "quick"
+seed = 0
+
+# %% tags=["hide-input"]
+import pandas as pd
+
+from litrepro import Chapter
+
+ch = Chapter("03-escaping-saddle-points", notebook="review", profile=profile, seed=seed)
+
+# %% [markdown]
+# ## What is asked for
+#
+# A point is *second-order stationary* up to $\epsilon$ if $|\nabla f| \le \epsilon$ and
+# $\lambda_{\min}(\nabla^2 f) \ge -\sqrt{\rho\epsilon}$, with $\rho$ the Lipschitz constant of the Hessian. At a *strict*
+# saddle some eigenvalue is negative, so such points exclude it. How many gradients (or Hessian-vector products) does it
+# take to find one?
+
+# %% tags=["hide-input"]
+ladder = [
+    ("noisy gradient descent", "Ge et al. 2015", "poly(d, 1/eps)", "gradients"),
+    ("perturbed gradient descent", "Jin et al. 2017", "eps^-2", "gradients"),
+    ("perturbed accelerated descent", "Jin et al. 2018", "eps^-7/4", "gradients"),
+    ("Saddle-NGD", "Levy 2016", "d^3 eps^-4", "stochastic gradients"),
+    ("perturbed SGD", "Jin et al. 2019", "eps^-4", "stochastic, Lipschitz gradients"),
+    ("FastCubic, Carmon et al.", "Agarwal et al. 2017, Carmon et al. 2018", "eps^-7/4", "Hessian-vector products"),
+    ("Natasha2", "Allen-Zhu 2018", "eps^-3.25", "stochastic, Hessian-vector products"),
+    ("SPIDER", "Fang et al. 2018", "eps^-3", "stochastic, variance reduction"),
+]
+pd.DataFrame(ladder, columns=["method", "source", "oracle calls", "uses"]).set_index("method")
+
+# %% [markdown]
+# The logarithms are left out. The lower part of the ladder is cited here as the review cites it and not run. Two
+# remarks on the numbers: $\epsilon^{-3}$ needs variance reduction, so it is not the rate of a method of SGD's kind; and
+# the $1/\sqrt\epsilon$ of accelerated descent that the review sets beside $\epsilon^{-2}$ is a *convex* rate for the
+# objective, while for non-convex stationary points gradient descent's $\epsilon^{-2}$ stands.
+#
+# ## What is checked, and where
+#
+# - {doc}`saddles`: who leaves an exact saddle, how fast, and what decides it: dimension, momentum, curvature, degeneracy.
+#   Perturbed descent {cite}`jin2017escape`, its acceleration {cite}`jin2018accelerated`, saddle-free Newton
+#   {cite}`dauphin2014identifying`, negative curvature from gradients {cite}`xu2018first`.
+# - {doc}`octopus`: the function on which gradient descent needs exponentially long {cite}`du2017gradient`.
+# - {doc}`tensor`: problems whose second-order points are all global {cite}`ge2015escaping`, noisy descent against
+#   normalized descent {cite}`levy2016power`.
+# - {doc}`hessians`: the curvature of networks at the origin {cite}`kawaguchi2016deep`, after training
+#   {cite}`sankar2018saddle`, and under the noise of SGD {cite}`daneshmand2018escaping`.
+# - {doc}`neural-networks`: the review's experiment, with paired seeds and both readings of the noise
+#   {cite}`jin2019nonconvex`.
+#
+# The update rules belong to the framework of {doc}`../02-momentum/review`.
+#
+# ## Errata
+#
+# Three are claims of the ledger, because a number decides them. The others: equations 1 to 3 put the difference
+# $f(x_0) - f^*$ outside its bracket; the theorem that all minima are global is about deep *linear* networks; the
+# exploitation step of algorithm 2 takes the lower of two *points* and resets the velocity in both branches; perturbed
+# gradient descent is by Jin et al. 2017; the input of VGG3 is 32 x 32 x 3; and the loss of a soft-max classifier is
+# called $\ell_2$.
+#
+# ## The ledger
+
+# %% tags=["hide-input"]
+ch.ledger()
+
+# %% [markdown]
+# ## Takeaway
+#
+# The theory holds up in every experiment that it is about. It is about strict saddles and vanishing gradients, and the
+# networks measured here have neither. The review's own experiment does not test the theory: its noise is a hundredth of
+# the gradient.

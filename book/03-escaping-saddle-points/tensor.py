@@ -1,0 +1,147 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Problems without bad minima
+#
+# Escaping saddles is worth little if the minima behind them are bad. For several problems of machine learning every
+# second-order stationary point is a global minimum: orthogonal tensor decomposition {cite}`ge2015escaping`, low-rank
+# factorization, phase retrieval, matrix completion and sensing, dictionary learning. Two of them are run here: the tensor,
+# with the two noisy methods that the review compares, and low-rank factorization from 64 starts near its saddle.
+
+# %% tags=["parameters"]
+profile = "quick"
+seed = 0
+
+# %%
+import torch
+
+from litrepro import Chapter
+from litrepro.landscape import hessian, tensor_decomposition
+from litrepro.optim import descend, noisy_descent
+
+ch = Chapter("03-escaping-saddle-points", notebook="tensor", profile=profile, seed=seed, full_minutes=1)
+d, components = 10, 10
+runs = ch.pick(quick=8, full=256, smoke=2)
+steps = ch.pick(quick=6000, full=20_000, smoke=200)
+starts = ch.pick(quick=64, full=4096, smoke=8)
+f64 = {"dtype": torch.float64, "device": ch.device}
+
+# %% [markdown]
+# ## Orthogonal tensor decomposition, online
+#
+# $T = \sum_l a_l^{\otimes 4}$ with orthonormal $a_l \in \mathbb{R}^{10}$. We look for all ten components at once by
+# minimizing $\sum_{i \ne j} T(u_i, u_i, u_j, u_j)$ over unit vectors; every step sees ten randomly drawn terms of the
+# tensor. Noisy gradient descent adds noise to the gradient; Saddle-NGD {cite}`levy2016power` walks a fixed length per
+# step and adds noise only now and then.
+
+# %%
+basis = torch.linalg.qr(torch.randn(d, d, generator=ch.generator(1), dtype=torch.float64))[0].to(ch.device)
+drawn = ch.generator(2)
+
+
+def sampled_gradient(x, t):
+    """Gradient of ten drawn terms, projected to the tangent space of the unit spheres."""
+    u = x.reshape(-1, components, d)
+    length = u.norm(dim=-1, keepdim=True)
+    u = u / length
+    rows = basis[torch.randint(d, (len(u), 10), generator=drawn).to(x.device)]
+    dots = torch.einsum("rkd,rld->rkl", u, rows)
+    squares = dots**2
+    others = squares.sum(1, keepdim=True) - squares
+    g = 4 * torch.einsum("rkl,rld->rkd", dots * others, rows) * d / 10
+    g = (g - (g * u).sum(-1, keepdim=True) * u) / length
+    return g.reshape(x.shape)
+
+
+def error(x):
+    """Objective at the normalized components, (..., k d) -> (...): 0 exactly at a decomposition."""
+    u = torch.nn.functional.normalize(x.reshape(*x.shape[:-1], components, d), dim=-1)
+    return tensor_decomposition(u.reshape(x.shape), basis)
+
+
+x0 = torch.randn(runs, components, d, generator=ch.generator(3), dtype=torch.float64)
+x0 = torch.nn.functional.normalize(x0, dim=-1).reshape(runs, -1).to(ch.device)
+common = {"steps": steps, "grad": sampled_gradient, "record_every": 20}
+paths, curves_by_lr = {}, {}
+for lr in (0.01, 0.03, 0.1):
+    paths["noisy GD", lr] = noisy_descent(error, x0, lr=lr, radius=0.1, generator=ch.generator(4), **common)
+    paths["Saddle-NGD", lr] = noisy_descent(
+        error,
+        x0,
+        lr=lr / 10,
+        radius=0.5,
+        kind="gaussian",
+        every=50,
+        normalize=True,
+        generator=ch.generator(5),
+        **common,
+    )
+median = {key: path.f.median(1).values.cpu() for key, path in paths.items()}
+t = paths["noisy GD", 0.03].t
+early = {name: median[name, 0.03][t == 200].item() for name in ("noisy GD", "Saddle-NGD")}
+late = {name: median[name, 0.03][t >= 0.9 * steps].mean().item() for name in ("noisy GD", "Saddle-NGD")}
+
+# %% tags=["nbval-check-output"]
+ch.claim(
+    "ngd-slow-then-fast",
+    value={"after 200 steps": early, "last tenth": late},
+    holds=early["Saddle-NGD"] > early["noisy GD"] and late["Saddle-NGD"] < late["noisy GD"],
+)
+
+# %% mystnb={"figure": {"name": "fig-03-tensor", "caption": "Online tensor decomposition: median error of the runs against the step, for three step sizes (normalized steps are a tenth as long). Normalized descent starts slower; where each method ends depends on the noise that it keeps adding."}, "image": {"alt": "Error on a logarithmic axis against step in three panels by step size, one falling curve for noisy gradient descent and one for Saddle-NGD in each."}} tags=["hide-input"]
+if ch.plots:
+    from litrepro.plotting import figure
+
+    fig, axes = figure(1, 3, height=3.2, sharey=True)
+    for ax, lr in zip(axes, (0.01, 0.03, 0.1)):
+        for name in ("noisy GD", "Saddle-NGD"):
+            ax.plot(t, median[name, lr].clamp(min=1e-8), label=name)
+        ax.set(title=f"step size {lr:g}", xlabel="step", yscale="log")
+    axes[0].set_ylabel("median error")
+    axes[0].legend()
+
+# %% [markdown]
+# ## Low-rank factorization
+#
+# $\|UU^\top - M\|_F^2$ with $M$ of rank 3 in dimension 20. $U = 0$ is stationary, with a negative eigenvalue; from 64
+# starts of norm $10^{-3}$ around it gradient descent always finds a global minimum.
+
+# %%
+n, rank = 20, 3
+factor = torch.linalg.qr(torch.randn(n, rank, generator=ch.generator(6), dtype=torch.float64))[0].to(ch.device)
+target = factor @ torch.diag(torch.tensor([1.0, 0.8, 0.6], **f64)) @ factor.T
+
+
+def factorization(x):
+    """(..., 60) -> (...)."""
+    u = x.reshape(*x.shape[:-1], n, rank)
+    return (u @ u.mT - target).square().sum((-2, -1))
+
+
+begin = torch.randn(starts, n * rank, generator=ch.generator(7), dtype=torch.float64).to(ch.device)
+begin = 1e-3 * begin / begin.norm(dim=-1, keepdim=True)
+low_rank = descend(factorization, begin, "sgd", 0.1, ch.pick(quick=800, full=800, smoke=800), record_every=100)
+relative = (low_rank.f[-1] / low_rank.f[0]).cpu()
+lowest = torch.linalg.eigvalsh(hessian(factorization, torch.zeros(n * rank, **f64)))[0].item()
+share = (relative < 1e-6).double().mean().item()
+tensor_end = median["noisy GD", 0.01][-1].item()
+settled = (paths["noisy GD", 0.01].f[t >= 0.9 * steps].min(0).values < 1e-2).double().mean().item()
+
+# %% tags=["nbval-check-output"]
+ch.claim(
+    "all-minima-global",
+    value={"low rank solved": share, "lowest eigenvalue at 0": lowest, "tensor runs solved": settled},
+    holds=share == 1 and lowest < 0 and settled == 1,
+)
+
+# %% [markdown]
+# ## Takeaway
+#
+# On both problems every run ends at a global minimum, whatever saddles it passed. The comparison of the two noisy methods
+# is one of constants: a normalized step cannot be fast far from the solution, and does not shrink near it by itself.

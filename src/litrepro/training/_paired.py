@@ -1,0 +1,185 @@
+"""PSGD against SGD in pairs: the same initial weights, batches and dropout masks, only the noise differs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from litrepro import _validate
+from litrepro.nets import StackedMLP
+from litrepro.optim import PSGD
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def train_paired_psgd(
+    train: tuple[torch.Tensor, torch.Tensor],
+    test: tuple[torch.Tensor, torch.Tensor],
+    conditions: Sequence[tuple[str, float]],
+    *,
+    seeds: Sequence[int],
+    hidden: Sequence[int] = (128, 32),
+    activation: Sequence[str] = ("sigmoid", "relu"),
+    dropout: Sequence[float] = (0.25, 0.0),
+    lr: float,
+    batch: int,
+    steps: int,
+    eval_every: int,
+    checkpoint: Path | None = None,
+    progress: Any = iter,
+) -> pd.DataFrame:
+    """Train one perceptron per seed and condition, all stacked (cross-entropy, Glorot initialization).
+
+    Parameters
+    ----------
+    train, test
+        (x (n, d), y (n,)) on the device of the run.
+    conditions
+        (kind, r): ``("none", 0)``, ``("gaussian", r)`` for noise N(0, r^2/D I) over all D parameters, or
+        ``("coordinate", r)`` for N(0, r^2 I).
+    seeds
+        Weights, batches and dropout masks derive from these alone.
+    steps, eval_every
+        Length of the run; losses and accuracies are recorded at step 0, every so many steps, and at the end.
+    checkpoint
+        File that is written at every record and read back if it fits: an interrupted run continues.
+
+    Returns
+    -------
+    DataFrame ``kind, r, seed, step, train_loss, test_loss, test_accuracy, gradient_norm``; the norm is that of the
+    mini-batch gradient before the step at which the record was made (nan at step 0).
+
+    Raises ``ValueError`` for an unknown kind, r < 0, and sizes < 1.
+    """
+    for kind, r in conditions:
+        _validate.choice("kind", kind, ("none", "gaussian", "coordinate"))
+        _validate.real("r", r, 0)
+    _validate.positive_int("steps", steps)
+    _validate.positive_int("eval_every", eval_every)
+    batch = min(_validate.positive_int("batch", batch), len(train[0]))
+    model, optimizer = _setup(train, conditions, seeds, hidden, activation, dropout, lr)
+    rows, first = _resume(model, optimizer, checkpoint, steps)
+    batches = _Batches(len(train[0]), seeds, batch, train[0].device)
+    norm = torch.full((model.trials,), torch.nan)
+    for step in progress(range(first, steps + 1)):
+        if step % eval_every == 0 or step == steps:
+            rows.append(_measure(model, train, test) | {"step": step, "gradient_norm": norm.tolist()})
+            _save(model, optimizer, checkpoint, rows, step, steps)
+        if step < steps:
+            norm = _step(model, optimizer, train, batches.at(step).repeat(len(conditions), 1))
+    return _tidy(rows, conditions, seeds)
+
+
+def _setup(train, conditions, seeds, hidden, activation, dropout, lr):
+    """One stacked network per (condition, seed), equal weights and masks per seed, and its optimizer."""
+    classes = int(train[1].max()) + 1
+    widths = (train[0].shape[1], *hidden, classes)
+    copies = len(conditions)
+    settings = {"activation": activation, "dropout": dropout, "init": "glorot"}
+    model = StackedMLP(widths, trials=copies * len(seeds), mask_groups=list(seeds) * copies, **settings)
+    singles = [StackedMLP(widths, generator=torch.Generator().manual_seed(seed), **settings) for seed in seeds]
+    for target, *sources in zip(model.parameters(), *(single.parameters() for single in singles)):
+        target.data = torch.cat([source.data for source in sources]).repeat(copies, *(1,) * (target.ndim - 1))
+    model.to(train[0])
+    count = sum(parameter[0].numel() for parameter in model.parameters())
+    radii = [r * (count**0.5 if kind == "coordinate" else 1.0) for kind, r in conditions]
+    radius = torch.tensor(radii, device=train[0].device).repeat_interleave(len(seeds))
+    noise_source = torch.Generator(train[0].device).manual_seed(sum(seeds) + 1)
+    return model, PSGD(model.parameters(), lr, radius, batch_dims=1, generator=noise_source)
+
+
+class _Batches:
+    """Mini-batches of every seed, epoch after epoch; the permutations of one epoch are kept."""
+
+    def __init__(self, n: int, seeds: Sequence[int], batch: int, device: torch.device):
+        self._n, self._seeds, self._batch, self._device = n, seeds, batch, device
+        self._epoch, self._order = -1, torch.empty(0)
+
+    def at(self, step: int) -> torch.Tensor:
+        """Sample indices (S, batch) of a step."""
+        epoch, place = divmod(step, self._n // self._batch)
+        if epoch != self._epoch:
+            sources = (torch.Generator().manual_seed(seed * 100_003 + epoch) for seed in self._seeds)
+            orders = [torch.randperm(self._n, generator=source) for source in sources]
+            self._epoch, self._order = epoch, torch.stack(orders).to(self._device)
+        return self._order[:, place * self._batch : (place + 1) * self._batch]
+
+
+def _step(model: StackedMLP, optimizer: PSGD, train: tuple, chosen: torch.Tensor) -> torch.Tensor:
+    """One step of every member on its batch, (trials, batch) indices; returns the gradient norms (trials,)."""
+    x, y = train
+    model.train()
+    optimizer.zero_grad()
+    scores = model(x[chosen])
+    each = functional.cross_entropy(scores.flatten(0, 1), y[chosen].flatten(), reduction="none")
+    (each.sum() / chosen.shape[1]).backward()
+    optimizer.step()
+    squares = sum(parameter.grad.flatten(1).square().sum(1) for parameter in model.parameters())
+    return squares.sqrt().detach()
+
+
+@torch.no_grad()
+def _measure(model: StackedMLP, train: tuple, test: tuple) -> dict[str, list[float]]:
+    """Loss on both sets and test accuracy of every member, without dropout."""
+    model.eval()
+    found: dict[str, list[float]] = {}
+    for name, (x, y) in (("train", train), ("test", test)):
+        loss, right = torch.zeros(model.trials, device=x.device), torch.zeros(model.trials, device=x.device)
+        for part in torch.arange(len(x), device=x.device).split(2000):
+            scores = model(x[part])
+            labels = y[part].expand(model.trials, -1)
+            each = functional.cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="none")
+            loss += each.reshape(labels.shape).sum(1)
+            right += (scores.argmax(-1) == labels).sum(1)
+        found[f"{name}_loss"] = (loss / len(x)).tolist()
+        if name == "test":
+            found["test_accuracy"] = (right / len(x)).tolist()
+    return found
+
+
+def _save(model: StackedMLP, optimizer: PSGD, checkpoint: Path | None, rows: list, step: int, steps: int) -> None:
+    if checkpoint is None:
+        return
+    state = {
+        "model": model.state_dict(),
+        "dropout": model.noise_state(),
+        "noise": optimizer.generator.get_state(),
+        "rows": rows,
+        "step": step,
+        "steps": steps,
+    }
+    temporary = checkpoint.with_suffix(".part")
+    torch.save(state, temporary)
+    temporary.replace(checkpoint)
+
+
+def _resume(model: StackedMLP, optimizer: PSGD, checkpoint: Path | None, steps: int) -> tuple[list, int]:
+    """Rows recorded so far and the step to go on with; nothing and 0 without a checkpoint of the same run."""
+    if checkpoint is None or not checkpoint.exists():
+        return [], 0
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    shapes = {name: value.shape for name, value in state["model"].items()}
+    if state["steps"] != steps or shapes != {name: value.shape for name, value in model.state_dict().items()}:
+        raise ValueError(f"{checkpoint} belongs to another run: delete it to start afresh")
+    model.load_state_dict(state["model"])
+    model.set_noise_state(state["dropout"])
+    optimizer.generator.set_state(state["noise"])
+    # The record of this step is made again, from the same weights: drop it here.
+    return state["rows"][:-1], state["step"]
+
+
+def _tidy(rows: list[dict], conditions: Sequence[tuple[str, float]], seeds: Sequence[int]) -> pd.DataFrame:
+    import pandas as pd
+
+    members = [(kind, float(r), int(seed)) for kind, r in conditions for seed in seeds]
+    frames = []
+    for row in rows:
+        frame = pd.DataFrame(members, columns=["kind", "r", "seed"]).assign(step=row["step"])
+        names = ("train_loss", "test_loss", "test_accuracy", "gradient_norm")
+        frames.append(frame.assign(**{name: row[name] for name in names}))
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,55 @@
+"""Paired training: equal seeds see equal data, and an interrupted run continues exactly."""
+
+import pytest
+import torch
+
+from litrepro.training import train_paired_psgd
+
+G = torch.Generator().manual_seed(0)
+X, Y = torch.randn(60, 5, generator=G), torch.randint(3, (60,), generator=G)
+OPTIONS = {"seeds": [0, 1], "hidden": (8, 6), "lr": 0.1, "batch": 10, "steps": 12, "eval_every": 4}
+
+
+def run(conditions, **keywords):
+    return train_paired_psgd((X[:40], Y[:40]), (X[40:], Y[40:]), conditions, **(OPTIONS | keywords))
+
+
+def test_pairs_differ_by_the_noise_alone():
+    table = run([("none", 0.0), ("gaussian", 0.0), ("gaussian", 0.5)])
+    wide = table.pivot_table(index=["seed", "step"], columns=["kind", "r"], values="test_loss")
+    assert (wide["none", 0.0] == wide["gaussian", 0.0]).all()
+    late = wide[wide.index.get_level_values("step") > 0]
+    assert (late["none", 0.0] != late["gaussian", 0.5]).all()
+    assert sorted(table.step.unique()) == [0, 4, 8, 12]
+    first = table[(table.step == 12) & (table.kind == "none")].set_index("seed").test_loss
+    assert first[0] != first[1]
+
+
+def test_both_scalings_are_one():
+    count = 5 * 8 + 8 + 8 * 6 + 6 + 6 * 3 + 3
+    a, b = run([("coordinate", 0.01)]), run([("gaussian", 0.01 * count**0.5)])
+    torch.testing.assert_close(torch.tensor(a.test_loss), torch.tensor(b.test_loss))
+
+
+def test_an_interrupted_run_continues_exactly(tmp_path):
+    conditions = [("none", 0.0), ("gaussian", 0.3)]
+    whole = run(conditions)
+
+    def cut(steps):
+        for step in steps:
+            if step == 7:
+                raise KeyboardInterrupt
+            yield step
+
+    with pytest.raises(KeyboardInterrupt):
+        run(conditions, checkpoint=tmp_path / "run.pt", progress=cut)
+    resumed = run(conditions, checkpoint=tmp_path / "run.pt")
+    assert (resumed.drop(columns="gradient_norm") == whole.drop(columns="gradient_norm")).all().all()
+    with pytest.raises(ValueError, match="another run"):
+        run(conditions, checkpoint=tmp_path / "run.pt", steps=20)
+
+
+@pytest.mark.parametrize("conditions", [[("ball", 1.0)], [("gaussian", -1.0)]])
+def test_bad_conditions(conditions):
+    with pytest.raises(ValueError):
+        run(conditions)
