@@ -101,14 +101,8 @@ if ch.plots:
         mean = part.groupby("ratio")["test_accuracy"].mean()
         ax.plot(mean.index, mean.values, color=f"C{index}", label=label)
         x = 0.015 * (count**0.5 if kind == "coordinate" else 1) / gradient
-        ax.annotate(
-            "r = 0.015",
-            (x, mean.iloc[0]),
-            (x, mean.iloc[0] - 0.25),
-            arrowprops={"arrowstyle": "->"},
-            ha="center",
-            fontsize=9,
-        )
+        mark = {"arrowstyle": "->", "color": "0.2"}
+        ax.annotate("r = 0.015", (x, mean.iloc[0] - 0.01), (1.3 * x, 0.6), arrowprops=mark, fontsize=9)
     ax.axhline(last[last.kind == "none"].test_accuracy.mean(), color="0.4", ls="--", lw=1, label="SGD")
     ax.set(xlabel="norm of the noise / norm of the gradient", ylabel="test accuracy", xscale="log", ylim=(0, 1))
     ax.legend()
