@@ -142,9 +142,10 @@ def _iterate(matvec: MatVec, v0: torch.Tensor, k: int, *, stop_early: bool) -> _
         hq[..., step, :] = product
         alpha[..., step] = (current * product).sum(-1)
         scale = torch.maximum(scale, product.norm(dim=-1))
-        rest = product
+        known, rest = q[..., : step + 1, :], product
         for _ in range(2):  # once is not enough in floating point, twice is (Parlett)
-            rest = rest - torch.einsum("...k,...kd->...d", torch.einsum("...kd,...d->...k", q, rest), q)
+            along = torch.matmul(known, rest[..., None])
+            rest = rest - torch.matmul(known.mT, along)[..., 0]
         length = rest.norm(dim=-1)
         alive = alive & (length > 10 * d**0.5 * eps * scale) & (step + 1 < k)
         beta[..., step] = torch.where(alive, length, 0.0)
