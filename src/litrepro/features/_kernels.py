@@ -1,0 +1,118 @@
+"""Kernels as Gram matrices, and the test that makes a function a kernel."""
+
+from __future__ import annotations
+
+import torch
+
+from litrepro import _validate
+from litrepro.features import _arguments
+
+_DIRECT = 1 << 22  # up to this many differences per pair of sets they are formed one by one, which cancels nothing
+
+
+def gaussian_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> torch.Tensor:
+    """Gaussian kernel: k(x, y) = exp(-|x - y|^2 / (2 sigma^2)).
+
+    Parameters
+    ----------
+    x, y
+        Points (..., n, d) and (..., m, d); batch dimensions broadcast.
+    sigma
+        Width > 0, in the units of x.
+
+    Returns
+    -------
+    (..., n, m), in the common dtype of x and y.
+
+    Raises
+    ------
+    ValueError
+        Different d, batch dimensions that do not broadcast, a dtype that is not floating, sigma not positive.
+
+    Source: Rahimi and Recht 2007, figure 1.
+    """
+    sigma = _arguments.width(sigma)
+    x, y = _arguments.points(x=x, y=y)
+    return torch.exp(_squared_distances(x, y) * (-0.5 / sigma**2))
+
+
+def laplace_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> torch.Tensor:
+    """Laplace kernel: k(x, y) = exp(-|x - y|_1 / sigma); arguments, shapes and errors as ``gaussian_kernel``.
+
+    Its spectral density is a product of Cauchy densities of scale 1 / sigma (Rahimi and Recht 2007, figure 1).
+    """
+    sigma = _arguments.width(sigma)
+    x, y = _arguments.points(x=x, y=y)
+    return torch.exp(torch.cdist(x, y, p=1.0) / -sigma)
+
+
+def polynomial_kernel(x: torch.Tensor, y: torch.Tensor, *, degree: int = 2, c: float = 1.0) -> torch.Tensor:
+    """Polynomial kernel: k(x, y) = (x^T y + c)^degree.
+
+    Parameters
+    ----------
+    x, y
+        Points (..., n, d) and (..., m, d); batch dimensions broadcast.
+    degree
+        Integer >= 1.
+    c
+        Offset >= 0; a negative one makes no kernel.
+
+    Returns
+    -------
+    (..., n, m), in the common dtype of x and y.
+
+    Raises
+    ------
+    ValueError
+        Different d, a dtype that is not floating, degree < 1 or not an integer, c < 0.
+
+    Source: Hofmann, Schoelkopf and Smola 2008, section 2.
+    """
+    degree = _validate.positive_int("degree", degree)
+    c = _validate.real("c", c, 0)
+    x, y = _arguments.points(x=x, y=y)
+    return (x @ y.mT + c) ** degree
+
+
+def is_positive_semidefinite(K: torch.Tensor, tol: float = 1e-8) -> torch.Tensor:
+    """Whether the symmetric part of K has no negative eigenvalue: lambda_min >= -tol max(1, |lambda_max|).
+
+    Parameters
+    ----------
+    K
+        (..., n, n). Eigenvalues are computed in float64 whatever the dtype; a matrix with an entry that is not finite
+        is not positive semidefinite.
+    tol
+        Relative tolerance >= 0.
+
+    Returns
+    -------
+    Boolean tensor (...).
+
+    Raises
+    ------
+    ValueError
+        K is not square, tol is negative.
+
+    Source: Hofmann, Schoelkopf and Smola 2008, definition 2 (symmetry is part of it there).
+    """
+    tol = _validate.real("tol", tol, 0)
+    K = _arguments.square("K", K).to(torch.float64)
+    if K.shape[-1] == 0:
+        return torch.ones(K.shape[:-2], dtype=torch.bool, device=K.device)
+    finite = K.isfinite().all(-1).all(-1)
+    # eigvalsh refuses a whole batch because of one entry that is not finite
+    safe = torch.where(finite[..., None, None], K, torch.zeros_like(K))
+    values = torch.linalg.eigvalsh((safe + safe.mT) / 2)
+    return finite & (values[..., 0] >= -tol * values[..., -1].abs().clamp(min=1.0))
+
+
+def _squared_distances(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """|x_i - y_j|^2; by norms and one product where forming the differences would take too long."""
+    if x.shape[-2] * y.shape[-2] * x.shape[-1] <= _DIRECT:
+        return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
+    centre = x.mean(-2, keepdim=True)  # a common offset would cancel in x^2 - 2 x y + y^2
+    x, y = x - centre, y - centre
+    squares = x.square().sum(-1)[..., :, None] + y.square().sum(-1)[..., None, :]
+    return torch.clamp(squares - 2 * x @ y.mT, min=0)

@@ -1,0 +1,97 @@
+"""Ridge regression with a kernel, or with features in its place."""
+
+from __future__ import annotations
+
+import torch
+
+from litrepro.features import _arguments
+
+
+def kernel_ridge(K: torch.Tensor, y: torch.Tensor, lam: float | torch.Tensor) -> torch.Tensor:
+    """Coefficients of kernel ridge regression: alpha = (K + n lambda I)^-1 y; f(x) = sum_i alpha_i k(x, x_i).
+
+    It minimizes (1/n) |K alpha - y|^2 + lambda alpha^T K alpha.
+
+    Parameters
+    ----------
+    K
+        Gram matrix (..., n, n), symmetric.
+    y
+        Targets (..., n, t).
+    lam
+        lambda > 0, per sample: scikit-learn's ``alpha`` is n lambda. A tensor of batch shape gives one per problem.
+
+    Returns
+    -------
+    (..., n, t) in the common dtype; solved in float64, because single precision fails where n lambda is small.
+
+    Raises
+    ------
+    ValueError
+        K not square or not symmetric, other numbers of rows, lam not positive.
+
+    Source: Alaoui and Mahoney 2015, equation 2.
+    """
+    _arguments.symmetric("K", K)
+    _arguments.same_rows(K=K, y=y)
+    K, y = _arguments.matched(K=K, y=y)
+    lam = _arguments.regularization(lam, K)
+    return solve_shifted(K.double(), y.double(), K.shape[-1] * lam).to(K.dtype)
+
+
+def feature_ridge(z: torch.Tensor, y: torch.Tensor, lam: float | torch.Tensor) -> torch.Tensor:
+    """Weights of ridge regression on features: w = (z^T z + n lambda I)^-1 z^T y; f(x) = z(x)^T w.
+
+    It minimizes (1/n) |z w - y|^2 + lambda |w|^2. Where there are more features than points the dual form
+    z^T (z z^T + n lambda I)^-1 y is used, which is the same.
+
+    Parameters
+    ----------
+    z
+        Features (..., n, D).
+    y
+        Targets (..., n, t).
+    lam
+        lambda > 0, per sample; a tensor of batch shape gives one per problem.
+
+    Returns
+    -------
+    (..., D, t) in the common dtype; solved in float64.
+
+    Raises
+    ------
+    ValueError
+        Other numbers of rows, no features, lam not positive.
+
+    Source: Rahimi and Recht 2007, section 5.
+    """
+    _arguments.same_rows(z=z, y=y)
+    if z.shape[-1] < 1:
+        raise ValueError(f"z must have at least one feature, got shape {tuple(z.shape)}")
+    z, y = _arguments.matched(z=z, y=y)
+    shift = z.shape[-2] * _arguments.regularization(lam, z)
+    wide, targets = z.double(), y.double()
+    if z.shape[-1] > z.shape[-2]:
+        weights = wide.mT @ solve_shifted(wide @ wide.mT, targets, shift)
+    else:
+        weights = solve_shifted(wide.mT @ wide, wide.mT @ targets, shift)
+    return weights.to(z.dtype)
+
+
+def solve_shifted(A: torch.Tensor, b: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """(A + shift I)^-1 b for symmetric A, float64; by Cholesky, and by LU for the members that are not definite.
+
+    A singular or non-finite member becomes inf or nan without disturbing the others.
+    """
+    A = A + shift * torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
+    factor, info = torch.linalg.cholesky_ex(A)
+    batch = torch.broadcast_shapes(A.shape[:-2], b.shape[:-2])
+    b = b.expand(*batch, *b.shape[-2:])
+    failed = (info != 0).expand(batch)
+    if not bool(failed.any()):
+        return torch.cholesky_solve(b, factor.expand(*batch, *factor.shape[-2:]))
+    A = A.expand(*batch, *A.shape[-2:])
+    identity = torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
+    safe = torch.linalg.cholesky_ex(torch.where(failed[..., None, None], identity, A))[0]
+    by_lu = torch.linalg.solve_ex(A, b)[0]
+    return torch.where(failed[..., None, None], by_lu, torch.cholesky_solve(b, safe))

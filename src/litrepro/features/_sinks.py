@@ -1,0 +1,206 @@
+"""Weighted sums of random kitchen sinks: random features, and a box-constrained least-squares fit of their weights."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import torch
+
+from litrepro import _validate
+from litrepro._warnings import ConvergenceWarning
+from litrepro.features import _arguments
+
+
+class Stumps(NamedTuple):
+    """Decision stumps: ``index`` (*batch, D) of a coordinate (int64), ``threshold`` (*batch, D) in its units."""
+
+    index: torch.Tensor
+    threshold: torch.Tensor
+
+
+class Sinks(NamedTuple):
+    """A fit: ``weights`` (..., k), ``objective`` (...) (mean square of the residual), ``converged`` (...)."""
+
+    weights: torch.Tensor
+    objective: torch.Tensor
+    converged: torch.Tensor
+
+
+def random_stumps(
+    d: int,
+    n_features: int,
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+    batch: tuple[int, ...] = (),
+    generator: torch.Generator | int | None = None,
+) -> Stumps:
+    """Random decision stumps: a coordinate, uniform on 0..d-1, and a threshold, uniform on [low, high].
+
+    Parameters
+    ----------
+    d, n_features
+        Dimension of the points and number D of stumps.
+    low, high
+        Range of the thresholds, low < high, in the units of x.
+    batch
+        Leading dimensions: independent draws.
+    generator
+        Source of randomness, or a seed (0 if None); the draws lie on its device.
+
+    Returns
+    -------
+    ``Stumps(index (*batch, D) int64, threshold (*batch, D) float64)``.
+
+    Raises
+    ------
+    ValueError
+        d or n_features < 1, high <= low.
+
+    Source: Rahimi and Recht 2009, section 5.
+    """
+    d, n_features = _validate.positive_int("d", d), _validate.positive_int("n_features", n_features)
+    low, high = _validate.real("low", low), _validate.real("high", high)
+    if high <= low:
+        raise ValueError(f"high must exceed low, got low = {low!r} and high = {high!r}")
+    shape = (*_arguments.batch_shape(batch), n_features)
+    generator = _arguments.random_source(generator)
+    index = torch.randint(d, shape, generator=generator, device=generator.device)
+    uniform = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
+    return Stumps(index, low + (high - low) * uniform)
+
+
+def stump_features(x: torch.Tensor, index: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
+    """Stumps on points: +1 where x_index > threshold, -1 elsewhere.
+
+    Parameters
+    ----------
+    x
+        Points (..., n, d).
+    index, threshold
+        (..., D) each; batch dimensions broadcast against those of x.
+
+    Returns
+    -------
+    (..., n, D) in the dtype of x.
+
+    Raises
+    ------
+    ValueError
+        Different shapes of index and threshold, an index that is no integer or outside 0..d-1.
+
+    Source: Rahimi and Recht 2009, section 5.
+    """
+    _validate.float_tensor("x", x, 2)
+    _validate.float_tensor("threshold", threshold, 1)
+    if not isinstance(index, torch.Tensor) or index.dtype.is_floating_point or index.dtype == torch.bool:
+        raise ValueError(f"index must be an integer tensor, got {getattr(index, 'dtype', type(index).__name__)}")
+    if index.shape != threshold.shape:
+        raise ValueError(
+            f"index and threshold must have one shape, got {tuple(index.shape)} and {tuple(threshold.shape)}"
+        )
+    d = x.shape[-1]
+    if index.numel() and not bool(((index >= 0) & (index < d)).all()):
+        raise ValueError(f"index must lie in 0..{d - 1}, got {index.min().item()}..{index.max().item()}")
+    batch = _arguments.batches(x=tuple(x.shape[:-2]), index=tuple(index.shape[:-1]))
+    index, threshold = index.to(x.device, torch.int64), threshold.to(x.device)
+    if index.ndim == 1:
+        chosen = x.index_select(-1, index)
+    else:
+        places = index[..., None, :].expand(*batch, x.shape[-2], index.shape[-1])
+        chosen = x.expand(*batch, *x.shape[-2:]).gather(-1, places)
+    return torch.where(chosen > threshold[..., None, :], 1.0, -1.0).to(x.dtype)
+
+
+def kitchen_sinks(z: torch.Tensor, y: torch.Tensor, *, bound: float, max_iter: int = 2000, tol: float = 1e-7) -> Sinks:
+    """Fit weights of random features in a box: min (1/n) |z alpha - y|^2 subject to |alpha_i| <= bound / k.
+
+    Accelerated projected gradient with restarts, all problems of the batch at once. A problem stops when its projected
+    gradient, L |alpha - clip(alpha - grad / L)| in the largest coordinate, is at most ``tol`` times the largest
+    coordinate of the gradient at zero.
+
+    Parameters
+    ----------
+    z
+        Features (..., n, k).
+    y
+        Targets (..., n).
+    bound
+        C > 0; every weight lies within C / k.
+    max_iter, tol
+        Largest number of steps, relative tolerance.
+
+    Returns
+    -------
+    ``Sinks(weights (..., k), objective (...), converged (...))``, computed in float64, in the common dtype of z and y.
+
+    Raises
+    ------
+    ValueError
+        Other numbers of rows, no features, bound or tol not positive, max_iter < 1.
+
+    Warns
+    -----
+    ConvergenceWarning
+        A problem did not reach ``tol``.
+
+    Source: Rahimi and Recht 2009, algorithm 1; Beck and Teboulle 2009 for the accelerated steps.
+    """
+    bound = _validate.real("bound", bound, 0, open_low=True)
+    max_iter, tol = _validate.positive_int("max_iter", max_iter), _validate.real("tol", tol, 0)
+    _validate.float_tensor("z", z, 2)
+    _validate.float_tensor("y", y, 1)
+    _arguments.same_rows(z=z, y=y[..., None])
+    if z.shape[-1] < 1:
+        raise ValueError(f"z must have at least one feature, got shape {tuple(z.shape)}")
+    z, y = _arguments.matched(z=z, y=y)
+    n, k = z.shape[-2:]
+    wide, targets = z.double(), y.double()[..., None]
+    gram, linear = 2 * (wide.mT @ wide) / n, 2 * (wide.mT @ targets) / n
+    weights, converged = _projected_gradient(gram, linear, bound / k, max_iter, tol)
+    objective = (wide @ weights - targets).square().mean((-2, -1))
+    if not bool(converged.all()):
+        warnings.warn(
+            f"kitchen_sinks: {int((~converged).sum())} of {converged.numel()} problems above tol = {tol:g} after "
+            f"{max_iter} steps",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return Sinks(weights[..., 0].to(z.dtype), objective.to(z.dtype), converged)
+
+
+def _projected_gradient(
+    gram: torch.Tensor, linear: torch.Tensor, box: float, max_iter: int, tol: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """min a^T gram a / 2 - linear^T a over |a_i| <= box; (weights (..., k, 1), converged (...))."""
+    batch = torch.broadcast_shapes(gram.shape[:-2], linear.shape[:-2])
+    lipschitz = _largest_eigenvalue(gram)[..., None, None]
+    threshold = tol * linear.abs().amax((-2, -1), keepdim=True)
+    a = torch.zeros(*batch, *linear.shape[-2:], dtype=gram.dtype, device=gram.device)
+    ahead, momentum = a, torch.ones(*batch, 1, 1, dtype=gram.dtype, device=gram.device)
+    done = torch.zeros_like(momentum, dtype=torch.bool)
+    for step in range(max_iter + 1):
+        gradient = gram @ ahead - linear
+        new = (ahead - gradient / lipschitz).clamp(-box, box)
+        if step % 10 == 0 or step == max_iter:  # looking at the flags waits for the device
+            at_a = (a - (gram @ a - linear) / lipschitz).clamp(-box, box)
+            done = done | (lipschitz * (a - at_a).abs().amax((-2, -1), keepdim=True) <= threshold)
+            if step == max_iter or bool(done.all()):
+                break
+        restart = ((ahead - new) * (new - a)).sum((-2, -1), keepdim=True) > 0
+        following = torch.where(restart, 1.0, (1 + (1 + 4 * momentum.square()).sqrt()) / 2)
+        inertia = torch.where(restart, 0.0, (momentum - 1) / following)
+        # A finished problem stands still, so that its result does not depend on its neighbours.
+        ahead = torch.where(done, ahead, new + inertia * (new - a))
+        momentum = torch.where(done, momentum, following)
+        a = torch.where(done, a, new)
+    return a, done[..., 0, 0]
+
+
+def _largest_eigenvalue(gram: torch.Tensor) -> torch.Tensor:
+    """The curvature L, at least a tiny positive number; a member that is not finite gets L = nan."""
+    finite = gram.isfinite().all(-1).all(-1)
+    safe = torch.where(finite[..., None, None], gram, torch.zeros_like(gram))
+    largest = torch.linalg.eigvalsh(safe)[..., -1].clamp(min=torch.finfo(gram.dtype).tiny) * (1 + 1e-12)
+    return torch.where(finite, largest, torch.nan)
