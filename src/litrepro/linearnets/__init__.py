@@ -1,0 +1,17 @@
+"""Deep linear networks: end-to-end dynamics of gradient descent on a product of matrices."""
+
+from litrepro._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "_factors": ["balance_gap", "balanced_factors", "deficiency_margin", "end_to_end", "factor_gradients"],
+        "_training": ["train_factors"],
+        "_power": ["power_loss", "power_loss_grad"],
+        "_optimum": ["optimal_power_loss"],
+        "_induced": ["induced_direction", "preconditioner"],
+        "_emulation": ["emulate"],
+        "_circulation": ["circulation"],
+        "_chains": ["ChainRun", "steps_to", "train_chains"],
+    },
+)

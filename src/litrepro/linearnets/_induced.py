@@ -1,0 +1,113 @@
+"""What gradient descent on balanced factors does to the end-to-end matrix."""
+
+from __future__ import annotations
+
+import torch
+
+from litrepro import _validate
+from litrepro.linearnets import _arguments
+
+
+def induced_direction(W: torch.Tensor, grad: torch.Tensor, depth: int) -> torch.Tensor:
+    """The end-to-end direction: sum_{j=1}^N [W W^T]^{(j-1)/N} G [W^T W]^{(N-j)/N}, with M^0 = I.
+
+    For one output this is ||W||^{2-2/N} (G + (N-1) Pr_W G) with Pr_W G = (<G, W>/||W||^2) W: an adaptive step and an
+    amplification along W. In general the singular value decomposition W = U S V^T gives U (C * U^T G V) V^T with
+    C_{r r'} = sum_j sigma_r^{2(j-1)/N} sigma_{r'}^{2(N-j)/N}, and no power of a matrix is ever formed.
+
+    Parameters
+    ----------
+    W
+        (..., k, d).
+    grad
+        G (..., k, d): gradient of the loss with respect to W.
+    depth
+        N >= 1; 1 returns G.
+
+    Returns
+    -------
+    (..., k, d); nan for a trial whose W is not finite. At W = 0 it is 0 for N >= 2.
+
+    Raises
+    ------
+    ValueError
+        Shapes or dtypes that differ, depth < 1.
+
+    Source: Arora, Cohen and Hazan 2018, theorem 1 and claim 2 (without weight decay).
+    """
+    _arguments.matrix("W", W)
+    _arguments.matrix("grad", grad)
+    depth = _validate.positive_int("depth", depth)
+    if W.shape != grad.shape or W.dtype != grad.dtype:
+        raise ValueError(f"W and grad must have one shape and dtype, got {tuple(W.shape)} and {tuple(grad.shape)}")
+    return direction(W, grad, depth)
+
+
+def direction(W: torch.Tensor, grad: torch.Tensor, depth: int) -> torch.Tensor:
+    """``induced_direction`` without its checks."""
+    if depth == 1:
+        return grad
+    if W.shape[-2] == 1:
+        return _single_output(W, grad, depth)
+    u, s, vh, finite = _decompose(W)
+    c = _coefficients(s, W.shape[-2], W.shape[-1], depth)
+    moved = u @ (c * (u.mT @ grad @ vh.mT)) @ vh
+    return torch.where(finite, moved, torch.nan)
+
+
+def _single_output(W: torch.Tensor, grad: torch.Tensor, depth: int) -> torch.Tensor:
+    norm = torch.linalg.vector_norm(W, dim=(-2, -1), keepdim=True)
+    unit = W / norm.masked_fill(norm == 0, 1.0)
+    along = (grad * unit).sum(-1, keepdim=True)
+    return norm.pow(2 - 2 / depth) * torch.addcmul(grad, unit, along, value=depth - 1)
+
+
+def preconditioner(W: torch.Tensor, depth: int) -> torch.Tensor:
+    """The matrix P with vec(induced_direction(W, G)) = P vec(G), vec column-first.
+
+    P = sum_{j=1}^N [W^T W]^{(N-j)/N} kron [W W^T]^{(j-1)/N}: symmetric, positive semidefinite, with eigenvectors
+    vec(u_r v_{r'}^T) and eigenvalues C_{r r'} = sum_j sigma_r^{2(j-1)/N} sigma_{r'}^{2(N-j)/N}.
+
+    Parameters
+    ----------
+    W
+        (..., k, d).
+    depth
+        N >= 1.
+
+    Returns
+    -------
+    (..., kd, kd); entry (i, a) of G has index a k + i. nan for a trial that is not finite.
+
+    Raises
+    ------
+    ValueError
+        Not a matrix, depth < 1.
+
+    Source: Arora, Cohen and Hazan 2018, claim 1.
+    """
+    _arguments.matrix("W", W)
+    depth = _validate.positive_int("depth", depth)
+    k, d = W.shape[-2:]
+    u, s, vh, finite = _decompose(W)
+    c = _coefficients(s, k, d, depth).mT.flatten(-2)
+    vectors = torch.einsum("...ba,...ir->...aibr", vh, u).reshape(*W.shape[:-2], k * d, k * d)
+    p = (vectors * c[..., None, :]) @ vectors.mT
+    return torch.where(finite, (p + p.mT) / 2, torch.nan)
+
+
+def _decompose(W: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Full decomposition and the mask of finite trials; singular values that are rounding errors become 0."""
+    safe, finite = _arguments.split_finite(W)
+    u, s, vh = torch.linalg.svd(safe, full_matrices=True)
+    # Small powers magnify rounding: (1e-16)^(2/5) is 4e-7. Below the rank tolerance a value is zero.
+    tolerance = max(W.shape[-2:]) * torch.finfo(W.dtype).eps * s[..., :1]
+    return u, torch.where(s > tolerance, s, 0.0), vh, finite
+
+
+def _coefficients(s: torch.Tensor, k: int, d: int, depth: int) -> torch.Tensor:
+    """C (..., k, d) from the singular values (..., min(k, d)), padded with zeros; 0^0 = 1."""
+    pad = torch.nn.functional.pad
+    rows = pad(s, (0, k - s.shape[-1]))[..., :, None]
+    columns = pad(s, (0, d - s.shape[-1]))[..., None, :]
+    return sum(rows.pow(2 * (j - 1) / depth) * columns.pow(2 * (depth - j) / depth) for j in range(1, depth + 1))

@@ -1,0 +1,108 @@
+"""The optimum of l_p regression, to which excess losses refer."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+
+from litrepro import _validate
+from litrepro._warnings import ConvergenceWarning
+from litrepro.linearnets._power import check, power_loss, power_loss_grad, slope
+
+TOLERANCE = 1e-8
+
+
+def optimal_power_loss(
+    x: torch.Tensor, y: torch.Tensor, p: float = 2.0, *, steps: int = 100
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Minimize ``power_loss``: exact least squares for p = 2, damped Newton from there otherwise.
+
+    Parameters
+    ----------
+    x
+        (m, d); computed in float64 whatever its dtype.
+    y
+        (k, m).
+    p
+        Power, > 1.
+    steps
+        Largest number of Newton steps.
+
+    Returns
+    -------
+    W (k, d) and the loss (), summed over outputs; both float64. Of several minimizers the one without a component in
+    the null space of x.
+
+    Raises
+    ------
+    ValueError
+        p <= 1, steps < 1, sizes that do not fit, data that are not finite.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the norm of the gradient exceeds 1e-8 at the end.
+    """
+    _validate.float_tensor("x", x, 2)
+    _validate.float_tensor("y", y, 2)
+    if x.ndim != 2 or y.ndim != 2:
+        raise ValueError(f"x must be (m, d) and y (k, m), got {tuple(x.shape)} and {tuple(y.shape)}")
+    steps = _validate.positive_int("steps", steps)
+    x, y = x.detach().double(), y.detach().double().to(x.device)
+    p = check(x.new_zeros(y.shape[0], x.shape[1]), x, y, p)
+    if not bool(torch.isfinite(x).all() & torch.isfinite(y).all()):
+        raise ValueError("x and y must be finite")
+    # Newton's path does not depend on the basis of the features, its rounding errors do: work in an orthonormal one.
+    u, s, vh = torch.linalg.svd(x, full_matrices=False)
+    kept = s > s.amax() * max(x.shape) * torch.finfo(x.dtype).eps
+    z = u[:, kept] * x.shape[0] ** 0.5
+    back = (vh[kept].mT / s[kept]).mT * x.shape[0] ** 0.5
+    c = y @ z / x.shape[0]
+    if p != 2:
+        c = _newton(c, z, y, p, steps, s[kept] / x.shape[0] ** 0.5)
+    W = c @ back
+    norm = power_loss_grad(W, x, y, p).norm().item()
+    if not norm <= TOLERANCE:
+        message = f"gradient norm {norm:.2g} > {TOLERANCE:g} after {steps} Newton steps (p = {p:g})"
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)
+    return W, power_loss(W, x, y, p)
+
+
+def _newton(
+    c: torch.Tensor, z: torch.Tensor, y: torch.Tensor, p: float, steps: int, scale: torch.Tensor
+) -> torch.Tensor:
+    """Newton's method per output, each step cut back to the best of a geometric grid of lengths."""
+    lengths = 2.0 ** -torch.arange(-2, 30, dtype=c.dtype, device=c.device)
+    for _ in range(steps):
+        r = c @ z.mT - y
+        g = slope(r, p) @ z / len(z)
+        if bool((g * scale).norm() <= 1e-3 * TOLERANCE):
+            break
+        direction = _newton_direction(r, g, z, p)
+        trials = c - lengths[:, None, None] * direction
+        losses = (trials @ z.mT - y).abs().pow(p).sum(-1)
+        best = losses.min(0)
+        improves = best.values < r.abs().pow(p).sum(-1)
+        if not bool(improves.any()):
+            # Below what losses can tell apart in floating point: a last full step where it shortens the gradient.
+            full = c - direction
+            shorter = (slope(full @ z.mT - y, p) @ z / len(z)).norm(dim=-1) < 0.9 * g.norm(dim=-1)
+            if not bool(shorter.any()):
+                break
+            c = torch.where(shorter[:, None], full, c)
+            continue
+        chosen = trials.gather(0, best.indices[None, :, None].expand(1, *c.shape))[0]
+        c = torch.where(improves[:, None], chosen, c)
+    return c
+
+
+def _newton_direction(r: torch.Tensor, g: torch.Tensor, z: torch.Tensor, p: float) -> torch.Tensor:
+    """(H + damping)^{-1} g; |r|^{p-2} is kept away from its pole (p < 2), H from singularity (p > 2)."""
+    size = r.abs()
+    floor = 1e-9 * size.mean(-1, keepdim=True) + 1e-150
+    weights = (p - 1) * size.clamp(min=floor if p < 2 else None, max=None if p < 2 else torch.inf).pow(p - 2)
+    h = torch.einsum("ki,ia,ib->kab", weights / len(z), z, z)
+    ridge = 1e-14 * h.diagonal(dim1=-2, dim2=-1).mean(-1) + 1e-300
+    h = h + ridge[:, None, None] * torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
+    return torch.linalg.lstsq(h, g[..., None]).solution[..., 0]

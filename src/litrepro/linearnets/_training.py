@@ -1,0 +1,138 @@
+"""Train the factors of a deep linear network, all trials at once and without autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from litrepro import _validate
+from litrepro.linearnets import _arguments
+from litrepro.linearnets._factors import chain_rule, product
+
+RULES = ("gd", "adagrad", "adadelta", "adam")
+Update = Callable[[torch.Tensor, torch.Tensor, dict[str, Any], int], torch.Tensor]
+
+
+def train_factors(
+    grad: Callable[[torch.Tensor], torch.Tensor],
+    factors: Sequence[torch.Tensor],
+    *,
+    lr: float | torch.Tensor,
+    steps: int,
+    rule: str = "gd",
+    momentum: float | torch.Tensor = 0.0,
+    weight_decay: float = 0.0,
+    every: int = 1,
+    betas: tuple[float, float] = (0.9, 0.999),
+    rho: float = 0.9,
+    eps: float = 1e-8,
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Train all factors of W_N ... W_1 simultaneously.
+
+    Parameters
+    ----------
+    grad
+        ``(..., k, d) -> (..., k, d)``: gradient of the loss with respect to the end-to-end matrix.
+    factors
+        ``[W_1, ..., W_N]``, ``W_j (..., n_j, n_{j-1})``; not modified.
+    lr, momentum
+        Numbers, or tensors of the batch shape (...); lr > 0, momentum >= 0 (of "gd" alone).
+    steps
+        Number of steps, >= 0.
+    rule
+        ``"gd"``: V <- momentum V - lr g, W <- W + V. ``"adagrad"``, ``"adadelta"``, ``"adam"``: as ``torch.optim``
+        defines them (eps outside the root for AdaGrad and Adam, inside for AdaDelta).
+    weight_decay
+        lambda >= 0: lambda W_j is added to the gradient of every factor.
+    every
+        Record every so many steps.
+    betas, rho, eps
+        Decay rates of Adam and AdaDelta in [0, 1), and the regularizer of all three, >= 0.
+
+    Returns
+    -------
+    Recorded end-to-end matrices (steps//every + 1, ..., k, d), the start included, and the final factors. A trial that
+    diverges becomes inf or nan without disturbing the others.
+
+    Raises
+    ------
+    ValueError
+        Factors that do not fit, bad hyperparameters, an unknown rule, momentum with another rule than "gd".
+
+    Source: Arora, Cohen and Hazan 2018, section 4; the rules: Duchi et al. 2011, Zeiler 2012, Kingma and Ba 2015.
+    """
+    factors = _expanded(_arguments.chain(factors))
+    steps = _validate.positive_int("steps", steps, 0)
+    every = _validate.positive_int("every", every)
+    decay = _validate.real("weight_decay", weight_decay, 0)
+    update = _rule(rule, factors[0], lr, momentum, betas, rho, eps)
+    states: list[dict[str, Any]] = [{} for _ in factors]
+    w = product(factors)
+    record = w.new_empty(steps // every + 1, *w.shape)
+    record[0] = w
+    for step in range(1, steps + 1):
+        gradients = chain_rule(factors, _arguments.gradient_at(grad, w))
+        if decay:
+            gradients = [g + decay * factor for g, factor in zip(gradients, factors)]
+        factors = [factor - update(factor, g, state, step) for factor, g, state in zip(factors, gradients, states)]
+        w = product(factors)
+        if step % every == 0:
+            record[step // every] = w
+    return record, [factor.clone() for factor in factors]
+
+
+def _expanded(factors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """All factors with the common batch shape, without graphs."""
+    batch = torch.broadcast_shapes(*(factor.shape[:-2] for factor in factors))
+    return [factor.detach().expand(*batch, *factor.shape[-2:]) for factor in factors]
+
+
+def _rule(rule: str, like: torch.Tensor, lr: Any, momentum: Any, betas: Any, rho: float, eps: float) -> Update:
+    """The update of one factor as a function (factor, gradient, state, step) -> what to subtract."""
+    _validate.choice("rule", rule, RULES)
+    lr = _arguments.per_trial("lr", lr, like)
+    momentum = _arguments.per_trial("momentum", momentum, like, zero=True)
+    moving = isinstance(momentum, torch.Tensor) or momentum > 0
+    if moving and rule != "gd":
+        raise ValueError(f"momentum belongs to rule 'gd'; with {rule!r} it must be 0, got {momentum}")
+    if not isinstance(betas, list | tuple) or len(betas) != 2:
+        raise ValueError(f"betas must be two numbers, got {betas!r}")
+    b1, b2 = (_validate.real("betas", b, 0, 1, open_high=True) for b in betas)
+    rho = _validate.real("rho", rho, 0, 1, open_high=True)
+    eps = _validate.real("eps", eps, 0)
+    if rule == "adagrad":
+        return lambda w, g, state, t: _adagrad(g, state, lr, eps)
+    if rule == "adadelta":
+        return lambda w, g, state, t: _adadelta(g, state, lr, rho, eps)
+    if rule == "adam":
+        return lambda w, g, state, t: _adam(g, state, t, lr, b1, b2, eps)
+    if not moving:
+        return lambda w, g, state, t: lr * g
+    return lambda w, g, state, t: _heavy_ball(g, state, lr, momentum)
+
+
+def _heavy_ball(g, state, lr, momentum):
+    state["v"] = lr * g + momentum * state["v"] if "v" in state else lr * g
+    return state["v"]
+
+
+def _adagrad(g, state, lr, eps):
+    state["sum"] = state.get("sum", 0.0) + g * g
+    return lr * g / (state["sum"].sqrt() + eps)
+
+
+def _adadelta(g, state, lr, rho, eps):
+    square = state.get("square", 0.0) * rho + (1 - rho) * g * g
+    moved = state.get("moved", torch.zeros_like(g))
+    delta = ((moved + eps) / (square + eps)).sqrt() * g
+    state["square"], state["moved"] = square, rho * moved + (1 - rho) * delta * delta
+    return lr * delta
+
+
+def _adam(g, state, t, lr, b1, b2, eps):
+    first = state.get("first", 0.0) * b1 + (1 - b1) * g
+    second = state.get("second", 0.0) * b2 + (1 - b2) * g * g
+    state["first"], state["second"] = first, second
+    return (lr / (1 - b1**t)) * first / ((second / (1 - b2**t)).sqrt() + eps)
