@@ -28,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "unscaled_features",
         ],
         "_sinks": ["Sinks", "Stumps", "kitchen_sinks", "random_stumps", "stump_features"],
+        "_trials": ["leverage_trials", "sine_grid"],
         "_maps": ["MAPS", "feature_map", "kernel_estimates"],
         "_importance": ["Estimate", "importance_estimate"],
     },

@@ -189,6 +189,10 @@ def normalize_features(z: torch.Tensor) -> torch.Tensor:
     _validate.float_tensor("z", z, 2)
     if z.shape[-1] == 0:
         return z.clone()
+    direct = z.norm(dim=-1, keepdim=True)
+    limits = torch.finfo(z.dtype)
+    if bool(((direct > limits.tiny**0.5) & (direct < limits.max)).all()):
+        return z / direct
     largest = z.detach().abs().amax(-1, keepdim=True)
     # Squares of tiny or huge entries leave the range of floating point; dividing by the largest first does not.
     scaled = z / torch.where(largest > 0, largest, 1.0)

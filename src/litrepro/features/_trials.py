@@ -1,0 +1,121 @@
+"""Regression of sine waves with features sampled plainly or by leverage: all seeds at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from litrepro import _validate
+from litrepro.features import _arguments
+from litrepro.features._fourier import fourier_features, sample_frequencies
+from litrepro.features._kernels import gaussian_kernel
+from litrepro.features._leverage import (
+    effective_dimension,
+    leverage_resample,
+    resample_by_scores,
+    ridge_leverage_scores,
+    spectral_error,
+    unscaled_features,
+)
+from litrepro.features._ridge import feature_ridge
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def sine_grid(dtype: torch.dtype = torch.float64, device: torch.device | None = None) -> torch.Tensor:
+    """400 noiseless test points on [-1, 1], (400, 1)."""
+    return torch.linspace(-1, 1, 400, dtype=dtype, device=device)[:, None]
+
+
+def leverage_trials(
+    targets: Sequence[float],
+    lams: Sequence[float],
+    sizes: Sequence[int],
+    *,
+    seeds: int,
+    n: int = 300,
+    pool: int = 5000,
+    sigma: float = 0.2,
+    noise: float = 0.1,
+    methods: Sequence[str] = ("plain", "leverage", "pool 4D"),
+    generator: torch.Generator | int | None = None,
+    device: torch.device | str = "cpu",
+) -> pd.DataFrame:
+    """Fit y = sin(w x) + noise, x ~ U[-1, 1], by ridge regression on D phase features, for all combinations.
+
+    Parameters
+    ----------
+    targets, lams, sizes
+        Frequencies w of the target, values of lambda, numbers D of features.
+    seeds
+        Independent repetitions: points, noise, pools.
+    n, pool, sigma, noise
+        Points, size of the pool whose exact scores are used, width of the Gaussian kernel, standard deviation.
+    methods
+        ``"plain"``: the first D of the pool. ``"leverage"``: drawn by exact ridge leverage scores of the pool.
+        ``"pool 4D"``: ``leverage_resample`` from the first 4 D of the pool.
+    device
+        Where to compute.
+
+    Returns
+    -------
+    Tidy table ``method, target, lam, D, seed, metric, value``; metrics are ``rmse`` on ``sine_grid`` (noiseless),
+    ``spectral error`` of the training Gram matrix, and ``effective dimension``.
+
+    Raises
+    ------
+    ValueError
+        seeds, n or pool < 1, an unknown method.
+    """
+    seeds, n, pool = (_validate.positive_int(k, v) for k, v in (("seeds", seeds), ("n", n), ("pool", pool)))
+    for method in methods:
+        _validate.choice("method", method, ("plain", "leverage", "pool 4D"))
+    generator = _arguments.random_source(generator)
+    draw = {"generator": generator, "device": generator.device, "dtype": torch.float64}
+    x = (2 * torch.rand(seeds, n, 1, **draw) - 1).to(device)
+    errors = (noise * torch.randn(seeds, n, 1, **draw)).to(device)
+    omega, phase = (
+        part.to(device) for part in sample_frequencies(1, pool, sigma=sigma, batch=(seeds,), generator=generator)
+    )
+    Z, K, grid = unscaled_features(x, omega, phase), gaussian_kernel(x, x, sigma=sigma), sine_grid(device=x.device)
+    rows: list[dict] = []
+
+    def record(values: torch.Tensor, **labels) -> None:
+        rows.extend({**labels, "seed": seed, "value": value} for seed, value in enumerate(values.tolist()))
+
+    for lam in lams:
+        record(effective_dimension(K, lam), method="exact", target=0.0, lam=lam, D=n, metric="effective dimension")
+        scores = ridge_leverage_scores(Z, K, lam) if "leverage" in methods else None
+        for size in sizes:
+            for method in methods:
+                o, b, w = _choose(method, omega, phase, Z, scores, size, lam, generator)
+                z, z_grid = fourier_features(x, o, b, weights=w), fourier_features(grid, o, b, weights=w)
+                labels = {"method": method, "lam": lam, "D": size}
+                record(spectral_error(z @ z.mT, K, lam), **labels, target=0.0, metric="spectral error")
+                clean = torch.cat([torch.sin(target * x) for target in targets], -1)
+                truth = torch.cat([torch.sin(target * grid) for target in targets], -1)
+                fitted = z_grid @ feature_ridge(z, clean + errors, lam)
+                rmse = (fitted - truth).square().mean(-2).sqrt()
+                for column, target in enumerate(targets):
+                    record(rmse[:, column], **labels, target=float(target), metric="rmse")
+    return _table(rows)
+
+
+def _choose(method, omega, phase, Z, scores, size, lam, generator):
+    """Frequencies, phases and weights of one method."""
+    if method == "plain":
+        return omega[:, :size], phase[:, :size], None
+    if method == "leverage":
+        draw = resample_by_scores(scores, size, generator=generator)
+    else:
+        draw = leverage_resample(Z[..., : 4 * size], size, lam, generator=generator)
+    return omega.gather(1, draw.index[..., None]), phase.gather(1, draw.index), draw.weights
+
+
+def _table(rows: list[dict]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(rows)[["method", "target", "lam", "D", "seed", "metric", "value"]]
