@@ -12,6 +12,18 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_induced": ["induced_direction", "preconditioner"],
         "_emulation": ["emulate"],
         "_circulation": ["circulation"],
+        "_convnets": ["convnet_variant", "train_convnets"],
+        "_phase": ["speedup_map"],
+        "_sweep": [
+            "STARTS",
+            "DepthSweep",
+            "Regression",
+            "depth_sweep",
+            "draw_starts",
+            "regression",
+            "rule_sweep",
+            "summarize_depths",
+        ],
         "_chains": ["ChainRun", "steps_to", "train_chains"],
     },
 )

@@ -1,0 +1,152 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Depth against adaptive methods
+#
+# The third experiment sets gradient descent on a network of depth 3 against AdaGrad and AdaDelta on a single layer, and
+# then gives Adam depth 1, 2 and 3, all on $l_4$ regression. The code fixes one step size per method. We tune every method
+# and then look at what the fixed ones say.
+
+# %% tags=["parameters"]
+profile = "quick"
+seed = 0
+
+# %%
+import pandas as pd
+import torch
+
+from litrepro import Chapter
+from litrepro.data import correlated_sensors, gas_sensor_ethanol
+from litrepro.linearnets import regression, rule_sweep, steps_to
+
+ch = Chapter("06-implicit-acceleration", notebook="against-adaptive", profile=profile, seed=seed, full_minutes=5)
+steps = ch.pick(quick=3000, full=3000, smoke=100)
+gas_steps = ch.pick(quick=0, full=60_000, smoke=100)
+gas_every = ch.pick(quick=50, full=100, smoke=10)
+seeds, every = range(seed, seed + 5), 10
+
+# %% [markdown]
+# Thirteen step sizes per method, and the review's own in addition; five seeds, balanced and random starts.
+# Implementations have the constants of PyTorch, with AdaDelta's $\epsilon = 10^{-6}$ (which decides its early speed).
+
+# %%
+methods = {
+    "GD, depth 3": {"rule": "gd", "depth": 3, "grid": (-4, 0), "fixed": 1e-4},
+    "AdaGrad": {"rule": "adagrad", "depth": 1, "grid": (-3, 1), "fixed": 0.01},
+    "AdaDelta": {"rule": "adadelta", "depth": 1, "grid": (-2, 2), "fixed": 5e-4},
+    "Adam, depth 1": {"rule": "adam", "depth": 1, "grid": (-4, 0), "fixed": 5e-4},
+    "Adam, depth 2": {"rule": "adam", "depth": 2, "grid": (-4, 0), "fixed": 5e-4},
+    "Adam, depth 3": {"rule": "adam", "depth": 3, "grid": (-4, 0), "fixed": 5e-4},
+}
+
+
+def diabetes():
+    """scikit-learn's diabetes data, z-scored; None without scikit-learn."""
+    try:
+        from sklearn.datasets import load_diabetes
+    except ImportError:
+        return None
+    table = load_diabetes()
+    x, y = torch.tensor(table.data), torch.tensor(table.target)[None]
+    return (x - x.mean(0)) / x.std(0, correction=0), (y - y.mean()) / y.std(correction=0)
+
+
+data = {"diabetes": diabetes(), "sensors": correlated_sensors(seed=seed)}
+data = {name: pair for name, pair in data.items() if pair is not None}
+if ch.full:
+    data["gas"] = gas_sensor_ethanol()
+rows, curves = [], {}
+for name, (x, y) in data.items():
+    problem = regression(x.to(ch.device), y.to(ch.device), 4)
+    length, often = (gas_steps, gas_every) if name == "gas" else (steps, every)
+    for label, method in methods.items():
+        fixed = torch.tensor([method["fixed"]], dtype=torch.float64)
+        lrs = torch.cat([torch.logspace(*method["grid"], 13, dtype=torch.float64), fixed])
+        eps = 1e-6 if method["rule"] == "adadelta" else 1e-8
+        sweep = rule_sweep(problem, lrs, rule=method["rule"], depth=method["depth"], seeds=seeds, steps=length,
+                           every=often, eps=eps)  # fmt: skip
+        final = sweep.excess[-1, :, 0].median(1).values
+        reach = steps_to(sweep.t, sweep.excess, 1e-4)[:, 0].median(1).values
+        for s, start in enumerate(("balanced", "random")):
+            rows += [
+                {"data": name, "method": label, "start": start, "lr": lr, "fixed": i == len(lrs) - 1,
+                 "final": final[s, i].item(), "to 1e-4": reach[s, i].item()}
+                for i, lr in enumerate(lrs.tolist())
+            ]  # fmt: skip
+        best = final[0, :-1].argmin()
+        curves[name, label] = (sweep.t, sweep.excess[:, 0, 0].median(1).values[:, [best, -1]])
+table = pd.DataFrame(rows)
+ch.save("adaptive-sweep", table)
+
+
+def at(column, start="balanced", fixed=False):
+    """Per data set and method: the best over tuned step sizes, or the value at the fixed one."""
+    part = table[(table.start == start) & (table.fixed == fixed)]
+    return part.groupby(["data", "method"])[column].min()
+
+
+# %% mystnb={"figure": {"name": "fig-06-adaptive", "caption": "Excess l_4 loss against step on diabetes (left) and correlated sensors (right), balanced starts, medians of five. Top: every method at its best step size. Bottom: at the review's fixed step sizes."}, "image": {"alt": "Four log-scale panels with six curves each. Tuned, all methods fall by orders of magnitude and Adam is fastest; at the fixed step sizes depth-3 gradient descent and AdaDelta hardly move."}} tags=["hide-input"]
+if ch.plots:
+    from litrepro.plotting import figure
+
+    fig, axes = figure(2, 2, height=2.9, sharex=True)
+    for column, name in enumerate(("diabetes", "sensors")):
+        for row, kind in enumerate(("tuned", "fixed")):
+            ax = axes[row, column]
+            for label in methods:
+                t, excess = curves[name, label]
+                ax.plot(t, excess[:, row].clamp(min=1e-14), label=label, lw=1.4)
+            ax.set(yscale="log", ylim=(1e-9, 5), title=f"{name}, {kind}")
+    for ax in axes[-1]:
+        ax.set_xlabel("step")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("excess loss")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+
+# %%
+summary = pd.DataFrame({"tuned": at("final"), "fixed": at("final", fixed=True), "steps to 1e-4": at("to 1e-4")})
+summary.map(lambda value: f"{value:.2g}")
+
+# %% tags=["nbval-check-output"]
+names = [name for name in ("diabetes", "sensors") if name in data]
+final, reach = at("final"), at("to 1e-4")
+if len(names) == 2:
+    for claim, rival in (("depth-beats-adagrad", "AdaGrad"), ("depth-beats-adadelta", "AdaDelta")):
+        pairs = {name: (final[name, "GD, depth 3"], final[name, rival]) for name in names}
+        won = [ours < theirs for ours, theirs in pairs.values()]
+        ch.claim(claim, value=pairs, holds=True if all(won) else "partly" if any(won) else False)
+    adam = {name: [min(reach[name, f"Adam, depth {n}"], 1e12) for n in (1, 2, 3)] for name in names}
+    slow = at("to 1e-4", fixed=True)
+    adam_fixed = {name: [min(slow[name, f"Adam, depth {n}"], 1e12) for n in (1, 2, 3)] for name in names}
+    gains = [max(steps[1:]) < steps[0] for steps in adam.values()]
+    ch.claim(
+        "adam-gains-from-depth",
+        value={"tuned": adam, "at 0.0005": adam_fixed},
+        holds=True if all(gains) else "partly" if any(gains) else False,
+    )
+    ranks = {
+        kind: {name: at("final", fixed=fixed)[name].rank().to_dict() for name in names}
+        for kind, fixed in (("tuned", False), ("fixed", True))
+    }
+    ch.claim(
+        "fixed-rates-decide",
+        value=ranks,
+        holds=all(ranks["tuned"][name] != ranks["fixed"][name] for name in names),
+    )
+else:
+    for claim in ("depth-beats-adagrad", "depth-beats-adadelta", "adam-gains-from-depth", "fixed-rates-decide"):
+        ch.not_run(claim, "scikit-learn's diabetes data are not installed")
+
+# %% [markdown]
+# ## Takeaway
+#
+# Tuned, depth 3 beats AdaGrad on both data sets, which is the review's headline; AdaDelta is beaten on one of them only,
+# and plain Adam on a single layer is ahead of all three on the sensors. The fixed step sizes of the code rank the methods
+# differently: at $10^{-4}$ depth-3 gradient descent has hardly left its start. Whether Adam gains from depth is a matter
+# of the data.

@@ -1,0 +1,134 @@
+"""Do factored dense layers train faster? Plain, factored, and plain from the product of the factors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.nn import functional
+
+from litrepro import _validate
+from litrepro.nets import mnist_convnet
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VARIANTS = ("original", "factored", "control")
+
+
+def convnet_variant(variant: str, *, channels: Sequence[int], hidden: int, seed: int, size: int = 28) -> nn.Module:
+    """The MNIST network ``"original"``, ``"factored"``, or ``"control"``: plain, started from the factors' product.
+
+    The control computes the same function as the factored network at the start; it tells depth from scale.
+    """
+    _validate.choice("variant", variant, VARIANTS)
+    plain = mnist_convnet(channels, hidden, size=size, seed=seed)
+    if variant == "original":
+        return plain
+    factored = mnist_convnet(channels, hidden, factored=True, size=size, seed=seed)
+    if variant == "factored":
+        return factored
+    with torch.no_grad():
+        plain.dense.weight.copy_(factored.dense.weight)
+        plain.head.weight.copy_(factored.head.weight)
+    return plain
+
+
+def train_convnets(
+    variant: str,
+    train: tuple[torch.Tensor, torch.Tensor],
+    test: tuple[torch.Tensor, torch.Tensor],
+    *,
+    channels: Sequence[int],
+    hidden: int,
+    lr: float,
+    seeds: Sequence[int],
+    steps: int,
+    every: int,
+    batch: int = 64,
+    momentum: float = 0.9,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> pd.DataFrame:
+    """Train one network per seed, all at once, with heavy-ball SGD on the cross-entropy.
+
+    Parameters
+    ----------
+    variant
+        See ``convnet_variant``.
+    train, test
+        (images (n, 1, s, s), labels (n,)) on the device of the run.
+    seeds
+        Weights and batches of a member derive from its seed alone and are shared between variants.
+    steps, every
+        Number of steps; the loss of every mini-batch is averaged over windows of this length.
+
+    Returns
+    -------
+    DataFrame ``variant, lr, seed, step, train_loss, test_loss, test_accuracy``: mini-batch loss (dropout active)
+    averaged over the window that ends at ``step``; test columns are nan except at the last step.
+
+    Raises ``ValueError`` for an unknown variant and sizes < 1.
+    """
+    import pandas as pd
+
+    steps, every = _validate.positive_int("steps", steps), _validate.positive_int("every", every)
+    x, y = train
+    models = [convnet_variant(variant, channels=channels, hidden=hidden, seed=s, size=x.shape[-1]) for s in seeds]
+    models = [model.to(x.device).train() for model in models]
+    params, _ = stack_module_state(models)
+    params = {name: value.detach() for name, value in params.items()}
+    velocity = {name: torch.zeros_like(value) for name, value in params.items()}
+
+    def objective(p, images, labels):
+        return functional.cross_entropy(functional_call(models[0], p, (images,)), labels)
+
+    gradients = vmap(grad_and_value(objective), randomness="different")
+    losses = []
+    with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
+        torch.manual_seed(sum(seeds) + 1)
+        for chosen in progress(_batches(len(x), seeds, batch, steps, x.device)):
+            g, loss = gradients(params, x[chosen], y[chosen])
+            for name in params:
+                velocity[name] = momentum * velocity[name] - lr * g[name]
+                params[name] = params[name] + velocity[name]
+            losses.append(loss.detach())
+    windows = torch.stack(losses).split(every)
+    ends = [min((i + 1) * every, steps) for i in range(len(windows))]
+    frame = pd.DataFrame(
+        [
+            {"variant": variant, "lr": lr, "seed": int(seed), "step": end, "train_loss": value}
+            for end, window in zip(ends, windows)
+            for seed, value in zip(seeds, window.mean(0).tolist())
+        ]
+    )
+    held_out = _evaluate(models[0], params, test)
+    at_end = frame.step == steps
+    for name, values in held_out.items():
+        frame[name] = float("nan")
+        frame.loc[at_end, name] = values
+    return frame
+
+
+def _batches(n: int, seeds: Sequence[int], batch: int, steps: int, device: torch.device) -> Iterable[torch.Tensor]:
+    """Indices (S, batch) of each step; every member draws its permutations from its own seed."""
+    sources = [torch.Generator().manual_seed(1_000_003 + int(seed)) for seed in seeds]
+    per_epoch = max(1, n // batch)
+    for step in range(steps):
+        place = step % per_epoch
+        if place == 0:
+            order = torch.stack([torch.randperm(n, generator=source) for source in sources]).to(device)
+        yield order[:, place * batch : (place + 1) * batch]
+
+
+@torch.no_grad()
+def _evaluate(model: nn.Module, params: dict[str, torch.Tensor], test: tuple) -> dict[str, list[float]]:
+    """Loss and accuracy per member, without dropout."""
+    x, y = test
+    model.eval()
+    score = vmap(lambda p, images: functional_call(model, p, (images,)), in_dims=(0, None))
+    scores = torch.cat([score(params, part) for part in x.split(500)], 1)
+    loss = torch.stack([functional.cross_entropy(member, y) for member in scores])
+    return {"test_loss": loss.tolist(), "test_accuracy": (scores.argmax(-1) == y).double().mean(1).tolist()}

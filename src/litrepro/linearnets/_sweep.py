@@ -1,0 +1,200 @@
+"""The regressions of the depth experiments: starts, step sizes, depths and seeds in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from litrepro import _validate
+from litrepro.linearnets._chains import steps_to, train_chains
+from litrepro.linearnets._factors import balanced_factors
+from litrepro.linearnets._optimum import optimal_power_loss
+from litrepro.linearnets._power import check, slope
+from litrepro.linearnets._training import train_factors
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STARTS = ("balanced", "random")
+
+
+class DepthSweep(NamedTuple):
+    """Steps ``t (K,)`` and excess loss ``excess (K, 2, D, S, E)``: start (balanced, random), depth, seed, step size."""
+
+    t: torch.Tensor
+    excess: torch.Tensor
+
+
+class Regression(NamedTuple):
+    """Single-output l_p regression: ``grad (..., d) -> (..., d)``, ``excess (..., d) -> (...)``, its optimum."""
+
+    grad: Callable[[torch.Tensor], torch.Tensor]
+    excess: Callable[[torch.Tensor], torch.Tensor]
+    best: torch.Tensor
+    best_loss: torch.Tensor
+
+
+def regression(x: torch.Tensor, y: torch.Tensor, p: float) -> Regression:
+    """Gradient of the l_p loss and excess over its optimum; for p = 2 through the d x d matrix of second moments.
+
+    Parameters
+    ----------
+    x, y
+        (m, d) and (1, m), float64.
+    p
+        Power, > 1.
+
+    Returns
+    -------
+    Regression.
+
+    Raises ``ValueError`` for sizes that do not fit, several outputs, p <= 1.
+    """
+    best, best_loss = optimal_power_loss(x, y, p)
+    check(best, x, y, p)
+    if len(y) != 1:
+        raise ValueError(f"y must be (1, m), got {tuple(y.shape)}")
+    (m, d), best = x.shape, best[0]
+
+    if p == 2:
+        moments = x.mT @ x / m
+
+        def grad(v: torch.Tensor) -> torch.Tensor:
+            return ((v - best).reshape(-1, d) @ moments).reshape(v.shape)
+
+        # The quadratic form does not cancel near the optimum.
+        return Regression(grad, lambda v: ((v - best) * grad(v)).sum(-1) / 2, best, best_loss)
+
+    def power_grad(v: torch.Tensor) -> torch.Tensor:
+        return (slope(v.reshape(-1, d) @ x.mT - y, p) @ x / m).reshape(v.shape)
+
+    def excess(v: torch.Tensor) -> torch.Tensor:
+        r = (v.reshape(-1, d) @ x.mT - y).abs()
+        loss = (r.square().square() if p == 4 else r.pow(p)).sum(-1) / (p * m)
+        return loss.reshape(v.shape[:-1]) - best_loss
+
+    return Regression(power_grad, excess, best, best_loss)
+
+
+def draw_starts(d: int, depth: int, seeds: Sequence[int], std: float = 0.01) -> list[torch.Tensor]:
+    """First factors (2, S, 1, d) and numbers (2, S, 1, 1): a balanced start and a random one of width 1 per seed.
+
+    Random: every entry N(0, std^2). Balanced: the balanced factors of a matrix with such entries.
+    """
+    size = [(d, *[1] * (depth - 1))] * len(seeds)
+    random = [torch.randn(sum(n), generator=torch.Generator().manual_seed(int(s))) for n, s in zip(size, seeds)]
+    random = std * torch.stack(random).double()
+    w = random[:, None, :d]
+    balanced = balanced_factors(w, depth)
+    numbers = [random[:, None, d + j, None] for j in range(depth - 1)]
+    return [torch.stack(pair) for pair in zip(balanced, [w, *numbers])]
+
+
+def depth_sweep(
+    problem: Regression,
+    lrs: torch.Tensor,
+    *,
+    depths: Sequence[int] = (1, 2, 3),
+    seeds: Sequence[int],
+    steps: int,
+    every: int,
+    std: float = 0.01,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> DepthSweep:
+    """Gradient descent at every depth, step size and seed, from a balanced and a random start, in one batch.
+
+    Parameters
+    ----------
+    problem
+        From ``regression``.
+    lrs
+        (E,) step sizes.
+    depths, seeds
+        Depths N >= 1, and the seeds of the starts.
+    steps, every
+        Number of steps, and how often the excess is recorded.
+    std
+        Standard deviation of the starts' entries.
+    progress
+        Wraps the loop over steps.
+
+    Returns
+    -------
+    DepthSweep; a run that diverges has excess inf.
+
+    Raises ``ValueError`` for bad sizes or step sizes.
+    """
+    for depth in depths:
+        _validate.positive_int("depth", depth)
+    best, most = problem.best, max(depths)
+    shape = (2, len(depths), len(seeds), len(lrs))
+    w = best.new_zeros(*shape, len(best))
+    scalars = best.new_ones(*shape, max(most - 1, 1))
+    for index, depth in enumerate(depths):
+        first, *numbers = draw_starts(len(best), depth, seeds, std)
+        w[:, index] = first.to(best)
+        for j, number in enumerate(numbers):
+            scalars[:, index, ..., j] = number[..., 0].to(best)
+    depth_of = torch.tensor(depths, device=best.device)[None, :, None, None].expand(shape)
+    lr = lrs.to(best).expand(shape)
+    run = train_chains(
+        problem.grad, problem.excess, w, scalars, depth_of, lr=lr, steps=steps, every=every, progress=progress
+    )
+    return DepthSweep(run.t, torch.nan_to_num(run.loss, nan=torch.inf, posinf=torch.inf))
+
+
+def summarize_depths(
+    sweep: DepthSweep, lrs: torch.Tensor, depths: Sequence[int], levels: dict[str, float | torch.Tensor]
+) -> pd.DataFrame:
+    """Tidy table ``start, depth, lr, final, <level>...``: medians over seeds of the final excess and of steps to levels.
+
+    ``levels`` maps a column to the excess to be reached, a number or a tensor that broadcasts against (2, D, S, E).
+    """
+    import pandas as pd
+
+    columns = {"final": sweep.excess[-1].median(2).values}
+    for name, level in levels.items():
+        columns[name] = steps_to(sweep.t, sweep.excess, level).median(2).values
+    rows = []
+    for i, start in enumerate(STARTS):
+        for j, depth in enumerate(depths):
+            for k, lr in enumerate(lrs.tolist()):
+                values = {name: value[i, j, k].item() for name, value in columns.items()}
+                rows.append({"start": start, "depth": int(depth), "lr": lr} | values)
+    return pd.DataFrame(rows)
+
+
+def rule_sweep(
+    problem: Regression,
+    lrs: torch.Tensor,
+    *,
+    rule: str,
+    depth: int,
+    seeds: Sequence[int],
+    steps: int,
+    every: int,
+    eps: float = 1e-8,
+) -> DepthSweep:
+    """As ``depth_sweep`` for one depth and any rule of ``train_factors``; excess (K, 2, 1, S, E).
+
+    At depth 1 both starts are the same run, made once.
+    """
+    kinds = 1 if depth == 1 else 2
+    shape = (kinds, len(seeds), len(lrs))
+    starts = [factor[:kinds, :, None].to(problem.best) for factor in draw_starts(len(problem.best), depth, seeds)]
+    factors = [factor.expand(*shape, *factor.shape[-2:]) for factor in starts]
+    record, _ = train_factors(
+        lambda w: problem.grad(w[..., 0, :])[..., None, :],
+        factors,
+        lr=lrs.to(problem.best).expand(shape),
+        steps=steps,
+        rule=rule,
+        every=every,
+        eps=eps,
+    )
+    excess = torch.stack([problem.excess(w[..., 0, :]) for w in record])
+    excess = torch.nan_to_num(excess, nan=torch.inf, posinf=torch.inf)
+    t = torch.arange(0, steps + 1, every)[: len(record)]
+    return DepthSweep(t, excess[:, :, None].expand(-1, 2, -1, -1, -1))
