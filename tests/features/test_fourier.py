@@ -47,6 +47,23 @@ def test_gaussian_kernel_of_large_sets_and_offsets():
     assert lf.gaussian_kernel(normal(3, 1, 4, 2), normal(5, 6, 2)).shape == (3, 5, 4, 6)
 
 
+def test_gradients_of_kernels_and_features():
+    x, y = normal(3, 2), normal(4, 2, seed=1)
+    omega, phase = lf.sample_frequencies(2, 5, generator=generator(2))
+    weights = normal(5, seed=3)
+    leaves = [t.requires_grad_(True) for t in (x, y, omega, phase, weights)]
+    assert torch.autograd.gradcheck(lambda a, b: lf.gaussian_kernel(a, b), leaves[:2])
+    assert torch.autograd.gradcheck(
+        lambda a, o, p, w: lf.fourier_features(a, o, p, weights=w), leaves[0:1] + leaves[2:]
+    )
+    large = normal(130, 200).requires_grad_(True)  # by norms and a product
+    (gradient,) = torch.autograd.grad(lf.gaussian_kernel(large, normal(170, 200, seed=1), sigma=15.0).sum(), large)
+    with torch.no_grad():
+        k = lf.gaussian_kernel(large, normal(170, 200, seed=1), sigma=15.0)
+        expected = (k[..., None] * (normal(170, 200, seed=1) - large[:, None]) / 225).sum(1)
+    torch.testing.assert_close(gradient, expected)
+
+
 def test_positive_semidefinite():
     x = normal(3, 12, 2)
     for kernel in (lf.gaussian_kernel, lf.laplace_kernel, lf.polynomial_kernel):

@@ -33,7 +33,7 @@ def gaussian_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> 
     """
     sigma = _arguments.width(sigma)
     x, y = _arguments.points(x=x, y=y)
-    return torch.exp(_squared_distances(x, y) * (-0.5 / sigma**2))
+    return _squared_distances(x, y).mul_(-0.5 / sigma**2).exp_()
 
 
 def laplace_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> torch.Tensor:
@@ -43,7 +43,7 @@ def laplace_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> t
     """
     sigma = _arguments.width(sigma)
     x, y = _arguments.points(x=x, y=y)
-    return torch.exp(torch.cdist(x, y, p=1.0) / -sigma)
+    return torch.cdist(x, y, p=1.0).div(-sigma).exp_()
 
 
 def polynomial_kernel(x: torch.Tensor, y: torch.Tensor, *, degree: int = 2, c: float = 1.0) -> torch.Tensor:
@@ -114,5 +114,6 @@ def _squared_distances(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
     centre = x.mean(-2, keepdim=True)  # a common offset would cancel in x^2 - 2 x y + y^2
     x, y = x - centre, y - centre
-    squares = x.square().sum(-1)[..., :, None] + y.square().sum(-1)[..., None, :]
-    return torch.clamp(squares - 2 * x @ y.mT, min=0)
+    # In place: the matrix is large, and moving it is what takes time.
+    result = (x @ y.mT).mul_(-2).add_(x.square().sum(-1)[..., :, None]).add_(y.square().sum(-1)[..., None, :])
+    return result.clamp_(min=0)

@@ -83,7 +83,9 @@ def solve_shifted(A: torch.Tensor, b: torch.Tensor, shift: torch.Tensor) -> torc
 
     A singular or non-finite member becomes inf or nan without disturbing the others.
     """
-    A = A + shift * torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
+    batch = torch.broadcast_shapes(A.shape[:-2], shift.shape[:-2])
+    A = A.expand(*batch, *A.shape[-2:]).clone()
+    A.diagonal(dim1=-2, dim2=-1).add_(shift[..., 0])
     factor, info = torch.linalg.cholesky_ex(A)
     batch = torch.broadcast_shapes(A.shape[:-2], b.shape[:-2])
     b = b.expand(*batch, *b.shape[-2:])
