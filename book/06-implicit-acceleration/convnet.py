@@ -34,7 +34,7 @@ ch = Chapter("06-implicit-acceleration", notebook="convnet", profile=profile, se
 channels = ch.pick(quick=(8, 16), full=(32, 64), smoke=(2, 3))
 hidden = ch.pick(quick=128, full=512, smoke=16)
 steps = ch.pick(quick=62, full=9370, smoke=62)  # full: 10 epochs of 937 batches
-count = ch.pick(quick=5, full=10, smoke=2)
+count = ch.pick(quick=3, full=10, smoke=2)
 batch = ch.pick(quick=64, full=64, smoke=8)
 rates = ch.pick(quick=(0.003, 0.01), full=(0.003, 0.01), smoke=(0.01,))
 every = 31

@@ -42,8 +42,8 @@ gas_steps = ch.pick(quick=0, full=600_000, smoke=200)
 gas_every = ch.pick(quick=50, full=50, smoke=10)
 rates = ch.pick(quick=13, full=15, smoke=4)  # of the gas sensors: 1e-4 ... 0.3
 cells = ch.pick(quick=20, full=20, smoke=4)
-listing_steps = ch.pick(quick=20_000, full=700_000, smoke=1000)
-map_steps = ch.pick(quick=600, full=20_000, smoke=20)
+listing_steps = ch.pick(quick=10_000, full=700_000, smoke=1000)
+map_steps = ch.pick(quick=400, full=20_000, smoke=20)
 depths, seeds, every = (1, 2, 3), range(seed, seed + 5), 10
 lrs = torch.logspace(-4, 0, 13, dtype=torch.float64)
 
@@ -272,7 +272,7 @@ powers = torch.linspace(1.5, 8, cells, dtype=torch.float64)
 conditions = torch.logspace(0, 2.5, cells, dtype=torch.float64)
 maps = {
     depth: speedup_map(powers.to(ch.device), conditions.to(ch.device), depth=depth, m=32, steps=map_steps,
-                       lrs=torch.logspace(-2, 1, 10, dtype=torch.float64), seed=seed).cpu() for depth in (2, 3)
+                       lrs=torch.logspace(-2, 1, 7, dtype=torch.float64), seed=seed).cpu() for depth in (2, 3)
 }  # fmt: skip
 phase = pd.DataFrame(
     [
