@@ -55,6 +55,7 @@ seeds = ch.pick(quick=3, full=10, smoke=2)
 rate_seeds = ch.pick(quick=5, full=50, smoke=2)
 shapes = ch.pick(quick=[(3200, 123)], full=[(3200, 123), (200_000, 223), (500_000, 127)], smoke=[(300, 20)])
 bounds = ch.pick(quick=[1, 5, 20, 100], full=[1, 2, 5, 10, 20, 50, 100, 200], smoke=[5, 20])
+n_sweep = ch.pick(quick=[150, 300, 600, 1200, 2400], full=[300, 1000, 3000, 10_000, 30_000, 60_000], smoke=[100, 200])
 ks = [25, 50, 100, 200, 400, 800]
 k_main = 500
 
@@ -83,7 +84,7 @@ def fit(z, targets, bound):
     """Weights of the sinks; the tolerance is that of statistics, and whether it is met is returned, not printed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return kitchen_sinks(z, targets, bound=bound, tol=1e-3)
+        return kitchen_sinks(z, targets, bound=bound, tol=1e-2)
 
 
 def judge(scores, targets):
@@ -210,7 +211,7 @@ shape_rows = []
 for n, d in shapes if AdaBoostClassifier is not None else []:
     g = ch.generator(n)
     points = torch.rand(n, d, generator=g)
-    targets = torch.where((points @ torch.randn(d, generator=g) + (points[:, :5] ** 2).sum(-1)).frac() > 0, 1.0, -1.0)
+    targets = torch.where((points @ torch.randn(d, generator=g) + (points[:, :5] ** 2).sum(-1)) > 1, 1.0, -1.0)
     model_draw = sample_frequencies(d, k_main, sigma=math.sqrt(d / 6), generator=g, dtype=torch.float32)
     data = [part.to(ch.device) for part in (points, targets, *model_draw)]
     ours = seconds(lambda p=data: fit(torch.cos(p[0] @ p[2].mT + p[3]), p[1], 20.0), 1)
@@ -279,6 +280,12 @@ for k in ks:
     rows += [{"k": k, "seed": s, "metric": "mean square", "value": v} for s, v in enumerate(square.tolist())]
 rate = pd.DataFrame(rows).assign(floor=floor)
 ch.save("rate", rate)
+functions = sinks("cosines", k_main, seeds, offset=3)
+by_n = []
+for n in n_sweep:
+    solution = fit(functions(x_all[:n]), y_all[:n], 20.0)
+    by_n.append(judge((functions(x_test) @ solution.weights[..., None])[..., 0], y_test)[1].cpu())
+by_n = torch.stack(by_n, 1)  # (seeds, sizes)
 by_seed = torch.tensor(rate.pivot_table(index="seed", columns="k", values="value").to_numpy())
 log_k = torch.tensor(ks, dtype=torch.float64).log()
 centred = log_k - log_k.mean()
@@ -288,6 +295,8 @@ inverse_root = torch.stack([torch.ones(len(ks), dtype=torch.float64), (-log_k / 
 average = by_seed.mean(0)
 line = torch.linalg.lstsq(inverse_root, average[:, None]).solution[:, 0]
 unexplained = ((average - inverse_root @ line).square().sum() / (average - average.mean()).square().sum()).item()
+root_n = torch.tensor(n_sweep, dtype=torch.float64).rsqrt()
+line_n = torch.linalg.lstsq(torch.stack([torch.ones_like(root_n), root_n], 1), by_n.mean(0)[:, None]).solution[:, 0]
 
 # %% tags=["nbval-check-output"]
 steep = slope + 2 * slope_error <= -0.4
@@ -305,15 +314,19 @@ ch.claim(
     holds=True if steep else "partly" if straight else False,
 )
 
-# %% mystnb={"figure": {"name": "fig-14-rate", "caption": "Mean square error on the test digits against the inverse root of the number of random functions (3,000 training digits, bound 20), with the fitted line a + b / sqrt(k); the dashed line is exact kernel ridge regression. The line's intercept lies above it: with a box and 3,000 points more functions alone do not reach the kernel."}, "image": {"alt": "Points on a straight rising line over 1 over root k, from 0.31 to 0.75; the line meets the axis above the dashed line of the exact kernel."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-14-rate", "caption": "Mean square error on the test digits, bound 20. Left: against the inverse root of the number of random functions (3,000 training digits). Right: against the inverse root of the number of digits (500 functions). Lines are fits of a + b / sqrt; the dashed line is exact kernel ridge regression, which lies below the intercept on the left: in their box more functions alone do not reach the kernel."}, "image": {"alt": "Left: points on a straight rising line over 1 over root k, from 0.31 to 0.75, whose intercept is above a dashed line at 0.17. Right: points over 1 over root n along a rising line."}} tags=["hide-input"]
 if ch.plots:
-    fig, ax = figure()
-    ax.plot(inverse_root[:, 1], by_seed.T, "o", color=PALETTE[4], ms=3)
-    ends = torch.tensor([0.0, 0.21])
-    ax.plot(ends, line[0] + line[1] * ends, color=PALETTE[0], label=r"$a + b/\sqrt{k}$")
-    ax.axhline(floor, ls="--", color=PALETTE[6], label="exact kernel ridge")
-    ax.set(xlabel=r"$1/\sqrt{k}$", ylabel="mean square error (test)", ylim=(0, None))
-    ax.legend()
+    fig, axes = figure(1, 2, height=3.4, sharey=True)
+    panels = (("k", inverse_root[:, 1], by_seed, line), ("n", root_n, by_n, line_n))
+    for ax, (name, places, values, coefficients) in zip(axes, panels):
+        ax.plot(places, values.T, "o", color=PALETTE[4], ms=3)
+        ends = torch.tensor([0.0, 1.05 * places.max().item()])
+        ax.plot(ends, coefficients[0] + coefficients[1] * ends, color=PALETTE[0], label=rf"$a + b/\sqrt{{{name}}}$")
+        ax.set(xlabel=rf"$1/\sqrt{{{name}}}$", ylim=(0, None))
+        ax.legend(loc="upper left")
+    axes[0].axhline(floor, ls="--", color=PALETTE[6], label="exact kernel ridge")
+    axes[0].legend(loc="upper left")
+    axes[0].set_ylabel("mean square error (test)")
 
 # %% [markdown]
 # The mean square is a straight line in $1/\sqrt k$: the theorem's shape. Where that line ends is another matter. As a

@@ -19,6 +19,8 @@ profile = "quick"
 seed = 0
 
 # %%
+import math
+
 import torch
 
 from litrepro import Chapter
@@ -85,26 +87,19 @@ ch.claim(
     holds=abs(total / (4000 * d_eff) - 1) < 0.1 and total / d_eff > 2000,
 )
 
-# %% mystnb={"figure": {"name": "fig-14-leverage-density", "caption": "Frequencies of the Gaussian kernel (width 0.2): the spectral density p, and the leverage density q* at three values of lambda, estimated from 20,000 weighted frequencies. The smaller lambda, the flatter q*: the data can tell apart many more frequencies than p offers."}, "image": {"alt": "A bell-shaped density and three ever flatter and wider plateaus with steep ends."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-14-leverage-density", "caption": "Frequencies of the Gaussian kernel (width 0.2): the spectral density p, and the leverage density q* at three values of lambda, phases averaged out. The smaller lambda, the flatter and wider q*: the data can tell apart many more frequencies than p offers."}, "image": {"alt": "A bell-shaped density and three ever flatter and wider plateaus with steep ends."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 
     fig, ax = figure()
-    size = omega[:, 0].abs()
-    ax.hist(size, bins=60, range=(0, 22), density=True, histtype="step", lw=2, color=PALETTE[6], label="$p$")
+    grid = torch.linspace(0, 30, 301, dtype=f64)
+    p = torch.exp(-((0.2 * grid) ** 2) / 2)
+    quarter = torch.full((301,), math.pi / 2, dtype=f64)
+    ax.plot(grid, p / torch.trapezoid(p, grid), color=PALETTE[6], lw=2.5, label="$p$")
     for color, value in zip(PALETTE, (1e-2, 1e-4, 1e-6)):
-        weight = ridge_leverage_scores(Z, K, value)
-        ax.hist(
-            size,
-            bins=60,
-            range=(0, 22),
-            density=True,
-            weights=weight,
-            histtype="step",
-            lw=1.5,
-            color=color,
-            label=rf"$q^*$, $\lambda$ = {value:g}",
-        )
+        pair = [unscaled_features(x, grid[:, None], shift * quarter) for shift in (0, 1)]  # cosine and sine
+        q = p * sum(ridge_leverage_scores(each, K, value) for each in pair)
+        ax.plot(grid, q / torch.trapezoid(q, grid), color=color, label=rf"$q^*$, $\lambda$ = {value:g}")
     ax.set(xlabel=r"frequency $|\omega|$", ylabel="density")
     ax.legend()
 
@@ -149,7 +144,7 @@ if ch.plots:
         sns.boxplot(part.assign(setting=setting), x="setting", y="value", hue="method", ax=ax, fliersize=2, linewidth=1)
         ax.set(yscale="log", xlabel=r"$\lambda$, features", ylabel="RMS error (noiseless test)")
         ax.set_title(rf"target $\sin {target:g}x$")
-        ax.legend(title=None, fontsize=8)
+        ax.legend(title=None, fontsize=8).set_visible(target == 15.0)
 
 # %% [markdown]
 # So the guarantee is real where it says something: at equal $D$ the leverage-sampled Gram matrix is spectrally closer,
@@ -201,8 +196,9 @@ if ch.plots:
         shown.append(("recorded", log_ratio(recorded_map)))
     fig, axes = figure(1, len(shown), height=3.8, squeeze=False)
     for ax, (title, table) in zip(axes[0], shown):
-        mesh = ax.pcolormesh(table.columns, table.index, table.to_numpy(), cmap="PuOr_r", vmin=-1.5, vmax=1.5)
-        ax.set(yscale="log", xlabel=r"frequency $w$ of the target $\sin wx$", ylabel=r"$\lambda$", title=title)
+        decades = [math.log10(value) for value in table.index]
+        mesh = ax.pcolormesh(table.columns, decades, table.to_numpy(), cmap="PuOr_r", vmin=-1.5, vmax=1.5)
+        ax.set(xlabel=r"frequency $w$ of the target $\sin wx$", ylabel=r"$\log_{10}\lambda$", title=title)
         ax.axvline(10, color="0.2", ls=":", lw=1)
         ax.grid(False)
     fig.colorbar(mesh, ax=axes, label=r"$\log_{10}$ (leverage / plain)")
