@@ -59,7 +59,7 @@ def diabetes():
 # entry of every factor $N(0, 0.01^2)$; the balanced start factors a matrix with such entries.
 
 # %%
-x, y = (value.to(ch.device) for value in (gas_sensor_ethanol() if ch.full else diabetes()))
+x, y = (value.to(ch.device) for value in (gas_sensor_ethanol() if ch.full and not ch.smoke else diabetes()))
 d, hidden_most = x.shape[1], max(widths)
 
 
