@@ -36,7 +36,7 @@ hidden = ch.pick(quick=128, full=512, smoke=16)
 steps = ch.pick(quick=62, full=9370, smoke=62)  # full: 10 epochs of 937 batches
 count = ch.pick(quick=3, full=10, smoke=2)
 batch = ch.pick(quick=32, full=64, smoke=8)
-rates = ch.pick(quick=(0.003, 0.01), full=(0.003, 0.01), smoke=(0.01,))
+rates = ch.pick(quick=(0.01,), full=(0.003, 0.01), smoke=(0.01,))
 every = 31
 seeds = range(seed, seed + count)
 

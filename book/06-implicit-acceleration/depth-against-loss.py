@@ -41,16 +41,17 @@ steps = ch.pick(quick=3000, full=3000, smoke=200)
 gas_steps = ch.pick(quick=0, full=600_000, smoke=200)
 gas_every = ch.pick(quick=50, full=50, smoke=10)
 rates = ch.pick(quick=13, full=15, smoke=4)  # of the gas sensors: 1e-4 ... 0.3
-cells = ch.pick(quick=20, full=20, smoke=4)
+cells = ch.pick(quick=14, full=20, smoke=4)
 listing_steps = ch.pick(quick=10_000, full=700_000, smoke=1000)
 timed_steps = ch.pick(quick=20, full=2000, smoke=20)
-map_steps = ch.pick(quick=400, full=20_000, smoke=20)
+map_steps = ch.pick(quick=400, full=10_000, smoke=20)
 depths, seeds, every = (1, 2, 3), range(seed, seed + 5), 10
-lrs = torch.logspace(-4, 0, 13, dtype=torch.float64)
+lrs = torch.logspace(-2, 0, 13, dtype=torch.float64)
 
 # %% [markdown]
 # **Quick**: diabetes (442 x 10, condition of the second moments 470) and synthetic correlated sensors (500 x 128,
-# condition 9,000), 3,000 steps, 13 step sizes. **Full**: in addition the gas sensors (1,316 of the 2,565 ethanol
+# condition 9,000), 3,000 steps, 13 step sizes from
+# 0.01 to 1 (smaller ones never win within 3,000 steps). **Full**: in addition the gas sensors (1,316 of the 2,565 ethanol
 # rows are available), 600,000 steps, 15 step sizes. Depths, starts, five seeds and step sizes are one batch.
 
 
@@ -108,7 +109,7 @@ if ch.plots:
             level = 1e-4 if (name, p) == ("diabetes", 4) else 1e-3
             for index, depth in enumerate(depths):
                 runs = sweep.excess[:, 0, index].median(1).values
-                best = (steps_to(sweep.t, runs, level) + runs[-1].clamp(max=1e6)).argmin()
+                best = (steps_to(sweep.t, runs, level, stay=True) + runs[-1].clamp(max=1e6)).argmin()
                 label = f"depth {depth}, step {grid[best]:.2g}"
                 ax.plot(sweep.t[1:], runs[1:, best].clamp(min=1e-14), label=label)
             ax.axhline(level, color="0.4", lw=1, ls="--")
@@ -135,7 +136,7 @@ if ch.plots:
     fig.colorbar(mesh, ax=ax, label="log10 excess loss")
 
 # %% [markdown]
-# Steps to an excess of $10^{-3}$ ($10^{-4}$ for $l_4$ on diabetes), each depth at its best step size:
+# Steps until the excess stays below $10^{-3}$ ($10^{-4}$ for $l_4$ on diabetes), each depth at its best step size:
 
 # %%
 pd.DataFrame(
@@ -173,9 +174,13 @@ else:
     ch.not_run("l4-depth-accelerates", "scikit-learn's diabetes data are not installed")
 
 # %% [markdown]
-# With $l_4$ the claim stands: depth gets there sooner. With $l_2$ it depends on the data. On diabetes every layer costs
-# time; on the badly conditioned sensors depth 2 *beats* depth 1, from either start: the adaptive step is small while $W$
-# is small and grows as training proceeds, so that a larger step size stays stable and the flat directions profit.
+# With $l_4$ depth gets there sooner, on both data sets and from both starts of depth 2; the final excess is lower by orders
+# of magnitude on diabetes, by a factor of about three on the sensors. With $l_2$ depth 2 and 3 are slower than depth 1
+# throughout, but not always in this order: on the sensors depth 3 overtakes depth 2 from a balanced start.
+#
+# That result is delicate. Near the largest stable step size the deeper networks oscillate (the spikes in the lower left
+# panel) and touch the level long before they stay below it; and on a grid twice as coarse depth 1 misses its
+# best step size and appears slower than depth 2. Here a level counts as reached when the excess stays below it.
 #
 # ## The gas sensors
 #
@@ -273,7 +278,7 @@ powers = torch.linspace(1.5, 8, cells, dtype=torch.float64)
 conditions = torch.logspace(0, 2.5, cells, dtype=torch.float64)
 maps = {
     depth: speedup_map(powers.to(ch.device), conditions.to(ch.device), depth=depth, m=16, steps=map_steps,
-                       lrs=torch.logspace(-2, 1, 7, dtype=torch.float64), seed=seed).cpu() for depth in (2, 3)
+                       lrs=torch.logspace(-1.5, 1, 11, dtype=torch.float64), seed=seed).cpu() for depth in (2, 3)
 }  # fmt: skip
 phase = pd.DataFrame(
     [
@@ -303,5 +308,5 @@ if ch.plots:
 # ## Takeaway
 #
 # Depth accelerates $l_4$ regression, as claimed, in steps to a given excess. That it slows $l_2$ regression is true
-# for well-conditioned data; at large condition numbers depth 2 can win there too. The power of the loss is one of two
-# axes.
+# of both layers together, not of each. How much either effect amounts to depends on the conditioning of the data as
+# well as on the power of the loss, and on how finely the step size was tuned.

@@ -135,7 +135,7 @@ if ch.plots:
     axes[0].set_ylabel("$l_4$ loss")
     axes[0].legend()
 
-# %% mystnb={"figure": {"name": "fig-06-deviation", "caption": "Deviation of the trained loss from the emulated one, relative to the initial loss, against step (maximum over seeds; depth 3, l_4). Solid: balanced start; dashed: random start."}, "image": {"alt": "Deviation on a logarithmic axis. Solid lines stay below about one percent; dashed lines reach tens of percent while training starts."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-06-deviation", "caption": "Deviation of the trained loss from the emulated one, relative to the initial loss, against step (maximum over seeds; depth 3, l_4). Solid: balanced start, the same line for all widths; dashed: random start."}, "image": {"alt": "Deviation on a logarithmic axis. Solid lines stay below about one percent; dashed lines reach tens of percent while training starts."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure()
     for index, width in enumerate(widths):
@@ -146,7 +146,7 @@ if ch.plots:
             ax.plot(t[1:], deviation[1:, start], style, color=f"C{index}", label=label)
     ax.axhline(0.02, color="0.4", lw=1)
     ax.set(xlabel="step", ylabel="|trained - emulated| / initial loss", yscale="log", ylim=(1e-6, 1.5))
-    ax.legend(ncols=2, fontsize=8)
+    fig.legend(loc="outside lower center", ncols=3, fontsize=8)
 
 # %%
 table.pivot_table(index=["p", "depth", "start"], columns="width", values=["deviation", "steps to 60%"]).round(4)

@@ -105,4 +105,4 @@ ch.ledger()
 #
 # The theory stands, with a condition that one slide forgot. What does not survive is the fine print: a small
 # random start is not a balanced one, width matters from there, and untuned step sizes decide rankings. Depth does
-# speed up $l_4$ regression. Whether it slows $l_2$ regression depends on the conditioning of the data.
+# speed up $l_4$ regression and slow $l_2$ regression down; by how much is a matter of the data and of tuning.

@@ -333,5 +333,9 @@ def test_steps_to():
     t = torch.tensor([0, 10, 20])
     loss = torch.tensor([[1.0, 1.0, math.nan], [0.5, 1.0, math.nan], [0.1, 1.0, math.nan]])
     assert steps_to(t, loss, 0.5).tolist() == [10.0, math.inf, math.inf]
+    loss[2, 0] = 0.6
+    assert steps_to(t, loss, 0.7).tolist()[0] == 10.0
+    assert steps_to(t, loss, 0.5, stay=True).tolist() == [math.inf] * 3
+    assert steps_to(t, loss, 0.7, stay=True).tolist()[0] == 10.0
     with pytest.raises(ValueError, match="must"):
         steps_to(t[:2], loss, 0.5)

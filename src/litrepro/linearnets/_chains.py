@@ -102,7 +102,7 @@ def _others(s: torch.Tensor) -> torch.Tensor:
     return before * after
 
 
-def steps_to(t: torch.Tensor, loss: torch.Tensor, level: float | torch.Tensor) -> torch.Tensor:
+def steps_to(t: torch.Tensor, loss: torch.Tensor, level: float | torch.Tensor, *, stay: bool = False) -> torch.Tensor:
     """First recorded step at which each trial's loss is at most ``level``, inf if there is none.
 
     Parameters
@@ -113,6 +113,8 @@ def steps_to(t: torch.Tensor, loss: torch.Tensor, level: float | torch.Tensor) -
         (K, ...); nan counts as not reached.
     level
         A number or a tensor that broadcasts against (...).
+    stay
+        Ask that the loss stays at or below the level from then on: a loss that oscillates may touch it earlier.
 
     Returns
     -------
@@ -123,5 +125,7 @@ def steps_to(t: torch.Tensor, loss: torch.Tensor, level: float | torch.Tensor) -
     if t.ndim != 1 or loss.shape[0] != len(t):
         raise ValueError(f"t must be (K,) and loss (K, ...), got {tuple(t.shape)} and {tuple(loss.shape)}")
     reached = loss <= level
+    if stay:
+        reached = reached.flip(0).to(torch.int8).cumprod(0).flip(0).bool()
     first = t.to(loss)[reached.to(torch.int8).argmax(0).to(t.device)]
     return torch.where(reached.any(0), first, torch.inf)

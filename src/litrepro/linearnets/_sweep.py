@@ -148,7 +148,9 @@ def depth_sweep(
 def summarize_depths(
     sweep: DepthSweep, lrs: torch.Tensor, depths: Sequence[int], levels: dict[str, float | torch.Tensor]
 ) -> pd.DataFrame:
-    """Tidy table ``start, depth, lr, final, <level>...``: medians over seeds of the final excess and of steps to levels.
+    """Tidy table ``start, depth, lr, final, <level>...``: medians over seeds of final excess and steps to levels.
+
+    A level counts as reached when the excess stays there.
 
     ``levels`` maps a column to the excess to be reached, a number or a tensor that broadcasts against (2, D, S, E).
     """
@@ -156,7 +158,7 @@ def summarize_depths(
 
     columns = {"final": sweep.excess[-1].median(2).values}
     for name, level in levels.items():
-        columns[name] = steps_to(sweep.t, sweep.excess, level).median(2).values
+        columns[name] = steps_to(sweep.t, sweep.excess, level, stay=True).median(2).values
     rows = []
     for i, start in enumerate(STARTS):
         for j, depth in enumerate(depths):
