@@ -113,6 +113,15 @@ if ch.plots:
 summary = pd.DataFrame({"tuned": at("final"), "fixed": at("final", fixed=True), "steps to 1e-4": at("to 1e-4")})
 summary.map(lambda value: f"{value:.2g}")
 
+# %% [markdown]
+# At full scale, with the gas sensors as a third data set:
+
+# %%
+recorded = ch.paper("adaptive-sweep")
+None if recorded is None else recorded.groupby(["data", "method", "start", "fixed"])["final"].min().unstack().map(
+    "{:.2g}".format
+)
+
 # %% tags=["nbval-check-output"]
 names = [name for name in ("diabetes", "sensors") if name in data]
 final, reach = at("final"), at("to 1e-4")

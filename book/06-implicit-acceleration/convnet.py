@@ -33,7 +33,7 @@ from litrepro.training import paired_difference
 ch = Chapter("06-implicit-acceleration", notebook="convnet", profile=profile, seed=seed, full_minutes=6)
 channels = ch.pick(quick=(8, 16), full=(32, 64), smoke=(2, 3))
 hidden = ch.pick(quick=128, full=512, smoke=16)
-steps = ch.pick(quick=62, full=9370, smoke=62)  # full: 10 epochs of 937 batches
+steps = ch.pick(quick=62, full=4685, smoke=62)  # full: 5 epochs of 937 batches
 count = ch.pick(quick=3, full=10, smoke=2)
 batch = ch.pick(quick=32, full=64, smoke=8)
 rates = ch.pick(quick=(0.01,), full=(0.003, 0.01), smoke=(0.01,))
@@ -42,7 +42,7 @@ seeds = range(seed, seed + count)
 
 # %% [markdown]
 # **Quick**: 4,000 MNIST digits, 8 and 16 channels, 128 hidden units, 62 batches of 32. **Full**: all 60,000, 32 and 64 channels,
-# 512 hidden units, ten epochs, batches of 64. Momentum 0.9, dropout 0.5; weights and batches are shared within a seed.
+# 512 hidden units, five epochs, batches of 64. Momentum 0.9, dropout 0.5; weights and batches are shared within a seed.
 
 # %%
 source = {"source": "full"} if ch.full and not ch.smoke else {"source": "bundled"}

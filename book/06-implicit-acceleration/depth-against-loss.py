@@ -306,8 +306,8 @@ if ch.plots:
 
 # %% [markdown]
 # Up to $p = 2$ depth costs steps, more of them the deeper. Above, it gains once the data are badly conditioned, by a factor
-# that grows with the condition number: there a single layer pays for every flat direction with a vanishing gradient
-# $|r|^{p-1}$, while the amplified step of the deeper networks grows with the distance travelled. On well-conditioned data all
+# that grows with the condition number; a plausible reason is that the amplified step of the deeper networks grows with
+# the distance travelled while the gradient $|r|^{p-1}$ fades. On well-conditioned data all
 # arrive within a few steps, and the white and orange cells are differences of one record.
 #
 # ## Takeaway

@@ -152,6 +152,15 @@ if ch.plots:
 table.pivot_table(index=["p", "depth", "start"], columns="width", values=["deviation", "steps to 60%"]).round(4)
 
 # %% [markdown]
+# And at full scale, on the gas sensors:
+
+# %%
+recorded = ch.paper("emulate-deviation")
+None if recorded is None else recorded.pivot_table(
+    index=["p", "depth", "start"], columns="width", values=["deviation", "steps to 60%"]
+).round(4)
+
+# %% [markdown]
 # From a balanced start the curves coincide within a percent, and width plays no role. From a random start
 # neither is true: the wide network holds a larger product of small numbers, starts earlier, and the emulation, which
 # assumes balancedness, is off by the time that the factors need to align.
