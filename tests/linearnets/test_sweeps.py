@@ -1,0 +1,126 @@
+"""Sweeps: one batch equals single runs; the phase map; networks with factored layers."""
+
+import math
+
+import pytest
+import torch
+
+from litrepro.linearnets import (
+    balance_gap,
+    convnet_variant,
+    depth_sweep,
+    draw_starts,
+    optimal_power_loss,
+    power_loss,
+    power_loss_grad,
+    regression,
+    rule_sweep,
+    speedup_map,
+    summarize_depths,
+    train_convnets,
+    train_factors,
+)
+
+DOUBLE = torch.float64
+
+
+def data(m=40, d=4):
+    generator = torch.Generator().manual_seed(0)
+    return (torch.randn(n, m, generator=generator, dtype=DOUBLE) for n in (d, 1))
+
+
+@pytest.mark.parametrize("p", [1.5, 2, 4])
+def test_regression_is_the_power_loss(p):
+    x, y = data()
+    problem = regression(x.T, y, p)
+    v = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(1), dtype=DOUBLE)
+    best, floor = optimal_power_loss(x.T, y, p)
+    torch.testing.assert_close(problem.best, best[0])
+    torch.testing.assert_close(problem.excess(v), power_loss(v[..., None, :], x.T, y, p) - floor)
+    torch.testing.assert_close(problem.grad(v), power_loss_grad(v[..., None, :], x.T, y, p)[..., 0, :])
+    with pytest.raises(ValueError, match="y must"):
+        regression(x.T, torch.cat([y, y]), p)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_starts(depth):
+    factors = draw_starts(5, depth, [3, 4])
+    assert [tuple(f.shape) for f in factors] == [(2, 2, 1, 5), *[(2, 2, 1, 1)] * (depth - 1)]
+    balanced, random = ([f[i] for f in factors] for i in (0, 1))
+    assert balance_gap(balanced).max() < 1e-12
+    assert depth == 1 or balance_gap(random).max() > 1e-6
+    one = draw_starts(5, depth, [4])
+    assert all(torch.equal(a[:, 1:], b) for a, b in zip(factors, one))
+
+
+def test_a_sweep_equals_single_runs():
+    x, y = data()
+    problem, lrs = regression(x.T, y, 4), torch.tensor([0.02, 0.05], dtype=DOUBLE)
+    settings = {"seeds": [0, 1], "steps": 30, "every": 10}
+    sweep = depth_sweep(problem, lrs, depths=(1, 3), std=0.01, **settings)
+    assert sweep.excess.shape == (4, 2, 2, 2, 2)
+    by_rule = rule_sweep(problem, lrs, rule="gd", depth=3, **settings)
+    torch.testing.assert_close(by_rule.excess[:, :, 0], sweep.excess[:, :, 1])
+    shallow = rule_sweep(problem, lrs, rule="gd", depth=1, **settings)
+    torch.testing.assert_close(shallow.excess[:, :, 0], sweep.excess[:, :, 0])
+    factors = [f[1, 0] for f in draw_starts(4, 3, [1])]
+    record, _ = train_factors(lambda w: power_loss_grad(w, x.T, y, 4), factors, lr=0.05, steps=30, every=10)
+    torch.testing.assert_close(sweep.excess[:, 1, 1, 1, 1], problem.excess(record[:, 0]))
+    table = summarize_depths(sweep, lrs, (1, 3), {"to 1": 1e9, "never": -1.0})
+    assert len(table) == 8
+    assert (table["to 1"] == 0).all()
+    assert (table["never"] == math.inf).all()
+    row = table[(table.start == "random") & (table.depth == 3) & (table.lr == 0.05)]
+    assert row.final.item() == sweep.excess[-1, 1, 1, :, 1].median().item()
+
+
+def test_a_diverging_step_size_has_excess_inf():
+    x, y = data()
+    lrs = torch.tensor([0.02, 1e6], dtype=DOUBLE)
+    sweep = depth_sweep(regression(x.T, y, 4), lrs, depths=(1, 2), seeds=[0], steps=40, every=40)
+    assert torch.isinf(sweep.excess[-1, ..., 1]).all()
+    assert torch.isfinite(sweep.excess[..., 0]).all()
+
+
+def test_the_map():
+    powers, conditions = torch.tensor([2.0, 4.0]), torch.tensor([1.0, 30.0])
+    lrs = torch.logspace(-1.5, 0.5, 9, dtype=DOUBLE)
+    speedup = speedup_map(powers, conditions, depth=2, lrs=lrs, m=16, steps=300, every=2)
+    assert speedup.shape == (2, 2)
+    assert speedup[1, 1] > 1.5
+    alone = speedup_map(powers[1:], conditions[1:], depth=2, lrs=lrs, m=16, steps=300, every=2)
+    torch.testing.assert_close(speedup[1:, 1:], alone)
+    for bad in ({"powers": torch.tensor([1.0])}, {"conditions": torch.tensor([0.5])}, {"depth": 1}):
+        with pytest.raises(ValueError, match="must"):
+            speedup_map(**({"powers": powers, "conditions": conditions, "depth": 2, "lrs": lrs} | bad))
+
+
+SMALL = {"channels": (2, 3), "hidden": 8}
+
+
+def test_the_control_starts_from_the_same_function():
+    factored, control = (convnet_variant(v, **SMALL, seed=1, size=8).eval() for v in ("factored", "control"))
+    x = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(factored(x), control(x))
+    assert len(list(control.parameters())) < len(list(factored.parameters()))
+    with pytest.raises(ValueError, match="variant"):
+        convnet_variant("other", **SMALL, seed=1)
+
+
+def test_training_of_networks():
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(60) % 10
+    x = torch.rand(60, 1, 8, 8, generator=generator) * 0.2
+    x[torch.arange(60), 0, 0, y % 8] += 3.0
+    settings = {"lr": 0.02, "steps": 60, "every": 20, "batch": 20} | SMALL
+    state = torch.random.get_rng_state()
+    frame = train_convnets("original", (x, y), (x, y), seeds=[0, 1], **settings)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert list(frame.columns) == ["variant", "lr", "seed", "step", "train_loss", "test_loss", "test_accuracy"]
+    mean = frame.groupby("step")["train_loss"].mean()
+    assert mean.index.tolist() == [20, 40, 60]
+    assert mean[60] < mean[20]
+    again = train_convnets("original", (x, y), (x, y), seeds=[0, 1], **settings)
+    assert frame.equals(again)
+    with pytest.raises(ValueError, match="steps"):
+        train_convnets("original", (x, y), (x, y), seeds=[0], **(settings | {"steps": 0}))
