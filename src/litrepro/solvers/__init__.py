@@ -1,4 +1,4 @@
-"""Batched building blocks: Hessian-vector products, Lanczos."""
+"""Batched building blocks: Hessian-vector products, Lanczos, proximal maps, projections, least squares, ADMM."""
 
 from litrepro._lazy import lazy_exports
 
@@ -7,5 +7,14 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "_hvp": ["hvp"],
         "_lanczos": ["LanczosResult", "extreme_eigenvalues", "lanczos", "lanczos_extreme"],
+        "_least_squares": ["least_squares"],
+        "_multiblock": ["AdmmTrace", "multiblock_admm", "multiblock_admm_operator"],
+        "_proximal": [
+            "group_soft_threshold",
+            "hard_threshold",
+            "project_l1_ball",
+            "singular_value_threshold",
+            "soft_threshold",
+        ],
     },
 )

@@ -1,0 +1,29 @@
+"""Least squares, batched: the shortest minimizer, or ridge regression."""
+
+from __future__ import annotations
+
+import torch
+
+from litrepro import _validate
+
+
+def least_squares(A: torch.Tensor, b: torch.Tensor, *, ridge: float = 0.0, rcond: float | None = None) -> torch.Tensor:
+    """Minimizer x (..., n) of ||A x - b||^2 + ridge ||x||^2 for ``A (..., m, n)``, ``b (..., m)``.
+
+    By singular value decomposition, so that any rank will do: with ``ridge = 0`` the result is the minimizer of least
+    norm. Singular values up to ``rcond`` times the largest count as zero (default: max(m, n) times the precision).
+
+    Raises ``ValueError`` for shapes that do not fit, a negative ridge or a negative rcond.
+    """
+    _validate.float_tensor("A", A, 2)
+    _validate.float_tensor("b", b, 1)
+    ridge = _validate.real("ridge", ridge, 0)
+    if b.shape != A.shape[:-1]:
+        raise ValueError(f"b must have shape {tuple(A.shape[:-1])} to go with A {tuple(A.shape)}, got {tuple(b.shape)}")
+    if rcond is None:
+        rcond = max(A.shape[-2:]) * torch.finfo(A.dtype).eps
+    rcond = _validate.real("rcond", rcond, 0)
+    u, s, vh = torch.linalg.svd(A, full_matrices=False)
+    kept = s > rcond * s[..., :1]
+    weight = torch.where(kept, s / torch.where(kept, s.square() + ridge, 1.0), 0.0)
+    return (vh.mT @ (weight[..., None] * (u.mT @ b[..., None])))[..., 0]

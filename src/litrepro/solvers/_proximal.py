@@ -1,0 +1,128 @@
+"""Proximal maps and projections: thresholds of entries, groups and singular values; the l1 ball.
+
+The proximal map of a function f with step t takes x to the minimizer of t f(z) + ||z - x||^2 / 2. Everything is batched
+over leading dimensions and follows the dtype and device of its input.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from litrepro import _validate
+
+
+def soft_threshold(x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
+    """Proximal map of t ||.||_1: sign(x) max(|x| - t, 0), of the shape of x.
+
+    ``t >= 0`` is a number or a tensor that broadcasts against ``x (...)``. Raises ``ValueError`` for a negative or nan
+    threshold and for shapes that do not fit.
+    """
+    _validate.float_tensor("x", x)
+    return shrink(x, _threshold(t, x, x.shape))
+
+
+def group_soft_threshold(x: torch.Tensor, t: float | torch.Tensor, dim: int = -1) -> torch.Tensor:
+    """Proximal map of t times the sum of Euclidean norms along ``dim``: every group is shortened by t, or becomes zero.
+
+    Parameters
+    ----------
+    x
+        (...); the groups are its fibres along ``dim``. A zero group stays zero.
+    t
+        ``>= 0``: a number, or a tensor that broadcasts against x with ``dim`` kept at length 1.
+
+    Raises ``ValueError`` for a negative or nan threshold, a ``dim`` that x does not have, and shapes that do not fit.
+    """
+    _validate.float_tensor("x", x, 1)
+    if isinstance(dim, bool) or not isinstance(dim, int) or not -x.ndim <= dim < x.ndim:
+        raise ValueError(f"dim must be an integer in [{-x.ndim}, {x.ndim - 1}], got {dim!r}")
+    shape = list(x.shape)
+    shape[dim] = 1
+    return shrink_groups(x, _threshold(t, x, tuple(shape)), dim)
+
+
+def singular_value_threshold(X: torch.Tensor, t: float | torch.Tensor, psd: bool = False) -> torch.Tensor:
+    """Proximal map of t times the nuclear norm: the singular values of ``X (..., p, q)`` are shrunk by ``t (...)``.
+
+    With ``psd`` the map is that of the nuclear norm restricted to positive semidefinite matrices: X is symmetrized and
+    its eigenvalues w become max(w - t, 0). Raises ``ValueError`` for a negative or nan threshold, one that does not
+    broadcast to the batch shape, and a matrix that is not square where ``psd`` asks for it.
+    """
+    _validate.float_tensor("X", X, 2)
+    if psd and X.shape[-1] != X.shape[-2]:
+        raise ValueError(f"psd needs square matrices, got shape {tuple(X.shape)}")
+    t = _threshold(t, X, X.shape[:-2])[..., None]
+    return shrink_eigenvalues(X, t) if psd else shrink_singular_values(X, t)
+
+
+def hard_threshold(x: torch.Tensor, s: int) -> torch.Tensor:
+    """The best s-term approximation of ``x (..., n)``: the s entries largest in magnitude stay, the rest is zero.
+
+    Exactly s entries are kept (of tied ones any). Raises ``ValueError`` for s outside [1, n].
+    """
+    _validate.float_tensor("x", x, 1)
+    s = _validate.positive_int("s", s)
+    if s > x.shape[-1]:
+        raise ValueError(f"s must be in [1, {x.shape[-1]}], got {s}")
+    index = x.abs().topk(s, dim=-1).indices
+    return torch.zeros_like(x).scatter(-1, index, x.gather(-1, index))
+
+
+def project_l1_ball(x: torch.Tensor, radius: float | torch.Tensor) -> torch.Tensor:
+    """Euclidean projection of ``x (..., n)`` on the ball of ||.||_1 with ``radius >= 0``, a number or (...).
+
+    Exact, by sorting: the threshold is theta = max_j (|x|_(1) + ... + |x|_(j) - radius) / j over the decreasing
+    rearrangement (Duchi, Shalev-Shwartz, Singer and Chandra 2008). Points inside the ball are returned unchanged.
+    Raises ``ValueError`` for a negative or nan radius and one that does not broadcast to the batch shape.
+    """
+    _validate.float_tensor("x", x, 1)
+    radius = _threshold(radius, x, x.shape[:-1], "radius")[..., None]
+    magnitude = x.abs()
+    largest_first = magnitude.sort(dim=-1, descending=True).values
+    counts = torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
+    theta = ((largest_first.cumsum(-1) - radius) / counts).amax(-1, keepdim=True)
+    inside = magnitude.sum(-1, keepdim=True) <= radius
+    return torch.where(inside, x, shrink(x, theta.clamp(min=0)))
+
+
+# --- the same maps without checks, for inner loops ------------------------------------------------------------------
+
+
+def shrink(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """``soft_threshold`` for a valid threshold: x minus its projection on the box [-t, t]."""
+    return x - torch.minimum(torch.maximum(x, -t), t)
+
+
+def shrink_groups(x: torch.Tensor, t: torch.Tensor, dim: int) -> torch.Tensor:
+    """``group_soft_threshold`` for a valid threshold."""
+    norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
+    # A zero group would divide by zero: its factor is zero whatever t is.
+    return x * ((norm - t).clamp(min=0) / torch.where(norm > 0, norm, 1.0))
+
+
+def shrink_eigenvalues(X: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Symmetric part of ``X (..., d, d)`` with eigenvalues max(w - t, 0); ``t (..., 1)``."""
+    w, v = torch.linalg.eigh((X + X.mT) / 2)
+    return (v * (w - t).clamp(min=0)[..., None, :]) @ v.mT
+
+
+def shrink_singular_values(X: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """``X (..., p, q)`` with singular values max(s - t, 0); ``t (..., 1)``."""
+    u, s, vh = torch.linalg.svd(X, full_matrices=False)
+    return (u * (s - t).clamp(min=0)[..., None, :]) @ vh
+
+
+def _threshold(t: float | torch.Tensor, like: torch.Tensor, shape: tuple[int, ...], name: str = "t") -> torch.Tensor:
+    """A threshold as a tensor of the dtype and device of ``like`` that broadcasts to ``shape`` and is not negative."""
+    if isinstance(t, torch.Tensor):
+        t = t.to(like)
+        try:
+            fits = torch.broadcast_shapes(t.shape, shape) == torch.Size(shape)
+        except RuntimeError:
+            fits = False
+        if not fits:
+            raise ValueError(f"{name} must broadcast to {tuple(shape)}, got shape {tuple(t.shape)}")
+        if not bool((t >= 0).all()):
+            raise ValueError(f"{name} must be non-negative everywhere")
+        return t
+    return torch.tensor(_validate.real(name, t, 0), dtype=like.dtype, device=like.device)

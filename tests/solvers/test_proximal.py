@@ -1,0 +1,220 @@
+"""Proximal maps and projections against optimality conditions and brute force; ADMM on known examples."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from litrepro.solvers import (
+    group_soft_threshold,
+    hard_threshold,
+    least_squares,
+    multiblock_admm,
+    multiblock_admm_operator,
+    project_l1_ball,
+    singular_value_threshold,
+    soft_threshold,
+)
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def objective(norm, z, x, t):
+    return t * norm(z) + 0.5 * (z - x).square().sum()
+
+
+PROXES = {
+    "entries": (lambda x, t: soft_threshold(x, t), lambda z: z.abs().sum()),
+    "rows": (lambda x, t: group_soft_threshold(x, t), lambda z: z.norm(dim=-1).sum()),
+    "columns": (lambda x, t: group_soft_threshold(x, t, dim=-2), lambda z: z.norm(dim=-2).sum()),
+    "singular values": (lambda x, t: singular_value_threshold(x, t), lambda z: torch.linalg.svdvals(z).sum()),
+}
+
+
+@pytest.mark.parametrize("name", PROXES)
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10_000), t=st.floats(0, 3))
+def test_proximal_maps_minimize(name, seed, t):
+    prox, norm = PROXES[name]
+    x = randn(4, 3, seed=seed)
+    z = prox(x, t)
+    best = objective(norm, z, x, t)
+    for step in (1e-3, 0.1, 1.0):  # a strongly convex function: a local minimum is the minimum
+        for k in range(6):
+            direction = randn(4, 3, seed=1000 * seed + k)
+            assert objective(norm, z + step * direction, x, t) >= best - 1e-12
+    # Moreau: the residual is t times a subgradient, hence in the dual ball and aligned with z.
+    assert torch.isclose((x - z).flatten() @ z.flatten(), t * norm(z), atol=1e-9)
+
+
+def test_known_values():
+    x = torch.tensor([-2.0, -0.5, 0.0, 0.5, 2.0])
+    assert torch.equal(soft_threshold(x, 1.0), torch.tensor([-1.0, 0.0, 0.0, 0.0, 1.0]))
+    assert torch.equal(soft_threshold(x, torch.tensor([0.0, 0.0, 0.0, 1.0, 3.0])), torch.tensor([-2, -0.5, 0, 0, 0]))
+    groups = torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.3, 0.4]])
+    assert torch.allclose(group_soft_threshold(groups, 1.0), torch.tensor([[2.4, 3.2], [0, 0], [0, 0]]))
+    assert torch.equal(group_soft_threshold(groups, 0.0), groups)
+    per_row = torch.tensor([[5.0], [0.0], [0.0]])
+    assert torch.allclose(group_soft_threshold(groups, per_row), torch.tensor([[0.0, 0], [0, 0], [0.3, 0.4]]))
+    assert torch.equal(
+        hard_threshold(torch.tensor([[1.0, -3, 2], [0, 0, 0]]), 2), torch.tensor([[0.0, -3, 2], [0, 0, 0]])
+    )
+
+
+def test_singular_values_shrink_and_psd_projects():
+    x, t = randn(2, 3, 5, 4, seed=3), torch.tensor([[0.0, 0.5, 9.0]] * 2, dtype=torch.float64)
+    z = singular_value_threshold(x, t)
+    expected = (torch.linalg.svdvals(x) - t[..., None]).clamp(min=0)
+    torch.testing.assert_close(torch.linalg.svdvals(z), expected)
+    torch.testing.assert_close(z[:, 0], x[:, 0])
+    assert not z[:, 2].any()
+    square = randn(6, 5, 5, seed=4)
+    z = singular_value_threshold(square, 0.0, psd=True)
+    symmetric = (square + square.mT) / 2
+    assert torch.linalg.eigvalsh(z).min() > -1e-12
+    # The projection on the cone: the rest is negative semidefinite and orthogonal to it.
+    assert torch.linalg.eigvalsh(symmetric - z).max() < 1e-12
+    assert ((symmetric - z) * z).sum((-1, -2)).abs().max() < 1e-12
+    w, v = torch.linalg.eigh(symmetric)
+    w = (w - 0.3).clamp(min=0)
+    torch.testing.assert_close(singular_value_threshold(square, 0.3, psd=True), v @ torch.diag_embed(w) @ v.mT)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 7), radius=st.floats(0, 4))
+def test_l1_ball_is_the_nearest_point(seed, n, radius):
+    x = randn(3, n, seed=seed)
+    p = project_l1_ball(x, radius)
+    assert (p.abs().sum(-1) <= radius + 1e-12).all()
+    # x - p is normal to the ball at p: <x - p, q - p> <= 0 at its vertices q.
+    residual = x - p
+    along = radius * residual.abs().amax(-1) - (residual * p).sum(-1)
+    assert along.max() < 1e-9
+    radii = torch.tensor([radius, 0.0, 100.0], dtype=torch.float64)
+    each = project_l1_ball(x, radii)
+    torch.testing.assert_close(each[0], p[0])
+    assert not each[1].any()
+    assert torch.equal(each[2], x[2])
+
+
+def test_hard_threshold_is_the_best_s_term_approximation():
+    x = randn(20, 6, seed=5)
+    for s in range(1, 7):
+        kept = hard_threshold(x, s)
+        assert (kept != 0).sum(-1).eq(s).all()
+        best = torch.stack(
+            [x[:, [i for i in range(6) if i not in c]].square().sum(-1) for c in itertools.combinations(range(6), s)]
+        )
+        torch.testing.assert_close((x - kept).square().sum(-1), best.amin(0))
+
+
+def test_least_squares_against_numpy():
+    for m, n, rank in ((8, 3, 3), (3, 8, 3), (6, 6, 4), (5, 4, 0)):
+        a = randn(4, m, max(rank, 1), seed=m) @ randn(4, max(rank, 1), n, seed=n) * (rank > 0)
+        b = randn(4, m, seed=9)
+        x = least_squares(a, b, rcond=1e-10)
+        for one, rhs, found in zip(a, b, x):
+            torch.testing.assert_close(
+                found, torch.from_numpy(np.linalg.lstsq(one.numpy(), rhs.numpy(), rcond=1e-10)[0])
+            )
+        normal = a.mT @ a + 0.7 * torch.eye(n, dtype=torch.float64)
+        torch.testing.assert_close(
+            least_squares(a, b, ridge=0.7), torch.linalg.solve(normal, (a.mT @ b[..., None])[..., 0])
+        )
+
+
+CHEN = [torch.tensor(column, dtype=torch.float64)[:, None] for column in ((1, 1, 1), (1, 1, 2), (1, 2, 2))]
+
+
+def test_three_blocks_diverge_and_two_converge():
+    radius = torch.linalg.eigvals(multiblock_admm_operator(CHEN)).abs().max().item()
+    assert radius == pytest.approx(1.0278, abs=1e-4)  # Chen et al. 2016, section 3
+    c, starts = torch.zeros(3, dtype=torch.float64), [torch.ones(1, dtype=torch.float64)] * 3
+    trace = multiblock_admm(CHEN, c, starts, iterations=300)
+    assert trace.residuals.shape == (300,)
+    assert trace.diverged is True
+    grouped = [CHEN[0], torch.cat(CHEN[1:], dim=1)]
+    trace = multiblock_admm(grouped, c, [starts[0], torch.ones(2, dtype=torch.float64)], iterations=300)
+    assert trace.diverged is False
+    assert trace.residuals[-1] < 1e-4
+    assert torch.linalg.eigvals(multiblock_admm_operator(grouped)).abs().max() < 1
+
+
+def test_the_operator_is_one_sweep():
+    blocks = [randn(4, n, seed=n) for n in (1, 3, 2)]
+    starts = [randn(n, seed=10 + n) for n in (1, 3, 2)]
+    c = randn(4, seed=20)
+    operator = multiblock_admm_operator(blocks)
+    assert operator.shape == (10, 10)
+    state = torch.cat([*starts, torch.zeros(4, dtype=torch.float64)])
+    for _ in range(3):
+        state = operator @ state
+    trace = multiblock_admm(blocks, torch.zeros_like(c), starts, iterations=3)
+    torch.testing.assert_close(torch.cat(trace.x), state[:6])
+    # By hand, with c: each block solves its own normal equations with the newest values of the others.
+    x, u = [part.clone() for part in starts], torch.zeros_like(c)
+    for _ in range(2):
+        for i, block in enumerate(blocks):
+            rest = sum(blocks[j] @ x[j] for j in range(3) if j != i) - c + u
+            x[i] = torch.linalg.lstsq(block, -rest[:, None]).solution[:, 0]
+        gap = sum(block @ part for block, part in zip(blocks, x)) - c
+        u = u + gap
+    trace = multiblock_admm(blocks, c, starts, iterations=2, rho=3.0)
+    torch.testing.assert_close(torch.cat(trace.x), torch.cat(x))
+    torch.testing.assert_close(trace.residuals[-1], gap.norm())
+
+
+def test_admm_is_batched_and_survives_dependent_columns():
+    blocks = [torch.stack([block, 2 * block, 0 * block]) for block in (randn(3, 2, seed=1), randn(3, 1, seed=2))]
+    c, starts = randn(3, 3, seed=3), [torch.zeros(3, 2, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)]
+    together = multiblock_admm(blocks, c, starts, iterations=5)
+    assert together.residuals.shape == (5, 3)
+    assert together.diverged.shape == (3,)
+    operators = multiblock_admm_operator(blocks)
+    for k in range(3):
+        alone = multiblock_admm([b[k] for b in blocks], c[k], [s[k] for s in starts], iterations=5)
+        torch.testing.assert_close(together.residuals[:, k], alone.residuals)
+        torch.testing.assert_close(operators[k], multiblock_admm_operator([b[k] for b in blocks]))
+
+
+def test_bad_input():
+    x, matrix = torch.ones(3), torch.ones(2, 3, 3)
+    vectors = [torch.ones(1), torch.ones(1)]
+    columns = [torch.ones(3, 1), torch.ones(3, 1)]
+    for call in (
+        lambda: soft_threshold(x, -1.0),
+        lambda: soft_threshold(x, torch.tensor([1.0, -1.0, 0.0])),
+        lambda: soft_threshold(x, torch.ones(2)),
+        lambda: soft_threshold(x, torch.ones(2, 3)),
+        lambda: soft_threshold(x, float("nan")),
+        lambda: soft_threshold([1.0], 1.0),
+        lambda: group_soft_threshold(x, -0.1),
+        lambda: group_soft_threshold(x, 0.1, dim=1),
+        lambda: group_soft_threshold(matrix, torch.ones(3)),
+        lambda: singular_value_threshold(matrix, -1.0),
+        lambda: singular_value_threshold(matrix, torch.ones(3)),
+        lambda: singular_value_threshold(torch.ones(2, 3), 1.0, psd=True),
+        lambda: hard_threshold(x, 0),
+        lambda: hard_threshold(x, 4),
+        lambda: hard_threshold(x, 1.5),
+        lambda: project_l1_ball(x, -1.0),
+        lambda: project_l1_ball(torch.ones(2, 3), torch.ones(3)),
+        lambda: least_squares(matrix, x),
+        lambda: least_squares(torch.ones(3, 2), x, ridge=-1.0),
+        lambda: multiblock_admm(columns[:1], x, vectors[:1]),
+        lambda: multiblock_admm([columns[0], torch.ones(2, 1)], x, vectors),
+        lambda: multiblock_admm(columns, torch.ones(2), vectors),
+        lambda: multiblock_admm(columns, x, vectors[:1]),
+        lambda: multiblock_admm(columns, x, [vectors[0], torch.ones(2)]),
+        lambda: multiblock_admm(columns, x, vectors, iterations=0),
+        lambda: multiblock_admm(columns, x, vectors, rho=0.0),
+        lambda: multiblock_admm_operator(columns[:1]),
+        lambda: multiblock_admm_operator([columns[0], torch.ones(2, 1)]),
+    ):
+        with pytest.raises(ValueError):
+            call()
