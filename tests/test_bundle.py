@@ -1,0 +1,98 @@
+"""Full-scale runs carried to a bare machine and back."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SPEC = importlib.util.spec_from_file_location("bundle", ROOT / "scripts" / "bundle.py")
+bundle = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(bundle)
+
+
+@pytest.fixture
+def checkout(toy, monkeypatch):
+    """The toy book with the library beside it, as a checkout; the bundle runs on its own variables."""
+    (toy.root / "src").mkdir()
+    (toy.root / "src" / "litrepro").symlink_to(ROOT / "src" / "litrepro")
+    monkeypatch.delenv("LITREPRO_BOOK")
+    data = toy.root / "data"
+    (data / "mnist").mkdir(parents=True)
+    (data / "mnist" / "images.gz").write_bytes(b"123")
+    monkeypatch.setenv("LITREPRO_DATA", str(data))
+    return toy
+
+
+def unpacked(checkout, tmp_path):
+    bundle.pack(checkout.root, tmp_path / "b.tar.gz", ["01"], ["mnist"], None, 10)
+    with tarfile.open(tmp_path / "b.tar.gz") as tar:
+        tar.extractall(tmp_path, filter="data")
+    return tmp_path / "litrepro-bundle"
+
+
+def test_there_and_back_again(checkout, tmp_path):
+    folder = unpacked(checkout, tmp_path)
+    assert (folder / "data" / "mnist" / "images.gz").read_bytes() == b"123"
+    assert not (folder / "book" / "01-toy" / "toy.ipynb").exists()
+    done = subprocess.run(
+        [sys.executable, folder / "bundle.py", "run", "--minutes", "2", "--out", tmp_path / "r.tar.gz"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (checkout.chapter / "results").exists()
+    assert bundle.collect(checkout.root, tmp_path / "r.tar.gz") == ["book/01-toy/results/runs.csv"]
+    assert (checkout.chapter / "results" / "runs.csv").read_text() == "n\n30\n"
+    provenance = json.loads((checkout.chapter / "results" / "runs.json").read_text())
+    assert provenance["configuration"] == [30]
+    assert provenance["commit"] == "unknown"  # the toy checkout is no repository
+
+
+def test_a_failing_script_fails_the_run_and_the_others_count(checkout, tmp_path):
+    checkout.notebook("broken", "1 / 0\n")
+    folder = unpacked(checkout, tmp_path)
+    assert bundle.run(folder, 2, tmp_path / "r.tar.gz") == 1
+    assert bundle.collect(checkout.root, tmp_path / "r.tar.gz") == ["book/01-toy/results/runs.csv"]
+
+
+def test_no_time_is_no_failure_and_smoke_runs_are_no_results(checkout, tmp_path):
+    folder = unpacked(checkout, tmp_path)
+    assert bundle.run(folder, 0, tmp_path / "r.tar.gz", smoke=True) == 0
+    with pytest.raises(ValueError, match="smoke run"):
+        bundle.collect(checkout.root, tmp_path / "r.tar.gz")
+
+
+def test_bad_input_writes_nothing(checkout, tmp_path):
+    target = tmp_path / "b.tar.gz"
+    with pytest.raises(ValueError, match="no notebook matches '07'"):
+        bundle.pack(checkout.root, target, ["07"], [], None, 10)
+    with pytest.raises(ValueError, match="nothing below LITREPRO_DATA matches 'cifar'"):
+        bundle.pack(checkout.root, target, [], ["cifar"], None, 10)
+    with pytest.raises(ValueError, match="over the limit"):
+        bundle.pack(checkout.root, target, ["01"], [], None, 0.001)
+    assert not target.exists()
+
+
+TABLE = "book/01-toy/results/a.csv"
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({TABLE: b"n\n1\n", TABLE.replace("csv", "json"): b'{"sha256": "0"}'}, "provenance describes"),
+        ({TABLE: b"n\n1\n"}, "no provenance"),
+        ({"src/evil.py": b""}, "no recorded table"),
+        ({"book/01-toy/results/../../x.csv": b""}, "no recorded table"),
+    ],
+)
+def test_what_comes_back_is_checked(checkout, tmp_path, members, message):
+    with tarfile.open(tmp_path / "r.tar.gz", "w:gz") as tar:
+        for name, content in members.items():
+            bundle._add_text(tar, name, content.decode())
+    with pytest.raises(ValueError, match=message):
+        bundle.collect(checkout.root, tmp_path / "r.tar.gz")
+    assert not list(checkout.book.rglob("*.csv"))
