@@ -156,3 +156,37 @@ def test_segments():
     assert ls.segment(lambda w: w.square().sum(-1), w0, w1, ts).tolist() == [0.0, 0.75, 12.0]
     with pytest.raises(ValueError):
         ls.segment(lambda w: w, w0, w1, ts)
+
+
+def test_rescaling_batches_and_needs_weights_that_chain():
+    W = [torch.ones(3, 5, 2), torch.ones(3, 4, 5)]
+    b = [torch.ones(3, 5), torch.ones(3, 4)]
+    weights, biases = ls.rescale_relu(W, b, 2.0)
+    assert torch.equal(weights[0], 2 * W[0])
+    assert torch.equal(weights[1], W[1] / 2)
+    assert torch.equal(biases[0], 2 * b[0])
+    assert torch.equal(biases[1], b[1])
+    with pytest.raises(ValueError, match="weights must be"):
+        ls.rescale_relu([W[0], torch.ones(3, 4, 6)], b, 2.0)
+
+
+def test_edge_cases_that_must_work():
+    one = torch.tensor(0.3, dtype=torch.float64)[None]
+    assert ls.quartic_saddle(one).item() == pytest.approx(-0.045 + 0.3**4 / 4)
+    assert ls.hessian(ls.quartic_saddle, one).item() == pytest.approx(-1 + 3 * 0.09)
+    beta0, beta, knots = ls.relu_interpolant(torch.tensor([2.0, 5.0]))
+    assert (beta0.item(), beta.tolist(), knots.tolist()) == (2.0, [3.0], [0.0])
+    assert ls.KINDS[ls.classify(torch.zeros(3))] == "inconclusive"
+    assert ls.gradient(ls.product_loss, torch.empty(0, 2)).shape == (0, 2)
+    assert ls.hessian(ls.product_loss, torch.empty(0, 2)).shape == (0, 2, 2)
+
+
+def test_least_squares_splines_stay_above_the_bound():
+    """The lower bound is one: no spline of p pieces comes closer to the sawtooth than it says."""
+    x = (torch.arange(2**13, dtype=torch.float64) + 0.5) / 2**13
+    target = ls.sawtooth(x, 7)
+    for pieces in (1, 4, 16, 32):
+        knots = torch.arange(pieces, dtype=torch.float64) / pieces
+        design = torch.cat([torch.ones_like(x)[:, None], torch.relu(x[:, None] - knots)], 1)
+        fitted = design @ torch.linalg.lstsq(design, target[:, None]).solution
+        assert (fitted[:, 0] - target).abs().mean().item() >= ls.sawtooth_lower_bound(7, pieces)

@@ -23,11 +23,15 @@ def rescale_relu(
     alpha
         > 0: a ReLU is positively homogeneous.
 
-    Raises ``ValueError`` for alpha <= 0 and anything but two layers.
+    Raises ``ValueError`` for alpha <= 0, anything but two layers, and weights that do not chain.
     """
     alpha = _validate.real("alpha", alpha, 0, open_low=True)
     if len(weights) != 2 or len(biases) != 2:
         raise ValueError(f"need two weights and two biases, got {len(weights)} and {len(biases)}")
+    if weights[0].ndim < 2 or weights[1].ndim < 2 or weights[0].shape[-2] != weights[1].shape[-1]:
+        raise ValueError(
+            f"weights must be (..., h, d) and (..., c, h), got {tuple(weights[0].shape)} and {tuple(weights[1].shape)}"
+        )
     return [alpha * weights[0], weights[1] / alpha], [alpha * biases[0], biases[1]]
 
 

@@ -5,8 +5,12 @@ from litrepro._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "_characters": ["train_characters"],
+        "_level": ["Level", "train_to_level"],
+        "_objective": ["flat_weights", "mlp_objective", "mlp_scores", "sharpness"],
         "_paired": ["train_paired_psgd"],
         "_stacked": ["Splits", "draw_splits", "seconds_per_step", "train_stacked"],
         "_tuning": ["expected_best", "paired_difference", "summarize_runs"],
+        "_widths": ["train_widths"],
     },
 )

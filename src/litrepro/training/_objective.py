@@ -1,0 +1,94 @@
+"""Stacked perceptrons as functions of one flat weight vector per member, and the sharpness of the minima they reach."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import torch
+
+from litrepro import _validate
+from litrepro.nets import StackedMLP
+from litrepro.solvers import hvp, lanczos_extreme
+
+_ACTIVATIONS = {"identity": lambda u: u, "relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+
+
+def flat_weights(model: StackedMLP) -> torch.Tensor:
+    """All weights of a stack, one row per member: (trials, P), layer by layer, weights before biases."""
+    parts = itertools.chain.from_iterable(zip(model.weights, model.biases))
+    return torch.cat([part.detach().flatten(1) for part in parts], 1)
+
+
+def mlp_scores(widths: Sequence[int], w: torch.Tensor, x: torch.Tensor, activation: str = "relu") -> torch.Tensor:
+    """Outputs of perceptrons given by flat weights: w (..., P) and x (n, d) to (..., n, c).
+
+    Raises ``ValueError`` for weights or inputs that do not fit ``widths`` and an unknown activation.
+    """
+    shapes = list(itertools.pairwise(_widths(widths)))
+    _validate.choice("activation", activation, tuple(_ACTIVATIONS))
+    count = sum((a + 1) * b for a, b in shapes)
+    if w.shape[-1] != count or x.ndim != 2 or x.shape[1] != widths[0]:
+        raise ValueError(
+            f"widths {tuple(widths)} need w (..., {count}) and x (n, {widths[0]}), "
+            f"got {tuple(w.shape)} and {tuple(x.shape)}"
+        )
+    sizes = [size for a, b in shapes for size in (a * b, b)]
+    parts = w.split(sizes, -1)
+    values = x
+    for layer, (a, b) in enumerate(shapes):
+        weight, bias = parts[2 * layer], parts[2 * layer + 1]
+        values = values @ weight.reshape(*weight.shape[:-1], a, b) + bias[..., None, :]
+        values = _ACTIVATIONS[activation](values) if layer < len(shapes) - 1 else values
+    return values
+
+
+def mlp_objective(
+    widths: Sequence[int], x: torch.Tensor, y: torch.Tensor, *, activation: str = "relu", loss: str = "cross_entropy"
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The empirical risk of a perceptron as a function of all its weights, (..., P) -> (...).
+
+    Parameters
+    ----------
+    widths
+        d, hidden widths, number of classes.
+    x, y
+        (n, d) inputs and (n,) int64 labels.
+    loss
+        ``"cross_entropy"``, or ``"mse"``: squared distance to the one-hot label, summed over classes and halved.
+
+    Raises ``ValueError`` for data that do not fit, an unknown activation or loss.
+    """
+    widths = _widths(widths)
+    _validate.choice("loss", loss, ("cross_entropy", "mse"))
+    _validate.choice("activation", activation, tuple(_ACTIVATIONS))
+    _validate.float_tensor("x", x, 2)
+    if y.shape != x.shape[:1] or x.ndim != 2 or x.shape[1] != widths[0]:
+        raise ValueError(f"x and y must be (n, {widths[0]}) and (n,), got {tuple(x.shape)} and {tuple(y.shape)}")
+    hot = torch.nn.functional.one_hot(y, widths[-1]).to(x.dtype)
+
+    def fun(w: torch.Tensor) -> torch.Tensor:
+        scores = mlp_scores(widths, w, x, activation)
+        if loss == "mse":
+            return (scores - hot).square().sum(-1).mean(-1) / 2
+        return (torch.logsumexp(scores, -1) - (scores * hot).sum(-1)).mean(-1)
+
+    return fun
+
+
+def sharpness(
+    fun: Callable[[torch.Tensor], torch.Tensor], w: torch.Tensor, *, steps: int = 25, generator: torch.Generator
+) -> torch.Tensor:
+    """Largest eigenvalue of the Hessian of ``fun`` (..., P) -> (...) at w: (...), by ``steps`` Lanczos steps.
+
+    Use float64: the Krylov basis loses its orthogonality otherwise. Raises ``ValueError`` as ``lanczos_extreme``.
+    """
+    start = torch.randn(w.shape, generator=generator, dtype=w.dtype, device=generator.device).to(w.device)
+    return lanczos_extreme(lambda v: hvp(fun, w, v), start, steps=steps, which="max").value
+
+
+def _widths(widths: Sequence[int]) -> tuple[int, ...]:
+    widths = tuple(_validate.positive_int("width", width) for width in widths)
+    if len(widths) < 2:
+        raise ValueError(f"widths must name input and output at least, got {widths}")
+    return widths

@@ -1,0 +1,157 @@
+"""Flat objectives, sharpness, training to a level, widths and characters, each against a plain loop or torch."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+import litrepro
+from litrepro.nets import StackedMLP
+from litrepro.optim import Uniform
+from litrepro.training import (
+    flat_weights,
+    mlp_objective,
+    mlp_scores,
+    sharpness,
+    train_characters,
+    train_to_level,
+    train_widths,
+)
+
+G = torch.Generator().manual_seed(0)
+X = torch.randn(60, 4, generator=G, dtype=torch.float64)
+Y = (X[:, 0] + 0.3 * X[:, 1] > 0).long() + (X[:, 2] > 1).long()
+WIDTHS = (4, 6, 5, 3)
+
+
+def stack(trials, activation="relu", dtype=torch.float64):
+    return StackedMLP(WIDTHS, trials=trials, activation=activation, generator=torch.Generator().manual_seed(1)).to(
+        dtype
+    )
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "identity"])
+def test_flat_weights_compute_what_the_stack_computes(activation):
+    model = stack(3, activation)
+    w = flat_weights(model)
+    torch.testing.assert_close(mlp_scores(WIDTHS, w, X, activation), model(X))
+    torch.testing.assert_close(mlp_scores(WIDTHS, w[1], X, activation), model(X)[1])
+    risk = mlp_objective(WIDTHS, X, Y, activation=activation)(w)
+    expected = torch.stack([functional.cross_entropy(s, Y) for s in model(X)])
+    torch.testing.assert_close(risk, expected)
+    squared = mlp_objective(WIDTHS, X, Y, activation=activation, loss="mse")(w)
+    hot = functional.one_hot(Y, 3).double()
+    torch.testing.assert_close(squared, (model(X) - hot).square().sum(-1).mean(-1) / 2)
+
+
+def test_sharpness_by_the_dense_hessian():
+    w = flat_weights(stack(2, "tanh"))
+    fun = mlp_objective(WIDTHS, X, Y, activation="tanh")
+    dense = torch.stack([torch.linalg.eigvalsh(torch.autograd.functional.hessian(fun, row))[-1] for row in w])
+    found = sharpness(fun, w, steps=40, generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(found, dense, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: mlp_objective((4,), X, Y),
+        lambda: mlp_objective(WIDTHS, X, Y[:5]),
+        lambda: mlp_objective(WIDTHS, X, Y, loss="hinge"),
+        lambda: mlp_objective(WIDTHS, X, Y, activation="swish"),
+        lambda: mlp_scores(WIDTHS, torch.ones(3), X),
+    ],
+)
+def test_bad_objectives(call):
+    with pytest.raises(ValueError):
+        call()
+
+
+def plain_run(member, rule, lr, seed, target, batch, max_steps, every):
+    """One network by itself: the weights and the step at which it first has the loss."""
+    model = StackedMLP(WIDTHS).double()
+    for target_p, source in zip(model.parameters(), stack(4).parameters()):
+        target_p.data = source.data[member : member + 1].clone()
+    optimizer = Uniform(model.parameters(), rule, lr)
+    source, place, per_epoch = torch.Generator().manual_seed(seed), 0, len(X) // batch
+    for step in range(max_steps + 1):
+        if step % every == 0 and functional.cross_entropy(model(X)[0], Y) <= target:
+            return flat_weights(model)[0], step
+        if place % per_epoch == 0:
+            order, place = torch.randperm(len(X), generator=source), 0
+        rows = order[place * batch : (place + 1) * batch]
+        place += 1
+        optimizer.zero_grad()
+        functional.cross_entropy(model(X[rows])[0], Y[rows]).backward()
+        optimizer.step()
+    return flat_weights(model)[0], max_steps
+
+
+@pytest.mark.parametrize("rule", ["sgd", "adam"])
+def test_members_stop_where_they_would_alone(rule):
+    rates = torch.tensor([0.3, 0.1, 0.05, 0.2], dtype=torch.float64) / (1 if rule == "sgd" else 10)
+    seeds = [0, 0, 1, 1]
+    level = train_to_level(
+        stack(4), X, Y, rule, rates, target=0.5, batch=20, max_steps=400, seeds=seeds, check_every=10
+    )
+    assert level.reached.all()
+    assert len(set(level.steps.tolist())) > 1
+    for member in range(4):
+        w, step = plain_run(member, rule, rates[member].item(), seeds[member], 0.5, 20, 400, 10)
+        assert level.steps[member] == step
+        torch.testing.assert_close(level.weights[member], w, rtol=1e-7, atol=1e-9)
+        assert mlp_objective(WIDTHS, X, Y)(level.weights[member]).item() == pytest.approx(level.loss[member].item())
+
+
+def test_members_that_do_not_arrive_say_so():
+    with pytest.warns(litrepro.ConvergenceWarning, match="1 of 2 members"):
+        level = train_to_level(
+            stack(2), X, Y, "sgd", torch.tensor([1e-6, 0.3]), target=0.5, batch=60, max_steps=300, seeds=[0, 1]
+        )
+    assert level.reached.tolist() == [False, True]
+    with pytest.warns(litrepro.ConvergenceWarning):
+        diverged = train_to_level(
+            stack(1), X, Y, "sgd", torch.tensor([1e9]), target=0.5, batch=60, max_steps=50, seeds=[0]
+        )
+    assert not diverged.reached.any()
+
+
+@pytest.mark.parametrize(
+    "change", [{"target": 0.0}, {"batch": 61}, {"lr": torch.ones(3)}, {"seeds": [0]}, {"max_steps": 0}, {"y": Y[:4]}]
+)
+def test_bad_levels(change):
+    good = {"x": X, "y": Y, "rule": "sgd", "lr": torch.ones(2), "target": 0.5, "batch": 5, "max_steps": 3}
+    with pytest.raises(ValueError):
+        train_to_level(stack(2), **(good | {"seeds": [0, 1]} | change))
+
+
+def test_widths_one_member_is_the_network_alone():
+    data = (X.float(), Y)
+    frame = train_widths(data, data, [2, 8], seeds=[0, 5], lr=lambda h: 0.2, batch=20, steps=30)
+    assert frame.width.tolist() == [2, 2, 8, 8]
+    assert frame.parameters.tolist() == [2 * 5 + 9] * 2 + [8 * 5 + 27] * 2
+    alone = train_widths(data, data, [8], seeds=[5], lr=lambda h: 0.2, batch=20, steps=30)
+    assert alone.train_loss.iloc[0] == pytest.approx(frame.train_loss.iloc[3], rel=1e-5)
+    assert (frame.train_error == frame.test_error).all()
+    wide = train_widths(data, data, [64], seeds=[0], lr=lambda h: 0.3, batch=20, steps=600)
+    assert wide.train_error.iloc[0] < 0.05
+    for bad in ({"seeds": []}, {"batch": 61}, {"steps": 0}):
+        with pytest.raises(ValueError):
+            train_widths(data, data, [2], **({"seeds": [0], "lr": lambda h: 0.1, "batch": 5, "steps": 1} | bad))
+
+
+def test_characters_learn_a_periodic_text():
+    options = {"context": 3, "hidden": (16,), "batch": 32, "steps": 150, "eval_every": 75}
+    frame = train_characters("abcd" * 200, {"adam": ("adam", [0.01, 1e-5])}, **options)
+    assert frame.step.tolist() == [0, 0, 75, 75, 150, 150]
+    start, end = frame[frame.step == 0], frame[frame.step == 150]
+    assert start.dev_perplexity.tolist() == pytest.approx([4.0, 4.0], rel=0.3)
+    assert end.dev_perplexity.iloc[0] < 1.2 < end.dev_perplexity.iloc[1]
+    single = train_characters("abcd" * 200, {"adam": ("adam", [0.01])}, **options)
+    assert single.dev_perplexity.iloc[-1] == pytest.approx(end.dev_perplexity.iloc[0], rel=1e-3)
+    blown = train_characters("abcd" * 200, {"sgd": ("sgd", [1e30])}, **options)
+    assert math.isinf(blown.train_perplexity.iloc[-1])
+    for bad in ({"context": 0}, {"steps": 0}, {"held_out": 1.0}, {"context": 100}):
+        with pytest.raises(ValueError):
+            train_characters("abcd" * 30, {"sgd": ("sgd", [0.1])}, **(options | bad))
