@@ -5,8 +5,13 @@ from litrepro._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
+        "_allconv": ["allconv_resnet"],
+        "_convnets": ["cnn5", "lenet", "vgg3"],
         "_factored": ["FactoredLinear"],
+        "_mlp": ["count_parameters", "mlp"],
         "_mnist_convnet": ["mnist_convnet"],
+        "_preactivation": ["resnet18"],
+        "_shufflenet": ["shufflenetv2"],
         "_stacked": ["StackedMLP"],
     },
 )
