@@ -17,7 +17,7 @@ endif
 endif
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book test run check build lint unit nbval compare lab data bench clean help
+.PHONY: book test test-slow run check build lint unit nbval compare lab data bench clean help
 
 help:            ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -48,6 +48,9 @@ lint: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest tests -m "not slow" -n $(WORKERS) --dist worksteal
+
+test-slow: $(STAMP)  ## what the unit suite leaves out: a dask cluster that loses a worker, long runs
+	$(BIN)/python -m pytest tests -m slow
 
 nbval: $(STAMP)  ## every notebook again, outputs of the tagged cells compared
 	LITREPRO_BUILD=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout $(CELL_SECONDS) \

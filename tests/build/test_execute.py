@@ -124,17 +124,3 @@ def test_interrupted_runs_resume(toy):
     left = subprocess.run(["pgrep", "-f", str(toy.root)], capture_output=True, text=True, check=False).stdout.split()
     assert not [pid for pid in left if int(pid) != os.getpid()]
     assert run(toy, "*/toy")["toy"].state == "fresh"
-
-
-@pytest.mark.slow
-def test_a_dask_cluster_executes_the_same_notebooks(toy):
-    distributed = pytest.importorskip("distributed")
-    toy.notebook("second", '# %% tags=["parameters"]\nprofile = "quick"\nseed = 0\n\n# %%\nprint(2)\n')
-    run(toy)
-    here = {path.name: path.read_bytes() for path in toy.chapter.glob("*.ipynb")}
-    for path in toy.chapter.glob("*.ipynb"):
-        path.unlink()
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
-        outcomes = run(toy, scheduler=cluster.scheduler_address)
-    assert {outcome.state for outcome in outcomes.values()} == {"executed"}
-    assert {path.name: path.read_bytes() for path in toy.chapter.glob("*.ipynb")} == here

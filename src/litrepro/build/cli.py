@@ -188,6 +188,7 @@ def record(
     ] = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="The full code path at a thousandth of its size.")] = False,
     limit: Annotated[float | None, typer.Option(min=1, help="Seconds for one notebook; a later run continues.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a dask.distributed scheduler.")] = None,
 ) -> None:
     """Record full-scale tables: the notebooks' .py, one process each, without Jupyter."""
     from litrepro.build import record as recorder
@@ -204,11 +205,18 @@ def record(
     failed = 0
     # A smoke run covers every notebook: its full code path has to work even where no table is saved.
     chosen = [p for p in pairs if not p.is_scoreboard] if smoke else list(dict.fromkeys(each.pair for each in found))
-    for pair in chosen:
-        status, seconds = recorder.record(pair, smoke=smoke, limit=limit)
-        failed += status != 0
-        words = "[green]recorded[/]" if status == 0 else f"[red]failed with {status}[/]"
-        console.print(f"{words} {pair.key}  {seconds:.0f} s")
+    if scheduler:
+        done = recorder.record_on_cluster(chosen, scheduler, smoke=smoke, limit=limit)
+    else:
+        done = ((pair, *recorder.record(pair, smoke=smoke, limit=limit)) for pair in chosen)
+    try:
+        for pair, status, seconds in done:
+            failed += status != 0
+            words = "[green]recorded[/]" if status == 0 else f"[red]failed with {status}[/]"
+            console.print(f"{words} {pair.key}  {seconds:.0f} s")
+    except OSError as error:
+        console.print(f"[red]{escape(str(error))}")
+        raise typer.Exit(2) from None
     raise typer.Exit(1 if failed else 0)
 
 

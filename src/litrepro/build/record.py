@@ -8,7 +8,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from litrepro import results
 from litrepro.build import harvest, notebooks
@@ -84,3 +86,48 @@ def record(pair: notebooks.Pair, *, smoke: bool = False, limit: float | None = N
     except subprocess.TimeoutExpired:
         status = 124
     return status, time.perf_counter() - started
+
+
+def record_on_cluster(
+    pairs: list[notebooks.Pair], scheduler: str, *, smoke: bool = False, limit: float | None = None
+) -> Iterator[tuple[notebooks.Pair, int, float]]:
+    """As ``record``, spread over the workers of a ``dask.distributed`` cluster; yields each notebook when it is done.
+
+    A worker needs a checkout of the same commit, found as ``litrepro.runtime.find_book`` does. What it records comes
+    back with its result, so that it need not share a file system with this machine. The notebook of a worker that is
+    lost runs again on another one; 1 is the status of a notebook that no worker could finish.
+    """
+    from dask.distributed import Client, as_completed
+
+    with Client(scheduler, timeout="30s") as client:
+        futures = {}
+        for pair in pairs:
+            key = f"litrepro-record-{pair.key}-{os.urandom(4).hex()}"
+            futures[client.submit(record_job, pair.key, smoke, limit, key=key, pure=False)] = pair
+        for future in as_completed(list(futures)):
+            pair = futures[future]
+            try:
+                found = future.result()
+            except Exception as error:
+                print(f"{pair.key}: {type(error).__name__}: {error}", file=sys.stderr)
+                yield pair, 1, 0.0
+                continue
+            for name, content in found["files"].items():
+                results.write_atomically(pair.source.parent / "results" / name, content)
+            yield pair, found["status"], found["seconds"]
+
+
+def record_job(key: str, smoke: bool, limit: float | None) -> dict[str, Any]:
+    """One notebook on a worker: its status, seconds, and the files that it wrote to its chapter's results."""
+    from litrepro import runtime
+
+    (pair,) = (found for found in notebooks.discover(runtime.find_book(), [key]) if found.key == key)
+    folder = pair.source.parent / "results"
+    before = _contents(folder)
+    status, seconds = record(pair, smoke=smoke, limit=limit)
+    written = {name: content for name, content in _contents(folder).items() if before.get(name) != content}
+    return {"status": status, "seconds": seconds, "files": written}
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*") if path.suffix in (".csv", ".json")}
