@@ -7,13 +7,16 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "_factors": ["balance_gap", "balanced_factors", "deficiency_margin", "end_to_end", "factor_gradients"],
         "_training": ["train_factors"],
+        "_orthogonal": ["orthogonal_factors"],
         "_power": ["power_loss", "power_loss_grad"],
         "_optimum": ["optimal_power_loss"],
         "_induced": ["induced_direction", "preconditioner"],
         "_emulation": ["emulate"],
         "_circulation": ["circulation"],
         "_convnets": ["convnet_variant", "train_convnets"],
+        "_momentum": ["MomentumSweep", "momentum_sweep"],
         "_phase": ["speedup_map"],
+        "_reparameterized": ["ReparameterizedStep", "reparameterized_step"],
         "_sweep": [
             "STARTS",
             "DepthSweep",
@@ -24,6 +27,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "rule_sweep",
             "summarize_depths",
         ],
-        "_chains": ["ChainRun", "steps_to", "train_chains"],
+        "_chains": ["ChainRun", "chain_iterates", "steps_to", "train_chains"],
     },
 )

@@ -34,10 +34,10 @@ def chain(factors: Any) -> list[torch.Tensor]:
     return factors
 
 
-def per_trial(name: str, value: Any, like: torch.Tensor, *, zero: bool = False) -> float | torch.Tensor:
-    """A number, or a tensor of the batch shape of ``like (..., k, d)``, ready to multiply it; positive, or >= 0."""
+def per_trial(name: str, value: Any, like: torch.Tensor, *, signed: bool = False) -> float | torch.Tensor:
+    """A number, or a tensor of the batch shape of ``like (..., k, d)``, to multiply it with; positive unless signed."""
     if not isinstance(value, torch.Tensor) or value.ndim == 0:
-        return _validate.real(name, value, 0, open_low=not zero)
+        return _validate.real(name, value) if signed else _validate.real(name, value, 0, open_low=True)
     batch = like.shape[:-2]
     try:
         fits = torch.broadcast_shapes(value.shape, batch) == batch
@@ -48,9 +48,9 @@ def per_trial(name: str, value: Any, like: torch.Tensor, *, zero: bool = False) 
     if value.dtype == torch.bool or value.is_complex():
         raise ValueError(f"{name} must be real, got {value.dtype}")
     value = value.detach().to(like)
-    good = torch.isfinite(value) & ((value >= 0) if zero else (value > 0))
+    good = torch.isfinite(value) if signed else torch.isfinite(value) & (value > 0)
     if not bool(good.all()):
-        raise ValueError(f"{name} must be finite and {'>= 0' if zero else '> 0'} everywhere, got {value}")
+        raise ValueError(f"{name} must be finite{'' if signed else ' and > 0'} everywhere, got {value}")
     return value[..., None, None]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -29,9 +29,10 @@ def train_chains(
     lr: torch.Tensor,
     steps: int,
     every: int,
+    momentum: float | torch.Tensor = 0.0,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> ChainRun:
-    """Gradient descent on W = w s_1 ... s_{N-1}, where every trial has its own depth N.
+    """Gradient descent, or heavy ball, on W = w s_1 ... s_{N-1}, where every trial has its own depth N.
 
     With G the gradient at W: the gradient of w is (s_1 ... s_{N-1}) G, that of s_j is <G, w> times the other scalars.
 
@@ -49,6 +50,8 @@ def train_chains(
         (...) positive step sizes.
     steps, every
         Number of steps, and how often the loss is recorded (0 first).
+    momentum
+        A number or a tensor (...), of any sign: every factor keeps its own velocity.
     progress
         Wraps the loop over steps.
 
@@ -63,6 +66,29 @@ def train_chains(
 
     Source: Arora, Cohen and Hazan 2018, section 7 (networks with hidden layers of width 1).
     """
+    steps, every = _validate.positive_int("steps", steps), _validate.positive_int("every", every)
+    times, losses = [0], []
+    iterates = chain_iterates(grad, w, scalars, depths, lr=lr, momentum=momentum)
+    last = next(iterates)
+    losses.append(loss(last))
+    for step in progress(range(1, steps + 1)):
+        last = next(iterates)
+        if step % every == 0:
+            times.append(step)
+            losses.append(loss(last))
+    return ChainRun(torch.tensor(times), torch.stack(losses), last)
+
+
+def chain_iterates(
+    grad: Callable[[torch.Tensor], torch.Tensor],
+    w: torch.Tensor,
+    scalars: torch.Tensor,
+    depths: torch.Tensor,
+    *,
+    lr: torch.Tensor,
+    momentum: float | torch.Tensor = 0.0,
+) -> Iterator[torch.Tensor]:
+    """The end-to-end vectors (..., d) of ``train_chains``, the start first, without end. Same arguments and errors."""
     _validate.float_tensor("w", w, 1)
     _validate.float_tensor("scalars", scalars, 1)
     batch = w.shape[:-1]
@@ -73,23 +99,34 @@ def train_chains(
         )
     if bool(((depths < 1) | (depths > scalars.shape[-1] + 1)).any()):
         raise ValueError(f"depths must be in 1 ... {scalars.shape[-1] + 1}, got {depths}")
-    steps, every = _validate.positive_int("steps", steps), _validate.positive_int("every", every)
-    rate = _arguments.per_trial("lr", lr, w[..., None, :])
-    rate = rate[..., 0] if isinstance(rate, torch.Tensor) else rate
+    rate = _column("lr", lr, w)
+    beta = _column("momentum", momentum, w, signed=True)
     active = torch.arange(scalars.shape[-1], device=w.device) < depths.to(w.device)[..., None] - 1
-    w, s = w.detach(), torch.where(active, scalars.detach().to(w), 1.0)
-    total = s.prod(-1, keepdim=True)
-    times, losses = [0], [loss(total * w)]
-    for step in progress(range(1, steps + 1)):
-        g = grad(total * w)
-        along = (g * w).sum(-1, keepdim=True)
-        others = _others(s)
-        w, s = w - rate * total * g, torch.where(active, s - rate * along * others, s)
+    s = torch.where(active, scalars.detach().to(w), 1.0)
+    return _heavy_ball(grad, w.detach(), s, active, rate, beta)
+
+
+def _heavy_ball(grad, w, s, active, rate, beta) -> Iterator[torch.Tensor]:
+    moving = isinstance(beta, torch.Tensor) or beta != 0
+    dw = ds = None
+    while True:
         total = s.prod(-1, keepdim=True)
-        if step % every == 0:
-            times.append(step)
-            losses.append(loss(total * w))
-    return ChainRun(torch.tensor(times), torch.stack(losses), total * w)
+        product = total * w
+        yield product
+        g = grad(product)
+        along = (g * w).sum(-1, keepdim=True)
+        step_w, step_s = rate * total * g, torch.where(active, rate * along * _others(s), 0.0)
+        if moving:
+            step_w = step_w if dw is None else step_w + beta * dw
+            step_s = step_s if ds is None else step_s + beta * ds
+            dw, ds = step_w, step_s
+        w, s = w - step_w, s - step_s
+
+
+def _column(name: str, value: float | torch.Tensor, w: torch.Tensor, *, signed: bool = False) -> float | torch.Tensor:
+    """A number, or (..., 1)."""
+    value = _arguments.per_trial(name, value, w[..., None, :], signed=signed)
+    return value[..., 0] if isinstance(value, torch.Tensor) else value
 
 
 def _others(s: torch.Tensor) -> torch.Tensor:

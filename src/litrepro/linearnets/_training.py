@@ -38,7 +38,8 @@ def train_factors(
     factors
         ``[W_1, ..., W_N]``, ``W_j (..., n_j, n_{j-1})``; not modified.
     lr, momentum
-        Numbers, or tensors of the batch shape (...); lr > 0, momentum >= 0 (of "gd" alone).
+        Numbers, or tensors of the batch shape (...); lr > 0; momentum (of "gd" alone) is any real
+        number, negative ones included.
     steps
         Number of steps, >= 0.
     rule
@@ -93,8 +94,8 @@ def _rule(rule: str, like: torch.Tensor, lr: Any, momentum: Any, betas: Any, rho
     """The update of one factor as a function (factor, gradient, state, step) -> what to subtract."""
     _validate.choice("rule", rule, RULES)
     lr = _arguments.per_trial("lr", lr, like)
-    momentum = _arguments.per_trial("momentum", momentum, like, zero=True)
-    moving = isinstance(momentum, torch.Tensor) or momentum > 0
+    momentum = _arguments.per_trial("momentum", momentum, like, signed=True)
+    moving = isinstance(momentum, torch.Tensor) or momentum != 0
     if moving and rule != "gd":
         raise ValueError(f"momentum belongs to rule 'gd'; with {rule!r} it must be 0, got {momentum}")
     if not isinstance(betas, list | tuple) or len(betas) != 2:

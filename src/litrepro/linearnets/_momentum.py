@@ -1,0 +1,131 @@
+"""Momentum on a plain and on a reparameterized quadratic: every momentum, step size, depth and seed in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+
+from litrepro import _validate
+from litrepro.linearnets._chains import chain_iterates
+
+
+class MomentumSweep(NamedTuple):
+    """``steps`` and ``final`` (C, D, S, E, B): condition, depth, seed, step size, momentum.
+
+    ``steps``: updates until the excess loss stays at or below the level, inf if it does not by the end. ``final``: last
+    excess over the first, inf where it diverged.
+    """
+
+    steps: torch.Tensor
+    final: torch.Tensor
+
+
+def momentum_sweep(
+    conditions: Sequence[float],
+    *,
+    depths: Sequence[int] = (1, 2, 3),
+    lrs: torch.Tensor,
+    momenta: torch.Tensor,
+    seeds: Sequence[int],
+    steps: int,
+    d: int = 10,
+    norm: float = 2.0,
+    start: float = 0.1,
+    level: float = 1e-4,
+    batch_size: int | None = None,
+    device: str | torch.device = "cpu",
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> MomentumSweep:
+    """Heavy ball on f(w) = (w - w*)^T H (w - w*) / 2 with w = w_1 s_1 ... s_{N-1}, at equal start w.
+
+    H is diagonal with logarithmically spaced eigenvalues from 1 down to 1/condition; w* is a random direction of length
+    ``norm``; the start is a random direction of length ``start``, factored so that all factors have equal norms.
+
+    Parameters
+    ----------
+    conditions
+        Condition numbers, >= 1.
+    depths
+        N >= 1; 1 is the plain model.
+    lrs, momenta
+        (E,) step sizes > 0 and (B,) values of beta of any sign.
+    seeds
+        One w* and one start each.
+    steps
+        Number of updates.
+    level
+        Share of the initial excess to be reached for good.
+    batch_size
+        None: full gradients. Else every update sees that many fresh samples x ~ N(0, H) of the noiseless regression
+        y = <w*, x>, the same ones in every trial of a seed.
+
+    Returns
+    -------
+    MomentumSweep.
+
+    Raises ``ValueError`` for values outside these ranges.
+
+    Source: section 3.2 and figure 5 of the review, which name neither step size nor start.
+    """
+    depths = [_validate.positive_int("depth", depth) for depth in depths]
+    conditions = [_validate.real("condition", value, 1) for value in conditions]
+    steps, d = _validate.positive_int("steps", steps), _validate.positive_int("d", d)
+    norm, start = (_validate.real(n, v, 0, open_low=True) for n, v in (("norm", norm), ("start", start)))
+    level = _validate.real("level", level, 0, 1, open_low=True)
+    batch_size = batch_size if batch_size is None else _validate.positive_int("batch_size", batch_size)
+    for name, value in (("lrs", lrs), ("momenta", momenta)):
+        _validate.float_tensor(name, value, 1)
+    like = {"dtype": torch.float64, "device": device}
+    shape = (len(conditions), len(depths), len(seeds), len(lrs), len(momenta))
+    spread = -torch.tensor(conditions, **like).log()[:, None] * torch.linspace(0, 1, d, **like)
+    h = spread.exp().reshape(-1, 1, 1, 1, 1, d)
+    goal, w0 = (draw[:, None, None].to(device) for draw in _directions(seeds, d, norm, start))
+    depth = torch.tensor(depths, device=device).reshape(-1, 1, 1, 1).expand(shape)
+    root = start ** (1 / depth.double())
+    w = (w0 / start * root[..., None]).contiguous()
+    scalars = root[..., None].expand(*shape, max(max(depths) - 1, 1)).clone()
+    if batch_size is None:
+        gradient = lambda v: h * (v - goal)  # noqa: E731
+    else:
+        gradient = _sampled(h, goal, seeds, batch_size)
+
+    def excess(v: torch.Tensor) -> torch.Tensor:
+        return (h * (v - goal) ** 2).sum(-1) / 2
+
+    iterates = chain_iterates(
+        gradient, w, scalars, depth, lr=lrs.to(**like).expand(shape[3:][::-1]).mT.expand(shape),
+        momentum=momenta.to(**like).expand(shape),
+    )  # fmt: skip
+    first = excess(next(iterates))
+    last_above = torch.zeros(shape, **like)
+    now = first
+    for step in progress(range(1, steps + 1)):
+        now = excess(next(iterates))
+        last_above.masked_fill_(~(now <= level * first), step)  # nan is above
+    reached = torch.where(last_above < steps, last_above + 1, torch.inf)
+    return MomentumSweep(reached, torch.nan_to_num(now / first, nan=torch.inf, posinf=torch.inf))
+
+
+def _directions(seeds: Sequence[int], d: int, norm: float, start: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Targets and starts (S, d), each from its own seed."""
+    draws = torch.stack(
+        [torch.randn(2, d, generator=torch.Generator().manual_seed(int(s)), dtype=torch.float64) for s in seeds]
+    )
+    unit = draws / draws.norm(dim=-1, keepdim=True)
+    return norm * unit[:, 0], start * unit[:, 1]
+
+
+def _sampled(h: torch.Tensor, goal: torch.Tensor, seeds: Sequence[int], m: int) -> Callable:
+    """Gradients from m fresh samples per call and seed: X^T X (w - w*) / m with rows N(0, H)."""
+    generators = [torch.Generator().manual_seed(int(s) + 1_000_003) for s in seeds]
+    root, d = h.sqrt(), goal.shape[-1]
+
+    def gradient(v: torch.Tensor) -> torch.Tensor:
+        z = torch.stack([torch.randn(m, d, generator=g, dtype=torch.float64) for g in generators]).to(v)
+        x = z[None, None, :, None] * root  # (C, 1, S, 1, m, d): one batch of samples per condition and seed
+        r = (v - goal) @ x.mT
+        return r @ x / m
+
+    return gradient

@@ -1,0 +1,132 @@
+"""Heavy ball on factors: chains, the reparameterized step and its expansions, the sweep over momentum."""
+
+import math
+
+import pytest
+import torch
+
+from litrepro.linearnets import momentum_sweep, reparameterized_step, train_chains, train_factors
+
+DOUBLE = torch.float64
+
+
+def draw(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
+
+
+@pytest.mark.parametrize("beta", [-0.4, 0.6])
+def test_chains_with_momentum_equal_factors(beta):
+    goal, w, scalars = draw(4, 3), draw(4, 3, seed=1), draw(4, 2, seed=2)
+    depths = torch.tensor([1, 2, 3, 3])
+    run = train_chains(
+        lambda v: v - goal, lambda v: ((v - goal) ** 2).sum(-1), w, scalars, depths,
+        lr=torch.full((4,), 0.02), steps=30, every=10, momentum=torch.full((4,), beta),
+    )  # fmt: skip
+    assert run.t.tolist() == [0, 10, 20, 30]
+    for i, depth in enumerate(depths.tolist()):
+        factors = [w[i, None], *(scalars[i, j].reshape(1, 1) for j in range(depth - 1))]
+        path, _ = train_factors(lambda v, i=i: v - goal[i], factors, lr=0.02, steps=30, momentum=beta)
+        torch.testing.assert_close(run.W[i], path[-1, 0])
+
+
+def test_negative_momentum_by_hand():
+    w = draw(1, 3)
+    velocity, expected = torch.zeros(1, 3, dtype=DOUBLE), w.clone()
+    for _ in range(10):
+        velocity = -0.3 * velocity - 0.1 * expected
+        expected = expected + velocity
+    path, _ = train_factors(lambda v: v, [w], lr=0.1, steps=10, momentum=-0.3)
+    torch.testing.assert_close(path[-1], expected)
+
+
+def step(lr=0.01, beta=0.7, batch=(5,), scale=0.1):
+    w1, v1 = draw(*batch, 4), scale * draw(*batch, 4, seed=1)
+    w2, v2 = 1.5 + draw(*batch, seed=2).abs(), scale * draw(*batch, seed=3)
+    grad = lambda w: w**3 - 0.5  # noqa: E731
+    return (w1, w2, v1, v2), grad, reparameterized_step(w1, w2, v1, v2, grad, lr=lr, momentum=beta)
+
+
+@pytest.mark.parametrize("beta", [-0.5, 0.0, 0.7])
+@pytest.mark.parametrize("batch", [(), (5,), (2, 3)])
+def test_expansions_have_their_remainders(beta, batch):
+    lr = 0.05
+    (w1, w2, v1, v2), grad, got = step(lr, beta, batch)
+    w = w2[..., None] * w1
+    g = grad(w)
+    g2 = (g * w1).sum(-1)
+    # The exact step through autograd on both factors.
+    a, b = w1.clone().requires_grad_(), w2.clone().requires_grad_()
+    ((b[..., None] * a) ** 4 / 4 - 0.5 * b[..., None] * a).sum().backward()
+    new1, new2 = w1 - lr * a.grad + beta * v1, w2 - lr * b.grad + beta * v2
+    torch.testing.assert_close(got.exact, new2[..., None] * new1)
+    torch.testing.assert_close(got.exact - got.eq44, lr**2 * (w2 * g2)[..., None] * g)
+    torch.testing.assert_close(got.eq44 - got.eq52, beta * (1 + beta) * v2[..., None] * v1)
+    assert got.momentum_eff.shape == got.alpha.shape == got.lr_eff.shape == batch
+    if beta == 0:
+        torch.testing.assert_close(got.first_order, got.eq44)
+        torch.testing.assert_close(got.lr_eff, lr * w2**2)
+
+
+def test_momentum_shift_is_first_order_in_the_step():
+    shifts = [(step(lr)[2].momentum_eff - 0.7).abs().mean().item() for lr in (1e-2, 1e-3)]
+    assert shifts[0] / shifts[1] == pytest.approx(10, rel=1e-6)
+
+
+def loop_sweep(condition, depth, lr, beta, seed, steps, d, norm, start, level):
+    z = torch.randn(2, d, generator=torch.Generator().manual_seed(seed), dtype=DOUBLE)
+    z = z / z.norm(dim=1, keepdim=True)
+    h, goal = torch.logspace(0, -math.log10(condition), d, dtype=DOUBLE), norm * z[0]
+    root = start ** (1 / depth)
+    factors = [root * z[1, None], *(torch.full((1, 1), root, dtype=DOUBLE) for _ in range(depth - 1))]
+    path, _ = train_factors(lambda w: h * (w - goal), factors, lr=lr, steps=steps, momentum=beta)
+    f = (h * (path[:, 0] - goal) ** 2).sum(-1)
+    above = (~(f <= level * f[0])).nonzero()[-1].item()
+    return above + 1 if above < steps else math.inf, (f[-1] / f[0]).item()
+
+
+def test_sweep_against_a_loop():
+    keep = {"steps": 60, "d": 4, "norm": 1.5, "start": 0.2, "level": 1e-3}
+    lrs, momenta = torch.tensor([0.1, 0.5, 3.0]).double(), torch.tensor([-0.3, 0.0, 0.5]).double()
+    sweep = momentum_sweep((5, 20), depths=(1, 3), lrs=lrs, momenta=momenta, seeds=(3, 8), **keep)
+    assert sweep.steps.shape == sweep.final.shape == (2, 2, 2, 3, 3)
+    for c, condition in enumerate((5, 20)):
+        for n, depth in enumerate((1, 3)):
+            for e, lr in enumerate(lrs.tolist()):
+                for b, beta in enumerate(momenta.tolist()):
+                    steps, final = loop_sweep(condition, depth, lr, beta, 8, **keep)
+                    assert sweep.steps[c, n, 1, e, b].item() == steps
+                    got = sweep.final[c, n, 1, e, b].item()
+                    assert got == pytest.approx(final, rel=1e-6) or (got == math.inf and not final < 1e12)
+
+
+def test_sweep_with_samples_uses_common_samples():
+    lrs, momenta = torch.tensor([0.05, 0.1]).double(), torch.tensor([0.0, 0.4]).double()
+    keep = {"lrs": lrs, "momenta": momenta, "steps": 40, "d": 3, "batch_size": 2}
+    both = momentum_sweep((10,), seeds=(0, 1), depths=(1, 2), **keep)
+    one = momentum_sweep((10,), seeds=(1,), depths=(2,), **keep)
+    torch.testing.assert_close(both.final[:, 1:, 1:], one.final)
+    large = momentum_sweep((10,), seeds=(0,), depths=(1, 2), **keep | {"batch_size": 20_000})
+    full = momentum_sweep((10,), seeds=(0,), depths=(1, 2), **keep | {"batch_size": None})
+    torch.testing.assert_close(large.final, full.final, rtol=0.1, atol=0)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: reparameterized_step(draw(3), draw(), draw(3), draw(2), torch.sin, lr=0.1, momentum=0.5),
+        lambda: reparameterized_step(
+            draw(3), torch.tensor(0.0).double(), draw(3), draw(), torch.sin, lr=0.1, momentum=0
+        ),
+        lambda: reparameterized_step(draw(3), draw(), draw(3), draw(), torch.sin, lr=0.1, momentum=0.5),  # w2 = v2
+        lambda: reparameterized_step(draw(3), draw(), draw(3), 0.1 * draw(), torch.sin, lr=0.0, momentum=0.5),
+        lambda: reparameterized_step(draw(3), draw(), draw(3), 0.1 * draw(), torch.sum, lr=0.1, momentum=0.5),
+        lambda: momentum_sweep((0.5,), lrs=draw(2).abs(), momenta=draw(2), seeds=(0,), steps=5),
+        lambda: momentum_sweep((5,), lrs=-draw(2).abs(), momenta=draw(2), seeds=(0,), steps=5),
+        lambda: momentum_sweep((5,), lrs=draw(2).abs(), momenta=draw(2), seeds=(0,), steps=5, depths=(0,)),
+        lambda: momentum_sweep((5,), lrs=draw(2).abs(), momenta=draw(2), seeds=(0,), steps=5, batch_size=0),
+        lambda: momentum_sweep((5,), lrs=draw(2).abs(), momenta=draw(2), seeds=(0,), steps=0),
+    ],
+)
+def test_bad_input(call):
+    with pytest.raises(ValueError, match=r"."):
+        call()
