@@ -17,7 +17,7 @@ endif
 endif
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book test test-slow run check build lint unit nbval compare lab data bench clean help
+.PHONY: book pdf test test-slow run check build lint unit nbval compare lab data bench clean help
 
 help:            ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -38,6 +38,9 @@ data: $(STAMP)   ## unpack the data that needs unpacking, once
 book: install    ## execute what is stale and render the site to book/_build/html
 	$(BIN)/litrepro run --workers $(WORKERS)
 	$(BIN)/litrepro build
+
+pdf: book        ## print the book to book/_build/litrepro.pdf (needs Chromium)
+	$(BIN)/litrepro pdf
 
 test: install lint unit nbval  ## lint, unit tests, nbval over every notebook
 

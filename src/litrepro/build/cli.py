@@ -239,6 +239,20 @@ def build(
 
 
 @app.command()
+def pdf() -> None:
+    """Print the book from the executed notebooks to book/_build/litrepro.pdf; needs Chromium."""
+    from litrepro.build import pdf as printer
+
+    book, _ = _book_and_pairs(None)
+    try:
+        target = printer.build(book.parent)
+    except (RuntimeError, ValueError, OSError) as error:
+        console.print(f"[red]{escape(str(error))}")
+        raise typer.Exit(1) from None
+    console.print(f"The book is at {escape(os.path.relpath(target))} ({target.stat().st_size / 1e6:.1f} MB).")
+
+
+@app.command()
 def data(
     verify: Annotated[bool, typer.Option("--verify", help="Compute checksums of what is there.")] = False,
 ) -> None:

@@ -38,12 +38,12 @@ def build(root: Path, *, strict: bool = True) -> Path:
         log = _NOISE.sub("", done.stdout + done.stderr).splitlines()
         relevant = [line for line in log if "WARNING" in line or "ERROR" in line or "Error" in line]
         raise RuntimeError("rendering the book failed:\n" + "\n".join(relevant[:40] or log[-40:]))
-    _vendor_mathjax(html / "_static" / "mathjax")
-    _drop_thebe(html)
+    vendor_mathjax(html / "_static" / "mathjax")
+    drop_thebe(html)
     return html / "index.html"
 
 
-def _vendor_mathjax(target: Path) -> None:
+def vendor_mathjax(target: Path) -> None:
     """Copy MathJax's one script and its fonts (1.7 MB of the package's 24) beside the pages."""
     spec = importlib.util.find_spec("sphinx-mathjax-offline")
     if spec is None or not spec.submodule_search_locations:
@@ -55,7 +55,7 @@ def _vendor_mathjax(target: Path) -> None:
     shutil.copytree(source / fonts, target / fonts, dirs_exist_ok=True)
 
 
-def _drop_thebe(html: Path) -> None:
+def drop_thebe(html: Path) -> None:
     """Take live-code scripts out of every page: they are included twice (an error) and point to another host."""
     for page in html.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
