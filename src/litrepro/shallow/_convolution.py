@@ -1,0 +1,204 @@
+"""One convolutional layer: Convotron, descent with output weights, inputs that are hard, correlated patches."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from litrepro import _validate
+from litrepro.shallow import _arguments
+
+
+class PatchDescent(NamedTuple):
+    """Filters ``w`` (..., r), output weights ``a`` (..., k), and the loss (iterations + 1, ...) on the way."""
+
+    w: torch.Tensor
+    a: torch.Tensor
+    loss: torch.Tensor
+
+
+def convotron(
+    Z: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    step: float | torch.Tensor,
+    w0: torch.Tensor | None = None,
+    leak: float = 0.0,
+    batch: int = 1,
+) -> torch.Tensor:
+    """Learn the filter of y = (1/k) sum_i s(<w, z_i>): w <- w + step (y_t - (1/k) sum_i s(<w, z_i>)) sum_i z_i.
+
+    Parameters
+    ----------
+    Z, y
+        Patches (..., T, k, r) and targets (..., T), used once and in order.
+    step
+        A number or a tensor of batch shape; about 0.1 to 0.3 over the largest eigenvalue of ``patch_gram``.
+    w0
+        Start (..., r); zero by default.
+    leak
+        Slope of s below zero, in [0, 1].
+    batch
+        Samples per step, whose updates are averaged; T must be divisible by it.
+
+    Returns
+    -------
+    Path (T / batch + 1, ..., r), the start included.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not match, T not divisible by ``batch``, leak outside [0, 1].
+
+    Source: Goel, Klivans and Meka 2018, algorithm 1. The output is the average over patches; the review's equation 4
+    drops it, and the step assumes it.
+    """
+    _validate.float_tensor("Z", Z, 3)
+    _validate.float_tensor("y", y, 1)
+    count, k, r = Z.shape[-3:]
+    if y.shape[-1] != count or min(k, r) < 1:
+        raise ValueError(f"Z (..., T, k, r) and y (..., T) must share T, got {tuple(Z.shape)} and {tuple(y.shape)}")
+    batch = _validate.positive_int("batch", batch)
+    if count % batch:
+        raise ValueError(f"batch must divide the number of samples {count}, got {batch}")
+    leak = _validate.real("leak", leak, 0, 1)
+    shape = _arguments.broadcast(Z=Z.shape[:-3], y=y.shape[:-1])
+    if w0 is not None:
+        _validate.float_tensor("w0", w0, 1)
+        if w0.shape[-1] != r:
+            raise ValueError(f"w0 must have shape (..., {r}), got {tuple(w0.shape)}")
+        shape = _arguments.broadcast(data=shape, w0=w0.shape[:-1])
+    if isinstance(step, torch.Tensor):
+        shape = _arguments.broadcast(data=shape, step=step.shape)
+    size = _arguments.step_size("step", step, shape, Z)
+    path = Z.new_zeros(count // batch + 1, *shape, r)
+    if w0 is not None:
+        path[0] = w0
+    slices = Z.unflatten(-3, (-1, batch)), y.unflatten(-1, (-1, batch))
+    for t in range(count // batch):
+        patches, target = slices[0][..., t, :, :, :], slices[1][..., t, :]
+        score = torch.einsum("...bkr,...r->...bk", patches, path[t])
+        error = target - torch.where(score > 0, score, leak * score).mean(-1)
+        path[t + 1] = path[t] + size * torch.einsum("...b,...br->...r", error, patches.sum(-2)) / batch
+    return path
+
+
+def patch_descent(
+    Z: torch.Tensor,
+    y: torch.Tensor,
+    w0: torch.Tensor,
+    a0: torch.Tensor,
+    *,
+    step: float,
+    iterations: int,
+    train_output: bool = True,
+) -> PatchDescent:
+    """Gradient descent on (1/2n) sum (f - y)^2 for f = sum_j a_j relu(<w, z_j>), one filter with output weights.
+
+    Parameters
+    ----------
+    Z, y
+        Patches (..., n, k, r) and targets (..., n).
+    w0, a0
+        Starts (..., r) and (..., k); those that share their inputs share one matrix product.
+    train_output
+        Whether ``a`` moves as well.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not match.
+
+    Source: Du, Lee, Tian, Poczos and Singh 2018, algorithm 1; Brutzkus and Globerson 2017 (fixed output weights).
+    """
+    _validate.float_tensor("Z", Z, 3)
+    n, k, r = Z.shape[-3:]
+    for name, value, size in (("y", y, n), ("w0", w0, r), ("a0", a0, k)):
+        _validate.float_tensor(name, value, 1)
+        if value.shape[-1] != size:
+            raise ValueError(f"{name} must have shape (..., {size}), got {tuple(value.shape)}")
+    shape = _arguments.broadcast(Z=Z.shape[:-3], y=y.shape[:-1], w0=w0.shape[:-1], a0=a0.shape[:-1])
+    step, iterations = _validate.real("step", step), _validate.positive_int("iterations", iterations, 0)
+    w, a = w0.expand(*shape, r), a0.expand(*shape, k)
+    losses = []
+    for t in range(iterations + 1):
+        score = torch.einsum("...nkr,...r->...nk", Z, w)
+        hidden = score.relu()
+        error = torch.einsum("...nk,...k->...n", hidden, a) - y
+        losses.append(error.square().mean(-1) / 2)
+        if t < iterations:
+            back = error[..., None] * (score > 0) * a[..., None, :] / n
+            gradient_a = torch.einsum("...nk,...n->...k", hidden, error) / n
+            w = w - step * torch.einsum("...nk,...nkr->...r", back, Z)
+            a = a - step * gradient_a if train_output else a
+    return PatchDescent(w, a, torch.stack(losses))
+
+
+def set_splitting_inputs(d: int, subsets: int, *, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Inputs on which fitting relu(<w, z_1>) + relu(<w, z_2>) = 1 is a set splitting problem.
+
+    Parameters
+    ----------
+    d
+        Number of elements >= 3.
+    subsets
+        Number >= 0 of random subsets of three elements, none of which the hidden splitting leaves on one side.
+    seed
+        Seed of signs and subsets.
+
+    Returns
+    -------
+    Z (d + subsets, 2, d), y (d + subsets,) of ones, and the splitting: signs (d,) in {-1, 1}, both kinds; float64. The
+    first patch of an input is e_i, or the indicator of a subset, the second its negative, so that the output is
+    |<w, z_1>|: the loss is zero at ``signs``, and at zero loss w is a splitting.
+
+    Raises
+    ------
+    ValueError
+        d < 3 or a negative number of subsets.
+
+    Source: Brutzkus and Globerson 2017, section 4; section 3.3.1 of the review.
+    """
+    d, subsets = _validate.positive_int("d", d, 3), _validate.positive_int("subsets", subsets, 0)
+    source = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    signs = torch.randint(0, 2, (d,), generator=source).double() * 2 - 1
+    two = torch.randperm(d, generator=source)[:2]
+    signs[two] = torch.tensor([1.0, -1.0], dtype=torch.float64)  # both kinds, whatever was drawn
+    first = torch.cat([torch.eye(d, dtype=torch.float64), torch.zeros(subsets, d, dtype=torch.float64)])
+    for row in range(subsets):
+        chosen = torch.randperm(d, generator=source)[:3]
+        while signs[chosen].sum().abs() == 3:
+            chosen = torch.randperm(d, generator=source)[:3]
+        first[d + row, chosen] = 1
+    return torch.stack([first, -first], dim=1), torch.ones(d + subsets, dtype=torch.float64), signs
+
+
+def cross_patch_moments(Z: torch.Tensor, w: torch.Tensor, w_star: torch.Tensor) -> torch.Tensor:
+    """The sum whose maximum over directions w is L_cross: spectral norms of E[Z_S Z_T'] for three pairs of events.
+
+    Z_S is the average over patches of z_i 1{z_i in S}; the events are S(w, w*), S(w, -w*), S(-w, w*) with
+    S(u, v) = {z: <u, z> >= 0, <v, z> >= 0}.
+
+    Parameters
+    ----------
+    Z, w, w_star
+        Patches (n, k, d), directions (..., d), teacher (d,).
+
+    Returns
+    -------
+    (...). Raises ``ValueError`` for shapes that do not match.
+
+    Source: Du, Lee and Tian 2018, assumption 3.2 and equation 29 of the review.
+    """
+    _validate.float_tensor("Z", Z, 3)
+    _validate.float_tensor("w", w, 1)
+    if w.shape[-1] != Z.shape[-1] or tuple(w_star.shape) != tuple(Z.shape[-1:]):
+        raise ValueError(
+            f"w (..., d) and w_star (d,) must match Z {tuple(Z.shape)}, got {tuple(w.shape)}, {tuple(w_star.shape)}"
+        )
+    ahead, truth = torch.einsum("nkd,...d->...nk", Z, w) >= 0, torch.einsum("nkd,d->nk", Z, w_star) >= 0
+    events = (ahead & truth, ahead & ~truth, ~ahead & truth)
+    average = [torch.einsum("...nk,nkd->...nd", event.to(Z), Z) / Z.shape[1] for event in events]
+    pairs = ((0, 1), (0, 2), (1, 2))
+    return sum(torch.linalg.matrix_norm(average[i].mT @ average[j] / len(Z), 2) for i, j in pairs)

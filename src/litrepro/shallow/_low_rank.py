@@ -1,0 +1,173 @@
+"""Networks with quadratic activations as low-rank matrices seen through rank-one measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+from litrepro import _validate
+from litrepro.shallow import _arguments
+
+_POWERS, _OVERSAMPLING = 2, 2
+Sample = Callable[[int], tuple[torch.Tensor, torch.Tensor]]
+Product = Callable[[torch.Tensor], torch.Tensor]
+
+
+class _Factors(NamedTuple):
+    """A symmetric matrix: orthonormal columns (..., d, r) and eigenvalues (..., r)."""
+
+    columns: torch.Tensor
+    values: torch.Tensor
+
+    def __matmul__(self, other: torch.Tensor) -> torch.Tensor:
+        return self.columns @ (self.values[..., None] * (self.columns.mT @ other))
+
+    def dense(self) -> torch.Tensor:
+        """The matrix, exactly symmetric."""
+        matrix = (self.columns * self.values[..., None, :]) @ self.columns.mT
+        return (matrix + matrix.mT) / 2
+
+    def measure(self, X: torch.Tensor) -> torch.Tensor:
+        """x' L x for every row of X, (..., m)."""
+        return ((X @ self.columns).square() * self.values[..., None, :]).sum(-1)
+
+
+def keep_largest_eigenvalues(matrix: torch.Tensor, rank: int) -> torch.Tensor:
+    """P_r: the symmetric matrix (..., d, d) with all but its ``rank`` eigenvalues largest in magnitude set to zero.
+
+    Raises ``ValueError`` if the matrix is not square or the rank is outside [1, d]. Members that are not finite
+    become nan.
+    """
+    _validate.float_tensor("matrix", matrix, 2)
+    d = matrix.shape[-1]
+    if matrix.shape[-2] != d:
+        raise ValueError(f"matrix must be square (..., d, d), got {tuple(matrix.shape)}")
+    return _eigen(matrix, _rank(rank, d)).dense()
+
+
+def rank_one_recovery(
+    sample: Sample,
+    d: int,
+    rank: int,
+    *,
+    iterations: int,
+    projection: str = "exact",
+    generator: Any = None,
+    as_printed: bool = False,
+) -> torch.Tensor:
+    """Recover L* of rank r from y_i = x_i' L* x_i, x_i ~ N(0, I), by projected gradient steps.
+
+    With r_i = x_i' L x_i - y_i,  L <- P_r(L - [(1/2m) sum_i r_i x_i x_i' - (1/2) mean(r) I]): the bracket estimates
+    L - L* without bias.
+
+    Parameters
+    ----------
+    sample
+        ``sample(t)`` gives the inputs (..., m, d) and targets (..., m) of step t = 0, 1, ...: fresh ones, as the
+        theorem wants, or always the same. The batch shape of the first X is that of the result.
+    d, rank
+        Input dimension, and number of hidden neurons, 1 <= rank <= d.
+    projection
+        ``"exact"`` (EP-ROM) takes eigenvalues of d x d matrices; ``"krylov"`` (AP-ROM), L <- P_r(L - H_2r(bracket)),
+        takes both projections by block Krylov iteration (2 powers, oversampling 2), and needs only products with thin
+        blocks: O(m d r) for a step.
+    generator
+        Seed or generator of the Krylov starts.
+    as_printed
+        Use the sign that the review prints in front of (1/2) mean(r) I, with which the bracket estimates
+        L - L* + tr(L - L*) I.
+
+    Returns
+    -------
+    Path (iterations + 1, ..., d, d), L_0 = 0 included, symmetric.
+
+    Raises
+    ------
+    ValueError
+        Rank outside [1, d], unknown projection, samples of other shapes.
+
+    Source: Soltani and Hegde 2019, algorithms 1 and 2; algorithms 2 and 3 of the review.
+    """
+    d = _validate.positive_int("d", d)
+    rank = _rank(rank, d)
+    iterations = _validate.positive_int("iterations", iterations, 0)
+    _validate.choice("projection", projection, ("exact", "krylov"))
+    source = _arguments.random_source(generator)
+    sign = 1 if as_printed else -1
+    X, y = _checked(sample(0), d, None)
+    batch = X.shape[:-2]
+    path = X.new_zeros(iterations + 1, *batch, d, d)
+    current = _Factors(X.new_zeros(*batch, d, rank), X.new_zeros(*batch, rank))
+    for t in range(iterations):
+        if t:
+            X, y = _checked(sample(t), d, batch)
+        residual = (current.measure(X) - y) / (2 * X.shape[-2])
+        trace = sign * residual.sum(-1)[..., None, None]
+        if projection == "exact":
+            shift = trace * torch.eye(d, dtype=X.dtype, device=X.device)
+            current = _eigen(path[t] - (X.mT @ (residual[..., None] * X) + shift), rank)
+        else:
+            current = _approximate_step(current, X, residual[..., None], trace, rank, source)
+        path[t + 1] = current.dense()
+    return path
+
+
+def _approximate_step(
+    current: _Factors, X: torch.Tensor, residual: torch.Tensor, trace: torch.Tensor, rank: int, source: torch.Generator
+) -> _Factors:
+    """P_r(L - H_2r(bracket)) from products alone; the bracket is never formed."""
+
+    def bracket(block: torch.Tensor) -> torch.Tensor:
+        return X.mT @ (residual * (X @ block)) + trace * block
+
+    head = _krylov(bracket, min(2 * rank, X.shape[-1]), X, source)
+    return _krylov(lambda block: current @ block - head @ block, rank, X, source)
+
+
+def _krylov(product: Product, rank: int, like: torch.Tensor, source: torch.Generator) -> _Factors:
+    """Leading eigenpairs by magnitude from the block Krylov space of a random block (Musco and Musco 2015)."""
+    d, width = like.shape[-1], rank + _OVERSAMPLING
+    if (_POWERS + 1) * width >= d:
+        basis = torch.eye(d, dtype=like.dtype, device=like.device).expand(*like.shape[:-2], d, d)
+    else:
+        block = _arguments.normal((*like.shape[:-2], d, width), source, like)
+        blocks = []
+        for _ in range(_POWERS + 1):
+            block = _orthonormal(product(block))
+            blocks.append(block)
+        basis = _orthonormal(torch.cat(blocks, dim=-1))
+    small = basis.mT @ product(basis)
+    ritz = _eigen(small, rank)
+    return _Factors(basis @ ritz.columns, ritz.values)
+
+
+def _orthonormal(block: torch.Tensor) -> torch.Tensor:
+    return torch.linalg.qr(block).Q
+
+
+def _eigen(matrix: torch.Tensor, rank: int) -> _Factors:
+    """Eigenpairs of the ``rank`` eigenvalues largest in magnitude; nan where the matrix is not finite."""
+    finite = matrix.isfinite().all(-1).all(-1)
+    matrix = torch.where(finite[..., None, None], (matrix + matrix.mT) / 2, 0)
+    values, vectors = torch.linalg.eigh(matrix)
+    kept = values.abs().topk(rank, dim=-1).indices
+    columns = vectors.gather(-1, kept[..., None, :].expand(*vectors.shape[:-1], rank))
+    return _Factors(columns, torch.where(finite[..., None], values.gather(-1, kept), torch.nan))
+
+
+def _checked(drawn: Any, d: int, batch: torch.Size | None) -> tuple[torch.Tensor, torch.Tensor]:
+    X, y = drawn
+    common = _arguments.samples(X, y)
+    if X.shape[-1] != d or X.shape[:-2] != common or (batch is not None and common != batch):
+        wanted = "(..., m" if batch is None else f"({', '.join(map(str, (*batch, 'm')))}"
+        raise ValueError(f"sample must give X {wanted}, {d}) and y {wanted}), got {tuple(X.shape)}, {tuple(y.shape)}")
+    return X, y
+
+
+def _rank(rank: Any, d: int) -> int:
+    rank = _validate.positive_int("rank", rank)
+    if rank > d:
+        raise ValueError(f"rank must be at most d = {d}, got {rank}")
+    return rank

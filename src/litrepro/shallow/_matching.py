@@ -1,0 +1,72 @@
+"""Distance of two networks up to the order of their neurons."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+
+from litrepro.shallow import _arguments
+
+# Up to here the assignment is solved over subsets, for the whole batch at once; 2^12 numbers per problem.
+_SUBSETS_UP_TO = 12
+
+
+def permutation_distance(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
+    """Smallest Frobenius distance over the orders of the rows of W.
+
+    Parameters
+    ----------
+    W, W_star
+        Neurons as rows, both (..., K, d); batch dimensions broadcast.
+
+    Returns
+    -------
+    (...); nan where an input is not finite. Raises ``ValueError`` for shapes that do not match.
+
+    Notes
+    -----
+    An assignment problem. Up to K = 12 it is solved exactly by dynamic programming over sets of matched rows, batched;
+    above, by scipy's ``linear_sum_assignment``, one problem after another.
+
+    Source: section 3.1.2 of the review (which calls permutations "perturbations").
+    """
+    batch = _arguments.pair(W, W_star, same_rows=True)
+    first, second = (rows.expand(*batch, *rows.shape[-2:]).double() for rows in (W, W_star))
+    finite = (first.isfinite() & second.isfinite()).all(-1).all(-1)
+    first = torch.where(finite[..., None, None], first, 0)
+    second = torch.where(finite[..., None, None], second, 0)
+    cost = torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist").square()
+    solve = _over_subsets if W.shape[-2] <= _SUBSETS_UP_TO else _one_by_one
+    return torch.where(finite, solve(cost).sqrt(), torch.nan).to(W.dtype)
+
+
+def _over_subsets(cost: torch.Tensor) -> torch.Tensor:
+    """Minimal cost of an assignment: best[S] = min over j in S of best[S without j] + cost[|S| - 1, j]."""
+    rows = cost.shape[-1]
+    best = cost.new_zeros(*cost.shape[:-2], 1 << rows)
+    for row, (sets, columns, without) in enumerate(_levels(rows)):
+        sets, columns, without = (index.to(cost.device) for index in (sets, columns, without))
+        best[..., sets] = (best[..., without] + cost[..., row, :][..., columns]).amin(-1)
+    return best[..., -1]
+
+
+@functools.cache
+def _levels(rows: int) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """For each size: the sets, their members, and the sets without each member."""
+    masks = torch.arange(1 << rows)
+    inside = (masks[:, None] >> torch.arange(rows)) & 1
+    levels = []
+    for size in range(1, rows + 1):
+        sets = masks[inside.sum(-1) == size]
+        columns = inside[sets].nonzero()[:, 1].reshape(len(sets), size)
+        levels.append((sets, columns, sets[:, None] - (1 << columns)))
+    return levels
+
+
+def _one_by_one(cost: torch.Tensor) -> torch.Tensor:
+    from scipy.optimize import linear_sum_assignment
+
+    flat = cost.reshape(-1, *cost.shape[-2:]).cpu().numpy()
+    totals = [matrix[linear_sum_assignment(matrix)].sum() for matrix in flat]
+    return torch.tensor(totals, dtype=cost.dtype, device=cost.device).reshape(cost.shape[:-2])

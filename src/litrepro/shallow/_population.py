@@ -1,0 +1,116 @@
+"""Population loss and gradient of ReLU neurons under Gaussian inputs, in closed form."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from litrepro import _validate
+from litrepro.shallow import _arguments
+
+
+def _angles(U: torch.Tensor, V: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Angles (..., K, M) between rows, lengths (..., K) and (..., M), unit rows of U (zero rows stay zero)."""
+    lengths = [rows.norm(dim=-1) for rows in (U, V)]
+    unit = [rows / torch.where(size > 0, size, 1)[..., None] for rows, size in zip((U, V), lengths)]
+    # 2 atan2(|u - v|, |u + v|) keeps its digits near 0 and pi, where arccos(u.v) loses half of them and autograd all.
+    batch = _arguments.broadcast(U=U.shape[:-2], V=V.shape[:-2])
+    u, v = (rows.expand(*batch, *rows.shape[-2:]) for rows in unit)
+    mode = "donot_use_mm_for_euclid_dist"
+    angle = 2 * torch.atan2(torch.cdist(u, v, compute_mode=mode), torch.cdist(u, -v, compute_mode=mode))
+    return angle, lengths[0], lengths[1], unit[0]
+
+
+def relu_kernel(U: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
+    """E relu(u.x) relu(v.x) = |u| |v| (sin t + (pi - t) cos t) / (2 pi), x ~ N(0, I), t the angle of u and v.
+
+    Parameters
+    ----------
+    U, V
+        Rows (..., K, d) and (..., M, d); batch dimensions broadcast.
+
+    Returns
+    -------
+    (..., K, M). Raises ``ValueError`` for dimensions that do not match.
+
+    Source: Cho and Saul 2009, equation 6; Brutzkus and Globerson 2017, section 3.
+    """
+    _arguments.pair(U, V, ("U", "V"))
+    angle, u, v, _ = _angles(U, V)
+    return u[..., :, None] * v[..., None, :] * (angle.sin() + (math.pi - angle) * angle.cos()) / (2 * math.pi)
+
+
+def population_loss(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
+    """Half the mean squared difference of two ReLU networks under x ~ N(0, I); numbers of neurons may differ.
+
+    Parameters
+    ----------
+    W, W_star
+        Neurons as rows, (..., K, d) and (..., M, d).
+
+    Returns
+    -------
+    (...), at least 0, zero at equality. Raises ``ValueError`` for dimensions that do not match.
+
+    Source: definition 3.1 of the review; Tian 2017.
+    """
+    _arguments.pair(W, W_star)
+    parts = [relu_kernel(first, second).sum((-2, -1)) for first, second in ((W, W), (W, W_star), (W_star, W_star))]
+    return (0.5 * (parts[0] - 2 * parts[1] + parts[2])).clamp(min=0)
+
+
+def population_gradient(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
+    """Gradient of ``population_loss`` in W: sum_j' f(w_j, w_j') - sum_j' f(w_j, w*_j').
+
+    f(u, v) = [(pi - t) v + |v| sin t u/|u|] / (2 pi); at a zero neuron, where the loss has no gradient, the term in
+    u/|u| is left out and t is pi/2.
+
+    Returns
+    -------
+    (..., K, d), finite everywhere. Raises ``ValueError`` for dimensions that do not match.
+
+    Source: Tian 2017, theorem 1; equation 13 of the review.
+    """
+    _arguments.pair(W, W_star)
+    return _pull(W, W) - _pull(W, W_star)
+
+
+def _pull(U: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
+    """sum_j' f(u_j, v_j'), (..., K, d)."""
+    angle, _, v, unit = _angles(U, V)
+    along = (angle.sin() * v[..., None, :]).sum(-1, keepdim=True) * unit
+    return (((math.pi - angle) @ V) + along) / (2 * math.pi)
+
+
+def population_descent(
+    W0: torch.Tensor, W_star: torch.Tensor, *, step: float | torch.Tensor, iterations: int, every: int = 1
+) -> torch.Tensor:
+    """Gradient descent on ``population_loss``: infinitely many samples.
+
+    Parameters
+    ----------
+    W0, W_star
+        Start (..., K, d) and teacher (..., M, d).
+    step
+        A number or a tensor of batch shape.
+    iterations, every
+        Number of steps, and how many of them lie between two stored iterates.
+
+    Returns
+    -------
+    Path (iterations // every + 1, ..., K, d), the start included.
+    """
+    batch = _arguments.pair(W0, W_star, ("W0", "W_star"))
+    iterations = _validate.positive_int("iterations", iterations, 0)
+    every = _validate.positive_int("every", every)
+    if isinstance(step, torch.Tensor):
+        batch = _arguments.broadcast(batch=batch, step=step.shape)
+    size = _arguments.step_size("step", step, batch, W0, trailing=2)
+    W = W0.expand(*batch, *W0.shape[-2:])
+    path = [W]
+    for t in range(iterations):
+        W = W - size * population_gradient(W, W_star)
+        if (t + 1) % every == 0:
+            path.append(W)
+    return torch.stack(path)

@@ -1,0 +1,66 @@
+"""Planted networks: what the algorithms of this package have to find."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from litrepro import _validate
+from litrepro.shallow import _arguments
+
+
+def relu_network(X: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
+    """f(x) = sum_k relu(<w_k, x>).
+
+    Parameters
+    ----------
+    X
+        Inputs (..., n, d).
+    W
+        Neurons as rows, (..., K, d); its batch dimensions broadcast with those of ``X`` without copies of either.
+
+    Returns
+    -------
+    (..., n). Raises ``ValueError`` for dimensions that do not match.
+
+    Source: definition 2.1 of the review, noiseless.
+    """
+    _arguments.pair(X, W, ("X", "W"))
+    return torch.einsum("...nd,...kd->...nk", X, W).relu_().sum(-1)
+
+
+def planted_teacher(
+    neurons: int,
+    d: int,
+    *,
+    condition: float = 1.0,
+    batch: tuple[int, ...] = (),
+    generator: Any = None,
+    dtype: torch.dtype = torch.float64,
+) -> torch.Tensor:
+    """Random neurons with singular values spaced geometrically from 1 down to 1/condition.
+
+    Parameters
+    ----------
+    neurons, d
+        K <= d neurons in d dimensions; condition 1 makes them orthonormal.
+    condition
+        sigma_1 / sigma_K >= 1 of the matrix of neurons.
+    generator
+        ``torch.Generator`` or seed.
+
+    Returns
+    -------
+    (*batch, K, d), singular vectors uniform. Raises ``ValueError`` if K > d or condition < 1.
+    """
+    d = _validate.positive_int("d", d)
+    neurons = _validate.positive_int("neurons", neurons)
+    if neurons > d:
+        raise ValueError(f"neurons must be at most d = {d}, got {neurons}")
+    condition = _validate.real("condition", condition, 1)
+    source = _arguments.random_source(generator)
+    left = torch.linalg.qr(torch.randn(*batch, neurons, neurons, generator=source, dtype=torch.float64)).Q
+    right = torch.linalg.qr(torch.randn(*batch, d, neurons, generator=source, dtype=torch.float64)).Q
+    singular = condition ** -torch.linspace(0, 1, neurons, dtype=torch.float64)
+    return (left * singular @ right.mT).to(dtype)
