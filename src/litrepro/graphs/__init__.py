@@ -1,0 +1,31 @@
+"""Graphons, graphs drawn from them, and Gaussian graphical models whose precision is a graph Laplacian."""
+
+from litrepro._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "_operators": [
+            "edge_pairs",
+            "edge_weights",
+            "laplacian",
+            "laplacian_adjoint",
+            "laplacian_gram",
+            "log_gdet",
+            "relative_error",
+        ],
+        "_graphons": [
+            "GraphSample",
+            "degree_function",
+            "graphon",
+            "sample_graph",
+            "spectral_prior",
+            "spectrum_distance",
+        ],
+        "_signals": ["sample_covariance", "sample_signals"],
+        "_objective": ["KKTResiduals", "kkt_residuals", "spectral_objective"],
+        "_spectral_lasso": ["SpectralLassoResult", "spectral_graphical_lasso"],
+        "_classic": ["ClassicLassoResult", "classic_graphical_lasso"],
+        "_metrics": ["edge_average_precision", "support_f1"],
+    },
+)

@@ -1,0 +1,85 @@
+"""Checks that every module of this package needs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from litrepro import _validate
+
+
+def nodes_of(edges: int) -> int | None:
+    """The p with p (p - 1) / 2 = edges, or None."""
+    p = (1 + math.isqrt(1 + 8 * edges)) // 2
+    return p if edges >= 1 and p * (p - 1) // 2 == edges else None
+
+
+def weights(name: str, value: Any) -> tuple[torch.Tensor, int]:
+    """Edge weights (..., m) with m = p (p - 1) / 2, and p."""
+    _validate.float_tensor(name, value, 1)
+    p = nodes_of(value.shape[-1])
+    if p is None:
+        raise ValueError(
+            f"{name} must have p (p - 1) / 2 entries in its last dimension (1, 3, 6, 10, ...), "
+            f"got shape {tuple(value.shape)}"
+        )
+    return value, p
+
+
+def square(name: str, value: Any) -> torch.Tensor:
+    """A floating-point tensor (..., p, p) with p >= 2."""
+    _validate.float_tensor(name, value, 2)
+    if value.shape[-1] != value.shape[-2] or value.shape[-1] < 2:
+        raise ValueError(f"{name} must be square (..., p, p) with p >= 2, got shape {tuple(value.shape)}")
+    return value
+
+
+def symmetric(name: str, value: Any, tolerance: float = 1e-8) -> torch.Tensor:
+    """A finite symmetric tensor (..., p, p); the tolerance is relative to its largest entry."""
+    square(name, value)
+    if not value.isfinite().all():
+        raise ValueError(f"{name} must be finite, got NaN or infinite entries")
+    gap, scale = (value - value.mT).abs().amax((-1, -2)), value.abs().amax((-1, -2))
+    if (gap > tolerance * scale).any():
+        raise ValueError(f"{name} must be symmetric, got entries that differ from their mirror by {gap.max():.3g}")
+    return value
+
+
+def batch_shape(**shapes: tuple[int, ...]) -> torch.Size:
+    """The broadcast of batch shapes, or a ValueError that names them."""
+    try:
+        return torch.broadcast_shapes(*shapes.values())
+    except RuntimeError:
+        got = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
+        raise ValueError(f"batch dimensions must broadcast, got {got}") from None
+
+
+def penalty(name: str, value: Any, like: torch.Tensor, *, positive: bool = False) -> torch.Tensor:
+    """A weight of the objective: a number, or a tensor of batch shape; nonnegative, or positive where asked."""
+    if not isinstance(value, torch.Tensor):
+        value = _validate.real(name, value)
+    result = torch.as_tensor(value, dtype=like.dtype, device=like.device)
+    if not result.isfinite().all() or (result < 0).any() or (positive and (result == 0).any()):
+        raise ValueError(f"{name} must be finite and {'> 0' if positive else '>= 0'}, got {value!r}")
+    return result
+
+
+def penalties(alpha: Any, beta: Any, gamma: Any, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The three weights of the objective: alpha, gamma >= 0 and beta > 0."""
+    return (
+        penalty("alpha", alpha, like),
+        penalty("beta", beta, like, positive=True),
+        penalty("gamma", gamma, like),
+    )
+
+
+def vector(name: str, value: Any, p: int) -> torch.Tensor:
+    """A finite floating-point tensor (..., p)."""
+    _validate.float_tensor(name, value, 1)
+    if value.shape[-1] != p:
+        raise ValueError(f"{name} must have {p} entries in its last dimension, got shape {tuple(value.shape)}")
+    if not value.isfinite().all():
+        raise ValueError(f"{name} must be finite, got NaN or infinite entries")
+    return value

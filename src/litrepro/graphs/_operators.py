@@ -1,0 +1,112 @@
+"""The Laplacian operator, its adjoint, their product; the generalized determinant (Kumar et al. 2020, section 3)."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+
+from litrepro import _validate
+from litrepro.graphs import _arguments
+
+
+def edge_pairs(p: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Nodes (i, j), 0-based with i > j, of the p (p - 1) / 2 edges in the order of every weight vector.
+
+    The order runs down the columns of the lower triangle: with 1-based nodes, edge (i, j) is number
+    i - j + (j - 1)(2 p - j) / 2. Both tensors have shape (m,) and dtype int64.
+
+    Raises ``ValueError`` unless p is an integer >= 2.
+    """
+    rows, columns = _pairs(_validate.positive_int("p", p, 2), torch.device("cpu"))
+    return rows.clone(), columns.clone()
+
+
+@functools.lru_cache(maxsize=32)
+def _pairs(p: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    # The upper triangle row by row is the lower triangle column by column with the roles of the nodes exchanged.
+    columns, rows = torch.triu_indices(p, p, 1, device=device)
+    return rows, columns
+
+
+@functools.lru_cache(maxsize=32)
+def _place(p: int, device: torch.device) -> torch.Tensor:
+    """(p, p) map from a pair of nodes to its edge; the diagonal points behind the last edge."""
+    rows, columns = _pairs(p, device)
+    place = torch.full((p, p), len(rows), device=device)
+    place[rows, columns] = place[columns, rows] = torch.arange(len(rows), device=device)
+    return place
+
+
+def laplacian(w: torch.Tensor) -> torch.Tensor:
+    """The graph Laplacian L w (..., p, p) of edge weights w (..., m), m = p (p - 1) / 2 (the review's section 2).
+
+    Off the diagonal -w, on it the weighted degrees; weights may be negative. Linear and differentiable.
+
+    Raises ``ValueError`` where the length of w is not triangular.
+    """
+    _, p = _arguments.weights("w", w)
+    adjacency = torch.nn.functional.pad(w, (0, 1))[..., _place(p, w.device)]
+    return torch.diag_embed(adjacency.sum(-1)) - adjacency
+
+
+def edge_weights(M: torch.Tensor) -> torch.Tensor:
+    """Minus the entries M_ij, i > j, of a matrix (..., p, p) in the order of ``edge_pairs``: (..., m).
+
+    The inverse of ``laplacian`` on Laplacians. Raises ``ValueError`` where M is not square.
+    """
+    rows, columns = _pairs(_arguments.square("M", M).shape[-1], M.device)
+    return -M[..., rows, columns]
+
+
+def laplacian_adjoint(Y: torch.Tensor) -> torch.Tensor:
+    """The adjoint L* Y (..., m) of ``laplacian``: Y_ii - Y_ij - Y_ji + Y_jj for any square Y (..., p, p).
+
+    Raises ``ValueError`` where Y is not square.
+    """
+    rows, columns = _pairs(_arguments.square("Y", Y).shape[-1], Y.device)
+    diagonal = Y.diagonal(dim1=-2, dim2=-1)
+    return diagonal[..., rows] + diagonal[..., columns] - Y[..., rows, columns] - Y[..., columns, rows]
+
+
+def laplacian_gram(w: torch.Tensor) -> torch.Tensor:
+    """L* L w = 2 w_k + deg_i + deg_j (..., m) in O(p^2), without a matrix.
+
+    L* L has the eigenvalues 2 (p (p - 3) / 2 times), p (p - 1 times) and 2 p (once); so the norm of L is sqrt(2 p).
+
+    Raises ``ValueError`` where the length of w is not triangular.
+    """
+    _, p = _arguments.weights("w", w)
+    rows, columns = _pairs(p, w.device)
+    degree = w.new_zeros(*w.shape[:-1], p).index_add(-1, rows, w).index_add(-1, columns, w)
+    return 2 * w + degree[..., rows] + degree[..., columns]
+
+
+def log_gdet(M: torch.Tensor, tol: float = 1e-9) -> torch.Tensor:
+    """Logarithm of the generalized determinant (...): the sum of the logs of the eigenvalues above tol * lambda_max.
+
+    M (..., p, p) is symmetric positive semidefinite; an all-zero matrix has an empty product, so 0.
+
+    Raises ``ValueError`` where M is not square, not symmetric or not finite, or tol is outside [0, 1).
+    """
+    _arguments.symmetric("M", M)
+    _validate.real("tol", tol, 0, 1, open_high=True)
+    values = torch.linalg.eigvalsh(M)
+    counted = (values > tol * values[..., -1:]) & (values > 0)
+    return torch.where(counted, values, 1.0).log().sum(-1)
+
+
+def relative_error(w_hat: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    """The relative error (...) of estimated weights in Frobenius norm: |L(w_hat - w)| over |L w|.
+
+    Raises ``ValueError`` where a length is not triangular or the two differ.
+    """
+    _, p = _arguments.weights("w_hat", w_hat)
+    if _arguments.weights("w", w)[1] != p:
+        raise ValueError(f"w_hat and w must have one length, got {w_hat.shape[-1]} and {w.shape[-1]}")
+    return _norm(w_hat - w) / _norm(w)
+
+
+def _norm(w: torch.Tensor) -> torch.Tensor:
+    """Frobenius norm of L w, from <w, L* L w>."""
+    return (w * laplacian_gram(w)).sum(-1).clamp_min(0).sqrt()

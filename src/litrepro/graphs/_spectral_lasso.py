@@ -1,0 +1,298 @@
+"""The graphical lasso over Laplacians with a spectral prior: block majorization-minimization, plain and accelerated."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import torch
+
+from litrepro import _validate
+from litrepro._warnings import ConvergenceWarning
+from litrepro.graphs import _arguments
+from litrepro.graphs._objective import Penalty, eigenvalue_update, spectrum
+from litrepro.graphs._operators import laplacian_adjoint, laplacian_gram
+from litrepro.solvers import hard_threshold
+
+METHODS = ("accelerated", "mm")
+
+
+class SpectralLassoResult(NamedTuple):
+    """What ``spectral_graphical_lasso`` found; every tensor has the batch shape in front.
+
+    w (..., m), U (..., p, p), lam (..., p), objective, residual and converged (...); ``iterations`` is the number that
+    were run; ``history`` is (iterations + 1, ...) or None.
+    """
+
+    w: torch.Tensor
+    U: torch.Tensor
+    lam: torch.Tensor
+    objective: torch.Tensor
+    residual: torch.Tensor
+    iterations: int
+    converged: torch.Tensor
+    history: torch.Tensor | None
+
+
+class _Problems(NamedTuple):
+    """N problems in a row: linear term (L*S + alpha)/beta (N, m), prior (N, p), beta and gamma (N, 1)."""
+
+    linear: torch.Tensor
+    mu: torch.Tensor
+    beta: torch.Tensor
+    gamma: torch.Tensor
+
+    def at(self, index: torch.Tensor) -> _Problems:
+        return _Problems(*(part[index] for part in self))
+
+
+class _Options(NamedTuple):
+    accelerated: bool
+    inner: int
+    edges: int | None
+    max_iter: int
+    tol: float
+    history: bool
+
+
+class _Iterate(NamedTuple):
+    """State of the problems that still run: place in the batch, w, the w before, Nesterov's t, stopping threshold."""
+
+    which: torch.Tensor
+    w: torch.Tensor
+    before: torch.Tensor
+    t: torch.Tensor
+    threshold: torch.Tensor
+
+    def at(self, index: torch.Tensor) -> _Iterate:
+        return _Iterate(*(part[index] for part in self))
+
+
+def spectral_graphical_lasso(
+    S: torch.Tensor,
+    mu: torch.Tensor,
+    *,
+    alpha: Penalty = 0.0,
+    beta: Penalty = 1.0,
+    gamma: Penalty = 0.0,
+    edges: int | None = None,
+    w0: torch.Tensor | None = None,
+    method: str = "accelerated",
+    inner: int = 1,
+    max_iter: int = 500,
+    tol: float = 1e-6,
+    history: bool = False,
+) -> SpectralLassoResult:
+    """Estimate Laplacian precision matrices with their spectrum pulled towards ``mu`` (the review's equation 1).
+
+    Minimizes -sum_{i>=2} log lam_i + tr(S Lw) + alpha 1'w + (beta/2)|Lw - U diag(lam) U'|_F^2
+    + (gamma/2) sum_{i>=2} (lam_i - mu_i)^2 over w >= 0, orthogonal U and lam with lam_1 = 0, for a whole batch at once:
+    the batch shape is the broadcast of those of all arguments. With gamma = 0 the problem is convex in w after U and
+    lam are minimized out, and the result is global; with gamma > 0 it is a stationary point.
+
+    Parameters
+    ----------
+    S
+        Sample covariances (..., p, p), symmetric.
+    mu
+        Prior eigenvalues (..., p); mu_1 is not used, and the order of the others does not matter.
+    alpha, beta, gamma
+        Weights of the l1 norm, of the relaxed constraint and of the spectral prior: numbers or tensors of batch shape.
+    edges
+        Keep only this many weights, the largest, after every w step (iterative hard thresholding, section 4.1); needs
+        alpha = 0 and always takes plain steps.
+    w0
+        Start (..., m), nonnegative. Default: the complete graph with the best common weight, (p - 1) / sum_k (L*S)_k.
+    method
+        ``"mm"``: U and lam in closed form (sections 4.2 and 4.3), then ``inner`` projected gradient steps of length
+        1/(2p) on w (equation 4). ``"accelerated"``: the same step from a point extrapolated with Nesterov's momentum,
+        restarted per problem where it points uphill (O'Donoghue and Candes 2015). One eigendecomposition per iteration.
+    max_iter, tol
+        A problem stops when its KKT residual in w is at most ``tol`` (with ``edges``: its last step times 2p), and
+        leaves the batch.
+    history
+        Keep the objective before every iteration and at the end.
+
+    Returns
+    -------
+    ``SpectralLassoResult(w, U, lam, objective, residual, iterations, converged, history)``.
+
+    Raises
+    ------
+    ValueError
+        S not square, symmetric and finite; mu or w0 of the wrong length or not finite; w0 negative; beta <= 0; alpha or
+        gamma < 0; edges outside 1..m or combined with alpha; unknown method; batch shapes that do not broadcast.
+
+    Warns ``ConvergenceWarning`` if a problem did not reach ``tol`` within ``max_iter`` iterations.
+    """
+    _validate.choice("method", method, METHODS)
+    problems, start, order, shape = _prepare(S, mu, alpha, beta, gamma, edges, w0)
+    options = _Options(
+        accelerated=method == "accelerated" and edges is None,
+        inner=_validate.positive_int("inner", inner),
+        edges=edges,
+        max_iter=_validate.positive_int("max_iter", max_iter),
+        tol=_validate.real("tol", tol, 0),
+        history=bool(history),
+    )
+    w, steps, iterations, track = _solve(problems, start, options)
+    sigma, U = spectrum(w)
+    lam = eigenvalue_update(sigma, problems.mu, problems.beta, problems.gamma)
+    objective = _objective(w, sigma, lam, problems)
+    residual = steps if edges is not None else _residual(w, U, lam, problems)
+    converged = residual <= options.tol
+    if not bool(converged.all()):
+        missed = int((~converged).sum())
+        warnings.warn(
+            f"{missed} of {len(converged)} problems did not reach tol = {tol:g} in {max_iter} iterations "
+            f"(largest residual {float(residual.max()):.2g})",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    if order is not None:  # columns back to the order in which the caller gave mu
+        back = order.argsort(-1)
+        lam, U = lam.gather(-1, back), U.gather(-1, back[:, None, :].expand_as(U))
+    p = lam.shape[-1]
+    return SpectralLassoResult(
+        w.reshape(*shape, -1),
+        U.reshape(*shape, p, p),
+        lam.reshape(*shape, p),
+        objective.reshape(shape),
+        residual.reshape(shape),
+        iterations,
+        converged.reshape(shape),
+        torch.stack([*track, objective]).reshape(iterations + 1, *shape) if options.history else None,
+    )
+
+
+# --- one iteration ------------------------------------------------------------------------------------------------
+
+
+def _solve(problems: _Problems, start: torch.Tensor, options: _Options):
+    """Iterate until every problem has stopped; returns w, last steps times 2p, iterations, objectives."""
+    count, p = len(start), problems.mu.shape[-1]
+    w = start.clone()
+    steps, values = w.new_full((count,), torch.inf), w.new_zeros(count)
+    run = _Iterate(torch.arange(count, device=w.device), w, w, w.new_ones(count, 1), w.new_full((count,), options.tol))
+    track: list[torch.Tensor] = []
+    iterations = 0
+    while iterations < options.max_iter and len(run.which):
+        if options.history:
+            values[run.which] = _value(run.w, problems)
+            track.append(values.clone())
+        new, t, gap = _step(run, problems, options)
+        iterations += 1
+        steps[run.which] = 2 * p * (new - run.w).abs().amax(-1)
+        w[run.which] = new
+        run = run._replace(w=new, before=run.w, t=t)
+        if options.edges is not None:
+            done = steps[run.which] <= options.tol
+        else:
+            done, run = _stopped(gap, run, problems, options.tol)
+        if bool(done.any()):
+            stay = (~done).nonzero()[:, 0]
+            if options.history:
+                values[run.which[done]] = _value(run.w[done], problems.at(done))
+            run, problems = run.at(stay), problems.at(stay)
+    return w, steps, iterations, track
+
+
+def _step(run: _Iterate, problems: _Problems, options: _Options):
+    """One MM step from w or from the extrapolated point: new w, Nesterov's t, and |min(y, gradient)|_inf there."""
+    y, t = run.w, run.t
+    if options.accelerated:
+        t = (1 + (1 + 4 * run.t.square()).sqrt()) / 2
+        y = run.w + (run.t - 1) / t * (run.w - run.before)
+    sigma, U = spectrum(y)
+    lam = eigenvalue_update(sigma, problems.mu, problems.beta, problems.gamma)
+    c = laplacian_adjoint((U * lam[..., None, :]) @ U.mT) - problems.linear
+    length = 1 / (2 * sigma.shape[-1])  # the Lipschitz constant of L*L is 2p
+    gradient = laplacian_gram(y) - c
+    gap = torch.minimum(y, gradient).abs().amax(-1)
+    new = _project(y - length * gradient, options.edges)
+    for _ in range(options.inner - 1):
+        new = _project(new - length * (laplacian_gram(new) - c), options.edges)
+    if options.accelerated:
+        uphill = ((y - new) * (new - run.w)).sum(-1, keepdim=True) > 0
+        t = torch.where(uphill, torch.ones_like(t), t)
+    return new, t, gap
+
+
+def _project(w: torch.Tensor, edges: int | None) -> torch.Tensor:
+    """Nonnegative, and with at most ``edges`` nonzeros."""
+    w = w.clamp_min(0)
+    return w if edges is None else hard_threshold(w, edges)
+
+
+def _stopped(gap: torch.Tensor, run: _Iterate, problems: _Problems, tol: float):
+    """Which problems have reached tol. The gap at the extrapolated point is only a hint: ask the new w itself."""
+    done = gap <= run.threshold
+    if not bool(done.any()):
+        return done, run
+    hinted = done.nonzero()[:, 0]
+    part, w = problems.at(hinted), run.w[hinted]
+    sigma, U = spectrum(w)
+    exact = _residual(w, U, eigenvalue_update(sigma, part.mu, part.beta, part.gamma), part)
+    reached = exact <= 0.99 * tol  # room for another summation order at the end
+    threshold = run.threshold.clone()
+    threshold[hinted] /= 2  # do not ask again at every iteration
+    done = done.clone()
+    done[hinted] = reached
+    return done, run._replace(threshold=threshold)
+
+
+def _residual(w: torch.Tensor, U: torch.Tensor, lam: torch.Tensor, problems: _Problems) -> torch.Tensor:
+    """``kkt_residuals(...).w`` without its checks."""
+    pull = laplacian_adjoint((U * lam[..., None, :]) @ U.mT)
+    return torch.minimum(w, laplacian_gram(w) - pull + problems.linear).abs().amax(-1)
+
+
+def _value(w: torch.Tensor, problems: _Problems) -> torch.Tensor:
+    sigma, _ = spectrum(w)
+    return _objective(w, sigma, eigenvalue_update(sigma, problems.mu, problems.beta, problems.gamma), problems)
+
+
+def _objective(w: torch.Tensor, sigma: torch.Tensor, lam: torch.Tensor, problems: _Problems) -> torch.Tensor:
+    """(1) where the columns of U are eigenvectors of L w, so that the relaxed constraint is a sum over eigenvalues."""
+    beta, gamma = problems.beta[:, 0], problems.gamma[:, 0]
+    fit = (sigma - lam).square().sum(-1)
+    away = (lam - problems.mu)[:, 1:].square().sum(-1)
+    return beta * (problems.linear * w).sum(-1) - lam[:, 1:].log().sum(-1) + beta / 2 * fit + gamma / 2 * away
+
+
+# --- arguments ----------------------------------------------------------------------------------------------------
+
+
+def _prepare(S: Any, mu: Any, alpha: Any, beta: Any, gamma: Any, edges: Any, w0: Any):
+    """Checked arguments as N problems in a row: problems, start, order of mu (None if ascending), batch shape."""
+    _arguments.symmetric("S", S)
+    p = S.shape[-1]
+    m = p * (p - 1) // 2
+    mu = _arguments.vector("mu", mu, p)
+    if w0 is not None:
+        _arguments.vector("w0", w0, m)
+        if bool((w0 < 0).any()):
+            raise ValueError(f"w0 must be nonnegative, got a smallest entry of {float(w0.min()):.3g}")
+    alpha, beta, gamma = _arguments.penalties(alpha, beta, gamma, S)
+    if edges is not None and (_validate.positive_int("edges", edges) > m or bool((alpha != 0).any())):
+        raise ValueError(f"edges must be in 1..{m} and alpha 0 beside it, got edges={edges!r}, alpha={alpha!r}")
+    scalars = {"alpha": alpha, "beta": beta, "gamma": gamma}
+    given = {"S": S.shape[:-2], "mu": mu.shape[:-1]} | {name: value.shape for name, value in scalars.items()}
+    given |= {} if w0 is None else {"w0": w0.shape[:-1]}
+    shape = _arguments.batch_shape(**given)
+    dtype = torch.promote_types(S.dtype, mu.dtype)
+
+    def row(value: torch.Tensor, *tail: int) -> torch.Tensor:
+        return value.to(S.device, dtype).expand(*shape, *tail).reshape(-1, *tail)
+
+    pull, priors = row(laplacian_adjoint(S), m), row(mu, p)
+    alphas, betas, gammas = (row(value[..., None], 1) for value in scalars.values())
+    order = None
+    if bool((priors[:, 1:].diff(dim=-1) < 0).any()):
+        order = priors[:, 1:].argsort(dim=-1, stable=True) + 1
+        order = torch.cat([torch.zeros_like(order[:, :1]), order], -1)
+        priors = priors.gather(-1, order)
+    total = pull.sum(-1, keepdim=True)
+    common = torch.where(total > 0, (p - 1) / total, torch.ones_like(total))
+    start = common.expand(-1, m) if w0 is None else row(w0, m)
+    return _Problems((pull + alphas) / betas, priors, betas, gammas), start.clone(), order, shape
