@@ -1,0 +1,67 @@
+"""Accelerated methods for non-convex functions (Carmon et al. 2018), their baselines, and Polyak's parameters.
+
+An objective ``fn`` maps (..., d) -> (...), is differentiable by torch and acts on each trial by itself. All trials
+advance together; one that has finished is frozen. ``oracle_calls`` counts gradients and Hessian-vector products per
+trial, until it finishes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from litrepro.optim._accelerated_convex import (
+    DescentResult,
+    accelerated_gradient,
+    almost_convex_agd,
+    gradient_descent,
+    ordered,
+)
+from litrepro.optim._accelerated_nonconvex import (
+    AcceleratedResult,
+    CurvatureDescentResult,
+    accelerated_nonconvex,
+    ball_penalty,
+    default_alpha,
+    negative_curvature_descent,
+)
+from litrepro.optim._cubic_newton import cubic_newton
+from litrepro.optim._guilty import guarded_agd
+
+__all__ = [
+    "AcceleratedResult",
+    "CurvatureDescentResult",
+    "DescentResult",
+    "accelerated_gradient",
+    "accelerated_nonconvex",
+    "almost_convex_agd",
+    "ball_penalty",
+    "cubic_newton",
+    "default_alpha",
+    "gradient_descent",
+    "guarded_agd",
+    "negative_curvature_descent",
+    "polyak_parameters",
+]
+
+
+def polyak_parameters(lmin: Any, lmax: Any) -> tuple[Any, Any]:
+    """Polyak's (lr, momentum) = (1/lmax, (1 - sqrt(lmin/lmax)/2)^2) of Wang, Lin and Abernethy 2021, theorem 3.1.
+
+    Parameters
+    ----------
+    lmin, lmax
+        0 < lmin <= lmax: numbers, or tensors that broadcast (then tensors are returned). With them the heavy ball
+        contracts at 1 - sqrt(lmin/lmax)/2 per step on a quadratic with that spectrum.
+
+    Raises ``ValueError`` for values that are not positive and finite, and for lmin > lmax.
+    """
+    if not isinstance(lmin, torch.Tensor) and not isinstance(lmax, torch.Tensor):
+        lmax, lmin = ordered("lmin", lmin, lmax)
+        return 1 / lmax, (1 - (lmin / lmax) ** 0.5 / 2) ** 2
+    like = lmin if isinstance(lmin, torch.Tensor) else lmax
+    lmin, lmax = (torch.as_tensor(value, dtype=like.dtype, device=like.device) for value in (lmin, lmax))
+    if not bool(((lmin > 0) & (lmin <= lmax) & torch.isfinite(lmax)).all()):
+        raise ValueError(f"0 < lmin <= lmax must hold everywhere, got {lmin} and {lmax}")
+    return 1 / lmax.expand(torch.broadcast_shapes(lmin.shape, lmax.shape)), (1 - (lmin / lmax).sqrt() / 2) ** 2
