@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from litrepro.build import harvest, notebooks
+from litrepro.build import harvest, notebooks, reference
 from litrepro.build.scoreboard import COLOURS, ORDER
 from litrepro.results import write_atomically
 from litrepro.show import badge
@@ -52,6 +52,7 @@ def generate(root: Path) -> Path:
         "chapters.md": chapters(book, judged),
         "errata.md": errata(judged),
         "execution.md": execution(book),
+        **reference.parts(root),
     }
     for name, text in parts.items():
         write_atomically(folder / name, text.encode())
