@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_octopus": ["octopus", "octopus_domain", "octopus_escape_ratio"],
         "_tensor": ["tensor_decomposition"],
         "_derivatives": ["gradient", "hessian"],
+        "_wells": ["cosine_wells", "fading_slope", "near_critical"],
         "_stationary": ["KINDS", "classify", "strict_saddle"],
         "_approximation": ["fit_random_features", "relu_interpolant", "sawtooth", "sawtooth_lower_bound"],
         "_segments": ["rescale_relu", "segment"],
