@@ -1,0 +1,67 @@
+"""Metrics of a model on a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from litrepro import _validate
+from litrepro.training._batches import Targets, check_data, map_targets
+from litrepro.training._losses import Loss, check_values, resolve_metrics
+
+CHUNK = 1024
+
+
+def evaluate(
+    model: nn.Module,
+    data: tuple[torch.Tensor, Targets],
+    *,
+    loss: Loss = "cross_entropy",
+    metrics: Sequence = ("loss", "accuracy"),
+    batch_size: int = CHUNK,
+) -> dict[str, float]:
+    """Means over a data set, in eval mode and without gradients; the model's mode is put back.
+
+    Parameters
+    ----------
+    model
+        A classifier, ``(B, ...) -> (B, K)``.
+    data
+        (x, y) with n examples on the model's device; y a tensor or a tuple of tensors, labels first.
+    loss
+        ``"cross_entropy"``, ``"mse"`` or ``f(outputs, y) -> (B,)``.
+    metrics
+        ``"loss"``, ``"accuracy"`` (left out where the labels are not integers), functions ``f(outputs, y) -> (B,)``.
+    batch_size
+        Examples at a time; the result does not depend on it.
+
+    Raises
+    ------
+    ValueError
+        Lengths differ, batch_size < 1, unknown loss or metric, a loss that does not return one value per example.
+    """
+    x, y, n = check_data("data", data)
+    batch_size = _validate.positive_int("batch_size", batch_size)
+    functions = resolve_metrics(metrics, loss, y)
+    was_training = model.training
+    model.eval()
+    try:
+        totals = measure(model, x, y, n, functions, batch_size)
+    finally:
+        model.train(was_training)
+    return dict(zip(functions, totals.tolist()))
+
+
+@torch.no_grad()
+def measure(model, x: torch.Tensor, y: Targets, n: int, functions: dict, batch_size: int = CHUNK) -> torch.Tensor:
+    """Means of the metrics, one float64 each, on the device: nothing waits for them."""
+    totals = torch.zeros(len(functions), dtype=torch.float64, device=x.device)
+    for start in range(0, n, batch_size):
+        part = slice(start, start + batch_size)
+        outputs, targets = model(x[part]), map_targets(lambda value, part=part: value[part], y)
+        values = [check_values(f(outputs, targets), len(outputs)).double().sum() for f in functions.values()]
+        if values:
+            totals += torch.stack(values)
+    return totals / n

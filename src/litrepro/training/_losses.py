@@ -1,0 +1,72 @@
+"""Losses and metrics: one value per example, fit for ``torch.func.vmap``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from litrepro.training._batches import Targets, labels_of
+
+Loss = str | Callable[..., torch.Tensor]
+
+
+def cross_entropy(outputs: torch.Tensor, y: Targets) -> torch.Tensor:
+    """-log of the softmax (B, K) at the labels (B,) int64, or its mean under given distributions (B, K); (B,)."""
+    labels = labels_of(y)
+    scores = outputs.log_softmax(-1)
+    if labels.dtype.is_floating_point:
+        return -(labels * scores).sum(-1)
+    return -scores.gather(-1, labels[..., None])[..., 0]
+
+
+def squared_error(outputs: torch.Tensor, y: Targets) -> torch.Tensor:
+    """Mean over the outputs (B, K) of the squared difference to y: (B, K) or (B,) real, or one-hot of int64; (B,)."""
+    labels = labels_of(y)
+    if not labels.dtype.is_floating_point:
+        # Not one_hot, which does not work under vmap.
+        labels = (labels[..., None] == torch.arange(outputs.shape[-1], device=outputs.device)).to(outputs.dtype)
+    elif labels.ndim == outputs.ndim - 1 and outputs.shape[-1] == 1:
+        labels = labels[..., None]
+    if labels.shape != outputs.shape:
+        raise ValueError(f"mse needs targets of shape {tuple(outputs.shape)}, got {tuple(labels.shape)}")
+    return (outputs - labels).square().flatten(1).mean(1)
+
+
+def correct(outputs: torch.Tensor, y: Targets) -> torch.Tensor:
+    """Whether the largest output is the label's, (B,) float."""
+    return (outputs.argmax(-1) == labels_of(y)).to(outputs.dtype)
+
+
+LOSSES = {"cross_entropy": cross_entropy, "mse": squared_error}
+
+
+def resolve_loss(loss: Loss) -> Callable[..., torch.Tensor]:
+    """The function ``f(outputs, y) -> (B,)`` of a name; a function is returned as it is."""
+    if callable(loss):
+        return loss
+    if loss not in LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function of (outputs, y); got {loss!r}")
+    return LOSSES[loss]
+
+
+def resolve_metrics(metrics: Sequence, loss: Loss, y: Targets) -> dict[str, Callable[..., torch.Tensor]]:
+    """Functions ``f(outputs, y) -> (B,)`` by name. Accuracy is left out where the labels are not integers."""
+    found: dict[str, Callable[..., torch.Tensor]] = {}
+    for metric in (metrics,) if isinstance(metrics, str) or callable(metrics) else metrics:
+        if callable(metric):
+            found[getattr(metric, "__name__", "metric")] = metric
+        elif metric == "loss":
+            found["loss"] = resolve_loss(loss)
+        elif metric != "accuracy":
+            raise ValueError(f"metrics must be 'loss', 'accuracy' or functions of (outputs, y); got {metric!r}")
+        elif not labels_of(y).dtype.is_floating_point:
+            found["accuracy"] = correct
+    return found
+
+
+def check_values(values: torch.Tensor, n: int) -> torch.Tensor:
+    """A loss must return one value per example: a mean would be weighted wrongly in silence."""
+    if values.shape != (n,):
+        raise ValueError(f"loss must return one value per example, shape ({n},), got {tuple(values.shape)}")
+    return values

@@ -1,0 +1,221 @@
+"""One model: against a loop written out here, and what the history, the batches and the schedules promise."""
+
+import math
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from litrepro import ConvergenceWarning
+from litrepro.nets import allconv_resnet, cnn5, mlp
+from litrepro.training import batches, constant, cosine, evaluate, fit, step_decay
+
+
+def toy(n=50, d=6, classes=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, d, generator=generator)
+    return x, x[:, :classes].argmax(1)
+
+
+def values(history, split="train", metric="loss"):
+    return history[(history.split == split) & (history.metric == metric)].value.tolist()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+def test_fit_is_the_loop_written_out(optimizer):
+    x, y = toy()
+    weights = torch.rand(50, generator=torch.Generator().manual_seed(1))
+    model, twin = mlp(6, [5], 3, seed=2), mlp(6, [5], 3, seed=2)
+    choice = (lambda params: torch.optim.RMSprop(params, 0.01)) if optimizer == "rmsprop" else optimizer
+    settings = {"lr": 0.05, "weight_decay": 0.01}
+    history = fit(model, (x, y), epochs=3, batch_size=16, optimizer=choice, momentum=0.8, schedule=cosine, seed=7,
+                  weights=weights, **settings)  # fmt: skip
+    own = {
+        "sgd": lambda p: torch.optim.SGD(p, momentum=0.8, **settings),
+        "adam": lambda p: torch.optim.Adam(p, **settings),
+        "rmsprop": lambda p: torch.optim.RMSprop(p, 0.01),
+    }[optimizer](twin.parameters())
+    base, step, losses = own.param_groups[0]["lr"], 0, [functional.cross_entropy(twin(x), y).item()]
+    for epoch in range(3):
+        for chosen in batches(50, 16, 7, epoch):
+            own.param_groups[0]["lr"] = base * 0.5 * (1 + math.cos(math.pi * step / 12))
+            own.zero_grad()
+            (weights[chosen] * functional.cross_entropy(twin(x[chosen]), y[chosen], reduction="none")).mean().backward()
+            own.step()
+            step += 1
+        losses.append(functional.cross_entropy(twin(x), y).item())
+    torch.testing.assert_close(model(x), twin(x))
+    assert values(history) == pytest.approx(losses, abs=1e-6)
+    assert losses[-1] < losses[0] or optimizer == "sgd"
+
+
+def test_history_is_tidy():
+    x, y = toy()
+    model = mlp(6, [5], 3)
+    history = fit(model, (x, y), epochs=5, batch_size=16, eval_every=2, evaluate_on={"test": toy(20, seed=1)})
+    assert history.columns.tolist() == ["epoch", "step", "split", "metric", "value", "seconds"]
+    assert history.epoch.unique().tolist() == [0, 2, 4, 5]
+    assert history.step.unique().tolist() == [0, 8, 16, 20]
+    assert set(history.split) == {"train", "test"}
+    assert set(history.metric) == {"loss", "accuracy"}
+    assert len(history) == 4 * 2 * 2
+    seconds = history.groupby("epoch").seconds.first()
+    assert seconds.is_monotonic_increasing
+    assert seconds[0] == 0
+    last = history[history.epoch == 5].set_index(["split", "metric"]).value
+    found = evaluate(model, toy(20, seed=1), batch_size=7)
+    assert last["test"].to_dict() == pytest.approx(found, abs=1e-6)
+    assert found["accuracy"] == (model(toy(20, seed=1)[0]).argmax(1) == toy(20, seed=1)[1]).float().mean()
+    assert fit(model, (x, y), epochs=0).epoch.unique().tolist() == [0]
+
+
+def test_batches_are_permutations():
+    parts = batches(10, 4, 3, 2)
+    assert [len(part) for part in parts] == [4, 4, 2]
+    assert torch.cat(parts).sort().values.tolist() == list(range(10))
+    assert torch.equal(torch.cat(parts), torch.cat(batches(10, 3, 3, 2)))
+    assert not torch.equal(torch.cat(parts), torch.cat(batches(10, 4, 3, 3)))
+    assert not torch.equal(torch.cat(parts), torch.cat(batches(10, 4, 4, 2)))
+    assert [len(part) for part in batches(3, 8, 0, 0)] == [3]
+
+
+def test_schedules():
+    assert constant(0.7) == 1
+    assert [cosine(t) for t in (0, 0.5)] == pytest.approx([1, 0.5])
+    decay = step_decay({0.9: 0.01, 0.6: 0.1})
+    assert [decay(t) for t in (0, 0.59, 0.6, 0.89, 0.95)] == [1, 1, 0.1, 0.1, 0.01]
+    seen = []
+    fit(mlp(6, [], 3), toy(), epochs=2, batch_size=20, schedule=lambda t: seen.append(t) or 1.0)
+    assert seen == pytest.approx([k / 6 for k in range(6)])
+
+
+def test_losses_targets_and_metrics():
+    x, y = toy()
+    hot = functional.one_hot(y, 3).float()
+    model = mlp(6, [5], 3)
+    brier = ((model(x) - hot) ** 2).mean().item()
+    assert evaluate(model, (x, y), loss="mse")["loss"] == pytest.approx(brier, abs=1e-6)
+    assert evaluate(model, (x, hot), loss="mse") == {"loss": pytest.approx(brier, abs=1e-6)}
+    soft = -(hot * model(x).log_softmax(1)).sum(1).mean().item()
+    assert evaluate(model, (x, hot))["loss"] == pytest.approx(soft, abs=1e-6)
+    custom = evaluate(model, (x, (y, hot)), loss=lambda outputs, y: (outputs - y[1]).square().sum(1))
+    assert custom["loss"] == pytest.approx(3 * brier, abs=1e-5)
+    assert custom["accuracy"] == evaluate(model, (x, y))["accuracy"]
+
+    def top(outputs, y):
+        return outputs.max(1).values
+
+    assert evaluate(model, (x, y), metrics=("loss", top))["top"] == pytest.approx(model(x).max(1).values.mean().item())
+    regression = fit(mlp(6, [], 1), (x, x[:, 0]), epochs=40, batch_size=50, lr=0.1, loss="mse")
+    assert values(regression)[-1] < 1e-2 * values(regression)[0]
+
+
+def test_eval_mode_frozen_head_and_global_state():
+    x = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(40) % 10
+    model = allconv_resnet(1, widths=(4,), stem=2, in_channels=1, head="fixed", batchnorm=True)
+    head, stem = model.head.weight.clone(), model.stem.weight.clone()
+    state = torch.random.get_rng_state()
+    fit(model, (x, y), epochs=1, batch_size=16)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(model.head.weight, head)
+    assert not torch.equal(model.stem.weight, stem)
+    assert not model.training
+    assert int(model.blocks[0].bn1.num_batches_tracked) == 3  # evaluation does not count
+    network = cnn5(2, in_channels=1, size=8)
+    network.train()
+    assert evaluate(network, (x, y)) == pytest.approx(evaluate(network, (x, y), batch_size=3), abs=1e-6)
+    assert network.training
+
+
+def test_dropout_follows_the_seed():
+    x, y = toy()
+    runs = []
+    for seed in (1, 1, 2):
+        model = nn.Sequential(nn.Linear(6, 20), nn.Dropout(0.5), nn.Linear(20, 3))
+        with torch.no_grad():
+            for index, p in enumerate(model.parameters()):
+                p.copy_(torch.linspace(-1, 1 + index, p.numel()).reshape(p.shape))
+        torch.rand(len(runs))  # whatever the global state is
+        fit(model, (x, y), epochs=1, seed=seed, batch_size=64)
+        runs.append(model(x))
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.allclose(runs[0], runs[2])
+
+
+def test_augment_objective_and_callback():
+    x, y = toy()
+    seen = []
+
+    def augment(inputs, generator):
+        return inputs + torch.randn(inputs.shape, generator=generator)
+
+    def objective(model, inputs, targets, t, generator):
+        return functional.cross_entropy(model(augment(inputs, generator)), targets)
+
+    first, second, plain = (mlp(6, [5], 3) for _ in range(3))
+    fit(
+        first,
+        (x, y),
+        epochs=2,
+        batch_size=20,
+        augment=augment,
+        callback=lambda epoch, model: seen.append((epoch, model)),
+    )
+    fit(second, (x, y), epochs=2, batch_size=20, objective=objective)
+    fit(plain, (x, y), epochs=2, batch_size=20)
+    assert [epoch for epoch, _ in seen] == [0, 1, 2]
+    assert seen[0][1] is first
+    torch.testing.assert_close(first(x), second(x))
+    assert not torch.allclose(first(x), plain(x))
+
+
+def test_divergence_stops_the_run():
+    x, y = toy()
+    with pytest.warns(ConvergenceWarning, match="epoch"):
+        history = fit(mlp(6, [50, 50], 3), (x, y), epochs=30, batch_size=10, lr=1e6)
+    assert math.isnan(values(history)[-1])
+    assert history.epoch.max() < 30
+    assert isinstance(history, pd.DataFrame)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"epochs": -1},
+        {"batch_size": 0},
+        {"eval_every": 0},
+        {"optimizer": "lion"},
+        {"lr": -0.1},
+        {"momentum": math.nan},
+        {"lr": [0.1, 0.2]},
+        {"loss": "hinge"},
+        {"loss": lambda outputs, y: outputs.mean()},
+        {"metrics": ("auc",)},
+        {"weights": torch.ones(3)},
+        {"weights": torch.ones(50), "objective": lambda *args: None},
+        {"schedule": 0.5},
+        {"evaluate_on": {"train": toy()}},
+        {"evaluate_on": {"test": (torch.ones(3, 6), torch.zeros(4, dtype=torch.int64))}},
+        {"train": (torch.ones(3, 6), torch.zeros(4, dtype=torch.int64))},
+        {"train": (torch.ones(3, 6), (torch.zeros(3, dtype=torch.int64), torch.zeros(2)))},
+        {"train": (torch.ones(0, 6), torch.zeros(0, dtype=torch.int64))},
+        {"train": torch.ones(3, 6)},
+        {"model": mlp(6, [], 3).requires_grad_(False)},
+    ],
+)
+def test_bad_input(bad):
+    arguments = {"model": mlp(6, [], 3), "train": toy(), "epochs": 1} | bad
+    with pytest.raises(ValueError, match=r"must|needs|same"):
+        fit(arguments.pop("model"), arguments.pop("train"), **arguments)
+
+
+def test_bad_input_elsewhere():
+    with pytest.raises(ValueError, match="batch_size"):
+        evaluate(mlp(6, [], 3), toy(), batch_size=0)
+    with pytest.raises(ValueError, match="time"):
+        step_decay({1.0: 0.1})
+    with pytest.raises(ValueError, match="seed"):
+        batches(3, 1, -1, 0)
