@@ -1,0 +1,65 @@
+"""Elastic constants: hardness and Young's modulus from bulk and shear modulus; tables without unusable rows."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def vickers_chen(K: Any, G: Any) -> Any:
+    """Chen's model of Vickers hardness, 2 ((G/K)^2 G)^0.585 - 3, in GPa like the moduli; negative for very soft matter.
+
+    ``K`` and ``G`` are positive numbers, tensors, arrays or columns that broadcast; the result is of their kind.
+    Raises ``ValueError`` if any is not positive or not finite.
+
+    Source: Chen, Niu, Li and Li 2011, Intermetallics 19, 1275, equation 6.
+    """
+    _positive(K=K, G=G)
+    return 2 * ((G / K) ** 2 * G) ** 0.585 - 3
+
+
+def moduli_to_young(K: Any, G: Any) -> tuple[Any, Any]:
+    """Young's modulus 9 K G / (3 K + G) and Poisson's ratio (3 K - 2 G) / (2 (3 K + G)) of an isotropic solid.
+
+    Arguments, kinds and errors as for ``vickers_chen``.
+    """
+    _positive(K=K, G=G)
+    return 9 * K * G / (3 * K + G), (3 * K - 2 * G) / (2 * (3 * K + G))
+
+
+def _positive(**moduli: Any) -> None:
+    for name, value in moduli.items():
+        if isinstance(value, torch.Tensor):
+            good = bool(((value > 0) & value.isfinite()).all())
+        elif hasattr(value, "all"):  # numpy and pandas
+            good = bool(((value > 0) & (value < math.inf)).all())
+        else:
+            good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+        if not good:
+            raise ValueError(f"{name} must be positive and finite (GPa), got {value!r}")
+
+
+def clean_moduli(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Rows of ``frame`` whose ``K_VRH`` and ``G_VRH`` are finite and positive, and how many were dropped.
+
+    Raises ``ValueError`` if a column is missing.
+    """
+    missing = [name for name in ("K_VRH", "G_VRH") if name not in frame]
+    if missing:
+        raise ValueError(f"frame must have columns K_VRH and G_VRH, got none named {', '.join(missing)}")
+    kept = frame[((frame[["K_VRH", "G_VRH"]] > 0) & (frame[["K_VRH", "G_VRH"]] < math.inf)).all(axis=1)]
+    return kept.reset_index(drop=True), len(frame) - len(kept)
+
+
+def within_share(predicted: Any, true: Any, margin: float = 0.2) -> float:
+    """Share of predictions with |predicted - true| <= margin |true|; arrays or tensors of one shape, not empty."""
+    if tuple(predicted.shape) != tuple(true.shape) or not math.prod(true.shape):
+        raise ValueError(
+            f"predicted and true must have one shape, got {tuple(predicted.shape)} and {tuple(true.shape)}"
+        )
+    return float((abs(predicted - true) <= margin * abs(true)).sum()) / math.prod(true.shape)

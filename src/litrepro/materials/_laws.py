@@ -1,0 +1,104 @@
+"""Laws of grain growth and of strength: fitted and evaluated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+
+def fit_growth_law(t: Sequence[float] | torch.Tensor, R: Sequence[float] | torch.Tensor) -> dict[str, float]:
+    """Fit R^m - R0^m = rate t by least squares in R over the power m, which lies in [.5, 20].
+
+    For each m the law is linear in R^m; m is found by a scan and a golden-section search.
+
+    Parameters
+    ----------
+    t, R
+        At least four times (not all equal) and positive grain sizes.
+
+    Returns
+    -------
+    ``R0`` (size at t = 0, nan if the fit has none), ``rate`` (size^m per time), ``exponent`` 1/m, ``residual`` (root
+    mean square of R minus the fit).
+
+    Raises
+    ------
+    ValueError
+        Lengths that differ or are below four, sizes that are not positive, values that are not finite.
+    """
+    t, R = _vector("t", t), _vector("R", R)
+    if len(t) != len(R) or len(t) < 4:
+        raise ValueError(f"t and R must have one length >= 4, got {len(t)} and {len(R)}")
+    if bool((R <= 0).any()) or bool(t.max() == t.min()):
+        raise ValueError("R must be positive and t must not be constant")
+    scale = R.max()
+    powers = torch.logspace(math.log10(0.5), math.log10(20.0), 200, dtype=torch.float64)
+    errors = torch.stack([_fit_power(t, R / scale, m)[2] for m in powers])
+    place = int(errors.argmin())
+    low, high = powers[max(place - 1, 0)], powers[min(place + 1, len(powers) - 1)]
+    golden = (math.sqrt(5) - 1) / 2
+    for _ in range(60):
+        a, b = high - golden * (high - low), low + golden * (high - low)
+        if _fit_power(t, R / scale, a)[2] <= _fit_power(t, R / scale, b)[2]:
+            high = b
+        else:
+            low = a
+    m = (low + high) / 2
+    start, slope, error = _fit_power(t, R / scale, m)
+    initial = (scale * start ** (1 / m)).item() if start > 0 else math.nan
+    return {
+        "R0": initial,
+        "rate": (slope * scale**m).item(),
+        "exponent": (1 / m).item(),
+        "residual": (scale * error).item(),
+    }
+
+
+def _fit_power(t: torch.Tensor, R: torch.Tensor, m: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Intercept and slope of R^m over t, and the root mean square of the residual in R."""
+    y = R**m
+    centred = t - t.mean()
+    slope = (centred * y).sum() / centred.square().sum()
+    start = y.mean() - slope * t.mean()
+    fit = (start + slope * t).clamp(min=0) ** (1 / m)
+    return start, slope, (R - fit).square().mean().sqrt()
+
+
+def hall_petch(d: Any, sigma0: float, k: float) -> Any:
+    """Yield stress sigma0 + k / sqrt(d) for grain size d > 0 (number, tensor or array); in the units of sigma0.
+
+    Holds down to grains of about 10 to 20 nm, below which strength falls again. Raises ``ValueError`` for d <= 0.
+
+    Source: Hall 1951, Petch 1953.
+    """
+    if not bool((torch.as_tensor(d) > 0).all()):
+        raise ValueError(f"d must be positive, got {d!r}")
+    return sigma0 + k * d**-0.5
+
+
+def fit_hall_petch(d: Sequence[float] | torch.Tensor, sigma: Sequence[float] | torch.Tensor) -> dict[str, float]:
+    """Least squares of stresses on 1 / sqrt(d): ``sigma0`` and ``k``.
+
+    Raises ``ValueError`` for d <= 0, lengths that differ, or fewer than two distinct sizes.
+    """
+    d, sigma = _vector("d", d), _vector("sigma", sigma)
+    if len(d) != len(sigma):
+        raise ValueError(f"d and sigma must have one length, got {len(d)} and {len(sigma)}")
+    if bool((d <= 0).any()):
+        raise ValueError(f"d must be positive, got {d.min().item()}")
+    if len(d.unique()) < 2:
+        raise ValueError("d must have at least two distinct sizes")
+    x = d.rsqrt()
+    centred = x - x.mean()
+    k = (centred * sigma).sum() / centred.square().sum()
+    return {"sigma0": (sigma.mean() - k * x.mean()).item(), "k": k.item()}
+
+
+def _vector(name: str, values: Any) -> torch.Tensor:
+    vector = torch.as_tensor(values, dtype=torch.float64).cpu()
+    if vector.ndim != 1 or not bool(vector.isfinite().all()):
+        raise ValueError(f"{name} must be a vector of finite numbers, got shape {tuple(vector.shape)}")
+    return vector

@@ -1,0 +1,107 @@
+"""Networks for boundary maps of periodic microstructures: a U-Net and a patch discriminator."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from litrepro import _validate
+from litrepro.materials import _arguments
+
+
+class GrainUNet(nn.Module):
+    """A U-Net on the torus: boundary maps (b, 1, n, n) in, boundary logits (b, 1, n, n) out.
+
+    Every convolution pads circularly, so a shifted input gives a shifted output (by multiples of 2^(levels - 1)).
+
+    Parameters
+    ----------
+    width
+        Channels of the finest level; they double per level.
+    levels
+        Resolutions, >= 1; n must be a multiple of 2^(levels - 1).
+    generator
+        Of the initial weights: a generator or a seed.
+
+    Raises ``ValueError`` for sizes that are not positive, and in ``forward`` for an n that does not divide.
+
+    Source: Ronneberger, Fischer and Brox 2015; as a conditional generator Isola et al. 2017.
+    """
+
+    def __init__(self, width: int = 12, levels: int = 3, *, generator: torch.Generator | int | None = None):
+        super().__init__()
+        width, self.levels = _validate.positive_int("width", width), _validate.positive_int("levels", levels)
+        sizes = [width << level for level in range(self.levels)]
+        with torch.random.fork_rng(devices=[]):  # layers draw from the global generator when they are built
+            self.down = nn.ModuleList(_Block(before, size) for before, size in zip([1, *sizes], sizes))
+            self.up = nn.ModuleList(_Block(3 * size, size) for size in sizes[-2::-1])
+            self.head = nn.Conv2d(width, 1, 1)
+        _initialize(self, generator)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(b, 1, n, n) -> logits (b, 1, n, n)."""
+        step = 1 << (self.levels - 1)
+        if x.ndim != 4 or x.shape[1] != 1 or x.shape[-1] % step or x.shape[-2] % step:
+            raise ValueError(f"x must have shape (b, 1, n, n) with n a multiple of {step}, got {tuple(x.shape)}")
+        skips = []
+        for level, block in enumerate(self.down):
+            x = block(functional.avg_pool2d(x, 2) if level else x)
+            skips.append(x)
+        for block, skip in zip(self.up, skips[-2::-1]):
+            x = block(torch.cat([functional.interpolate(x, scale_factor=2, mode="nearest"), skip], 1))
+        return self.head(x)
+
+
+class PatchDiscriminator(nn.Module):
+    """Judges patches of an (input, output) pair: (b, 2, n, n) -> logits (b, patches), one per 4 x 4 pixels.
+
+    Source: Isola, Zhu, Zhou and Efros 2017. Arguments as for ``GrainUNet``.
+    """
+
+    def __init__(self, width: int = 12, *, generator: torch.Generator | int | None = None):
+        super().__init__()
+        width = _validate.positive_int("width", width)
+        with torch.random.fork_rng(devices=[]):
+            self.layers = nn.Sequential(
+                nn.Conv2d(2, width, 4, 2, 1, padding_mode="circular"),
+                nn.LeakyReLU(0.2),
+                nn.Conv2d(width, 2 * width, 4, 2, 1, padding_mode="circular"),
+                nn.GroupNorm(1, 2 * width),
+                nn.LeakyReLU(0.2),
+                nn.Conv2d(2 * width, 1, 3, 1, 1, padding_mode="circular"),
+            )
+        _initialize(self, generator)
+
+    def forward(self, pair: torch.Tensor) -> torch.Tensor:
+        """(b, 2, n, n) -> (b, patches)."""
+        if pair.ndim != 4 or pair.shape[1] != 2:
+            raise ValueError(f"pair must have shape (b, 2, n, n), got {tuple(pair.shape)}")
+        return self.layers(pair).flatten(1)
+
+
+class _Block(nn.Sequential):
+    """Two circular 3 x 3 convolutions with group normalization."""
+
+    def __init__(self, before: int, after: int):
+        layers: list[nn.Module] = []
+        for channels in (before, after):
+            layers += [
+                nn.Conv2d(channels, after, 3, padding=1, padding_mode="circular"),
+                nn.GroupNorm(math.gcd(4, after), after),
+                nn.ReLU(),
+            ]
+        super().__init__(*layers)
+
+
+def _initialize(module: nn.Module, generator: torch.Generator | int | None) -> None:
+    """He's initialization from a generator of our own."""
+    source = _arguments.random_source(generator)
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            fan = layer.in_channels * math.prod(layer.kernel_size)
+            with torch.no_grad():
+                layer.weight.copy_(torch.randn(layer.weight.shape, generator=source) * math.sqrt(2 / fan))
+                layer.bias.zero_()

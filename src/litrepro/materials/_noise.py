@@ -1,0 +1,64 @@
+"""What a detector counts, and the volume reconstructed from it."""
+
+from __future__ import annotations
+
+import torch
+
+from litrepro import _validate
+from litrepro.materials import _arguments
+from litrepro.materials._radon import fbp, radon
+
+
+def measure_sinogram(
+    volume: torch.Tensor,
+    angles: torch.Tensor,
+    *,
+    dose: float,
+    absorption: float = 0.05,
+    readout: float = 0.4,
+    generator: torch.Generator | int | None = None,
+) -> torch.Tensor:
+    """Line integrals as a counting detector sees them (Beer and Lambert): -log(counts / dose) / absorption.
+
+    counts = Poisson(dose exp(-absorption p)) + N(0, readout^2), floored at half a count before the logarithm.
+
+    Parameters
+    ----------
+    volume
+        (..., n, n) densities; every slice is projected alone.
+    dose
+        Expected counts per detector bin without a sample, > 0.
+    absorption
+        Per unit of density and pixel, > 0; n times it is the order of the optical depth.
+    readout
+        Standard deviation of the electronic noise, in counts, >= 0.
+
+    Returns
+    -------
+    (..., A, n).
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range, a volume without two dimensions.
+    """
+    dose = _validate.real("dose", dose, 0, open_low=True)
+    absorption = _validate.real("absorption", absorption, 0, open_low=True)
+    readout = _validate.real("readout", readout, 0)
+    clean = radon(volume, angles)
+    source = _arguments.random_source(generator, clean.device)
+    counts = torch.poisson(dose * (-absorption * clean).exp(), generator=source)
+    counts += readout * torch.randn(counts.shape, generator=source, dtype=counts.dtype, device=counts.device)
+    return -(counts.clamp(min=0.5) / dose).log() / absorption
+
+
+def reconstruct(
+    volume: torch.Tensor, projections: int, *, dose: float, filter: str | None = "hann", generator=None, **detector
+) -> torch.Tensor:
+    """Measure ``volume (..., n, n)`` from evenly spread angles and reconstruct it, (..., n, n).
+
+    Arguments and errors are those of ``measure_sinogram`` and ``fbp``; ``projections`` is a positive integer.
+    """
+    count = _validate.positive_int("projections", projections)
+    angles = torch.arange(count, dtype=volume.dtype, device=volume.device) * (torch.pi / count)
+    return fbp(measure_sinogram(volume, angles, dose=dose, generator=generator, **detector), angles, filter=filter)

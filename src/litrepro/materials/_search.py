@@ -1,0 +1,99 @@
+"""Cross-validation by composition, precision at the top of a ranking, conformal lower bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from litrepro import _validate
+
+
+def grouped_folds(groups: Sequence[Any], folds: int = 5, *, seed: int = 0) -> torch.Tensor:
+    """A fold 0 .. folds - 1 for each of N rows, so that rows of one group share a fold: (N,) int64.
+
+    Groups are dealt in random order, each to the fold with the fewest rows, so folds are about equal in size.
+    Raises ``ValueError`` for fewer groups than folds or fewer than two folds.
+    """
+    folds = _validate.positive_int("folds", folds, 2)
+    rows: dict[Any, list[int]] = {}
+    for row, group in enumerate(groups):
+        rows.setdefault(group, []).append(row)
+    if len(rows) < folds:
+        raise ValueError(f"there must be at least as many groups as folds, got {len(rows)} groups, {folds} folds")
+    generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    members = list(rows.values())
+    sizes, fold = [0] * folds, torch.zeros(sum(map(len, members)), dtype=torch.int64)
+    for place in torch.randperm(len(members), generator=generator).tolist():
+        target = sizes.index(min(sizes))
+        fold[members[place]] = target
+        sizes[target] += len(members[place])
+    return fold
+
+
+def grouped_predictions(
+    fit: Callable[[Any, Any], Callable[[Any], Any]], x: torch.Tensor, y: torch.Tensor, folds: torch.Tensor
+) -> torch.Tensor:
+    """Out-of-fold predictions: each row is predicted by a model fitted to the other folds.
+
+    Parameters
+    ----------
+    fit
+        From numpy arrays (x, y) of the training rows to a function that predicts, x -> y.
+    x, y, folds
+        (N, d), (N,) and (N,) int64.
+
+    Returns
+    -------
+    (N,) in the dtype of y. Raises ``ValueError`` if the lengths differ.
+    """
+    if not len(x) == len(y) == len(folds):
+        raise ValueError(f"x, y and folds must have one length, got {len(x)}, {len(y)}, {len(folds)}")
+    predicted = torch.full_like(y, torch.nan)
+    for fold in folds.unique():
+        held = folds == fold
+        model = fit(x[~held].numpy(), y[~held].numpy())
+        predicted[held] = torch.as_tensor(model(x[held].numpy()), dtype=y.dtype)
+    return predicted
+
+
+def top_precision(score: torch.Tensor, true: torch.Tensor, top: int, share: float = 0.05) -> float:
+    """Share of the ``top`` highest scores whose true value is among the highest ``share`` of all true values.
+
+    ``score`` and ``true`` are (N,); ties at the quantile count as high. Raises ``ValueError`` for lengths that differ,
+    top > N or a share outside (0, 1).
+    """
+    top, share = _validate.positive_int("top", top), _validate.real("share", share, 0, 1, open_low=True, open_high=True)
+    if len(score) != len(true) or top > len(true):
+        raise ValueError(f"score and true must have one length >= top = {top}, got {len(score)} and {len(true)}")
+    high = max(1, round(share * len(true)))
+    level = true.sort(descending=True).values[high - 1]
+    chosen = score.argsort(descending=True, stable=True)[:top]
+    return (true[chosen] >= level).double().mean().item()
+
+
+def conformal_lower(residual: torch.Tensor, predicted: torch.Tensor, level: float = 0.9) -> torch.Tensor:
+    """Lower bounds that new values exceed with probability >= ``level`` if rows are exchangeable: (M,).
+
+    Parameters
+    ----------
+    residual
+        (N,) true minus predicted values of calibration rows that the model had not seen; either a margin that is
+        constant, or residuals divided by a scale.
+    predicted
+        (M,) predictions; the bound is ``predicted`` plus the k-th smallest residual, k = floor((1 - level)(N + 1)), and
+        -inf if there are too few residuals for the level.
+
+    Raises ``ValueError`` for a level outside (0, 1) or no residuals.
+
+    Source: Vovk, Gammerman and Shafer 2005 (split conformal prediction, one side).
+    """
+    level = _validate.real("level", level, 0, 1, open_low=True, open_high=True)
+    if residual.ndim != 1 or not len(residual):
+        raise ValueError(f"residual must be a vector (N,) with N >= 1, got shape {tuple(residual.shape)}")
+    k = math.floor((1 - level) * (len(residual) + 1) + 1e-9)
+    if k < 1:
+        return torch.full_like(predicted, -torch.inf)
+    return predicted + residual.sort().values[k - 1]

@@ -1,0 +1,176 @@
+"""Training a network to replace the grain-growth simulator, and scores of boundary maps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from litrepro import _validate
+from litrepro.materials import _arguments
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Adversarial = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
+def train_surrogate(
+    net: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    *,
+    iterations: int,
+    batch: int = 16,
+    lr: float = 2e-3,
+    discriminator: nn.Module | None = None,
+    adversarial: Adversarial | None = None,
+    weight: float = 0.01,
+    seed: int | torch.Generator = 0,
+) -> pd.DataFrame:
+    """Fit ``net`` to map boundary maps before growth to those after it, in place.
+
+    The loss is binary cross entropy; with a discriminator, plus ``weight`` times the generator's loss of
+    ``adversarial(real, fake) -> (loss_d, loss_g)`` on the discriminator's logits of (input, output) pairs. Each
+    iteration then makes one step of the discriminator before that of the network. Adam, the rate annealed to zero by a
+    cosine.
+
+    Parameters
+    ----------
+    net
+        (b, 1, n, n) -> logits (b, 1, n, n), on the device of the data.
+    x, y
+        (N, 1, n, n) floating, 0 or 1.
+    iterations, batch
+        Steps, and pairs per step (drawn without replacement within an epoch).
+    seed
+        Of the order of the pairs.
+
+    Returns
+    -------
+    DataFrame ``member, epoch, step, split, metric, value, seconds``: the mean losses (``cross entropy``, ``generator``,
+    ``discriminator``) of every twentieth of the run.
+
+    Raises
+    ------
+    ValueError
+        Shapes that differ, a discriminator without a loss or the reverse, numbers out of range.
+    """
+    for name, value in (("x", x), ("y", y)):
+        _validate.float_tensor(name, value)
+        if value.ndim != 4 or value.shape[1] != 1 or value.shape != x.shape or not len(value):
+            raise ValueError(f"{name} must have shape (N, 1, n, n) like x {tuple(x.shape)}, got {tuple(value.shape)}")
+    if (discriminator is None) != (adversarial is None):
+        raise ValueError("discriminator and adversarial go together, got only one of them")
+    iterations = _validate.positive_int("iterations", iterations)
+    batch = min(_validate.positive_int("batch", batch), len(x))
+    lr = _validate.real("lr", lr, 0, open_low=True)
+    weight = _validate.real("weight", weight, 0)
+    trainer = _Trainer(net, discriminator, adversarial, lr, weight, iterations)
+    order = _batches(len(x), batch, _arguments.random_source(seed))
+    rows, started, every = [], time.perf_counter(), max(1, iterations // 20)
+    sums: dict[str, torch.Tensor] = {}
+    net.train()
+    for step in range(1, iterations + 1):
+        chosen = next(order).to(x.device)
+        for metric, value in trainer.step(x[chosen], y[chosen]).items():
+            sums[metric] = sums.get(metric, 0.0) + value
+        if step % every == 0:
+            place = {"member": 0, "epoch": step * batch // len(x), "step": step, "split": "train"}
+            seconds = time.perf_counter() - started
+            rows += [
+                place | {"metric": metric, "value": (total / every).item(), "seconds": seconds}
+                for metric, total in sums.items()
+            ]
+            sums = {}
+    net.eval()
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=["member", "epoch", "step", "split", "metric", "value", "seconds"])
+
+
+class _Trainer:
+    """One network, its optimizer, and a discriminator with its own if there is one."""
+
+    def __init__(self, net, discriminator, adversarial, lr: float, weight: float, iterations: int):
+        self.net, self.discriminator, self.adversarial, self.weight = net, discriminator, adversarial, weight
+        self.optimizer = torch.optim.Adam(net.parameters(), lr)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, iterations)
+        if discriminator is not None:
+            self.opponent = torch.optim.Adam(discriminator.parameters(), lr, betas=(0.5, 0.999))
+
+    def step(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
+        logits = self.net(x)
+        loss = functional.binary_cross_entropy_with_logits(logits, y)
+        losses = {"cross entropy": loss.detach()}
+        if self.discriminator is not None:
+            fake = torch.cat([x, logits.sigmoid()], 1)
+            real = self.discriminator(torch.cat([x, y], 1))
+            loss_d, _ = self.adversarial(real, self.discriminator(fake.detach()))
+            self.opponent.zero_grad()
+            loss_d.backward()
+            self.opponent.step()
+            _, loss_g = self.adversarial(real.detach(), self.discriminator(fake))
+            loss = loss + self.weight * loss_g
+            losses |= {"discriminator": loss_d.detach(), "generator": loss_g.detach()}
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        return losses
+
+
+def _batches(count: int, batch: int, source: torch.Generator):
+    """Index batches, epoch after epoch."""
+    while True:
+        order = torch.randperm(count, generator=source, device=source.device)
+        for first in range(0, count - batch + 1, batch):
+            yield order[first : first + batch]
+
+
+def boundary_f1(pred: torch.Tensor, target: torch.Tensor, *, tolerance: int = 0) -> torch.Tensor:
+    """F1 of boundary pixels: bool (..., n, n) and (..., n, n) -> (...) float32; 1 where both are empty.
+
+    With ``tolerance`` > 0 a pixel counts as found if the other map has one within so many pixels (in both directions,
+    on the torus); F1 is then the harmonic mean of that precision and recall.
+
+    Raises ``ValueError`` for maps that are not bool, shapes that differ, a negative tolerance.
+    """
+    for name, value in (("pred", pred), ("target", target)):
+        if not isinstance(value, torch.Tensor) or value.dtype != torch.bool or value.ndim < 2:
+            raise ValueError(f"{name} must be a bool tensor (..., n, n)")
+    if pred.shape[-2:] != target.shape[-2:]:
+        raise ValueError(f"pred and target differ in size: {tuple(pred.shape)} and {tuple(target.shape)}")
+    tolerance = _validate.positive_int("tolerance", tolerance, 0)
+    axes = (-2, -1)
+    claimed, real = pred.sum(axes).float(), target.sum(axes).float()
+    precise = (pred & _dilated(target, tolerance)).sum(axes) / claimed.clamp(min=1)
+    recalled = (target & _dilated(pred, tolerance)).sum(axes) / real.clamp(min=1)
+    f1 = 2 * precise * recalled / (precise + recalled).clamp(min=1e-12)
+    return torch.where(claimed + real == 0, 1.0, f1)
+
+
+def _dilated(maps: torch.Tensor, tolerance: int) -> torch.Tensor:
+    """True within ``tolerance`` pixels (a square) of a True pixel, on the torus."""
+    for axis in (-2, -1):
+        maps = torch.stack([maps.roll(step, axis) for step in range(-tolerance, tolerance + 1)]).any(0)
+    return maps
+
+
+def best_cut(logits: torch.Tensor, target: torch.Tensor) -> float:
+    """The logit above which to call a pixel boundary, of -2, -1.9 ... 1, that maximizes the mean F1 on these maps.
+
+    ``logits (..., n, n)`` and bool ``target`` of one shape. Choose it on maps that are neither trained nor tested on.
+    """
+    cuts = [step / 10 for step in range(-20, 11)]
+    return max(cuts, key=lambda cut: boundary_f1(logits > cut, target).mean().item())
+
+
+def boundary_sharpness(probability: torch.Tensor) -> torch.Tensor:
+    """Gradient energy of maps in [0, 1]: the mean of squared differences of neighbours, (..., n, n) -> (...)."""
+    _validate.float_tensor("probability", probability, 2)
+    return sum((probability - probability.roll(1, axis)).square().mean((-2, -1)) for axis in (-2, -1))

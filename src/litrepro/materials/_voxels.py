@@ -1,0 +1,121 @@
+"""Density clustering on a voxel grid, a median filter, and how well a mask agrees with the truth."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch.nn import functional
+
+from litrepro import _validate
+
+
+def ball_offsets(eps: float) -> list[tuple[int, int, int]]:
+    """Integer offsets (z, y, x) of length at most ``eps`` > 0, the origin included."""
+    eps = _validate.real("eps", eps, 0, open_low=True)
+    reach = range(-math.floor(eps), math.floor(eps) + 1)
+    return [offset for offset in itertools.product(reach, repeat=3) if math.hypot(*offset) <= eps]
+
+
+def voxel_roles(mask: torch.Tensor, eps: float, min_samples: int | torch.Tensor) -> torch.Tensor:
+    """The roles that ``dbscan`` gives to the True voxels of a mask, for many masks and thresholds at once.
+
+    On a grid the neighbours of a voxel are a fixed set of shifts, so counting them is a sum of shifted masks.
+
+    Parameters
+    ----------
+    mask
+        (..., d, n, n) bool.
+    eps
+        Radius in voxels, > 0.
+    min_samples
+        An integer >= 1, or integers >= 1 that broadcast with the mask (their batch dimensions are trials).
+
+    Returns
+    -------
+    (..., d, n, n) uint8 over the broadcast batch: 2 core, 1 reachable, 0 noise or outside the mask.
+
+    Raises
+    ------
+    ValueError
+        A mask that is not bool or has fewer than 3 dimensions, thresholds below 1 or not integers, eps <= 0.
+    """
+    if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool or mask.ndim < 3:
+        raise ValueError(
+            f"mask must be a bool tensor (..., d, n, n), got {getattr(mask, 'dtype', type(mask).__name__)}"
+        )
+    offsets = ball_offsets(eps)
+    if isinstance(min_samples, torch.Tensor):
+        if min_samples.dtype.is_floating_point or (min_samples.numel() and int(min_samples.min()) < 1):
+            raise ValueError("min_samples must hold integers >= 1")
+    else:
+        min_samples = _validate.positive_int("min_samples", min_samples)
+    reach = max(abs(step) for offset in offsets for step in offset)
+    padded = functional.pad(mask.to(torch.int16), (reach,) * 6)
+    neighbours = sum(_shifted(padded, offset, reach, mask.shape) for offset in offsets)
+    core = mask & (neighbours >= min_samples)
+    padded = functional.pad(core, (reach,) * 6)
+    near = torch.zeros_like(core)
+    for offset in offsets:
+        near |= _shifted(padded, offset, reach, core.shape)
+    return core.to(torch.uint8) + (near & mask).to(torch.uint8)
+
+
+def _shifted(padded: torch.Tensor, offset: tuple[int, int, int], reach: int, shape: torch.Size) -> torch.Tensor:
+    """The window of the padded volume that is moved by ``offset``."""
+    for axis, step, size in zip((-3, -2, -1), offset, shape[-3:]):
+        padded = padded.narrow(axis, reach + step, size)
+    return padded
+
+
+def median_filter(volume: torch.Tensor, size: int = 3) -> torch.Tensor:
+    """Median over cubes of ``size`` (odd) voxels, edges repeated: (..., d, n, n) -> (..., d, n, n).
+
+    Raises ``ValueError`` for an even size or a volume without three dimensions.
+    """
+    _validate.float_tensor("volume", volume, 3)
+    size = _validate.positive_int("size", size)
+    if size % 2 == 0:
+        raise ValueError(f"size must be odd, got {size}")
+    flat = volume.reshape(-1, *volume.shape[-3:])
+    padded = functional.pad(flat[:, None], (size // 2,) * 6, mode="replicate")[:, 0]
+    filtered = [_cube_median(one, size) for one in padded]
+    return torch.stack(filtered).reshape(volume.shape) if filtered else volume.clone()
+
+
+def _cube_median(padded: torch.Tensor, size: int) -> torch.Tensor:
+    """Median of every cube of one padded volume, slice by slice (the cubes of all slices at once would be large)."""
+    slices = []
+    for first in range(padded.shape[0] - size + 1):
+        slab = padded[first : first + size].unfold(1, size, 1).unfold(2, size, 1)  # (size, n, n, size, size)
+        slices.append(slab.permute(1, 2, 0, 3, 4).flatten(2).median(-1).values)
+    return torch.stack(slices)
+
+
+def detection_scores(found: torch.Tensor, truth: torch.Tensor) -> dict[str, torch.Tensor]:
+    """How well masks agree with the truth: ``precision``, ``recall``, ``f1`` and the number of ``false`` voxels.
+
+    Parameters
+    ----------
+    found, truth
+        bool (..., d, n, n), batch dimensions broadcast.
+
+    Returns
+    -------
+    float64 tensors of the batch shape. An empty ``found`` has precision 1, an empty ``truth`` recall 1.
+
+    Raises ``ValueError`` if either is not bool or the volumes differ in size.
+    """
+    for name, value in (("found", found), ("truth", truth)):
+        if not isinstance(value, torch.Tensor) or value.dtype != torch.bool or value.ndim < 3:
+            raise ValueError(f"{name} must be a bool tensor (..., d, n, n)")
+    if found.shape[-3:] != truth.shape[-3:]:
+        raise ValueError(f"found and truth differ in size: {tuple(found.shape[-3:])} and {tuple(truth.shape[-3:])}")
+    axes = (-3, -2, -1)
+    hits = (found & truth).sum(axes).double()
+    claimed, real = found.sum(axes).double(), truth.sum(axes).double()
+    precision = torch.where(claimed > 0, hits / claimed.clamp(min=1), 1.0)
+    recall = torch.where(real > 0, hits / real.clamp(min=1), 1.0)
+    f1 = torch.where(claimed + real > 0, 2 * hits / (claimed + real).clamp(min=1), 1.0)
+    return {"precision": precision, "recall": recall, "f1": f1, "false": claimed - hits}

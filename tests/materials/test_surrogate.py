@@ -1,0 +1,107 @@
+"""Networks for boundary maps, their training, and scores."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from litrepro import materials as lm
+
+
+def maps(b=8, n=16, seed=0):
+    return lm.boundaries(lm.voronoi_labels(n, 6, b, seed=seed)).float()[:, None]
+
+
+def losses(real, fake):
+    d = functional.softplus(-real).mean() + functional.softplus(fake).mean()
+    return d, functional.softplus(-fake).mean()
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_network_is_periodic_and_seeded(levels):
+    before = torch.get_rng_state()
+    net = lm.GrainUNet(4, levels, generator=1)
+    assert torch.equal(torch.get_rng_state(), before)
+    x = maps()
+    out = net(x)
+    assert out.shape == x.shape
+    shift = 1 << (levels - 1)
+    torch.testing.assert_close(net(x.roll((shift, -shift), (-2, -1))), out.roll((shift, -shift), (-2, -1)))
+    assert torch.equal(lm.GrainUNet(4, levels, generator=1)(x), out)
+    assert not torch.equal(lm.GrainUNet(4, levels, generator=2)(x), out)
+
+
+def test_discriminator():
+    judge = lm.PatchDiscriminator(4, generator=0)
+    pair = torch.cat([maps(), maps(seed=1)], 1)
+    assert judge(pair).shape == (8, 16)
+    for bad in (maps(), pair[0]):
+        with pytest.raises(ValueError, match="pair"):
+            judge(bad)
+    with pytest.raises(ValueError, match="multiple of 4"):
+        lm.GrainUNet(4, 3)(torch.zeros(1, 1, 18, 18))
+
+
+def test_training_learns_a_local_rule():
+    x = maps(32, 16)
+    y = x.roll(1, -1)
+    net = lm.GrainUNet(6, 1, generator=0)
+    history = lm.train_surrogate(net, x, y, iterations=120, lr=1e-2)
+    assert list(history.columns) == ["member", "epoch", "step", "split", "metric", "value", "seconds"]
+    assert history.value.iloc[-1] < 0.3 * history.value.iloc[0]
+    fresh = maps(8, 16, seed=7)
+    score = lm.boundary_f1(net(fresh) > 0, fresh.roll(1, -1) > 0.5).mean()
+    assert score > 0.9
+    assert score > lm.boundary_f1(fresh > 0.5, fresh.roll(1, -1) > 0.5).mean() + 0.2
+
+
+def test_adversarial_training_moves_both_and_repeats():
+    x, y = maps(), maps(seed=1)
+    state = []
+    for _ in range(2):
+        net, judge = lm.GrainUNet(4, 2, generator=0), lm.PatchDiscriminator(4, generator=0)
+        start = [p.clone() for p in judge.parameters()]
+        history = lm.train_surrogate(
+            net, x, y, iterations=6, batch=4, discriminator=judge, adversarial=losses, weight=0.5, seed=3
+        )
+        assert set(history.metric) == {"cross entropy", "discriminator", "generator"}
+        assert any(not torch.equal(a, b) for a, b in zip(start, judge.parameters()))
+        state.append(torch.cat([p.flatten() for p in net.parameters()]))
+    assert torch.equal(*state)
+    net = lm.GrainUNet(4, 2, generator=0)
+    lm.train_surrogate(net, x, y, iterations=6, batch=4, seed=3)
+    assert not torch.equal(state[0], torch.cat([p.flatten() for p in net.parameters()]))
+
+
+def test_f1():
+    a = torch.zeros(2, 6, 6, dtype=torch.bool)
+    b = a.clone()
+    a[0, 2] = True
+    b[0, 2, :3] = True
+    b[0, 4, :3] = True
+    assert lm.boundary_f1(a, b).tolist() == [0.5, 1.0]
+    assert lm.boundary_f1(a, a).tolist() == [1.0, 1.0]
+    assert lm.boundary_f1(a, a.roll(1, -2)).tolist() == [0.0, 1.0]
+    assert lm.boundary_f1(a, a.roll(1, -2), tolerance=1).tolist() == [1.0, 1.0]
+    assert lm.boundary_f1(a, a.roll(2, -2), tolerance=1).tolist() == [0.0, 1.0]
+    assert lm.boundary_f1(a[:, None], b[:, None]).shape == (2, 1)
+    logits = torch.where(b, -0.5, -3.0)
+    assert lm.boundary_f1(logits > lm.best_cut(logits, b), b).min() == 1
+    assert lm.boundary_sharpness(a[0].float()).item() == pytest.approx(2 * 6 / 36)
+    assert lm.boundary_sharpness(torch.full((3, 4, 4), 0.3)).abs().max() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y": torch.zeros(8, 1, 8, 8)}, "y must"),
+        ({"x": torch.zeros(8, 16, 16)}, "x must"),
+        ({"adversarial": losses}, "together"),
+        ({"iterations": 0}, "iterations"),
+        ({"lr": 0.0}, "lr"),
+        ({"weight": -1.0}, "weight"),
+    ],
+)
+def test_bad_input(change, message):
+    arguments = {"x": maps(), "y": maps(), "iterations": 2} | change
+    with pytest.raises(ValueError, match=message):
+        lm.train_surrogate(lm.GrainUNet(4, 2), arguments.pop("x"), arguments.pop("y"), **arguments)

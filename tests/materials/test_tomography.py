@@ -1,0 +1,163 @@
+"""Projection, reconstruction, noise and rendering against closed forms."""
+
+import math
+
+import pytest
+import torch
+
+from litrepro import materials as lm
+
+F64 = torch.float64
+N = 65
+
+
+def turn(count):
+    return torch.arange(count, dtype=F64) * (math.pi / count)
+
+
+def radius():
+    axis = torch.linspace(-1, 1, N, dtype=F64)
+    return axis, (axis[:, None] ** 2 + axis[None] ** 2).sqrt()
+
+
+def blob(x, y, width=0.15):
+    axis, _ = radius()
+    return torch.exp(-((axis[:, None] - y) ** 2 + (axis[None] - x) ** 2) / (2 * width**2))
+
+
+def test_angle_zero_and_ninety_sum_rows_and_columns():
+    image = blob(0.3, -0.2)
+    sino = lm.radon(image, torch.tensor([0.0, math.pi / 2], dtype=F64))
+    torch.testing.assert_close(sino[0], image.sum(-2))
+    torch.testing.assert_close(sino[1], image.sum(-1))
+
+
+def test_gaussian_against_closed_form():
+    x, y, width = 0.3, -0.25, 0.12
+    angles = turn(17)
+    axis, _ = radius()
+    s = axis - (x * angles.cos() + y * angles.sin())[:, None]
+    pixels = (N - 1) / 2
+    expected = pixels * width * math.sqrt(2 * math.pi) * torch.exp(-(s**2) / (2 * width**2))
+    torch.testing.assert_close(lm.radon(blob(x, y, width), angles), expected, atol=0.09, rtol=0)
+
+
+def test_disk_chords():
+    _, r = radius()
+    sino = lm.radon((r <= 0.6).to(F64), turn(9))
+    chord = 2 * (((0.6 * 32) ** 2 - (torch.arange(N, dtype=F64) - 32) ** 2).clamp(min=0)).sqrt()
+    assert (sino - chord).abs().mean() < 0.6
+
+
+def test_linear_batched_and_differentiable():
+    g = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, 20, 20, generator=g, dtype=F64, requires_grad=True)
+    angles = turn(7)
+    sino = lm.radon(images, angles)
+    assert sino.shape == (2, 3, 7, 20)
+    torch.testing.assert_close(sino[1, 2], lm.radon(images[1, 2], angles))
+    torch.testing.assert_close(lm.radon(2 * images[0] - images[1], angles), 2 * sino[0] - sino[1])
+    back = lm.fbp(sino, angles)
+    torch.testing.assert_close(back[0, 1], lm.fbp(sino[0, 1], angles))
+    back.sum().backward()
+    assert images.grad.isfinite().all()
+
+
+def test_reconstruction_of_off_centre_blob():
+    image = blob(-0.4, 0.3)
+    _, r = radius()
+    for count, bound in ((90, 0.035), (24, 0.05)):
+        back = lm.fbp(lm.radon(image, turn(count)), turn(count))
+        assert (back - image)[r < 0.9].abs().max() < bound
+
+
+@pytest.mark.parametrize("filter", ["ramp", "hann"])
+def test_reconstruction_keeps_values(filter):
+    _, r = radius()
+    disk = (r <= 0.6).to(F64)
+    back = lm.fbp(lm.radon(disk, turn(90)), turn(90), filter=filter)
+    assert back[r < 0.4].mean().sub(1).abs() < 2e-3
+    assert back[(r > 0.8) & (r < 1)].mean().abs() < 0.02
+
+
+def test_unfiltered_backprojection_of_one_angle():
+    image = blob(0.1, 0.1)
+    sino = lm.radon(image, turn(1))
+    torch.testing.assert_close(lm.fbp(sino, turn(1), filter=None), math.pi * sino.expand(N, N))
+
+
+def test_more_angles_and_softer_filter_tell_apart():
+    _, r = radius()
+    disk = (r <= 0.6).to(F64)
+    error = [(lm.fbp(lm.radon(disk, turn(k)), turn(k)) - disk)[r < 1].square().mean() for k in (8, 24, 90)]
+    assert error[0] > 1.5 * error[1] > 1.5 * error[2]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: lm.radon(torch.zeros(4, 5), turn(3)), "square"),
+        (lambda: lm.radon(torch.zeros(4, 4, dtype=torch.int64), turn(3)), "floating"),
+        (lambda: lm.radon(torch.zeros(4, 4), turn(3)[None]), "vector"),
+        (lambda: lm.fbp(torch.zeros(3, 4), turn(2)), "3 rows and 2 angles"),
+        (lambda: lm.fbp(torch.zeros(3, 4), turn(3), filter="cosine"), "filter"),
+        (lambda: lm.phantom(4, 20, seed=0), "n must"),
+        (lambda: lm.phantom(32, 20, seed=-1), "seed"),
+        (lambda: lm.measure_sinogram(torch.zeros(4, 4), turn(3), dose=0.0), "dose"),
+        (lambda: lm.render_volume(torch.zeros(4, 4)), "opacity"),
+        (lambda: lm.render_volume(2 * torch.ones(4, 4, 4)), "opacity"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_phantom():
+    volume = lm.phantom(48, 16, seed=3)
+    assert volume.shape == (16, 48, 48)
+    assert torch.equal(volume, lm.phantom(48, 16, seed=3))
+    assert not torch.equal(volume, lm.phantom(48, 16, seed=4))
+    axis = torch.linspace(-1, 1, 48)
+    outside = (axis[:, None] ** 2 + axis[None] ** 2).sqrt() > 0.9
+    assert (volume[:, outside] == 0).all()
+    assert 0.05 < (volume > 0).float().mean() < 0.4
+    assert {0.5, 1.0, 1.5} <= set(volume.unique().tolist())
+
+
+def test_noise_has_the_variance_of_counts():
+    volume = torch.zeros(2, 40, 40)
+    sino = lm.measure_sinogram(volume, turn(60).float(), dose=400.0, absorption=0.1, readout=0.0, generator=1)
+    assert sino.std().item() == pytest.approx(1 / (0.1 * 20), rel=0.05)
+    assert abs(sino.mean().item()) < 0.05
+    noisy = lm.measure_sinogram(volume, turn(60).float(), dose=400.0, absorption=0.1, readout=20.0, generator=1)
+    assert noisy.std().item() == pytest.approx(2**0.5 / 2, rel=0.05)
+
+
+def test_more_dose_is_nearer_to_the_truth():
+    volume = lm.phantom(48, 8, seed=0)
+    error = [
+        (lm.reconstruct(volume, 24, dose=dose, generator=0) - volume).square().mean().sqrt().item()
+        for dose in (10.0, 100.0, 1000.0)
+    ]
+    assert error[0] > 1.5 * error[1]
+    assert error[1] > 1.02 * error[2]
+
+
+def test_render_sees_what_is_in_front():
+    volume = torch.zeros(9, 9, 9)
+    colour = torch.zeros(3, 9, 9, 9)
+    volume[:, 6:8, 3:6] = 1.0  # towards the viewer (azimuth 0 looks along the y axis)
+    volume[:, 1:3, 3:6] = 1.0
+    colour[0, :, 6:8] = 1.0
+    colour[2, :, 1:3] = 1.0
+    image = lm.render_volume(volume, colour, azimuth=0.0, elevation=0.0, size=32)
+    middle = image[16, 16]
+    assert middle[0] > 0.2
+    assert middle[2] < 0.05
+    assert middle[3] > 0.95
+    behind = lm.render_volume(volume, colour, azimuth=180.0, elevation=0.0, size=32)[16, 16]
+    assert behind[2] > 0.2
+    assert behind[0] < 0.05
+    assert image[0, 0, 3] == 0
+    assert lm.render_volume(torch.zeros(3, 4, 5), size=8).abs().max() == 0
