@@ -64,7 +64,7 @@ def near_critical(
         if _validate.positive_int("flipped", flipped, 0) > d:
             raise ValueError(f"flipped must be at most d = {d}, got {flipped}")
         high = (torch.arange(d, device=high.device) < flipped).expand(trials, d)
-    return (offset + math.pi * high).to(rotation.device) @ rotation
+    return (offset + math.pi * high.to(offset.dtype)).to(rotation.device) @ rotation
 
 
 def fading_slope(x: torch.Tensor, power: float = 0.05) -> torch.Tensor:
