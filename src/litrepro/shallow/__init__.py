@@ -16,6 +16,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_patches": ["extract_patches", "patch_gram"],
         "_convolution": ["PatchDescent", "convotron", "cross_patch_moments", "patch_descent", "set_splitting_inputs"],
         "_residual": ["residual_linear"],
+        "_depth": ["DepthStudy", "depth_study"],
+        "_map": ["ALGORITHMS", "learnability_map"],
         "_tangent": ["relu_gram", "relu_gram_expected", "train_relu_output"],
     },
 )

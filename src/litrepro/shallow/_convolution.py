@@ -11,7 +11,7 @@ from litrepro.shallow import _arguments
 
 
 class PatchDescent(NamedTuple):
-    """Filters ``w`` (..., r), output weights ``a`` (..., k), and the loss (iterations + 1, ...) on the way."""
+    """Paths (iterations + 1, ...) of the filters ``w`` (..., r), output weights ``a`` (..., k) and ``loss`` (...)."""
 
     w: torch.Tensor
     a: torch.Tensor
@@ -121,18 +121,20 @@ def patch_descent(
     shape = _arguments.broadcast(Z=Z.shape[:-3], y=y.shape[:-1], w0=w0.shape[:-1], a0=a0.shape[:-1])
     step, iterations = _validate.real("step", step), _validate.positive_int("iterations", iterations, 0)
     w, a = w0.expand(*shape, r), a0.expand(*shape, k)
-    losses = []
+    losses, filters, outputs = [], [], []
     for t in range(iterations + 1):
         score = torch.einsum("...nkr,...r->...nk", Z, w)
         hidden = score.relu()
         error = torch.einsum("...nk,...k->...n", hidden, a) - y
         losses.append(error.square().mean(-1) / 2)
+        filters.append(w)
+        outputs.append(a)
         if t < iterations:
             back = error[..., None] * (score > 0) * a[..., None, :] / n
             gradient_a = torch.einsum("...nk,...n->...k", hidden, error) / n
             w = w - step * torch.einsum("...nk,...nkr->...r", back, Z)
             a = a - step * gradient_a if train_output else a
-    return PatchDescent(w, a, torch.stack(losses))
+    return PatchDescent(torch.stack(filters), torch.stack(outputs), torch.stack(losses))
 
 
 def set_splitting_inputs(d: int, subsets: int, *, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import torch
 
+from litrepro.solvers import least_squares
+
 
 def minimum_norm(B: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """argmin |v| over the minimizers of |B v - y|, B (..., n, p) and y (..., n); float64 inside, (..., p) returned.
 
-    A Cholesky factor of the smaller Gram matrix with one step of refinement where that is well conditioned, singular
-    values for the other members of the batch (``torch.linalg.lstsq`` needs full rank on a GPU).
+    A Cholesky factor of the smaller Gram matrix with one step of refinement where that is well conditioned,
+    ``solvers.least_squares`` for the other members of the batch (``torch.linalg.lstsq`` needs full rank on a GPU).
     """
     wide, target = B.double(), y.double()[..., None]
     tall = B.shape[-2] >= B.shape[-1]
@@ -37,9 +39,6 @@ def minimum_norm(B: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 def _by_singular_values(B: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Pseudo-inverse solution; members that are not finite give nan instead of an error."""
-    finite = B.isfinite().all(-1).all(-1) & y.isfinite().all(-1).all(-1)
-    left, singular, right = torch.linalg.svd(torch.where(finite[:, None, None], B, 0), full_matrices=False)
-    cutoff = max(B.shape[-2:]) * torch.finfo(B.dtype).eps * singular.amax(-1, keepdim=True)
-    inverse = torch.where(singular > cutoff, 1 / singular, 0)
-    v = right.mT @ (inverse[..., None] * (left.mT @ torch.where(finite[:, None, None], y, 0)))
-    return torch.where(finite[:, None, None], v, torch.nan)
+    finite = (B.isfinite().all(-1).all(-1) & y.isfinite().all(-1).all(-1))[:, None, None]
+    v = least_squares(torch.where(finite, B, 0), torch.where(finite, y, 0)[..., 0])[..., None]
+    return torch.where(finite, v, torch.nan)

@@ -54,15 +54,25 @@ def tensor_initialization(
     source = _arguments.random_source(generator)
     batch = torch.broadcast_shapes(X.shape[:-2], y.shape[:-1])
     X, y = X.expand(*batch, n, d), y.expand(*batch, n)
-    mean = y.mean(-1)[..., None, None]
-    second = X.mT @ (y[..., None] * X) / n - mean * torch.eye(d, dtype=X.dtype, device=X.device)
-    values, vectors = torch.linalg.eigh((second + second.mT) / 2)
-    values, vectors = values[..., -neurons:], vectors[..., -neurons:]
+    W, values = _estimate(X, y, neurons, iterations, restarts, source)
     if not bool((values > 0).all()):
         raise ValueError(
             f"the second moment of the data must have {neurons} positive eigenvalues, got {values.amin().item():.3g}; "
             "expected y = sum_k relu(<w_k, x>) with more samples or fewer neurons"
         )
+    return W
+
+
+def _estimate(
+    X: torch.Tensor, y: torch.Tensor, neurons: int, iterations: int, restarts: int, source: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The estimate (..., K, d) and the top K eigenvalues of M_2; without meaning where one of these is not positive."""
+    n, d = X.shape[-2:]
+    mean = y.mean(-1)[..., None, None]
+    second = X.mT @ (y[..., None] * X) / n - mean * torch.eye(d, dtype=X.dtype, device=X.device)
+    values, vectors = torch.linalg.eigh((second + second.mT) / 2)
+    top, vectors = values[..., -neurons:], vectors[..., -neurons:]
+    values = top.clamp(min=torch.finfo(top.dtype).eps)
     units = _decompose(
         -_fourth_moment(X, y, vectors / values.sqrt()[..., None, :], values), iterations, restarts, source
     )
@@ -70,7 +80,7 @@ def tensor_initialization(
     directions = directions / directions.norm(dim=-2, keepdim=True)
     first = 2 * (y[..., None] * X).mean(-2)[..., None]
     lengths = torch.linalg.pinv(directions) @ first
-    return (directions * lengths.mT).mT
+    return (directions * lengths.mT).mT, top
 
 
 def _fourth_moment(X: torch.Tensor, y: torch.Tensor, whitening: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,132 @@
+"""Initializations of deep networks, plain and residual: the signal at the start, and training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional
+
+from litrepro import _validate
+
+_INITS = ("he", "xavier", "zero")
+
+
+class DepthStudy(NamedTuple):
+    """``second_moment`` (layers, M): mean square of each layer's output at the start; ``accuracy`` (epochs + 1, M)."""
+
+    second_moment: torch.Tensor
+    accuracy: torch.Tensor
+
+
+def depth_study(
+    train: tuple[torch.Tensor, torch.Tensor],
+    test: tuple[torch.Tensor, torch.Tensor],
+    members: Sequence[tuple[str, bool, float, int]],
+    *,
+    depth: int,
+    width: int = 32,
+    epochs: int = 10,
+    batch_size: int = 64,
+    classes: int = 10,
+) -> DepthStudy:
+    """Train ReLU networks that differ in initialization, shortcuts, rate and seed, all at once by SGD.
+
+    Hidden layers come in pairs, h <- relu(skip h + V relu(U h)), between a first and a last layer; skip is 1 for
+    residual members and 0 for plain ones, so that both run through the same products.
+
+    Parameters
+    ----------
+    train, test
+        Inputs (n, d) and labels (n,) int64.
+    members
+        (initialization, residual, rate, seed) of each member; ``"he"`` has weight variance 2/fan-in, ``"xavier"``
+        2/(fan-in + fan-out), ``"zero"`` none; biases start at zero. Members with one seed share their normal numbers
+        and the order of their batches.
+    depth
+        Layers with weights, even, at least 2.
+    epochs, batch_size
+        Passes over the data; the last, smaller batch of a pass is left out.
+
+    Returns
+    -------
+    ``DepthStudy``. A member that diverges stays at chance and disturbs no other.
+
+    Raises
+    ------
+    ValueError
+        Odd depth, no members, an unknown initialization, a batch larger than the data.
+
+    Source: Glorot and Bengio 2010; He et al. 2015; section 3.3.2 of the review.
+    """
+    depth = _validate.positive_int("depth", depth, 2)
+    if depth % 2:
+        raise ValueError(f"depth must be even, got {depth}")
+    if not members:
+        raise ValueError("members must name at least one (initialization, residual, rate, seed), got none")
+    for init, *_ in members:
+        _validate.choice("initialization", init, _INITS)
+    (x, labels), (x_test, labels_test) = train, test
+    batch_size = _validate.positive_int("batch_size", batch_size)
+    if batch_size > len(x):
+        raise ValueError(f"batch_size must be at most the number of samples {len(x)}, got {batch_size}")
+    fans = [x.shape[1], *[width] * (depth - 1), classes]
+    weights = [_stack(members, layer, fans, x) for layer in range(depth)]
+    biases = [x.new_zeros(len(members), 1, fan) for fan in fans[1:]]
+    skip = x.new_tensor([float(residual) for _, residual, _, _ in members])[:, None, None]
+    rates = x.new_tensor([rate for _, _, rate, _ in members])[:, None, None]
+    parameters = [each.requires_grad_() for each in (*weights, *biases)]
+
+    def accuracy() -> torch.Tensor:
+        with torch.no_grad():
+            scores = _forward(x_test.expand(len(members), -1, -1), weights, biases, skip)[0]
+            return (scores.argmax(-1) == labels_test).double().mean(-1) * scores.isfinite().all(-1).all(-1)
+
+    with torch.no_grad():
+        moments = _forward(x.expand(len(members), -1, -1), weights, biases, skip)[1]
+    history = [accuracy()]
+    for epoch in range(_validate.positive_int("epochs", epochs, 0)):
+        order = _orders([seed for *_, seed in members], len(x), epoch).to(x.device)
+        for first in range(0, len(x) - batch_size + 1, batch_size):
+            chosen = order[:, first : first + batch_size]
+            scores = _forward(x[chosen], weights, biases, skip)[0]
+            losses = functional.cross_entropy(scores.flatten(0, 1), labels[chosen].flatten(), reduction="none")
+            gradients = torch.autograd.grad(losses.reshape(len(members), -1).mean(-1).sum(), parameters)
+            with torch.no_grad():
+                for parameter, gradient in zip(parameters, gradients):
+                    parameter -= rates * gradient
+        history.append(accuracy())
+    return DepthStudy(moments, torch.stack(history))
+
+
+def _forward(
+    x: torch.Tensor, weights: list[torch.Tensor], biases: list[torch.Tensor], skip: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores (M, n, classes), and the mean square of each layer's output."""
+    last = len(weights) - 1
+    h = functional.relu(torch.baddbmm(biases[0], x, weights[0]))
+    outputs = [h]
+    for layer in range(1, last, 2):
+        inner = functional.relu(torch.baddbmm(biases[layer], h, weights[layer]))
+        h = functional.relu(skip * h + torch.baddbmm(biases[layer + 1], inner, weights[layer + 1]))
+        outputs += [inner, h]
+    outputs.append(torch.baddbmm(biases[last], h, weights[last]))
+    return outputs[-1], torch.stack([each.detach().square().mean((-2, -1)) for each in outputs])
+
+
+def _stack(members: Sequence[tuple], layer: int, fans: list[int], like: torch.Tensor) -> torch.Tensor:
+    """Weights (M, fan-in, fan-out) of one layer."""
+    into, out = fans[layer], fans[layer + 1]
+    scale = {"he": math.sqrt(2 / into), "xavier": math.sqrt(2 / (into + out)), "zero": 0.0}
+    drawn = []
+    for init, _, _, seed in members:
+        source = torch.Generator().manual_seed(1000 * seed + layer)
+        drawn.append(scale[init] * torch.randn(into, out, generator=source))
+    return torch.stack(drawn).to(like)
+
+
+def _orders(seeds: list[int], n: int, epoch: int) -> torch.Tensor:
+    by_seed = {s: torch.randperm(n, generator=torch.Generator().manual_seed(77_000 * (s + 1) + epoch)) for s in seeds}
+    return torch.stack([by_seed[seed] for seed in seeds])
