@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_wells": ["cosine_wells", "fading_slope", "near_critical"],
         "_stationary": ["KINDS", "classify", "strict_saddle"],
         "_approximation": ["fit_random_features", "relu_interpolant", "sawtooth", "sawtooth_lower_bound"],
+        "_interpolation": ["interpolating_resnet"],
         "_segments": ["rescale_relu", "segment"],
     },
 )

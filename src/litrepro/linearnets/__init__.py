@@ -16,6 +16,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_convnets": ["convnet_variant", "train_convnets"],
         "_momentum": ["MomentumSweep", "momentum_sweep"],
         "_phase": ["speedup_map"],
+        "_residual": ["gradient_lower_bound", "residual_gradient", "residual_product", "residual_risk"],
+        "_identity": ["identity_factorization"],
+        "_resnet_descent": ["DescentRun", "linear_resnet_descent", "zou_rate"],
         "_reparameterized": ["ReparameterizedStep", "reparameterized_step"],
         "_sweep": [
             "STARTS",

@@ -1,0 +1,137 @@
+"""Linear residual networks (I + A_L) ... (I + A_1): product, excess risk, gradient, and what bounds it from below."""
+
+from __future__ import annotations
+
+import torch
+
+from litrepro import _validate
+
+
+def residual_product(blocks: torch.Tensor) -> torch.Tensor:
+    """The end-to-end matrix (I + A_L) ... (I + A_1).
+
+    Parameters
+    ----------
+    blocks
+        (..., L, d, d): A_1 first.
+
+    Returns
+    -------
+    (..., d, d).
+
+    Raises
+    ------
+    ValueError
+        Fewer than three dimensions, no blocks, blocks that are not square.
+
+    Source: Hardt and Ma, arXiv:1611.04231, section 2.
+    """
+    return partial_products(with_identity(check_blocks(blocks)))[0][-1]
+
+
+def residual_risk(blocks: torch.Tensor, target: torch.Tensor, covariance: torch.Tensor | None = None) -> torch.Tensor:
+    """Excess risk tr((P - R) Sigma (P - R)^T) of the product P, over the risk of the target R.
+
+    With y = R x + noise and E x x^T = Sigma this is E|Px - y|^2 minus its minimum.
+
+    Parameters
+    ----------
+    blocks, target, covariance
+        (..., L, d, d), (..., d, d), and (..., d, d) symmetric positive semidefinite (None: the identity); batch
+        dimensions broadcast.
+
+    Returns
+    -------
+    (...).
+
+    Raises
+    ------
+    ValueError
+        Shapes or dtypes that do not fit.
+
+    Source: Hardt and Ma, arXiv:1611.04231, equation 2.2 and lemma 2.4.
+    """
+    check_problem(blocks, target, covariance)
+    error = residual_product(blocks) - target
+    return ((error if covariance is None else error @ covariance) * error).sum((-2, -1))
+
+
+def residual_gradient(
+    blocks: torch.Tensor, target: torch.Tensor, covariance: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Gradient of ``residual_risk`` by all blocks, in closed form and O(L) products.
+
+    Block i: 2 (I + A_{i+1})^T ... (I + A_L)^T (P - R) Sigma (I + A_1)^T ... (I + A_{i-1})^T.
+
+    Parameters and errors as ``residual_risk``; returns the shape of ``blocks``, batch dimensions broadcast.
+
+    Source: Hardt and Ma, arXiv:1611.04231, lemma 2.4.
+    """
+    check_problem(blocks, target, covariance)
+    prefix, suffix = partial_products(with_identity(blocks))
+    error = prefix[-1] - target
+    return 2 * chain_gradient(prefix, suffix, error if covariance is None else error @ covariance)
+
+
+def gradient_lower_bound(
+    blocks: torch.Tensor, target: torch.Tensor, covariance: torch.Tensor | None = None
+) -> torch.Tensor:
+    """What |gradient|^2 cannot be below: 4 L (1 - tau)^(2L - 2) sigma_min(Sigma) risk, tau = max_i |A_i|_2.
+
+    0 where tau >= 1, and nothing can be said. Parameters and errors as ``residual_risk``; returns (...).
+
+    Source: Hardt and Ma, arXiv:1611.04231, theorem 2.2 (with the first power of sigma_min).
+    """
+    risk = residual_risk(blocks, target, covariance)
+    depth = blocks.shape[-3]
+    tau = torch.linalg.matrix_norm(blocks, ord=2).amax(-1)
+    smallest = 1.0 if covariance is None else torch.linalg.svdvals(covariance)[..., -1]
+    return 4 * depth * (1 - tau).clamp(min=0) ** (2 * depth - 2) * smallest * risk * (tau < 1)
+
+
+def partial_products(factors: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """From factors (..., L, d, d): F_i ... F_1 for i = 0..L, and F_L ... F_{i+1} for i = 0..L (identity at the end)."""
+    layers = factors.unbind(-3)
+    identity = torch.eye(factors.shape[-1], dtype=factors.dtype, device=factors.device)
+    prefix, suffix = [identity.expand(layers[0].shape)], [identity.expand(layers[0].shape)]
+    for layer in layers:
+        prefix.append(layer @ prefix[-1])
+    for layer in reversed(layers):
+        suffix.append(suffix[-1] @ layer)
+    return prefix, suffix[::-1]
+
+
+def chain_gradient(prefix: list[torch.Tensor], suffix: list[torch.Tensor], outer: torch.Tensor) -> torch.Tensor:
+    """Gradient by every factor where that by the product is ``outer (..., d, d)``; (..., L, d, d)."""
+    above, below = torch.stack(suffix[1:], -3), torch.stack(prefix[:-1], -3)
+    return above.mT @ outer[..., None, :, :] @ below.mT
+
+
+def with_identity(blocks: torch.Tensor) -> torch.Tensor:
+    """I + A_i."""
+    return blocks + torch.eye(blocks.shape[-1], dtype=blocks.dtype, device=blocks.device)
+
+
+def check_blocks(blocks: torch.Tensor) -> torch.Tensor:
+    """Floating point (..., L, d, d) with L, d >= 1."""
+    _validate.float_tensor("blocks", blocks, 3)
+    if blocks.shape[-1] != blocks.shape[-2] or 0 in blocks.shape[-3:]:
+        raise ValueError(f"blocks must have shape (..., L, d, d) with L, d >= 1, got {tuple(blocks.shape)}")
+    return blocks
+
+
+def check_problem(blocks: torch.Tensor, target: torch.Tensor, covariance: torch.Tensor | None) -> None:
+    """Blocks, target and covariance must fit."""
+    check_blocks(blocks)
+    size, batches = tuple(blocks.shape[-2:]), [blocks.shape[:-3]]
+    named = [("target", target)] + ([] if covariance is None else [("covariance", covariance)])
+    for name, value in named:
+        _validate.float_tensor(name, value, 2)
+        if tuple(value.shape[-2:]) != size or value.dtype != blocks.dtype:
+            expected = f"(..., {size[0]}, {size[1]}) and dtype {blocks.dtype}"
+            raise ValueError(f"{name} must have shape {expected}, got {tuple(value.shape)} and {value.dtype}")
+        batches.append(value.shape[:-2])
+    try:
+        torch.broadcast_shapes(*batches)
+    except RuntimeError:
+        raise ValueError(f"batch dimensions must broadcast, got {[tuple(batch) for batch in batches]}") from None

@@ -1,0 +1,199 @@
+"""Gradient descent on linear residual networks between fixed maps, and the rate that is proved for it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import NamedTuple
+
+import torch
+
+from litrepro import _validate
+from litrepro._warnings import ConvergenceWarning
+from litrepro.linearnets._residual import chain_gradient, check_blocks, partial_products, with_identity
+
+
+class DescentRun(NamedTuple):
+    """What ``linear_resnet_descent`` returns.
+
+    ``blocks (..., L, m, m)`` at the end, ``loss (..., iterations + 1)`` from the start on, ``diverged (...)``: the
+    final loss is not finite.
+    """
+
+    blocks: torch.Tensor
+    loss: torch.Tensor
+    diverged: torch.Tensor
+
+
+def linear_resnet_descent(
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    depth: int,
+    *,
+    input_map: torch.Tensor | None = None,
+    output_map: torch.Tensor | None = None,
+    step: float | torch.Tensor,
+    iterations: int,
+    initial: torch.Tensor | None = None,
+    residual: bool = True,
+    batch_size: int | None = None,
+    generator: torch.Generator | None = None,
+) -> DescentRun:
+    """(Stochastic) gradient descent on |B P A X - Y|_F^2 / 2, P = (I + A_L) ... (I + A_1), from zero blocks.
+
+    Parameters
+    ----------
+    inputs, targets
+        X (..., d, n) and Y (..., k, n): examples are columns.
+    depth
+        L >= 1.
+    input_map, output_map
+        A (..., m, d) and B (..., k, m), fixed; None is the identity (m = d, m = k).
+    step
+        Positive, a number or one per trial (...).
+    iterations
+        >= 0.
+    initial
+        Blocks (..., L, m, m) to start from; None: zero.
+    residual
+        False: P = A_L ... A_1, a plain linear network.
+    batch_size
+        Columns per step, drawn without replacement, the gradient scaled by n / batch_size; None or n: all of them.
+    generator
+        Of the mini-batches, the same for all trials; one seeded with 0 if None.
+
+    Returns
+    -------
+    ``DescentRun``; batch dimensions broadcast. The loss is that of all examples.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, depth < 1, step <= 0, iterations < 0, batch_size < 1.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Some trial diverged; the others are not disturbed.
+
+    Source: Zou, Long and Gu, arXiv:2003.01094, algorithms 1 and 2.
+    """
+    depth, iterations = _validate.positive_int("depth", depth), _validate.positive_int("iterations", iterations, 0)
+    x, b, y, batch = _check_maps(inputs, targets, input_map, output_map)
+    m, n = x.shape[-2:]
+    blocks = _start(initial, depth, m, batch, x)
+    batch = torch.broadcast_shapes(batch, blocks.shape[:-3])
+    rate = _step(step, batch, x)
+    if rate.ndim > 3:
+        batch = torch.broadcast_shapes(batch, rate.shape[:-3])
+    blocks = blocks.expand(*batch, *blocks.shape[-3:]).clone()
+    size = n if batch_size is None else min(_validate.positive_int("batch_size", batch_size), n)
+    generator = torch.Generator().manual_seed(0) if generator is None and size < n else generator
+    losses = []
+    for iteration in range(iterations + 1):
+        prefix, suffix = partial_products(with_identity(blocks) if residual else blocks)
+        readout = prefix[-1] if b is None else b @ prefix[-1]
+        error = readout @ x - y
+        losses.append(0.5 * error.square().sum((-2, -1)))
+        if iteration == iterations:
+            break
+        seen, columns = error, x
+        if size < n:
+            chosen = torch.randperm(n, generator=generator, device=generator.device)[:size].to(x.device)
+            seen, columns = error[..., chosen] * (n / size), x[..., chosen]
+        outer = seen @ columns.mT
+        blocks = blocks - rate * chain_gradient(prefix, suffix, outer if b is None else b.mT @ outer)
+    loss = torch.stack(torch.broadcast_tensors(*losses), -1)
+    diverged = ~torch.isfinite(loss[..., -1])
+    if bool(diverged.any()):
+        warnings.warn(f"gradient descent diverged in {int(diverged.sum())} trial(s)", ConvergenceWarning, 2)
+    return DescentRun(blocks, loss, diverged)
+
+
+def zou_rate(
+    inputs: torch.Tensor,
+    input_map: torch.Tensor | None,
+    output_map: torch.Tensor | None,
+    depth: int,
+    step: float | torch.Tensor,
+) -> torch.Tensor:
+    """Proved factor per iteration on loss - loss_min: 1 - step L sigma_min(A)^2 sigma_min(B)^2 sigma_r(X)^2 / e.
+
+    sigma_r is the smallest singular value of X that is not zero. Parameters as ``linear_resnet_descent`` (None maps
+    are identities); returns (...). It holds for steps and maps within the theorem's conditions, which are not checked.
+
+    Raises
+    ------
+    ValueError
+        depth < 1, step <= 0, inputs that are zero.
+
+    Source: Zou, Long and Gu, arXiv:2003.01094, theorem 3.1.
+    """
+    _validate.float_tensor("inputs", inputs, 2)
+    depth = _validate.positive_int("depth", depth)
+    s = torch.linalg.svdvals(inputs)
+    cut = max(inputs.shape[-2:]) * torch.finfo(s.dtype).eps * s[..., :1]
+    if not bool((s[..., 0] > 0).all()):
+        raise ValueError("inputs must not be zero")
+    factor = torch.where(s > cut, s, torch.inf).amin(-1).square()
+    for name, value in (("input_map", input_map), ("output_map", output_map)):
+        if value is not None:
+            _validate.float_tensor(name, value, 2)
+            factor = factor * torch.linalg.svdvals(value)[..., -1].square()
+    if not isinstance(step, torch.Tensor):
+        step = _validate.real("step", step, 0, open_low=True)
+    elif not bool((step > 0).all()):
+        raise ValueError(f"step must be > 0, got {step}")
+    return 1 - step * depth * factor / math.e
+
+
+def _check_maps(inputs, targets, input_map, output_map):
+    """(A X, B or None, Y, batch shape); raises ``ValueError`` where shapes do not fit."""
+    x, y = _validate.float_tensor("inputs", inputs, 2), _validate.float_tensor("targets", targets, 2)
+    for name, value in (("input_map", input_map), ("output_map", output_map)):
+        if value is not None:
+            _validate.float_tensor(name, value, 2)
+    m = x.shape[-2] if input_map is None else input_map.shape[-2]
+    k = m if output_map is None else output_map.shape[-2]
+    fits = (
+        (input_map is None or input_map.shape[-1] == x.shape[-2])
+        and (output_map is None or output_map.shape[-1] == m)
+        and y.shape[-2:] == (k, x.shape[-1])
+        and min(*x.shape[-2:], m, k) >= 1
+    )
+    given = {"inputs": x, "targets": y, "input_map": input_map, "output_map": output_map}
+    shapes = {name: tuple(value.shape) for name, value in given.items() if value is not None}
+    if not fits:
+        expected = "inputs (..., d, n), input_map (..., m, d), output_map (..., k, m), targets (..., k, n)"
+        raise ValueError(f"expected {expected}; got {shapes}")
+    try:
+        batch = torch.broadcast_shapes(*(shape[:-2] for shape in shapes.values()))
+    except RuntimeError:
+        raise ValueError(f"batch dimensions must broadcast, got {shapes}") from None
+    return (x if input_map is None else input_map @ x), output_map, y, batch
+
+
+def _start(initial, depth: int, m: int, batch, like: torch.Tensor) -> torch.Tensor:
+    if initial is None:
+        return torch.zeros(*batch, depth, m, m, dtype=like.dtype, device=like.device)
+    check_blocks(initial)
+    if tuple(initial.shape[-3:]) != (depth, m, m):
+        raise ValueError(f"initial must have shape (..., {depth}, {m}, {m}), got {tuple(initial.shape)}")
+    try:
+        torch.broadcast_shapes(initial.shape[:-3], batch)
+    except RuntimeError:
+        raise ValueError(f"batch of initial must broadcast with {tuple(batch)}, got {tuple(initial.shape)}") from None
+    return initial.to(like)
+
+
+def _step(step, batch, like: torch.Tensor) -> torch.Tensor:
+    """The step sizes, to multiply blocks (..., L, m, m) with."""
+    if not isinstance(step, torch.Tensor):
+        return torch.tensor(_validate.real("step", step, 0, open_low=True), dtype=like.dtype, device=like.device)
+    if not bool((torch.isfinite(step) & (step > 0)).all()):
+        raise ValueError(f"step must be finite and > 0, got {step}")
+    try:
+        torch.broadcast_shapes(step.shape, batch)
+    except RuntimeError:
+        raise ValueError(f"step must be a number or broadcast to {tuple(batch)}, got {tuple(step.shape)}") from None
+    return step.to(like)[..., None, None, None] if step.ndim else step.to(like)
