@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
 from litrepro.training._batches import Targets, check_data, map_targets, permutation
 from litrepro.training._evaluate import measure
@@ -102,65 +103,80 @@ def fit(
     ConvergenceWarning
         A batch loss was not finite: the run ends after that epoch, which is recorded.
     """
-    x, y, n = check_data("train", train)
-    settings = check_settings(n, epochs, batch_size, eval_every, optimizer, schedule, evaluate_on)
-    check_weights(weights, [(n,)], objective)
-    sets = {"train": (x, y, n)}
-    for name, data in (evaluate_on or {}).items():
-        inputs, targets, count = check_data(name, data)
-        sets[name] = (inputs.to(x.device), map_targets(lambda part: part.to(x.device), targets), count)
-    compute = resolve_loss(loss)
-    functions = {name: resolve_metrics(metrics, loss, part[1]) for name, part in sets.items()}
-    hypers = [hyperparameter(*pair, 1) for pair in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay))]
-    model.to(x.device)
-    stepper = make_optimizer(optimizer, [p for p in model.parameters() if p.requires_grad], *hypers)
-    rates = Scheduled(stepper, schedule)
-    noise = torch.Generator(x.device).manual_seed(seed)
-    weights = None if weights is None else weights.to(x.device)
-    clock, rows = Clock(x.device), []
-
-    def batch_loss(chosen: torch.Tensor, t: float) -> torch.Tensor:
-        inputs, targets = x.index_select(0, chosen), map_targets(lambda part: part.index_select(0, chosen), y)
-        if augment is not None:
-            inputs = augment(inputs, noise)
-        if objective is not None:
-            return objective(model, inputs, targets, t, noise)
-        values = check_values(compute(model(inputs), targets), len(chosen))
-        return values.mean() if weights is None else (values * weights[chosen]).mean()
-
-    def run(epoch: int) -> bool:
-        """One epoch; whether all its losses were finite, asked once at the end so that a GPU never waits."""
-        bad = torch.zeros((), dtype=torch.bool, device=x.device)
-        order = permutation(n, seed, epoch).to(x.device)
-        for index, chosen in enumerate(order.split(settings.batch_size)):
-            t = (epoch * settings.steps_per_epoch + index) / settings.steps
-            rates.set(t)
-            stepper.zero_grad(set_to_none=True)
-            value = batch_loss(chosen, t)
-            value.backward()
-            stepper.step()
-            bad |= ~value.detach().isfinite()
-        return not bool(bad)
-
-    def record(epoch: int) -> None:
-        for name, (inputs, targets, count) in sets.items():
-            values = measure(model, inputs, targets, count, functions[name]).tolist()
-            step = epoch * settings.steps_per_epoch
-            rows.extend((epoch, step, name, key, value, clock.seconds) for key, value in zip(functions[name], values))
-
-    with own_randomness(x.device, seed):
+    run = _Run(
+        model, train, epochs, batch_size, optimizer, (lr, momentum, weight_decay), schedule, loss, weights,
+        evaluate_on, metrics, eval_every, seed, augment, objective,
+    )  # fmt: skip
+    with own_randomness(run.x.device, seed):
         finite = True
-        for epoch in bar(range(settings.epochs + 1), progress):
-            if epoch > 0:
-                model.train()
-                with clock.running():
-                    finite = run(epoch - 1)
+        for epoch in bar(range(run.settings.epochs + 1), progress):
+            finite = epoch == 0 or run.epoch(epoch - 1)
             model.eval()
-            if settings.records(epoch) or not finite:
-                record(epoch)
+            if run.settings.records(epoch) or not finite:
+                run.record(epoch)
             if callback is not None:
                 callback(epoch, model)
             if not finite:
                 warnings.warn(f"the loss is not finite in epoch {epoch}: training stops", ConvergenceWarning, 2)
                 break
-    return tidy(rows)
+    return tidy(run.rows)
+
+
+class _Run:
+    """One call of ``fit``: data, optimizer, clock, rows of the history."""
+
+    def __init__(
+        self, model, train, epochs, batch_size, optimizer, hypers, schedule, loss, weights,
+        evaluate_on, metrics, eval_every, seed, augment, objective,
+    ):  # fmt: skip
+        self.x, self.y, self.n = check_data("train", train)
+        self.settings = check_settings(self.n, epochs, batch_size, eval_every, optimizer, schedule, evaluate_on)
+        check_weights(weights, [(self.n,)], objective)
+        self.model, self.augment, self.objective, self.seed = model, augment, objective, seed
+        self.loss, self.device = resolve_loss(loss), self.x.device
+        self.sets = {"train": (self.x, self.y, self.n, resolve_metrics(metrics, loss, self.y))}
+        for name, data in (evaluate_on or {}).items():
+            x, y, n = check_data(name, data)
+            y = map_targets(lambda part: part.to(self.device), y)
+            self.sets[name] = (x.to(self.device), y, n, resolve_metrics(metrics, loss, y))
+        hypers = [hyperparameter(name, value, 1) for name, value in zip(("lr", "momentum", "weight_decay"), hypers)]
+        self.noise = torch.Generator(self.device).manual_seed(_validate.positive_int("seed", seed, 0))
+        model.to(self.device)
+        self.stepper = make_optimizer(optimizer, [p for p in model.parameters() if p.requires_grad], *hypers)
+        self.rates = Scheduled(self.stepper, schedule)
+        self.weights = None if weights is None else weights.to(self.device)
+        self.clock, self.rows = Clock(self.device), []
+
+    def epoch(self, epoch: int) -> bool:
+        """Train one epoch (counted from 0); whether all its losses were finite."""
+        self.model.train()
+        # Asked once, at the end: a GPU never waits within the epoch.
+        bad = torch.zeros((), dtype=torch.bool, device=self.device)
+        with self.clock.running():
+            order = permutation(self.n, self.seed, epoch).to(self.device)
+            for index, chosen in enumerate(order.split(self.settings.batch_size)):
+                t = (epoch * self.settings.steps_per_epoch + index) / self.settings.steps
+                self.rates.set(t)
+                self.stepper.zero_grad(set_to_none=True)
+                value = self._batch_loss(chosen, t)
+                value.backward()
+                self.stepper.step()
+                bad |= ~value.detach().isfinite()
+        return not bool(bad)
+
+    def _batch_loss(self, chosen: torch.Tensor, t: float) -> torch.Tensor:
+        x = self.x.index_select(0, chosen)
+        y = map_targets(lambda part: part.index_select(0, chosen), self.y)
+        if self.augment is not None:
+            x = self.augment(x, self.noise)
+        if self.objective is not None:
+            return self.objective(self.model, x, y, t, self.noise)
+        values = check_values(self.loss(self.model(x), y), len(chosen))
+        return values.mean() if self.weights is None else (values * self.weights[chosen]).mean()
+
+    def record(self, epoch: int) -> None:
+        """Append the metrics on all sets."""
+        step, seconds = epoch * self.settings.steps_per_epoch, self.clock.seconds
+        for name, (x, y, n, functions) in self.sets.items():
+            values = measure(self.model, x, y, n, functions).tolist()
+            self.rows.extend((epoch, step, name, key, value, seconds) for key, value in zip(functions, values))
