@@ -115,7 +115,7 @@ def neurons_sklearn(trials: int) -> Row:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for t in range(trials):
-                MLPRegressor((3,), tol=0.0, n_iter_no_change=300, random_state=0, **settings).fit(
+                MLPRegressor(hidden_layer_sizes=(3,), tol=0.0, n_iter_no_change=300, random_state=0, **settings).fit(
                     X[t].numpy(), y[t].numpy()
                 )
 
