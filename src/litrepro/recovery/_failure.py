@@ -1,0 +1,67 @@
+"""The deterministic failure test: too few measurements for any combination of norms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+
+from litrepro import _validate
+from litrepro.recovery._consensus import check_weights
+from litrepro.recovery._norms import norm_geometry
+
+
+class FailureTest(NamedTuple):
+    """``correlation (...)``, ``ratio (...)`` and ``fails (...)`` = correlation > ratio, a certificate of failure."""
+
+    correlation: torch.Tensor
+    ratio: torch.Tensor
+    fails: torch.Tensor
+
+
+def deterministic_failure(
+    A: torch.Tensor, X0: torch.Tensor, weights: Mapping[str, float | torch.Tensor]
+) -> FailureTest:
+    """Whether X0 is certainly no minimizer of sum_i lambda_i f_i(X) subject to A(X) = A(X0).
+
+    A minimizer needs a subgradient g in the row space of A. Then |<x0, g>| <= ||A x0|| ||g|| / sigma_min(A') for the
+    normalized x0, so that X0 fails where every subgradient is more correlated with x0 than ``ratio`` = ||A x0|| /
+    sigma_min(A') (Oymak et al. 2015, theorem 3.1). All subgradients have a correlation with x0 of at least
+    ``correlation`` = sum_i lambda_i f_i(x0) / sum_i lambda_i L_i (proposition 3.1; L_i as in ``norm_geometry``).
+
+    The test is for the program without a cone: semidefiniteness would add its normal cone to the subgradients.
+
+    Parameters
+    ----------
+    A
+        (..., m, p, q). Zero rows are absent measurements. With more than p q of them, or with dependent ones,
+        sigma_min(A') is 0 and the ratio infinite: nothing is certified.
+    X0
+        (..., p, q), non-zero.
+    weights
+        As in ``structured_recovery``; not all zero.
+
+    Raises ``ValueError`` for shapes that do not fit, no or unknown norms, negative weights or nothing but zeros.
+    """
+    _validate.float_tensor("A", A, 3)
+    _validate.float_tensor("X0", X0, 2)
+    if X0.shape != (*A.shape[:-3], *A.shape[-2:]):
+        raise ValueError(f"A (..., m, p, q) and X0 (..., p, q) must fit, got {tuple(A.shape)} and {tuple(X0.shape)}")
+    numbers = check_weights(weights, A)
+    if not bool((sum(numbers.values()) > 0).all()):
+        raise ValueError("at least one weight must be positive")
+    geometry = {name: norm_geometry(X0, name) for name in numbers}
+    correlation = sum(weight * geometry[name].value for name, weight in numbers.items()) / sum(
+        weight * geometry[name].lipschitz for name, weight in numbers.items()
+    )
+    rows = A.flatten(-2)
+    x0 = X0.flatten(-2) / torch.linalg.matrix_norm(X0)[..., None]
+    measured = torch.linalg.vector_norm((rows @ x0[..., None])[..., 0], dim=-1)
+    present = torch.linalg.vector_norm(rows, dim=-1) > 0
+    s = torch.linalg.svdvals(rows)  # descending; those of absent rows are zero and come last
+    count = present.sum(-1)
+    smallest = s.gather(-1, (count.clamp(min=1, max=s.shape[-1]) - 1)[..., None])[..., 0]
+    dependent = (count > rows.shape[-1]) | (smallest <= 1e-12 * s[..., 0])
+    ratio = torch.where(dependent, torch.inf, measured / torch.where(dependent, 1.0, smallest))
+    return FailureTest(correlation, ratio, correlation > ratio)

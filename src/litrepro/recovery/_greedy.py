@@ -1,0 +1,230 @@
+"""The nonconvex side: projection on sparse low-rank matrices, and iterative hard thresholding with it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import torch
+
+from litrepro import _validate
+from litrepro._warnings import ConvergenceWarning
+from litrepro.recovery._consensus import RecoveryResult, check_measurements
+
+FITTED = 1e-4  # relative data residual below which a result counts as converged
+
+
+class _Structured(NamedTuple):
+    """A matrix U diag(s) V' supported on given rows and columns: factors (B, k, r), s (B, r), indices (B, k)."""
+
+    u: torch.Tensor
+    s: torch.Tensor
+    v: torch.Tensor
+    rows: torch.Tensor
+    columns: torch.Tensor
+
+    def dense(self, p: int, q: int) -> torch.Tensor:
+        block = (self.u * self.s[:, None, :]) @ self.v.mT
+        X = torch.zeros(len(block), p, q, dtype=block.dtype, device=block.device)
+        return X.index_put((_first(self.rows), self.rows[:, :, None], self.columns[:, None, :]), block)
+
+    def tangent(self, G: torch.Tensor) -> torch.Tensor:
+        """G restricted to the support and to the directions that keep the rank, as a dense matrix."""
+        block = G[_first(self.rows), self.rows[:, :, None], self.columns[:, None, :]]
+        used = (self.s > 0).to(G)[:, None, :]
+        u, v = self.u * used, self.v * used
+        left = u @ (u.mT @ block)
+        block = left + ((block - left) @ v) @ v.mT
+        out = torch.zeros_like(G)
+        return out.index_put((_first(self.rows), self.rows[:, :, None], self.columns[:, None, :]), block)
+
+
+@torch.no_grad()
+def project_sparse_low_rank(X: torch.Tensor, k: int, rank: int, *, psd: bool = False) -> torch.Tensor:
+    """A nearby matrix with at most k nonzero rows, k nonzero columns and the given rank, for every ``X (..., p, q)``.
+
+    With ``psd`` rows and columns are the same set and the result is positive semidefinite. The nearest such matrix is
+    NP-hard to find in general (sparse principal components are a case of it). This is a heuristic, exact on matrices
+    that have the structure: truncate to the rank, keep the k rows and columns of largest energy, truncate the block;
+    score rows and columns again by their products with the factors of the block; the block that captures more remains.
+
+    Raises ``ValueError`` unless 1 <= rank <= k <= min(p, q), and for matrices that are not square where ``psd`` asks.
+    """
+    _validate.float_tensor("X", X, 2)
+    k, rank = _check_structure(X.shape[-2:], k, rank, psd)
+    flat = X.reshape(-1, *X.shape[-2:])
+    return _project(flat, k, rank, psd).dense(*X.shape[-2:]).reshape(X.shape)
+
+
+@torch.no_grad()
+def structured_iht(
+    A: torch.Tensor,
+    b: torch.Tensor,
+    k: int,
+    rank: int = 1,
+    *,
+    psd: bool = False,
+    iterations: int = 300,
+    tol: float = 1e-7,
+    init: torch.Tensor | None = None,
+) -> RecoveryResult:
+    """Iterative hard thresholding for k nonzero rows and columns and low rank: X <- P(X + mu A'(b - A(X))).
+
+    P is ``project_sparse_low_rank``; the step mu = ||G||^2 / ||A(G)||^2 is exact for the gradient G restricted to the
+    support and tangent space of the current X (normalized hard thresholding). No guarantee: the problem is nonconvex.
+
+    Parameters
+    ----------
+    A, b
+        (..., m, p, q) and (..., m), finite. Zero rows are absent measurements.
+    k, rank, psd
+        The structure.
+    iterations
+        At most so many; a problem stops when its relative data residual, or the relative change of X, is below ``tol``.
+    init
+        Start (..., p, q), projected first; default: the projection of A'(b) / m.
+
+    Returns
+    -------
+    ``residual``: ||b - A(X)|| / ||b||; ``converged``: it is below 1e-4. A ``ConvergenceWarning`` says if some are not.
+
+    Raises ``ValueError`` for shapes that do not fit and a structure that ``project_sparse_low_rank`` refuses.
+    """
+    check_measurements(A, b, psd)
+    shape = A.shape[-2:]
+    k, rank = _check_structure(shape, k, rank, psd)
+    iterations = _validate.positive_int("iterations", iterations)
+    tol = _validate.real("tol", tol, 0)
+    batch = A.shape[:-3]
+    rows, target = A.reshape(-1, A.shape[-3], shape[0] * shape[1]), b.reshape(-1, b.shape[-1])
+    if init is None:
+        count = (rows != 0).any(-1).sum(-1).clamp(min=1)
+        start = _adjoint(rows, target, shape) / count[:, None, None]
+    else:
+        _validate.float_tensor("init", init, 2)
+        if init.shape != (*batch, *shape):
+            raise ValueError(f"init must have shape {(*batch, *shape)}, got {tuple(init.shape)}")
+        start = init.to(A).reshape(-1, *shape)
+    X, steps, residual = _iterate(rows, target, start, (k, rank, psd), iterations, tol)
+    converged = residual < FITTED
+    if not bool(converged.all()):
+        warnings.warn(
+            f"structured_iht: {int((~converged).sum())} of {converged.numel()} problems do not fit their measurements "
+            f"(relative residual up to {float(residual.max()):.1e})",
+            ConvergenceWarning,
+            stacklevel=3,  # past torch.no_grad's wrapper
+        )
+    parts = (X, converged, steps, residual)
+    return RecoveryResult(*(part.reshape((*batch, *part.shape[1:])) for part in parts))
+
+
+def _iterate(
+    rows: torch.Tensor,
+    b: torch.Tensor,
+    start: torch.Tensor,
+    structure: tuple[int, int, bool],
+    iterations: int,
+    tol: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """X (B, p, q), steps (B,), residual (B,); problems that stop leave the batch."""
+    shape, count = start.shape[-2:], len(start)
+    size = torch.linalg.vector_norm(b, dim=-1)
+    out = torch.zeros_like(start)
+    steps = torch.zeros(count, dtype=torch.long, device=b.device)
+    residual = torch.zeros(count, dtype=b.dtype, device=b.device)
+    index = (size > 0).nonzero()[:, 0]  # b = 0: zero fits
+    rows, b = rows[index], b[index]
+    current = _project(start[index], *structure)
+    X = current.dense(*shape)
+    change = torch.full_like(size[index], torch.inf)
+    for step in range(iterations + 1):
+        gap = b - _apply(rows, X)
+        relative = torch.linalg.vector_norm(gap, dim=-1) / size[index]
+        done = (relative < tol) | (change < tol) | (step == iterations)
+        if bool(done.any()):
+            at = index[done]
+            out[at], steps[at], residual[at] = X[done], step, relative[done]
+            rest = (~done).nonzero()[:, 0]
+            if not len(rest):
+                break
+            index, rows, b, X, gap = index[rest], rows[rest], b[rest], X[rest], gap[rest]
+            current = _Structured(*(part[rest] for part in current))
+        G = _adjoint(rows, gap, shape)
+        if structure[2]:
+            G = (G + G.mT) / 2
+        current = _project(X + _step_size(rows, G, current)[:, None, None] * G, *structure)
+        new = current.dense(*shape)
+        change = torch.linalg.matrix_norm(new - X) / torch.linalg.matrix_norm(new).clamp(min=1e-300)
+        X = new
+    return out, steps, residual
+
+
+def _step_size(rows: torch.Tensor, G: torch.Tensor, current: _Structured) -> torch.Tensor:
+    """||G_T||^2 / ||A(G_T)||^2; along G itself where nothing of it is tangent (X = 0), 0 where that is zero, too."""
+    tangent = current.tangent(G)
+    tangent = torch.where((torch.linalg.matrix_norm(tangent) > 0)[:, None, None], tangent, G)
+    length = tangent.square().sum((-2, -1))
+    image = _apply(rows, tangent).square().sum(-1)
+    return torch.where(image > 0, length / torch.where(image > 0, image, 1.0), 0.0)
+
+
+def _project(X: torch.Tensor, k: int, rank: int, psd: bool) -> _Structured:
+    """``project_sparse_low_rank`` for (B, p, q), as factors."""
+    if psd:
+        X = (X + X.mT) / 2
+    u, s, v = _truncate(X, rank, psd)
+    rows = _largest((u * s[:, None, :]).square().sum(-1), k)
+    columns = rows if psd else _largest((v * s[:, None, :]).square().sum(-1), k)
+    first = _block(X, rows, columns, rank, psd)
+    across = X.gather(2, columns[:, None, :].expand(-1, X.shape[1], -1)) @ first.v  # (B, p, r)
+    rows = _largest(across.square().sum(-1), k)
+    if psd:
+        columns = rows
+    else:
+        down = X.gather(1, first.rows[:, :, None].expand(-1, -1, X.shape[2])).mT @ first.u
+        columns = _largest(down.square().sum(-1), k)
+    second = _block(X, rows, columns, rank, psd)
+    better = second.s.square().sum(-1) >= first.s.square().sum(-1)
+    return _Structured(
+        *(torch.where(better.view(-1, *[1] * (a.ndim - 1)), b, a) for a, b in zip(first, second)),
+    )
+
+
+def _block(X: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, rank: int, psd: bool) -> _Structured:
+    block = X[_first(rows), rows[:, :, None], columns[:, None, :]]
+    return _Structured(*_truncate(block, rank, psd), rows, columns)
+
+
+def _truncate(X: torch.Tensor, rank: int, psd: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Leading singular triples, or eigenpairs with non-negative eigenvalues: (B, p, r), (B, r), (B, q, r)."""
+    if psd:
+        w, v = torch.linalg.eigh(X)
+        v = v[..., -rank:]
+        return v, w[..., -rank:].clamp(min=0), v
+    u, s, vh = torch.linalg.svd(X, full_matrices=False)
+    return u[..., :rank], s[..., :rank], vh.mT[..., :rank]
+
+
+def _largest(score: torch.Tensor, k: int) -> torch.Tensor:
+    return score.topk(k, dim=-1).indices.sort(-1).values
+
+
+def _first(index: torch.Tensor) -> torch.Tensor:
+    return torch.arange(len(index), device=index.device)[:, None, None]
+
+
+def _apply(rows: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
+    return (rows @ X.flatten(-2)[..., None])[..., 0]
+
+
+def _adjoint(rows: torch.Tensor, y: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    return (y[:, None, :] @ rows)[:, 0].unflatten(-1, shape)
+
+
+def _check_structure(shape: torch.Size, k: int, rank: int, psd: bool) -> tuple[int, int]:
+    k, rank = _validate.positive_int("k", k), _validate.positive_int("rank", rank)
+    if k > min(shape) or rank > k:
+        raise ValueError(f"rank <= k <= {min(shape)} is required, got rank = {rank}, k = {k}")
+    if psd and shape[0] != shape[1]:
+        raise ValueError(f"psd needs square matrices, got {tuple(shape)}")
+    return k, rank

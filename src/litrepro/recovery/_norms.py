@@ -1,0 +1,100 @@
+"""The norms that the recovery programs combine: value, Lipschitz constant, proximal map, random subgradients."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+
+from litrepro import _validate
+from litrepro.recovery._problems import seeded
+from litrepro.solvers import _proximal
+
+NORMS = ("l1", "l12", "l12_rows", "nuclear")
+
+
+class NormGeometry(NamedTuple):
+    """``value (...)``: norm of the normalized matrix; ``lipschitz``: L, a float; ``kappa (...)`` = value / L."""
+
+    value: torch.Tensor
+    lipschitz: float
+    kappa: torch.Tensor
+
+
+def norm_geometry(X0: torch.Tensor, norm: str) -> NormGeometry:
+    """How far a norm is from its largest possible value at ``X0 (..., p, q)``: kappa = ||X0 / ||X0||_F|| / L.
+
+    L, the largest Euclidean norm of a subgradient anywhere, is sqrt(p q) for ``"l1"`` (entries), sqrt(q) for ``"l12"``
+    (columns), sqrt(p) for ``"l12_rows"`` and sqrt(min(p, q)) for ``"nuclear"``. A small kappa means a pronounced
+    structure: n kappa^2 is at most the number of nonzero entries, p times that of nonzero columns, max(p, q) times
+    the rank (Oymak et al. 2015, section 2.2 and table II).
+
+    Raises ``ValueError`` for another norm and for a zero matrix.
+    """
+    _validate.float_tensor("X0", X0, 2)
+    _validate.choice("norm", norm, NORMS)
+    size = torch.linalg.matrix_norm(X0)
+    if not bool((size > 0).all()):
+        raise ValueError("X0 must be non-zero everywhere in the batch")
+    value = norm_value(X0 / size[..., None, None], norm)
+    constant = lipschitz_constant(norm, *X0.shape[-2:])
+    return NormGeometry(value, constant, value / constant)
+
+
+def random_subgradient(
+    X0: torch.Tensor, norm: str, *, extreme: bool = False, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """One random element of the subdifferential of ``norm`` at each ``X0 (..., p, q)``, of the shape of X0.
+
+    A subgradient is fixed along the structure (signs, normalized columns or rows, U V') and free, within the dual unit
+    ball, off it. There the draw has dual norm uniform on [0, 1], or 1 with ``extreme``: signs +-1, unit columns,
+    partial isometries, the longest subgradients there are. Raises ``ValueError`` for another norm.
+    """
+    _validate.float_tensor("X0", X0, 2)
+    _validate.choice("norm", norm, NORMS)
+    generator = seeded(generator)
+    noise = torch.randn(X0.shape, generator=generator, dtype=X0.dtype, device=generator.device).to(X0)
+    scale = torch.rand(*X0.shape[:-2], 1, 1, generator=generator, dtype=X0.dtype, device=generator.device).to(X0)
+    scale = torch.ones_like(scale) if extreme else scale
+    if norm == "l1":
+        free = noise.sign() if extreme else scale * noise / noise.abs().amax((-2, -1), keepdim=True)
+        return torch.where(X0 != 0, X0.sign(), free)
+    if norm in ("l12", "l12_rows"):
+        dim = -2 if norm == "l12" else -1
+        size = torch.linalg.vector_norm(X0, dim=dim, keepdim=True)
+        free = scale * noise / torch.linalg.vector_norm(noise, dim=dim, keepdim=True)
+        return torch.where(size > 0, X0 / torch.where(size > 0, size, 1.0), free)
+    u, s, vh = torch.linalg.svd(X0, full_matrices=False)
+    kept = (s > 1e-10 * s[..., :1]).to(X0)[..., None, :]
+    u, v = u * kept, vh.mT * kept
+    off = noise - u @ (u.mT @ noise)
+    off = off - (off @ v) @ v.mT
+    a, sizes, bh = torch.linalg.svd(off, full_matrices=False)
+    top = sizes.amax(-1, keepdim=True)
+    sizes = torch.where(sizes > 1e-10 * top, torch.ones_like(sizes) if extreme else sizes / top, 0.0)
+    return u @ v.mT + scale * (a * sizes[..., None, :]) @ bh
+
+
+def norm_value(X: torch.Tensor, norm: str) -> torch.Tensor:
+    """The norm of every matrix of ``X (..., p, q)``: (...)."""
+    if norm == "l1":
+        return X.abs().sum((-2, -1))
+    if norm in ("l12", "l12_rows"):
+        return torch.linalg.vector_norm(X, dim=-2 if norm == "l12" else -1).sum(-1)
+    return torch.linalg.svdvals(X).sum(-1)
+
+
+def lipschitz_constant(norm: str, p: int, q: int) -> float:
+    """Largest Euclidean norm of a subgradient of ``norm`` on p x q matrices."""
+    return math.sqrt({"l1": p * q, "l12": q, "l12_rows": p, "nuclear": min(p, q)}[norm])
+
+
+def proximal(X: torch.Tensor, norm: str, t: torch.Tensor, psd: bool) -> torch.Tensor:
+    """Proximal map of t times the norm for ``X (B, p, q)``, ``t (B,)``; the nuclear norm's also enforces ``psd``."""
+    if norm == "nuclear":
+        return (_proximal.shrink_eigenvalues if psd else _proximal.shrink_singular_values)(X, t[:, None])
+    t = t[:, None, None]
+    if norm == "l1":
+        return _proximal.shrink(X, t)
+    return _proximal.shrink_groups(X, t, -2 if norm == "l12" else -1)

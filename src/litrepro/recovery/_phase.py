@@ -1,0 +1,186 @@
+"""Phase diagrams of recovery: every size, number of measurements and trial in one batch."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from litrepro import _validate
+from litrepro._warnings import ConvergenceWarning
+from litrepro.recovery._consensus import RecoveryResult, structured_recovery
+from litrepro.recovery._greedy import structured_iht
+from litrepro.recovery._problems import linear_measurements, measure, seeded, sparse_low_rank
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Weights = Callable[[int], Mapping[str, float]]
+
+
+class _Cell(NamedTuple):
+    d: int
+    m: int
+    signals: torch.Tensor  # (trials, d, d)
+    rows: torch.Tensor  # (trials, m, d, d)
+
+
+def phase_diagram(
+    ds: Sequence[int],
+    ms: Sequence[int],
+    k: int,
+    *,
+    rank: int = 1,
+    trials: int,
+    weights: Weights | None,
+    psd: bool = True,
+    kind: str = "gaussian",
+    success: float = 1e-3,
+    tol: float = 1e-5,
+    max_iter: int = 2000,
+    generator: torch.Generator | None = None,
+    chunk_bytes: int = 2**30,
+    dtype: torch.dtype = torch.float64,
+) -> pd.DataFrame:
+    """Try to recover random sparse low-rank matrices for all sizes ``ds`` and numbers of measurements ``ms``.
+
+    The whole grid is one call of ``structured_recovery``: smaller problems are padded with zero coordinates and zero
+    measurements. It is split only where the padded measurements would exceed ``chunk_bytes``, which changes no result.
+
+    Parameters
+    ----------
+    ds, ms, k, rank, trials, psd, kind
+        Sizes of signals (``sparse_low_rank``), measurements (``linear_measurements``), and trials per cell.
+    weights
+        From d to the weights of the norms. None: ``structured_iht``, which is told k and rank, instead.
+    success
+        A trial succeeds if ||X - X0||_F < success; X0 has norm 1.
+    tol, max_iter
+        Of the solver (for ``structured_iht`` max_iter bounds its iterations; it keeps its own tolerance).
+    generator
+        Draws the problems, on its device, where they are also solved; the default has seed 0. The draws do not depend
+        on ``weights``, so that one seed compares norms on the same problems.
+
+    Returns
+    -------
+    One row per trial: ``d, m, trial, error, success, iterations, converged``. Problems that did not converge are marked
+    there; no warning is issued.
+
+    Raises ``ValueError`` for empty or invalid sizes, trials < 1, success <= 0 and what the solver refuses.
+    """
+    import pandas as pd
+
+    ds = [_validate.positive_int("ds", d) for d in ds]
+    ms = [_validate.positive_int("ms", m) for m in ms]
+    k = _validate.positive_int("k", k)
+    if not ds or not ms:
+        raise ValueError("ds and ms must not be empty")
+    if min(ds) < k:
+        raise ValueError(f"every d must be at least k = {k}, got {min(ds)}")
+    trials = _validate.positive_int("trials", trials)
+    success = _validate.real("success", success, 0, open_low=True)
+    chunk_bytes = _validate.positive_int("chunk_bytes", chunk_bytes)
+    options = {"generator": seeded(generator), "dtype": dtype}
+    cells = (
+        _Cell(
+            d,
+            m,
+            sparse_low_rank(d, k, rank, batch=(trials,), psd=psd, **options),
+            linear_measurements(d, m, kind, batch=(trials,), **options),
+        )
+        for d in ds
+        for m in ms
+    )
+    frames = []
+    for chunk in _chunks(cells, chunk_bytes):
+        signals, rows = _pad(chunk)
+        b = measure(rows, signals)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            if weights is None:
+                found = structured_iht(rows, b, k, rank, psd=psd, iterations=max_iter)
+            else:
+                stacked = _stack_weights(chunk, weights, signals)
+                found = structured_recovery(rows, b, stacked, psd=psd, tol=tol, max_iter=max_iter)
+        frames.append(_frame(pd, chunk, found, torch.linalg.matrix_norm(found.X - signals), success))
+    return pd.concat(frames, ignore_index=True)
+
+
+def success_threshold(frame: pd.DataFrame, by: str = "d") -> pd.Series:
+    """The number of measurements at which recovery starts to succeed, for every value of column ``by``.
+
+    m50 = m_1 + sum_j w_j (1 - p_j): the area of failure, p_j the success rate at m_j and w_j the width of its cell
+    (edges: the smallest m, midpoints, the largest m). For a step it is the place of the step, up to half a cell.
+
+    Raises ``ValueError`` if a column (``by``, ``m``, ``success``) is missing or a group has fewer than two values of m.
+    """
+    missing = {by, "m", "success"} - set(frame.columns)
+    if missing:
+        raise ValueError(f"frame lacks the column(s) {', '.join(sorted(missing))}")
+    thresholds = {}
+    for value, part in frame.groupby(by):
+        rate = part.groupby("m")["success"].mean().sort_index()
+        m = rate.index.to_numpy(float)
+        if len(m) < 2:
+            raise ValueError(f"{by} = {value}: at least two numbers of measurements are needed, got {len(m)}")
+        edges = [m[0], *((m[1:] + m[:-1]) / 2), m[-1]]
+        widths = [right - left for left, right in itertools.pairwise(edges)]
+        failing = sum(width * (1 - float(p)) for width, p in zip(widths, rate))
+        thresholds[value] = float(m[0] + failing)
+    import pandas as pd
+
+    series = pd.Series(thresholds, name="m50", dtype=float)
+    series.index.name = by
+    return series
+
+
+def _chunks(cells: Iterator[_Cell], chunk_bytes: int) -> Iterator[list[_Cell]]:
+    """Cells in order, as many at a time as fit when padded to the largest of them."""
+    chunk: list[_Cell] = []
+    for cell in cells:
+        trial = [*chunk, cell]
+        d, m = max(c.d for c in trial), max(c.m for c in trial)
+        size = sum(len(c.signals) for c in trial) * m * d * d * cell.rows.element_size()
+        if chunk and size > chunk_bytes:
+            yield chunk
+            trial = [cell]
+        chunk = trial
+    yield chunk
+
+
+def _pad(chunk: list[_Cell]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Signals (B, d, d) and measurements (B, m, d, d) of a chunk, zeros added."""
+    d, m = max(cell.d for cell in chunk), max(cell.m for cell in chunk)
+    count = sum(len(cell.signals) for cell in chunk)
+    signals = chunk[0].signals.new_zeros(count, d, d)
+    rows = chunk[0].rows.new_zeros(count, m, d, d)
+    start = 0
+    for cell in chunk:
+        stop = start + len(cell.signals)
+        signals[start:stop, : cell.d, : cell.d] = cell.signals
+        rows[start:stop, : cell.m, : cell.d, : cell.d] = cell.rows
+        start = stop
+    return signals, rows
+
+
+def _stack_weights(chunk: list[_Cell], weights: Weights, like: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The weights of every problem of the chunk; a norm that some d does not use has weight 0 there."""
+    sizes = {cell.d: weights(cell.d) for cell in chunk}
+    names = list(dict.fromkeys(name for table in sizes.values() for name in table))
+    return {
+        name: torch.cat([like.new_full((len(cell.signals),), float(sizes[cell.d].get(name, 0.0))) for cell in chunk])
+        for name in names
+    }
+
+
+def _frame(pd: object, chunk: list[_Cell], found: RecoveryResult, error: torch.Tensor, success: float) -> pd.DataFrame:
+    index = [(cell.d, cell.m, trial) for cell in chunk for trial in range(len(cell.signals))]
+    frame = pd.DataFrame(index, columns=["d", "m", "trial"])
+    frame["error"] = error.cpu().numpy()
+    frame["success"] = frame["error"] < success
+    frame["iterations"] = found.iterations.cpu().numpy()
+    frame["converged"] = found.converged.cpu().numpy()
+    return frame

@@ -1,0 +1,177 @@
+"""Norm geometry, the failure test and Gaussian distances against simulation and each other."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from litrepro.recovery import (
+    deterministic_failure,
+    gaussian_distance_sq,
+    linear_measurements,
+    measure,
+    norm_geometry,
+    random_subgradient,
+    sparse_low_rank,
+    statistical_dimension,
+    structured_recovery,
+    sufficient_measurements,
+)
+
+NORMS = ("l1", "l12", "l12_rows", "nuclear")
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
+
+
+def norm(X, name):
+    match name:
+        case "l1":
+            return X.abs().sum((-2, -1))
+        case "l12":
+            return X.norm(dim=-2).sum(-1)
+        case "l12_rows":
+            return X.norm(dim=-1).sum(-1)
+        case "nuclear":
+            return torch.linalg.svdvals(X).sum(-1)
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_geometry(name):
+    X = randn(3, 4, 6)
+    found = norm_geometry(5 * X, name)
+    expected = {"l1": math.sqrt(24), "l12": math.sqrt(6), "l12_rows": 2.0, "nuclear": 2.0}[name]
+    assert found.lipschitz == pytest.approx(expected)
+    torch.testing.assert_close(found.value, norm(X, name) / torch.linalg.matrix_norm(X))
+    torch.testing.assert_close(found.kappa, found.value / expected)
+    assert (found.kappa <= 1 + 1e-12).all()
+    ones = {"l1": torch.ones(4, 6), "nuclear": torch.eye(4, 6)}.get(name, torch.ones(4, 6))
+    assert norm_geometry(ones, name).kappa == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", NORMS)
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), extreme=st.booleans())
+def test_subgradients_are_subgradients(name, seed, extreme):
+    X = sparse_low_rank(6, 3, 2, batch=(2,), psd=False, generator=seeded(seed))
+    g = random_subgradient(X, name, extreme=extreme, generator=seeded(seed + 1))
+    torch.testing.assert_close((g * X).sum((-2, -1)), norm(X, name))
+    others = randn(20, 2, 6, 6, seed=seed)
+    for Y in (others, X + 1e-3 * others, g.expand_as(others)):
+        assert (norm(Y, name) >= norm(X, name) + (g * (Y - X)).sum((-2, -1)) - 1e-10).all()
+    assert (torch.linalg.matrix_norm(g) <= norm_geometry(X, name).lipschitz + 1e-10).all()
+    if extreme:  # the longest there are
+        torch.testing.assert_close(
+            torch.linalg.matrix_norm(g), torch.full((2,), norm_geometry(X, name).lipschitz, dtype=torch.float64)
+        )
+
+
+def test_failure_test_by_hand():
+    A, X0 = randn(2, 5, 4, 3), randn(2, 4, 3, seed=1)
+    weights = {"l1": torch.tensor([1.0, 0.5]), "nuclear": 2.0}
+    found = deterministic_failure(A, X0, weights)
+    for i in range(2):
+        x = X0[i] / X0[i].norm()
+        lam = float(weights["l1"][i])
+        correlation = (lam * norm(x, "l1") + 2 * norm(x, "nuclear")) / (lam * math.sqrt(12) + 2 * math.sqrt(3))
+        ratio = measure(A[i], x).norm() / torch.linalg.svdvals(A[i].flatten(1).T).min()
+        torch.testing.assert_close(found.correlation[i], correlation)
+        torch.testing.assert_close(found.ratio[i], ratio)
+        assert found.fails[i] == (correlation > ratio)
+    padded = torch.cat([A, torch.zeros(2, 30, 4, 3, dtype=torch.float64)], 1)
+    torch.testing.assert_close(deterministic_failure(padded, X0, weights).ratio, found.ratio)
+    many = deterministic_failure(randn(2, 13, 4, 3), X0, weights)
+    assert torch.isinf(many.ratio).all()
+    assert not many.fails.any()
+    assert torch.isinf(deterministic_failure(torch.cat([A, A], 1), X0, weights).ratio).all()
+
+
+def test_certified_failures_fail():
+    X0 = sparse_low_rank(8, 4, psd=False, batch=(20,), generator=seeded(2))
+    A = linear_measurements(8, 6, batch=(20,), generator=seeded(3))
+    weights = {"l12": 1.0, "nuclear": 1.0}
+    certified = deterministic_failure(A, X0, weights).fails
+    assert certified.sum() > 5
+    found = structured_recovery(A, measure(A, X0), weights)
+    assert (torch.linalg.matrix_norm(found.X - X0)[certified] > 1e-3).all()
+
+
+@pytest.mark.parametrize("name", ["l1", "l12", "l12_rows", "nuclear", "l1_vector"])
+def test_distances_against_simulation(name):
+    """The distance by its definition: subtract the fixed part on the structure, project on the dual ball off it."""
+    d, k, r, t, count = 7, 3, 2, 1.3, 4000
+    G = randn(count, d, d, seed=4)
+    if name == "l1":
+        on = (G[:, :k, :k] - t).square().sum((1, 2))
+        off = (G.abs() - t).clamp(min=0).square()
+        off[:, :k, :k] = 0
+        simulated = on + off.sum((1, 2))
+    elif name == "l1_vector":
+        g = G[:, 0]
+        simulated = (g[:, :k] - t).square().sum(1) + (g[:, k:].abs() - t).clamp(min=0).square().sum(1)
+    elif name in ("l12", "l12_rows"):
+        G = G if name == "l12" else G.mT
+        unit = torch.full((d, 1), d**-0.5, dtype=torch.float64)
+        simulated = (G[:, :, :k] - t * unit).square().sum((1, 2))
+        simulated = simulated + (G[:, :, k:].norm(dim=1) - t).clamp(min=0).square().sum(1)
+    else:
+        fixed = torch.zeros(d, d, dtype=torch.float64)
+        fixed[range(r), range(r)] = t
+        simulated = (G - fixed).square().sum((1, 2)) - G[:, r:, r:].square().sum((1, 2))
+        simulated = simulated + (torch.linalg.svdvals(G[:, r:, r:]) - t).clamp(min=0).square().sum(1)
+    found = gaussian_distance_sq(name, d, t, k=k, rank=r, samples=2000, generator=seeded(5))
+    error = simulated.std() / math.sqrt(count) * (2 if name == "nuclear" else 1)
+    assert abs(found - simulated.mean()) < 5 * error
+    assert gaussian_distance_sq(name, d, 0.0, k=k, rank=r) == pytest.approx(
+        d if name == "l1_vector" else d * d, rel=0.05
+    )
+
+
+@pytest.mark.parametrize("name", ["l1", "l12", "l12_rows", "nuclear", "l1_vector"])
+def test_statistical_dimension_is_the_minimum(name):
+    d, k, r = 12, 3, 1
+    found = statistical_dimension(name, d, k=k, rank=r, seed=7)
+    grid = [gaussian_distance_sq(name, d, 0.02 * i, k=k, rank=r, generator=seeded(7)) for i in range(500)]
+    assert found == pytest.approx(min(grid), rel=2e-3)
+    assert found <= min(grid) + 1e-9
+    freedom = {"l1": k * k, "l12": k * d, "l12_rows": k * d, "nuclear": r * (2 * d - r), "l1_vector": k}[name]
+    assert freedom < found < (d if name == "l1_vector" else d * d)
+    full = statistical_dimension(name, 5, k=5, rank=5)
+    assert full == pytest.approx(5 if name == "l1_vector" else 25)
+
+
+def test_sufficient_measurements():
+    assert sufficient_measurements(16, 4, 1, 0.0, t=1.0) == pytest.approx((math.sqrt(128) + 1) ** 2 + 1)
+    assert sufficient_measurements(16, 16, 1, 1.0, t=0.0) == pytest.approx(32**2 + 1)
+
+
+def test_bad_input():
+    A, X0 = randn(5, 3, 3), randn(3, 3)
+    for call in (
+        lambda: norm_geometry(X0, "l2"),
+        lambda: norm_geometry(0 * X0, "l1"),
+        lambda: random_subgradient(X0, "l2"),
+        lambda: deterministic_failure(A, X0[:2], {"l1": 1.0}),
+        lambda: deterministic_failure(A, X0, {}),
+        lambda: deterministic_failure(A, X0, {"l9": 1.0}),
+        lambda: deterministic_failure(A, X0, {"l1": -1.0}),
+        lambda: deterministic_failure(A, X0, {"l1": 0.0}),
+        lambda: gaussian_distance_sq("l1", 5, -0.1, k=2),
+        lambda: gaussian_distance_sq("l1", 5, 1.0),
+        lambda: gaussian_distance_sq("l1", 5, 1.0, k=6),
+        lambda: gaussian_distance_sq("nuclear", 5, 1.0, k=2),
+        lambda: gaussian_distance_sq("spectral", 5, 1.0, k=2),
+        lambda: statistical_dimension("l12", 5, k=0),
+        lambda: statistical_dimension("nuclear", 5, rank=6),
+        lambda: sufficient_measurements(5, 6, 1, 0.5),
+        lambda: sufficient_measurements(5, 2, 1, 1.5),
+    ):
+        with pytest.raises(ValueError):
+            call()
