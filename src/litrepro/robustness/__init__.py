@@ -1,0 +1,26 @@
+"""Robustness to norm-bounded perturbations: attacks, exact worst cases, certificates, and training with them."""
+
+from litrepro._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "_balls": ["project_ball"],
+        "_gradient_attacks": ["fgsm", "pgd"],
+        "_minimal_attacks": ["carlini_wagner", "deepfool"],
+        "_layers": ["affine_layers"],
+        "_intervals": ["certified", "ibp_loss", "ibp_margins", "interval_bounds", "ramp"],
+        "_dual": ["dual_bounds", "dual_margins"],
+        "_programs": ["ExactMargins", "exact_margins", "lp_margins"],
+        "_sdp": [
+            "Eigenpair",
+            "SDPBound",
+            "gradient_sdp_matrix",
+            "lanczos_max",
+            "pair_bounds",
+            "sdp_dual_value",
+            "sdp_gradient_bound",
+            "sdp_margins",
+        ],
+    },
+)
