@@ -1,0 +1,250 @@
+"""Robust training of many perceptrons at once: seeds, radii and schedules are members of one stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from litrepro import _validate
+from litrepro.nets import StackedMLP
+from litrepro.robustness import _arguments as arguments
+from litrepro.robustness._gradient_attacks import fgsm, pgd
+from litrepro.robustness._intervals import propagate
+from litrepro.training import batches
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METHODS = ("standard", "fgsm", "pgd", "ibp")
+
+
+def train_robust(
+    train: tuple[torch.Tensor, torch.Tensor],
+    widths: Sequence[int],
+    *,
+    method: str,
+    eps: Sequence[float],
+    seeds: Sequence[int],
+    ramps: Sequence[tuple[float, float]] | None = None,
+    epochs: int,
+    batch_size: int = 100,
+    lr: float = 1e-3,
+    attack_steps: int = 7,
+    kappa: float = 0.5,
+    callback: Callable[[int, StackedMLP], Any] | None = None,
+    progress: Any = iter,
+) -> StackedMLP:
+    """Train M perceptrons against l_inf perturbations of inputs in [0, 1], with Adam, all in one stack.
+
+    Parameters
+    ----------
+    train
+        (x (n, d) in [0, 1], y (n,)) on the device of the run.
+    widths
+        d, hidden widths, number of classes.
+    method
+        ``"standard"``; ``"fgsm"`` and ``"pgd"`` take the gradient at attacked inputs (the latter ``attack_steps`` steps
+        from a random start, Madry et al. 2017); ``"ibp"`` minimizes kappa CE + (1 - kappa) CE of the interval margins
+        (Gowal et al. 2018).
+    eps, seeds
+        M radii and M seeds: a seed gives a member's weights and its order of examples.
+    ramps
+        M pairs (start, end) in fractions of the run between which the radius grows from 0 to eps; (0, 0) trains at
+        eps at once. Default: (0, 0.5) for all. With "ibp" the weight of the plain loss falls from 1 to kappa along.
+    callback
+        ``callback(epoch, model)`` after every epoch.
+
+    Returns
+    -------
+    StackedMLP of M members; each is what it would be alone, up to rounding.
+
+    Raises
+    ------
+    ValueError
+        Unknown method, lengths that differ, eps < 0, ramps outside [0, 1], sizes < 1, lr <= 0, x outside [0, 1].
+
+    Examples
+    --------
+    >>> x, y = torch.rand(20, 4), torch.arange(20) % 2
+    >>> train_robust((x, y), (4, 3, 2), method="pgd", eps=[0.1, 0.2], seeds=[0, 0], epochs=1).trials
+    2
+    """
+    x = arguments.images(train[0], (0.0, 1.0)).flatten(1)
+    y = arguments.labels(train[1], x)
+    _validate.choice("method", method, METHODS)
+    epochs, attack_steps = _validate.positive_int("epochs", epochs), _validate.positive_int("steps", attack_steps)
+    kappa, lr = _validate.real("kappa", kappa, 0, 1), _validate.real("lr", lr, 0, open_low=True)
+    members = len(seeds)
+    ramps = [(0.0, 0.5)] * members if ramps is None else list(ramps)
+    if members == 0 or len(eps) != members or len(ramps) != members:
+        raise ValueError(f"need one radius, seed and ramp per member, got {len(eps)}, {members} and {len(ramps)}")
+    target = torch.tensor([_validate.real("eps", each, 0) for each in eps], dtype=x.dtype, device=x.device)
+    for start, end in ramps:
+        _validate.real("ramp", start, 0, _validate.real("ramp", end, 0, 1))
+    model = stack([StackedMLP(widths, generator=torch.Generator().manual_seed(seed)) for seed in seeds]).to(x)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    noise = torch.Generator().manual_seed(seeds[0])
+    total, step = epochs * -(-len(x) // batch_size), 0
+    for epoch in progress(range(epochs)):
+        orders = [torch.stack(rows) for rows in zip(*(batches(len(x), batch_size, seed, epoch) for seed in seeds))]
+        for rows in orders:
+            share = _shares(ramps, step / total, x)
+            inputs, labels = x[rows.to(x.device)], y[rows.to(x.device)]
+            loss = _loss(model, inputs, labels, method, share * target, share, attack_steps, kappa, noise)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            step += 1
+        if callback is not None:
+            callback(epoch + 1, model)
+    return model
+
+
+def stack(models: Sequence[StackedMLP]) -> StackedMLP:
+    """One stack of all members of ``models``, which share their widths."""
+    whole = StackedMLP(models[0].widths, trials=sum(model.trials for model in models))
+    for target, *parts in zip(whole.parameters(), *(model.parameters() for model in models)):
+        target.data = torch.cat([part.data for part in parts])
+    return whole
+
+
+def member_layers(model: StackedMLP, member: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """One member of a stack as the ``[(W (h', h), b (h'))]`` that certificates take, float64, detached.
+
+    Raises ``ValueError`` for a member that is not there.
+
+    Examples
+    --------
+    >>> [tuple(W.shape) for W, b in member_layers(StackedMLP((4, 3, 2), trials=5), 0)]
+    [(3, 4), (2, 3)]
+    """
+    if not 0 <= member < model.trials:
+        raise ValueError(f"member must lie in 0..{model.trials - 1}, got {member}")
+    pairs = zip(model.weights, model.biases)
+    return [(W.detach()[member].mT.double(), b.detach()[member, 0].double()) for W, b in pairs]
+
+
+def robust_accuracy(
+    model: StackedMLP,
+    data: tuple[torch.Tensor, torch.Tensor],
+    eps: float | Sequence[float],
+    *,
+    metrics: Sequence[str] = ("clean", "fgsm", "pgd", "verified"),
+    attack_steps: int = 40,
+    chunk: int = 1000,
+) -> pd.DataFrame:
+    """Accuracy of every member under attack, and the share of examples that intervals certify.
+
+    Parameters
+    ----------
+    model
+        Stack of M members.
+    data
+        (x (n, d) in [0, 1], y (n,)).
+    eps
+        l_inf radius, one for all members or M.
+    metrics
+        Of ``"clean"``, ``"fgsm"``, ``"pgd"`` (``attack_steps`` steps from a random start) and ``"verified"`` (interval
+        margins, a lower bound of the accuracy under any attack).
+
+    Returns
+    -------
+    DataFrame ``member, eps, metric, value``.
+
+    Raises
+    ------
+    ValueError
+        Unknown metrics, radii that do not fit, x outside [0, 1].
+
+    Examples
+    --------
+    >>> data = torch.rand(10, 4), torch.arange(10) % 2
+    >>> robust_accuracy(StackedMLP((4, 3, 2), trials=2), data, 0.1, attack_steps=1).shape
+    (8, 4)
+    """
+    import pandas as pd
+
+    x = arguments.images(data[0], (0.0, 1.0)).flatten(1)
+    y = arguments.labels(data[1], x)
+    radii = torch.as_tensor(eps, dtype=x.dtype, device=x.device).expand(model.trials)
+    for metric in metrics:
+        _validate.choice("metric", metric, ("clean", "fgsm", "pgd", "verified"))
+    right = {metric: torch.zeros(model.trials) for metric in metrics}
+    for start in range(0, len(x), chunk):
+        part = x[start : start + chunk].expand(model.trials, -1, -1)
+        labels = y[start : start + chunk].expand(model.trials, -1)
+        for metric in metrics:
+            right[metric] += _correct(model, part, labels, radii, metric, attack_steps).sum(1).cpu()
+    rows = [
+        (member, float(radii[member]), metric, float(count[member]) / len(x))
+        for metric, count in right.items()
+        for member in range(model.trials)
+    ]
+    return pd.DataFrame(rows, columns=["member", "eps", "metric", "value"])
+
+
+# --- a stack seen as one model over M n examples -------------------------------------------------------------------
+
+
+def _flat(model: StackedMLP) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda z: model(z.reshape(model.trials, -1, z.shape[-1])).flatten(0, 1)
+
+
+def _attacked(model, x, y, eps, method, steps, generator) -> torch.Tensor:
+    """x (M, n, d) attacked member by member with radii (M,), as one batch."""
+    radii = eps.repeat_interleave(x.shape[1])
+    if method == "fgsm":
+        found = fgsm(_flat(model), x.flatten(0, 1), y.flatten(), radii)
+    else:
+        found = pgd(_flat(model), x.flatten(0, 1), y.flatten(), radii, steps=steps, generator=generator)
+    return found.reshape(x.shape)
+
+
+def _loss(model, x, y, method, eps, share, steps, kappa, generator) -> torch.Tensor:
+    """Sum over members of their batch losses; members share no parameter, so that it gives each its own gradient."""
+    if method in ("fgsm", "pgd"):
+        x = _attacked(model, x, y, eps, method, steps, generator)
+    if method != "ibp":
+        return _cross_entropy(model(x), y).mean(1).sum()
+    plain = 1 - share * (1 - kappa)
+    worst = _cross_entropy(-stacked_margins(model, x, y, eps), y).mean(1)
+    return (plain * _cross_entropy(model(x), y).mean(1) + (1 - plain) * worst).sum()
+
+
+def _cross_entropy(scores: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return functional.cross_entropy(scores.flatten(0, 1), y.flatten(), reduction="none").reshape(y.shape)
+
+
+def stacked_margins(model: StackedMLP, x: torch.Tensor, y: torch.Tensor, eps: torch.Tensor) -> torch.Tensor:
+    """``ibp_margins`` of every member: x (M, n, d), y (M, n), eps (M,) to (M, n, K)."""
+    radius = eps[:, None, None]
+    low, high = (x - radius).clamp(0, 1), (x + radius).clamp(0, 1)
+    layers = [(weight.mT, bias) for weight, bias in zip(model.weights, model.biases)]
+    if len(layers) > 1:
+        low, high = (bound.relu() for bound in propagate(layers[:-1], low, high)[-1])
+    weight, bias = layers[-1]
+    middle, spread = (low + high) / 2, (high - low) / 2
+    logits = middle @ weight.mT + bias
+    rows = torch.arange(model.trials, device=x.device)[:, None]
+    differences = weight[rows, y][:, :, None] - weight[:, None]  # (M, n, K, h)
+    reach = (differences.abs() @ spread[..., None])[..., 0]
+    return logits.gather(2, y[..., None]) - logits - reach
+
+
+def _shares(ramps: Sequence[tuple[float, float]], t: float, x: torch.Tensor) -> torch.Tensor:
+    shares = [1.0 if t >= end else max(0.0, t - start) / (end - start) for start, end in ramps]
+    return torch.tensor(shares, dtype=x.dtype, device=x.device)
+
+
+def _correct(model, x, y, eps, metric, steps) -> torch.Tensor:
+    if metric == "verified":
+        with torch.no_grad():
+            margins = stacked_margins(model, x, y, eps)
+        return (margins > 0).scatter(2, y[..., None], True).all(2)
+    if metric != "clean":
+        x = _attacked(model, x, y, eps, metric, steps, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return model(x).argmax(2) == y
