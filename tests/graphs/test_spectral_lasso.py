@@ -184,6 +184,11 @@ def test_iterative_hard_thresholding_keeps_k_edges():
         one = graphs.spectral_graphical_lasso(S, mu, beta=2.0, edges=9, max_iter=1, tol=0.0)
         two = graphs.spectral_graphical_lasso(S, mu, beta=2.0, edges=9, max_iter=2, tol=0.0)
         plain = graphs.spectral_graphical_lasso(S, mu, beta=2.0, max_iter=1, method="mm", tol=0.0)
+        counts = torch.tensor([9, 5])
+        mixed = graphs.spectral_graphical_lasso(S, mu, beta=2.0, edges=counts, max_iter=300, tol=1e-9)
+        five = graphs.spectral_graphical_lasso(S[1], mu, beta=2.0, edges=5, max_iter=300, tol=1e-9)
+    assert torch.allclose(mixed.w[1], five.w, atol=1e-9)
+    assert ((mixed.w > 0).sum(-1) <= counts).all()
     assert ((result.w > 0).sum(-1) <= 9).all()
     kept = plain.w.topk(9).values.sort().values
     assert torch.allclose(one.w.topk(9).values.sort().values, kept)
@@ -251,7 +256,9 @@ EYE, MU = torch.eye(3, dtype=F64), torch.tensor([0.0, 1.0, 2.0], dtype=F64)
         ({"gamma": "much"}, "gamma must be a finite number"),
         ({"edges": 0}, "edges must be an integer >= 1"),
         ({"edges": 4}, r"edges must be in 1\.\.3"),
-        ({"edges": 2, "alpha": 0.1}, "alpha 0 beside it"),
+        ({"edges": 2, "alpha": 0.1}, "alpha must be 0 where edges"),
+        ({"edges": torch.tensor([1.0, 2.0])}, "integer tensor"),
+        ({"edges": torch.tensor([1, 7])}, r"edges must be in 1\.\.3"),
         ({"method": "newton"}, "method must be one of"),
         ({"w0": torch.tensor([1.0, -1.0, 0.0], dtype=F64)}, "w0 must be nonnegative"),
         ({"w0": torch.ones(4, dtype=F64)}, "w0 must have 3 entries"),

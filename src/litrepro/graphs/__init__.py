@@ -27,5 +27,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_spectral_lasso": ["SpectralLassoResult", "spectral_graphical_lasso"],
         "_classic": ["ClassicLassoResult", "classic_graphical_lasso"],
         "_metrics": ["edge_average_precision", "support_f1"],
+        "_trials": ["Trials", "classic_sweep", "largest", "paired_gain", "recovery_trials", "spectral_sweep"],
     },
 )

@@ -12,7 +12,6 @@ from litrepro._warnings import ConvergenceWarning
 from litrepro.graphs import _arguments
 from litrepro.graphs._objective import Penalty, eigenvalue_update, spectrum
 from litrepro.graphs._operators import laplacian_adjoint, laplacian_gram
-from litrepro.solvers import hard_threshold
 
 METHODS = ("accelerated", "mm")
 
@@ -35,21 +34,21 @@ class SpectralLassoResult(NamedTuple):
 
 
 class _Problems(NamedTuple):
-    """N problems in a row: linear term (L*S + alpha)/beta (N, m), prior (N, p), beta and gamma (N, 1)."""
+    """N problems in a row: linear term (L*S + alpha)/beta (N, m), prior (N, p), beta, gamma and edges (N, 1)."""
 
     linear: torch.Tensor
     mu: torch.Tensor
     beta: torch.Tensor
     gamma: torch.Tensor
+    edges: torch.Tensor | None  # how many weights may stay, (N, 1)
 
     def at(self, index: torch.Tensor) -> _Problems:
-        return _Problems(*(part[index] for part in self))
+        return _Problems(*(None if part is None else part[index] for part in self))
 
 
 class _Options(NamedTuple):
     accelerated: bool
     inner: int
-    edges: int | None
     max_iter: int
     tol: float
     history: bool
@@ -75,7 +74,7 @@ def spectral_graphical_lasso(
     alpha: Penalty = 0.0,
     beta: Penalty = 1.0,
     gamma: Penalty = 0.0,
-    edges: int | None = None,
+    edges: int | torch.Tensor | None = None,
     w0: torch.Tensor | None = None,
     method: str = "accelerated",
     inner: int = 1,
@@ -99,8 +98,8 @@ def spectral_graphical_lasso(
     alpha, beta, gamma
         Weights of the l1 norm, of the relaxed constraint and of the spectral prior: numbers or tensors of batch shape.
     edges
-        Keep only this many weights, the largest, after every w step (iterative hard thresholding, section 4.1); needs
-        alpha = 0 and always takes plain steps.
+        Keep only this many weights, the largest, after every w step (iterative hard thresholding, section 4.1): an
+        integer, or an int64 tensor of batch shape. Needs alpha = 0 and always takes plain steps.
     w0
         Start (..., m), nonnegative. Default: the complete graph with the best common weight, (p - 1) / sum_k (L*S)_k.
     method
@@ -130,7 +129,6 @@ def spectral_graphical_lasso(
     options = _Options(
         accelerated=method == "accelerated" and edges is None,
         inner=_validate.positive_int("inner", inner),
-        edges=edges,
         max_iter=_validate.positive_int("max_iter", max_iter),
         tol=_validate.real("tol", tol, 0),
         history=bool(history),
@@ -185,7 +183,7 @@ def _solve(problems: _Problems, start: torch.Tensor, options: _Options):
         steps[run.which] = 2 * p * (new - run.w).abs().amax(-1)
         w[run.which] = new
         run = run._replace(w=new, before=run.w, t=t)
-        if options.edges is not None:
+        if problems.edges is not None:
             done = steps[run.which] <= options.tol
         else:
             done, run = _stopped(gap, run, problems, options.tol)
@@ -209,19 +207,22 @@ def _step(run: _Iterate, problems: _Problems, options: _Options):
     length = 1 / (2 * sigma.shape[-1])  # the Lipschitz constant of L*L is 2p
     gradient = laplacian_gram(y) - c
     gap = torch.minimum(y, gradient).abs().amax(-1)
-    new = _project(y - length * gradient, options.edges)
+    new = _project(y - length * gradient, problems.edges)
     for _ in range(options.inner - 1):
-        new = _project(new - length * (laplacian_gram(new) - c), options.edges)
+        new = _project(new - length * (laplacian_gram(new) - c), problems.edges)
     if options.accelerated:
         uphill = ((y - new) * (new - run.w)).sum(-1, keepdim=True) > 0
         t = torch.where(uphill, torch.ones_like(t), t)
     return new, t, gap
 
 
-def _project(w: torch.Tensor, edges: int | None) -> torch.Tensor:
-    """Nonnegative, and with at most ``edges`` nonzeros."""
+def _project(w: torch.Tensor, edges: torch.Tensor | None) -> torch.Tensor:
+    """Nonnegative, and with at most ``edges`` nonzeros per row, the largest."""
     w = w.clamp_min(0)
-    return w if edges is None else hard_threshold(w, edges)
+    if edges is None:
+        return w
+    rank = w.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
+    return torch.where(rank < edges, w, 0.0)
 
 
 def _stopped(gap: torch.Tensor, run: _Iterate, problems: _Problems, tol: float):
@@ -274,11 +275,13 @@ def _prepare(S: Any, mu: Any, alpha: Any, beta: Any, gamma: Any, edges: Any, w0:
         if bool((w0 < 0).any()):
             raise ValueError(f"w0 must be nonnegative, got a smallest entry of {float(w0.min()):.3g}")
     alpha, beta, gamma = _arguments.penalties(alpha, beta, gamma, S)
-    if edges is not None and (_validate.positive_int("edges", edges) > m or bool((alpha != 0).any())):
-        raise ValueError(f"edges must be in 1..{m} and alpha 0 beside it, got edges={edges!r}, alpha={alpha!r}")
+    if edges is not None:
+        edges = _edge_counts(edges, m)
+        if bool((alpha != 0).any()):
+            raise ValueError(f"alpha must be 0 where edges is given (one sparsity penalty at a time), got {alpha!r}")
     scalars = {"alpha": alpha, "beta": beta, "gamma": gamma}
     given = {"S": S.shape[:-2], "mu": mu.shape[:-1]} | {name: value.shape for name, value in scalars.items()}
-    given |= {} if w0 is None else {"w0": w0.shape[:-1]}
+    given |= ({} if w0 is None else {"w0": w0.shape[:-1]}) | ({} if edges is None else {"edges": edges.shape})
     shape = _arguments.batch_shape(**given)
     dtype = torch.promote_types(S.dtype, mu.dtype)
 
@@ -295,4 +298,18 @@ def _prepare(S: Any, mu: Any, alpha: Any, beta: Any, gamma: Any, edges: Any, w0:
     total = pull.sum(-1, keepdim=True)
     common = torch.where(total > 0, (p - 1) / total, torch.ones_like(total))
     start = common.expand(-1, m) if w0 is None else row(w0, m)
-    return _Problems((pull + alphas) / betas, priors, betas, gammas), start.clone(), order, shape
+    counts = None if edges is None else edges.to(S.device).expand(shape).reshape(-1, 1)
+    return _Problems((pull + alphas) / betas, priors, betas, gammas, counts), start.clone(), order, shape
+
+
+def _edge_counts(edges: Any, m: int) -> torch.Tensor:
+    """Numbers of edges between 1 and m as an integer tensor."""
+    if isinstance(edges, torch.Tensor) and edges.ndim:
+        if edges.dtype.is_floating_point or edges.dtype.is_complex or edges.dtype == torch.bool:
+            raise ValueError(f"edges must be an integer or an integer tensor, got dtype {edges.dtype}")
+        counts = edges
+    else:
+        counts = torch.tensor(_validate.positive_int("edges", edges))
+    if bool(((counts < 1) | (counts > m)).any()):
+        raise ValueError(f"edges must be in 1..{m}, got {edges!r}")
+    return counts

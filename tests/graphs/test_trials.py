@@ -1,0 +1,75 @@
+"""Recovery experiments: one batch is the loop over its problems; tables and paired gains by hand."""
+
+import math
+
+import pandas as pd
+import pytest
+import torch
+
+from litrepro import graphs
+
+
+def trials(**options):
+    g = torch.Generator().manual_seed(0)
+    return graphs.recovery_trials(graphs.graphon("quadratic"), 8, 3, [5, 40], generator=g, **options)
+
+
+def test_trials_are_connected_graphs_with_nested_samples():
+    found = trials()
+    L = graphs.laplacian(found.weights)
+    values = torch.linalg.eigvalsh(L)
+    assert found.covariances.shape == (2, 3, 8, 8)
+    assert bool((values[:, 1] > 1e-9).all())
+    assert torch.allclose(found.eigenvalues[:, 1:], values[:, 1:])
+    assert found.eigenvalues[:, 0].eq(0).all()
+    assert found.degrees[:, 0].eq(0).all()
+    assert bool((found.degrees.diff(dim=-1) >= 0).all())
+    assert torch.linalg.matrix_rank(found.covariances[0]).tolist() == [5, 5, 5]
+    with pytest.raises(ValueError, match="too sparse"):
+        graphs.recovery_trials(
+            graphs.graphon("constant", prob=0.0), 8, 2, [5], generator=torch.Generator().manual_seed(0)
+        )
+
+
+def test_a_sweep_is_the_loop_over_its_problems():
+    found, mu = trials(), graphs.spectral_prior(graphs.graphon("quadratic"), 8)
+    settings = [
+        {"prior": "none", "mu": mu, "gamma": 0.0, "alpha": 0.1},
+        {"prior": "sibling", "mu": found.degrees, "gamma": 0.3},
+    ]
+    frame = graphs.spectral_sweep(found, settings, max_iter=3000, tol=1e-6)
+    assert len(frame) == 2 * 2 * 3
+    for _, row in frame.iterrows():
+        prior = mu if row["prior"] == "none" else found.degrees[row["graph"]]
+        S = found.covariances[found.sizes.index(row["n"]), row["graph"]]
+        alone = graphs.spectral_graphical_lasso(
+            S, prior, alpha=row["alpha"], beta=0.5, gamma=row["gamma"], max_iter=3000, tol=1e-6
+        )
+        truth = found.weights[row["graph"]]
+        assert math.isclose(row["error"], graphs.relative_error(alone.w, truth).item(), rel_tol=1e-4)
+        assert math.isclose(row["ap"], graphs.edge_average_precision(alone.w, truth).item(), abs_tol=0.02)
+    classic = graphs.classic_sweep(found, [0.1, 0.3], level=10.0, tol=1e-6)
+    assert len(classic) == 12
+    assert set(classic.columns) == set(frame.columns)
+
+
+def test_largest_keeps_exactly_as_many_as_asked():
+    w = torch.tensor([[3.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    kept = graphs.largest(w, torch.tensor([2, 1]))
+    assert (kept > 0).sum(-1).tolist() == [2, 1]
+    assert kept[0, 0] == 3
+    assert kept[0, 1] == 0
+
+
+def test_paired_gain_by_hand():
+    frame = pd.DataFrame(
+        {"n": [5] * 6, "graph": [0, 1, 2] * 2, "gamma": [0.0] * 3 + [1.0] * 3, "error": [1.0, 2.0, 3.0, 0.5, 1.0, 2.7]}
+    )
+    row = graphs.paired_gain(frame, {"gamma": 1.0}, {"gamma": 0.0}, "error").loc[5]
+    differences = [0.5, 1.0, 0.3]
+    mean = sum(differences) / 3
+    sd = math.sqrt(sum((d - mean) ** 2 for d in differences) / 2)
+    assert math.isclose(row["gain"], mean)
+    assert math.isclose(row["z"], mean / (sd / math.sqrt(3)))
+    with pytest.raises(ValueError, match="no rows"):
+        graphs.paired_gain(frame, {"gamma": 7.0}, {"gamma": 0.0}, "error")
