@@ -45,6 +45,12 @@ def test_flat_weights_compute_what_the_stack_computes(activation):
     torch.testing.assert_close(squared, (model(X) - hot).square().sum(-1).mean(-1) / 2)
 
 
+def test_objectives_go_under_vmap():
+    w = flat_weights(stack(1))[0]
+    each = torch.func.vmap(lambda row, label: mlp_objective(WIDTHS, row[None], label[None])(w))(X, Y)
+    torch.testing.assert_close(each.mean(), mlp_objective(WIDTHS, X, Y)(w))
+
+
 def test_sharpness_by_the_dense_hessian():
     w = flat_weights(stack(2, "tanh"))
     fun = mlp_objective(WIDTHS, X, Y, activation="tanh")
@@ -102,6 +108,29 @@ def test_members_stop_where_they_would_alone(rule):
         assert level.steps[member] == step
         torch.testing.assert_close(level.weights[member], w, rtol=1e-7, atol=1e-9)
         assert mlp_objective(WIDTHS, X, Y)(level.weights[member]).item() == pytest.approx(level.loss[member].item())
+
+
+def test_members_may_have_training_sets_of_their_own():
+    order = torch.stack([torch.randperm(60, generator=torch.Generator().manual_seed(k))[:50] for k in range(3)])
+    options = {"target": 0.6, "batch": 25, "max_steps": 300}
+    rates = torch.tensor([0.3, 0.2, 0.1])
+    own = train_to_level(stack(3), X[order], Y[order], "sgd", rates, seeds=[4, 5, 6], **options)
+    for member in range(3):
+        model = stack(1)
+        for target, source in zip(model.parameters(), stack(3).parameters()):
+            target.data = source.data[member : member + 1].clone()
+        rows = order[member]
+        alone = train_to_level(model, X[rows], Y[rows], "sgd", rates[member, None], seeds=[4 + member], **options)
+        torch.testing.assert_close(own.weights[member], alone.weights[0])
+        assert own.steps[member] == alone.steps[0]
+    sets = (X[order].float(), Y[order])
+    settings = {"lr": lambda h: 0.2, "batch": 10, "steps": 20}
+    frame = train_widths(sets, sets, [4], seeds=[0, 1, 2], **settings)
+    alone = train_widths((sets[0][1], sets[1][1]), (sets[0][2], sets[1][2]), [4], seeds=[1], **settings)
+    assert frame.train_loss[1] == pytest.approx(alone.train_loss[0], rel=1e-5)
+    assert frame.train_error[2] == frame.test_error[2]
+    with pytest.raises(ValueError, match="one set per"):
+        train_widths(sets, sets, [4], seeds=[0], **settings)
 
 
 def test_members_that_do_not_arrive_say_so():

@@ -53,7 +53,7 @@ def train_to_level(
     model
         The stack at its start; it is not changed.
     x, y
-        (n, d) inputs and (n,) int64 labels of the training set.
+        (n, d) inputs and (n,) int64 labels of the training set, or (trials, n, d) and (trials, n): one set per member.
     lr
         (trials,) step sizes.
     batch
@@ -76,12 +76,13 @@ def train_to_level(
         _validate.positive_int("check", check_every),
     )
     trials = model.trials
-    if y.shape != x.shape[:1] or batch > len(y) or lr.shape != (trials,) or len(seeds) != trials:
+    fits = x.ndim in (2, 3) and y.shape == x.shape[:-1] and (x.ndim == 2 or len(x) == trials)
+    if not fits or batch > y.shape[-1] or lr.shape != (trials,) or len(seeds) != trials:
         raise ValueError(
-            f"need x (n, d), y (n,), n >= batch, lr and seeds for {trials} members; got {tuple(x.shape)}, "
-            f"{tuple(y.shape)}, batch {batch}, lr {tuple(lr.shape)}, {len(seeds)} seeds"
+            f"need x (n, d), y (n,) or one set per member, n >= batch, lr and seeds for {trials} members; "
+            f"got {tuple(x.shape)}, {tuple(y.shape)}, batch {batch}, lr {tuple(lr.shape)}, {len(seeds)} seeds"
         )
-    run = _Run(model, rule, lr, seeds, batch, len(x))
+    run = _Run(model, rule, lr, seeds, batch, y.shape[-1])
     done = Level(
         flat_weights(model).clone(),
         torch.full((trials,), max_steps),
@@ -105,6 +106,18 @@ def train_to_level(
             stacklevel=2,
         )
     return done
+
+
+def pick_rows(values: torch.Tensor, rows: torch.Tensor, members: torch.Tensor | None = None) -> torch.Tensor:
+    """Rows (k, b) of each of k members from ``values``, shared or (by dtype of x and y) one set per member.
+
+    Inputs are (n, d) or (trials, n, d), labels (n,) or (trials, n); ``members`` says which trials the k are.
+    """
+    shared = values.ndim == (2 if values.is_floating_point() else 1)
+    if shared:
+        return values[rows]
+    members = torch.arange(len(values)) if members is None else members
+    return values[members.to(rows.device)[:, None], rows]
 
 
 class _Run:
@@ -136,9 +149,11 @@ class _Run:
         rows = rows[self._row[self.members].to(x.device)]
         self._place += 1
 
+        inputs, labels = pick_rows(x, rows, self.members), pick_rows(y, rows, self.members)
+
         def closure() -> torch.Tensor:
             self._optimizer.zero_grad()
-            scores, labels = self._model(x[rows]), y[rows]
+            scores = self._model(inputs)
             total = functional.cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="sum") / self._batch
             total.backward()
             return total
@@ -148,8 +163,9 @@ class _Run:
     @torch.no_grad()
     def losses(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Training loss of the members that still run."""
-        scores = self._model(x)
-        labels = y.expand(scores.shape[:2])
+        every = self.members.to(x.device)
+        scores = self._model(x if x.ndim == 2 else x[every])
+        labels = (y if y.ndim == 1 else y[every]).expand(scores.shape[:2])
         return (
             functional.cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="none")
             .view(labels.shape)

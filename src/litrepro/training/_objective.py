@@ -65,7 +65,7 @@ def mlp_objective(
     _validate.float_tensor("x", x, 2)
     if y.shape != x.shape[:1] or x.ndim != 2 or x.shape[1] != widths[0]:
         raise ValueError(f"x and y must be (n, {widths[0]}) and (n,), got {tuple(x.shape)} and {tuple(y.shape)}")
-    hot = torch.nn.functional.one_hot(y, widths[-1]).to(x.dtype)
+    hot = (y[:, None] == torch.arange(widths[-1], device=y.device)).to(x.dtype)  # one_hot does not go under vmap
 
     def fun(w: torch.Tensor) -> torch.Tensor:
         scores = mlp_scores(widths, w, x, activation)

@@ -11,6 +11,7 @@ from torch.nn import functional
 from litrepro import _validate
 from litrepro.nets import StackedMLP
 from litrepro.optim import Rule, Uniform
+from litrepro.training._level import pick_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +36,7 @@ def train_widths(
     Parameters
     ----------
     train, test
-        (x (n, d), y (n,)) on the device of the run.
+        (x (n, d), y (n,)) on the device of the run, or (S, n, d) and (S, n): one set per seed.
     widths
         Hidden widths.
     seeds
@@ -53,12 +54,16 @@ def train_widths(
 
     batch, steps = _validate.positive_int("batch", batch), _validate.positive_int("steps", steps)
     widths = [_validate.positive_int("width", width) for width in widths]
-    if not len(seeds) or batch > len(train[0]):
-        raise ValueError(f"need seeds and a batch of at most {len(train[0])}, got {len(seeds)} seeds, batch {batch}")
+    for x, y in (train, test):
+        if x.ndim not in (2, 3) or y.shape != x.shape[:-1] or (x.ndim == 3 and len(x) != len(seeds)):
+            raise ValueError(f"need x (n, d), y (n,) or one set per seed, got {tuple(x.shape)} and {tuple(y.shape)}")
+    n = train[1].shape[-1]
+    if not len(seeds) or batch > n:
+        raise ValueError(f"need seeds and a batch of at most {n}, got {len(seeds)} seeds, batch {batch}")
     classes = int(max(train[1].max(), test[1].max())) + 1
     rows = []
     for width in progress(widths):
-        shape = (train[0].shape[1], width, classes)
+        shape = (train[0].shape[-1], width, classes)
         model = _stack(shape, seeds).to(train[0])
         _train(model, Uniform(model.parameters(), rule, lr(width)), train, seeds, batch, steps)
         loss, error = _evaluate(model, train)
@@ -83,16 +88,19 @@ def _stack(shape: tuple[int, ...], seeds: Sequence[int]) -> StackedMLP:
 def _train(model: StackedMLP, optimizer: Uniform, train: Data, seeds: Sequence[int], batch: int, steps: int) -> None:
     x, y = train
     sources = [torch.Generator().manual_seed(seed) for seed in seeds]
-    per_epoch = len(x) // batch
+    n = y.shape[-1]
+    per_epoch = n // batch
     for step in range(steps):
         if step % per_epoch == 0:
-            order = torch.stack([torch.randperm(len(x), generator=source) for source in sources]).to(x.device)
+            order = torch.stack([torch.randperm(n, generator=source) for source in sources]).to(x.device)
         rows = order[:, step % per_epoch * batch : (step % per_epoch + 1) * batch]
 
-        def closure(rows=rows) -> torch.Tensor:
+        inputs, labels = pick_rows(x, rows), pick_rows(y, rows)
+
+        def closure(inputs=inputs, labels=labels) -> torch.Tensor:
             optimizer.zero_grad()
-            scores = model(x[rows])
-            total = functional.cross_entropy(scores.flatten(0, 1), y[rows].flatten(), reduction="sum") / batch
+            scores = model(inputs)
+            total = functional.cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="sum") / batch
             total.backward()
             return total
 
@@ -103,10 +111,10 @@ def _train(model: StackedMLP, optimizer: Uniform, train: Data, seeds: Sequence[i
 def _evaluate(model: StackedMLP, data: Data, chunk: int = 5000) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean loss and share of errors per member, in pieces that fit."""
     loss = error = 0.0
-    for x, y in zip(data[0].split(chunk), data[1].split(chunk)):
+    for x, y in zip(data[0].split(chunk, -2), data[1].split(chunk, -1)):
         scores = model(x)
         labels = y.expand(scores.shape[:2])
         each = functional.cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
         loss = loss + each.sum(1)
         error = error + (scores.argmax(-1) != labels).sum(1)
-    return loss / len(data[1]), error / len(data[1])
+    return loss / data[1].shape[-1], error / data[1].shape[-1]
