@@ -1,4 +1,4 @@
-"""Graph learning beside loops, dense operators, scikit-learn and cvxpy: batches, acceleration, the Laplacian operator."""
+"""Graph learning beside loops, dense operators, scikit-learn and cvxpy: batches, acceleration, the operator."""
 
 from __future__ import annotations
 
