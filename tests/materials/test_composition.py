@@ -185,7 +185,7 @@ def test_conformal_lower_covers():
 def test_elements_in_texts():
     texts = [
         "The La0.6Sr0.4CoO3 cathode was fired in air at 1000 C.",
-        "SOFC stacks show less degradation (Fig. 3). As In He said, No CO.",
+        "SOFC stacks, SOFCs show less degradation (Fig. 3). As In He said, No CO.",
         "Ni-YSZ and yttria were milled; NiO powder.",
         "Iron, tin and CO2 at 3 Pa",
     ]

@@ -183,3 +183,26 @@ def test_detection_scores():
         lm.voxel_roles(truth.float(), 1.0, 2)
     with pytest.raises(ValueError, match=">= 1"):
         lm.voxel_roles(truth, 1.0, torch.zeros(2, 3, 3, dtype=torch.int64))
+
+
+def test_sweep_against_one_by_one():
+    g = torch.Generator().manual_seed(0)
+    volume = torch.rand(6, 10, 10, generator=g)
+    truth = volume + 0.3 * torch.randn(6, 10, 10, generator=g) > 0.6
+    rules = [(3, 3, 1.0), (2, 6, 0.5), (1, 99, 1.0)]
+    table = lm.density_sweep(volume, truth, cuts=[0.3, 0.5], radii=[1.0, 1.8], samples=rules, bright=0.9)
+    assert len(table) == 2 * 2 * 2 * 2
+    for row in table.itertuples():
+        needed = lm.voxel_thresholds(volume, row.cut, 0.9, row.low, row.high, row.gamma)
+        roles = lm.voxel_roles(volume > row.cut, row.eps, needed)
+        found = roles == 2 if row.keep == "core" else roles > 0
+        assert row.f1 == pytest.approx(lm.detection_scores(found, truth)["f1"].item())
+    with pytest.raises(ValueError, match="rule"):
+        lm.density_sweep(volume, truth, cuts=[0.3], radii=[1.0], samples=[(9, 9, 1.0)], bright=0.9)
+    with pytest.raises(ValueError, match="bright"):
+        lm.voxel_thresholds(volume, 0.5, 0.5, 1, 2)
+
+
+def test_voxel_thresholds():
+    volume = torch.tensor([[[0.0, 0.2, 0.6, 1.0, 5.0]]])
+    assert lm.voxel_thresholds(volume, 0.2, 1.0, 2, 10).flatten().tolist() == [10, 10, 6, 2, 2]

@@ -9,7 +9,14 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_phantom": ["phantom"],
         "_noise": ["measure_sinogram", "reconstruct"],
         "_dbscan": ["dbscan", "intensity_min_samples"],
-        "_voxels": ["ball_offsets", "detection_scores", "median_filter", "voxel_roles"],
+        "_voxels": [
+            "ball_offsets",
+            "density_sweep",
+            "detection_scores",
+            "median_filter",
+            "voxel_roles",
+            "voxel_thresholds",
+        ],
         "_render": ["render_volume"],
         "_labels": [
             "boundaries",

@@ -65,6 +65,7 @@ _WORDS = frozenset(
     ("In", "As", "At", "He", "No", "Be", "Pa", "Ac", "Am", "Cm", "Es", "Fm", "Md", "Lr", "Mt", "Pm", "Po", "Np", "Ho")
     + ("Th", "Os")
 )
+_PLURAL = re.compile(r"[A-Z]{2,}s\Z")  # SOFCs holds no caesium
 _FORMULA = re.compile(r"[A-Z][A-Za-z0-9.()]*")
 
 
@@ -96,7 +97,7 @@ def element_mentions(texts: Sequence[str]) -> tuple[torch.Tensor, list[str]]:
 
 def _elements_of(token: str) -> set[str]:
     """The elements of a token that reads as a formula, else none."""
-    if token in _WORDS:
+    if token in _WORDS or _PLURAL.match(token):
         return set()
     try:
         parts = set(parse_formula(token))

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
 
 from litrepro import _validate
+from litrepro.materials._dbscan import intensity_min_samples
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def ball_offsets(eps: float) -> list[tuple[int, int, int]]:
@@ -51,15 +57,98 @@ def voxel_roles(mask: torch.Tensor, eps: float, min_samples: int | torch.Tensor)
             raise ValueError("min_samples must hold integers >= 1")
     else:
         min_samples = _validate.positive_int("min_samples", min_samples)
+    core = mask & (_neighbours(mask, offsets) >= min_samples)
+    near = _dilated(core, offsets)
+    return core.to(torch.uint8) + (near & mask).to(torch.uint8)
+
+
+def density_sweep(
+    volume: torch.Tensor,
+    truth: torch.Tensor,
+    *,
+    cuts: Sequence[float],
+    radii: Sequence[float],
+    samples: Sequence[tuple[int, int, float]],
+    bright: float,
+) -> pd.DataFrame:
+    """F1 of clustering the voxels above a cut, for every cut, radius and rule of neighbour thresholds.
+
+    Parameters
+    ----------
+    volume, truth
+        (d, n, n) intensities and bool.
+    cuts
+        Intensities above which a voxel is a point at all.
+    radii
+        In voxels.
+    samples
+        (low, high, gamma) of ``intensity_min_samples`` between the cut and ``bright``; low = high is plain DBSCAN.
+        Rules that ask for more neighbours than the ball holds are skipped.
+    bright
+        Intensity at which the threshold reaches ``low``.
+
+    Returns
+    -------
+    DataFrame ``cut, eps, low, high, gamma, keep, f1, precision, recall``; ``keep`` is ``"core"`` (core voxels only) or
+    ``"clustered"`` (reachable ones too).
+
+    Raises ``ValueError`` for shapes that do not fit, or no rule that the largest ball can meet.
+    """
+    import pandas as pd
+
+    rows = []
+    for cut in cuts:
+        mask = volume > cut
+        for eps in radii:
+            offsets = ball_offsets(eps)
+            rules = [rule for rule in samples if rule[1] <= len(offsets)]
+            if not rules:
+                continue
+            counts = _neighbours(mask, offsets)
+            needed = torch.stack([voxel_thresholds(volume, cut, bright, *rule) for rule in rules])
+            core = mask & (counts >= needed)
+            for keep, found in (("core", core), ("clustered", _dilated(core, offsets) & mask)):
+                scores = detection_scores(found, truth)
+                columns = ("f1", "precision", "recall")
+                rows += [
+                    {"cut": cut, "eps": eps, "low": low, "high": high, "gamma": gamma, "keep": keep}
+                    | {name: scores[name][place].item() for name in columns}
+                    for place, (low, high, gamma) in enumerate(rules)
+                ]
+    if not rows:
+        raise ValueError("no rule of samples fits into a ball of the given radii")
+    return pd.DataFrame(rows)
+
+
+def voxel_thresholds(
+    volume: torch.Tensor, cut: float, bright: float, low: int, high: int, gamma: float = 1.0
+) -> torch.Tensor:
+    """``intensity_min_samples`` on a scale that does not depend on the noisiest voxel: from ``cut`` to ``bright``.
+
+    (..., d, n, n) -> int64 of the same shape: ``high`` at or below the cut, ``low`` at or above ``bright`` > ``cut``.
+    """
+    if not cut < bright:
+        raise ValueError(f"cut must lie below bright, got {cut} and {bright}")
+    ends = volume.new_tensor([cut, bright])
+    scaled = torch.cat([volume.clamp(cut, bright).flatten(), ends])
+    return intensity_min_samples(scaled, low, high, gamma=gamma)[:-2].reshape(volume.shape)
+
+
+def _neighbours(mask: torch.Tensor, offsets: list[tuple[int, int, int]]) -> torch.Tensor:
+    """True voxels among the shifts of each voxel, itself included: (..., d, n, n) int16."""
     reach = max(abs(step) for offset in offsets for step in offset)
     padded = functional.pad(mask.to(torch.int16), (reach,) * 6)
-    neighbours = sum(_shifted(padded, offset, reach, mask.shape) for offset in offsets)
-    core = mask & (neighbours >= min_samples)
-    padded = functional.pad(core, (reach,) * 6)
-    near = torch.zeros_like(core)
+    return sum(_shifted(padded, offset, reach, mask.shape) for offset in offsets)
+
+
+def _dilated(mask: torch.Tensor, offsets: list[tuple[int, int, int]]) -> torch.Tensor:
+    """Voxels with a True one among their shifts."""
+    reach = max(abs(step) for offset in offsets for step in offset)
+    padded = functional.pad(mask, (reach,) * 6)
+    near = torch.zeros_like(mask)
     for offset in offsets:
-        near |= _shifted(padded, offset, reach, core.shape)
-    return core.to(torch.uint8) + (near & mask).to(torch.uint8)
+        near |= _shifted(padded, offset, reach, mask.shape)
+    return near
 
 
 def _shifted(padded: torch.Tensor, offset: tuple[int, int, int], reach: int, shape: torch.Size) -> torch.Tensor:
