@@ -103,6 +103,19 @@ def test_variants_share_what_they_have_in_common():
     assert nets.count_parameters(normed) - nets.count_parameters(residual) == 2 * 2 * (2 * 4 + 2 * 6)
 
 
+def test_fixup():
+    model = nets.fixup_(nets.allconv_resnet(3, widths=(8, 16), seed=2), seed=1)
+    x = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert not model(x).any()
+    z = model.stem(x)
+    for block in model.blocks:
+        z = z if block.projection is None else block.projection(z)
+    torch.testing.assert_close(model.features(x), z.clamp(min=0).mean((2, 3)))
+    assert model.blocks[1].conv1.weight.std().item() == pytest.approx((2 / (9 * 8) / 6) ** 0.5, rel=0.1)
+    with pytest.raises(ValueError, match="allconv_resnet"):
+        nets.fixup_(nets.mlp(3, [], 2))
+
+
 def test_sigmoid_and_tanh_perceptrons():
     x = torch.randn(6, 3)
     for name, function in (("tanh", torch.tanh), ("sigmoid", torch.sigmoid)):

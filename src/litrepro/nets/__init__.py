@@ -5,7 +5,7 @@ from litrepro._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "_allconv": ["allconv_resnet"],
+        "_allconv": ["allconv_resnet", "fixup_"],
         "_convnets": ["cnn5", "lenet", "vgg3"],
         "_factored": ["FactoredLinear"],
         "_mlp": ["count_parameters", "mlp"],

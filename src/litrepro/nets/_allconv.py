@@ -146,3 +146,24 @@ def _draw(weight: torch.Tensor, init: str, generator: torch.Generator) -> None:
         nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
     else:
         weight.normal_(0.0, 1.0 / (9 * weight.shape[0]), generator=generator)
+
+
+@torch.no_grad()
+def fixup_(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Give an ``allconv_resnet`` Fixup's initialization (without its scalar biases and multipliers); in place.
+
+    In every block the first 3x3 convolution is Kaiming normal times 1/sqrt(number of blocks), the second is 0; the head
+    is 0. At the start every block is its shortcut, and one step moves the output by an amount that does not grow with
+    the depth.
+
+    Raises ``ValueError`` for another network. Source: Zhang, Dauphin and Ma, arXiv:1901.09321, section 3.
+    """
+    if not isinstance(model, _AllConvResNet):
+        raise ValueError(f"model must be an allconv_resnet, got {type(model).__name__}")
+    generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    for block in model.blocks:
+        nn.init.kaiming_normal_(block.conv1.weight, nonlinearity="relu", generator=generator)
+        block.conv1.weight.mul_(len(model.blocks) ** -0.5)
+        nn.init.zeros_(block.conv2.weight)
+    nn.init.zeros_(model.head.weight)
+    return model
