@@ -24,8 +24,7 @@ def state_matrix(X: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
     Source: equations 17 and 18 of the review; Jagatap and Hegde 2018.
     """
     _arguments.pair(X, W, ("X", "W"))
-    active = torch.einsum("...nd,...kd->...nk", X, W) > 0
-    return (active[..., None] * X[..., None, :]).flatten(-2)
+    return (_pattern(X, W)[..., None] * X[..., None, :]).flatten(-2)
 
 
 def alternating_minimization(X: torch.Tensor, y: torch.Tensor, W0: torch.Tensor, *, iterations: int) -> torch.Tensor:
@@ -55,9 +54,27 @@ def alternating_minimization(X: torch.Tensor, y: torch.Tensor, W0: torch.Tensor,
     _arguments.weights("W0", W0, X.shape[-1])
     batch = _arguments.broadcast(samples=batch, W0=W0.shape[:-2])
     iterations = _validate.positive_int("iterations", iterations, 0)
-    path = W0.new_empty(iterations + 1, *batch, *W0.shape[-2:])
+    n, d = X.shape[-2:]
+    K = W0.shape[-2]
+    path = W0.new_empty(iterations + 1, *batch, K, d)
     path[0] = W0
-    targets = y.expand(*batch, y.shape[-1])
+    flat = path.view(iterations + 1, -1, K, d)
+    inputs, targets = X.expand(*batch, n, d).reshape(-1, n, d), y.expand(*batch, n).reshape(-1, n)
+    moving = torch.arange(len(inputs), device=X.device)  # members whose pattern still changes; the others have arrived
+    before = None
     for t in range(iterations):
-        path[t + 1] = minimum_norm(state_matrix(X, path[t]), targets).unflatten(-1, W0.shape[-2:])
+        active = _pattern(inputs, flat[t, moving])
+        if before is not None:
+            changed = (active != before).flatten(1).any(-1)
+            moving, inputs, targets, active = (part[changed] for part in (moving, inputs, targets, active))
+        before = active
+        flat[t + 1] = flat[t]
+        if len(moving):
+            B = (active[..., None] * inputs[..., None, :]).flatten(-2)
+            flat[t + 1, moving] = minimum_norm(B, targets).unflatten(-1, (K, d))
     return path
+
+
+def _pattern(X: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
+    """1{X w_k > 0}, (..., n, K)."""
+    return torch.einsum("...nd,...kd->...nk", X, W) > 0
