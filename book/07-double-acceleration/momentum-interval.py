@@ -1,0 +1,300 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The useful interval of momentum, re-run
+#
+# Figure 5 is the review's own result. On a synthetic quadratic, a plain model and a reparameterized one ($w = w_1w_2$) are
+# trained by heavy ball with $\beta$ from $-0.7$ to $1.1$. The plain model is said to want $\beta\approx0.9$ and to
+# profit from every $\beta$ in $(0,1)$; the reparameterized one to want $\beta=-0.3$ and to profit in $[-0.5, 0]$ only. Two
+# accelerators, the review concludes, are one too many.
+#
+# The figure names no step size, no start and no batch size. So we run it at *every* step size of a grid, for full
+# gradients and for single samples, and then ask for the best pair of step and momentum.
+
+# %% tags=["parameters"]
+profile = "quick"
+seed = 0
+
+# %%
+import pandas as pd
+import torch
+
+from litrepro import Chapter
+from litrepro.asynchrony import convergence_rate, sampled_momentum_rate
+from litrepro.linearnets import momentum_sweep
+
+ch = Chapter("07-double-acceleration", notebook="momentum-interval", profile=profile, seed=seed, full_minutes=3)
+seeds = ch.pick(quick=8, full=64, smoke=2)
+count = ch.pick(quick=16, full=40, smoke=6)
+momenta = torch.linspace(-0.9, 1.1, ch.pick(quick=21, full=41, smoke=21), dtype=torch.float64)
+steps = ch.pick(quick=600, full=2000, smoke=60)
+lrs = torch.logspace(-2.6, 0.4, count, dtype=torch.float64)
+conditions, norms, depths, d = (10, 100), (2, 10), (1, 2, 3), 10
+zero = int(momenta.abs().argmin())
+names = {1: "plain", 2: "depth 2", 3: "depth 3"}
+
+# %% [markdown]
+# ## The sweep
+#
+# $f(w)=\frac12(w-w^*)^\top H(w-w^*)$ in ten dimensions with $L=1$ and condition number 10 or 100; $\|w^*\|=2$ or
+# 10; all models start from the same $w$ of length 0.1, balanced. *Single sample*: a fresh $x\sim\mathcal N(0,H)$ per
+# step and $y=\langle w^*, x\rangle$ without noise, so that the minimizer is a fixed point there as well. What counts are the
+# steps until the loss stays below $10^{-4}$ of its start, medians over seeds. Every seed, momentum, step, depth and
+# condition number is an entry of one batch.
+
+# %%
+sweeps, rows = {}, []
+for kind, batch_size in (("full", None), ("single sample", 1)):
+    for norm in ch.progress(norms, kind):
+        sweep = momentum_sweep(
+            conditions, depths=depths, lrs=lrs, momenta=momenta, seeds=range(1000 * seed, 1000 * seed + seeds), steps=steps,
+            d=d, norm=norm, batch_size=batch_size, device=ch.device,
+        )  # fmt: skip
+        median, failed = sweep.steps.median(2).values.cpu(), sweep.steps.isinf().double().mean(2).cpu()
+        sweeps[kind, norm] = (median, failed)
+        for c, condition in enumerate(conditions):
+            for n, depth in enumerate(depths):
+                for e, lr in enumerate(lrs.tolist()):
+                    for b, beta in enumerate(momenta.tolist()):
+                        row = {"gradient": kind, "norm": norm, "condition": condition, "depth": depth, "lr": lr}
+                        row |= {"beta": beta, "steps": median[c, n, e, b].item(), "failed": failed[c, n, e, b].item()}
+                        rows.append(row)
+table = pd.DataFrame(rows)
+recorded = ch.table("momentum-interval", table)
+
+
+def best(kind, norm, condition, depth):
+    """Best momentum per step size, nan where nothing converged (ties go to the larger momentum)."""
+    median = sweeps[kind, norm][0][conditions.index(condition), depths.index(depth)]
+    least, _ = median.min(1)
+    last = len(momenta) - 1 - (median == least[:, None]).int().flip(1).argmax(1)
+    return torch.where(least.isinf(), torch.nan, momenta[last])
+
+
+# %% mystnb={"figure": {"name": "fig-07-slices", "caption": "Figure 5 at three step sizes: steps to 1e-4 of the initial loss against momentum, full gradients, condition number 10, |w*| = 10, medians of 8 seeds. Curves end where runs no longer converge."}, "image": {"alt": "Three panels for growing step size. The plain curve falls towards momentum 0.9 in all. Curves of depth 2 and 3 have their minimum at smaller but positive momentum, and vanish at the largest step."}} tags=["hide-input"]
+if ch.plots:
+    from litrepro.plotting import figure
+
+    fig, axes = figure(1, 3, height=2.9, sharey=True)
+    chosen = [int((lrs - value).abs().argmin()) for value in (0.01, 0.05, 0.2)]
+    for ax, e in zip(axes, chosen):
+        for n, depth in enumerate(depths):
+            y = sweeps["full", 10][0][0, n, e]
+            ax.plot(momenta, torch.where(y.isinf(), torch.nan, y), marker="os^"[n], ms=3, lw=1.4, label=names[depth])
+        ax.axvline(0, color="0.5", lw=0.8, ls=":")
+        ax.set(yscale="log", title=f"step {lrs[e]:.2g}", xlabel="momentum", xlim=(-0.95, 1.15))
+    axes[0].set_ylabel("steps to 1e-4")
+    axes[0].legend()
+
+# %% [markdown]
+# With full gradients the picture is the same everywhere. The larger the step, the smaller the best momentum; the
+# reparameterized models, whose effective step is larger, run ahead of the plain one on this path. They fail earlier. They
+# never prefer a negative momentum.
+
+# %%
+plain, counts = {}, {}
+for condition in conditions:
+    median = sweeps["full", 2][0][conditions.index(condition), 0]
+    inside = (momenta > 1e-9) & (momenta < 1 - 1e-9)
+    optimum = best("full", 2, condition, 1)
+    good = ((optimum >= 0.8 - 1e-9) & (optimum <= 0.95 + 1e-9)) & (median[:, inside] < median[:, [zero]]).all(1)
+    plain[condition] = [round(v, 4) for v in lrs[good].tolist()]
+    counts[condition] = {f"step {lrs[e]:.2g}": optimum[e].item() for e in range(count) if not optimum[e].isnan()}
+
+lower, not_higher, limits, fails = [], [], [], []
+for norm in norms:
+    for depth in (2, 3):
+        a, b = best("full", norm, 10, 1), best("full", norm, 10, depth)
+        both = ~(a.isnan() | b.isnan())
+        not_higher.append(bool((b[both] <= a[both] + 0.05).all()))
+        lower.append((b[both] < a[both] - 1e-9).double().mean().item())
+        limits.append((lrs[~b.isnan()].max().item(), lrs[~a.isnan()].max().item()))
+        failed = sweeps["full", norm][1][0]
+        at = [int((momenta - value).abs().argmin()) for value in torch.nan_to_num(a, nan=0.0).tolist()]
+        for e in range(count):
+            if not a[e].isnan() and failed[0, e, at[e]] < 0.5 < failed[depths.index(depth), e, at[e]]:
+                fails.append((depth, norm, round(lrs[e].item(), 3), round(a[e].item(), 2)))
+
+# %% tags=["nbval-check-output"]
+ch.claim("plain-interval", value={"steps at which it holds": plain, "best": counts}, holds=all(plain.values()))
+ch.claim(
+    "momentum-optimum-shifts-down",
+    value={"share of steps strictly lower": lower, "largest usable steps (reparameterized, plain)": limits},
+    holds=all(not_higher) and min(lower) >= 0.5 and all(a < b for a, b in limits),
+)
+ch.claim(
+    "mom-09-diverges",
+    value={
+        "(depth, |w*|, step, best beta of the plain model)": [list(item) for item in fails[:6]],
+        "settings": len(fails),
+    },
+    holds=len(fails) > 0,
+)
+
+# %% [markdown]
+# ## Why no negative momentum with full gradients
+#
+# For one mode with $x=\eta\lambda$, heavy ball has the roots of $q(r) = r^2-(1+\beta-x)r+\beta$. At $r=1-x$, the factor of
+# gradient descent, $q(1-x)=\beta x$. For $\beta<0$ that is negative, so $1-x$ lies strictly between two real roots of
+# opposite sign, and the one on its own side is larger in modulus than $|1-x|$. Hence *every* negative momentum is slower
+# than none, for every mode, at every step size. Near its minimizer a reparameterized model is such a quadratic: with
+# $J$ the Jacobian of the product, $w-w^*$ moves with the curvature of
+#
+# $$
+# P^{1/2}HP^{1/2}, \qquad P=JJ^\top = \|w^*\|^{2-\frac2N}\big(I+(N-1)\,uu^\top\big),\quad u = w^*/\|w^*\| .
+# $$
+#
+# The same heavy ball, the same momentum, another matrix: nothing is accelerated twice.
+
+# %%
+never = {}
+x = torch.linspace(0.01, 2.5, 200, dtype=torch.float64)[:, None]
+negative = torch.linspace(-0.995, -0.005, 200, dtype=torch.float64)
+for condition in (1, 10, 100):
+    lambdas = torch.tensor([1.0, condition**-0.5, 1 / condition], dtype=torch.float64)
+    gap = convergence_rate(lambdas, lr=x, momentum=negative) - convergence_rate(lambdas, lr=x)
+    never[condition] = gap.min().item()
+
+tuned = {}
+for norm in norms:
+    for c, condition in enumerate(conditions):
+        for n, depth in enumerate(depths):
+            median = sweeps["full", norm][0][c, n]
+            e, b = divmod(int(median.argmin()), len(momenta))
+            tuned[f"condition {condition}, |w*| = {norm}, {names[depth]}"] = {
+                "step": lrs[e].item(), "beta": round(momenta[b].item(), 2), "steps": median[e, b].item(),
+                "beta >= .1": median[:, momenta >= 0.1 - 1e-9].min().item(),
+                "beta <= 0": median[:, momenta <= 1e-9].min().item(),
+            }  # fmt: skip
+joint = pd.DataFrame(tuned).T
+joint.round(2)
+
+# %% tags=["nbval-check-output"]
+ch.claim("negative-momentum-never-helps", value=never, holds=min(never.values()) > 0)
+deep = joint[~joint.index.str.contains("plain")]
+ch.claim(
+    "tuned-momentum-nonnegative",
+    value={name: row["beta"] for name, row in tuned.items()},
+    holds=bool((deep["beta >= .1"] < deep["beta <= 0"]).all()),
+)
+
+# %% mystnb={"figure": {"name": "fig-07-joint", "caption": "Steps to 1e-4 (decadic logarithm; white: not reached) over step size and momentum, full gradients, condition number 10, |w*| = 10, for the plain model and depth 2 and 3. Crosses: the best pair. The dotted line is zero momentum."}, "image": {"alt": "Three heat maps with a fast region in the shape of a wedge that narrows to the right; the crosses lie at positive momentum in all three, at smaller steps for the deeper models."}} tags=["hide-input"]
+if ch.plots:
+    fig, axes = figure(1, 3, height=3.0, sharey=True)
+    for ax, (n, depth) in zip(axes, enumerate(depths)):
+        median = sweeps["full", 10][0][0, n]
+        logs = torch.where(median.isinf(), torch.nan, median).log10()
+        mesh = ax.pcolormesh(lrs.log10(), momenta, logs.T, cmap="viridis", vmin=0.8, vmax=2.8, shading="nearest")
+        e, b = divmod(int(median.argmin()), len(momenta))
+        ax.plot(lrs[e].log10(), momenta[b], "x", color="C1", ms=9, mew=2.5)
+        ax.axhline(0, color="0.3", lw=0.8, ls=":")
+        ax.grid(False)
+        ax.set(title=names[depth], xlabel="log10 step size")
+    axes[0].set_ylabel("momentum")
+    fig.colorbar(mesh, ax=axes, label="log10 steps")
+
+# %% [markdown]
+# ## Where a negative optimum does come from
+#
+# The review says "SGD". With one sample per step the picture changes, and for both models alike:
+
+# %%
+signs, hits = {}, {}
+for kind in ("full", "single sample"):
+    for norm in norms:
+        for condition in conditions:
+            a = best(kind, norm, condition, 1)
+            for depth in (2, 3):
+                b = best(kind, norm, condition, depth)
+                found = (b <= -0.1 + 1e-9) & (a >= 0.7 - 1e-9)
+                hits[kind] = hits.get(kind, 0) + int(found.sum())
+                for e in found.nonzero()[:, 0].tolist():
+                    median = sweeps[kind, norm][0][conditions.index(condition), depths.index(depth), e]
+                    useful = momenta[median < median[zero]]
+                    signs[f"{kind}, condition {condition}, |w*| = {norm}, depth {depth}, step {lrs[e]:.3f}"] = {
+                        "plain": round(a[e].item(), 2), "best": round(b[e].item(), 2),
+                        "useful from": round(useful.min().item(), 2), "to": round(useful.max().item(), 2),
+                    }  # fmt: skip
+        # With a step of its own the plain model does the same.
+    own = torch.stack([best(kind, norm, condition, 1) for norm in norms for condition in conditions])
+    hits[f"{kind}, plain"] = int((own <= -0.1 + 1e-9).sum())
+pd.DataFrame(signs).T
+
+# %% tags=["nbval-check-output"]
+ch.claim(
+    "momentum-interval-negative",
+    value={"settings": hits, "where": dict(list(signs.items())[:6])},
+    holds=True if hits["full"] else "partly" if hits["single sample"] else False,
+)
+
+# %% [markdown]
+# So a step at which the plain model prefers 0.7 or more and the reparameterized one a negative momentum does exist: with
+# single samples, $\|w^*\|$ large, near the end of the range of usable steps. It is a property of the step, not
+# of a second accelerator. Sampling makes the gradient noisy in proportion to the distance from the minimizer; momentum
+# carries the noise on; near the largest stable step it pays to subtract the last move instead. The plain model does exactly
+# that at its own large steps.
+#
+# This can be computed. For Gaussian samples the second moments of heavy ball close on themselves, a matrix of size
+# $3d\times3d$ (`sampled_momentum_rate`). Its best momentum falls through zero before the stability limit, for the plain
+# curvature and for $P^{1/2}HP^{1/2}$:
+
+# %%
+h = torch.logspace(0, -1, d, dtype=torch.float64)
+u = torch.randn(d, generator=ch.generator(3), dtype=torch.float64)
+u = u / u.norm()
+fine = torch.logspace(-2.6, 0.2, ch.pick(quick=22, full=60, smoke=6), dtype=torch.float64)
+betas = torch.linspace(-0.9, 0.95, 38, dtype=torch.float64)
+
+
+def curvature(depth, norm):
+    """Eigenvalues of P^{1/2} H P^{1/2} at the minimizer."""
+    p = norm ** (2 - 2 / depth) * (torch.eye(d, dtype=torch.float64) + (depth - 1) * torch.outer(u, u))
+    values, vectors = torch.linalg.eigh(p)
+    root = (vectors * values.sqrt()) @ vectors.mT
+    return torch.linalg.eigvalsh(root * h @ root)
+
+
+theory = {}
+for depth in depths:
+    rate = sampled_momentum_rate(curvature(depth, 10), lr=fine[:, None], momentum=betas, batch_size=1)
+    least, index = rate.min(1)
+    theory[depth] = torch.where(least < 1, betas[index], torch.nan)
+seen = {depth: best("single sample", 10, 10, depth) for depth in depths}
+lowest = {
+    names[depth]: {"theory": theory[depth][~theory[depth].isnan()].min().item(),
+                   "runs": seen[depth][~seen[depth].isnan()].min().item()} for depth in depths
+}  # fmt: skip
+
+# %% tags=["nbval-check-output"]
+ch.claim(
+    "negative-momentum-from-noise",
+    value=lowest,
+    holds=all(max(lowest[names[depth]].values()) <= -0.1 + 1e-9 for depth in (1, 2)),
+)
+
+# %% mystnb={"figure": {"name": "fig-07-best", "caption": "Best momentum against step size, condition number 10, |w*| = 10. Left: full gradients, runs. Right: single samples, runs (marks) and the exact mean-square theory at the minimizer (lines). The models trace one curve, shifted along the axis of the step by their curvature."}, "image": {"alt": "Left: three descending staircases that end above zero. Right: three descending curves, shifted against each other, that cross zero and reach about minus 0.5 before they end."}} tags=["hide-input"]
+if ch.plots:
+    fig, (left, right) = figure(1, 2, height=3.2, sharey=True)
+    for n, depth in enumerate(depths):
+        left.plot(lrs, best("full", 10, 10, depth), marker="os^"[n], ms=4, color=f"C{n}", label=names[depth])
+        right.plot(lrs, seen[depth], ls="", marker="os^"[n], ms=4, color=f"C{n}")
+        right.plot(fine, theory[depth], color=f"C{n}", lw=1.3, label=f"{names[depth]}, theory")
+    for ax, title in ((left, "full gradients"), (right, "single samples")):
+        ax.axhline(0, color="0.4", lw=0.8, ls=":")
+        ax.set(xscale="log", xlabel="step size", title=title)
+        ax.legend(fontsize=8)
+    left.set_ylabel("best momentum")
+
+# %% [markdown]
+# ## Takeaway
+#
+# At an equal step the best momentum is lower after reparameterization, and 0.9 may diverge: true, because the
+# reparameterized model takes a larger effective step. A negative best momentum needs sampling noise and a step near the
+# limit, and then the plain model shows it as well. With the step tuned, every model wants positive momentum. Figure 5
+# compares two models at one step size; it does not show two accelerators that add up.
