@@ -8,5 +8,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_theme": ["theme", "PALETTE", "SEQUENTIAL", "DIVERGING", "figure"],
         "_curves": ["curves", "band", "sweep", "reference_slope"],
         "_maps": ["heatmap", "corner_note"],
+        "_frames": ["frames"],
     },
 )
