@@ -181,6 +181,31 @@ def test_divergence_stops_the_run():
     assert isinstance(history, pd.DataFrame)
 
 
+def test_a_stopped_run_goes_on(tmp_path):
+    x, y = toy()
+    common = {
+        "epochs": 4,
+        "batch_size": 16,
+        "momentum": 0.9,
+        "augment": lambda x, g: x + torch.randn(x.shape, generator=g),
+    }
+    build = lambda: nn.Sequential(mlp(6, [8], 8, seed=1), nn.Dropout(0.3), mlp(8, [], 3, seed=2))  # noqa: E731
+    whole, parts, file = build(), build(), tmp_path / "run.pt"
+    expected = fit(whole, (x, y), **common)
+    first = fit(parts, (x, y), checkpoint=file, callback=lambda epoch, model: epoch == 2, **common)
+    assert first.epoch.max() == 2
+    fresh = build()
+    history = fit(fresh, (x, y), checkpoint=file, **common)
+    torch.testing.assert_close(fresh(x), whole(x))
+    assert history.drop(columns="seconds").equals(expected.drop(columns="seconds"))
+    again = build()
+    finished = fit(again, (x, y), checkpoint=file, callback=lambda epoch, model: pytest.fail("trained again"), **common)
+    assert finished.equals(history)
+    torch.testing.assert_close(again(x), whole(x))
+    with pytest.raises(ValueError, match="must belong"):
+        fit(build(), (x, y), checkpoint=file, **(common | {"epochs": 5}))
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
+from litrepro.training import _checkpoint
 from litrepro.training._batches import Targets, check_data, map_targets, permutation
 from litrepro.training._evaluate import measure
 from litrepro.training._losses import Loss, check_values, resolve_loss, resolve_metrics
@@ -43,6 +45,7 @@ def fit(
     callback: Callable[[int, nn.Module], Any] | None = None,
     progress: bool | Callable = False,
     objective: Callable[..., torch.Tensor] | None = None,
+    checkpoint: Path | None = None,
 ) -> pd.DataFrame:
     """Train a model in place, and record its metrics; it moves to the data's device and is left in eval mode.
 
@@ -80,12 +83,16 @@ def fit(
     augment
         ``augment(x, generator) -> x`` on every batch; the generator lies on the data's device.
     callback
-        ``callback(epoch, model)`` before the first epoch (epoch 0) and after every one, model in eval mode.
+        ``callback(epoch, model)`` before the first epoch (epoch 0) and after every one, model in eval mode; if it
+        returns True the run stops there.
     progress
         A progress bar over the epochs, or a function that wraps their range.
     objective
         ``objective(model, x, y, t, generator) -> ()`` replaces the mean loss of a batch (t as in ``schedule``);
         recorded metrics keep ``loss``.
+    checkpoint
+        A file that is written after every epoch, and read back if it exists: a run that was stopped goes on where it
+        was, a finished one returns at once.
 
     Returns
     -------
@@ -96,7 +103,7 @@ def fit(
     ------
     ValueError
         Lengths differ, epochs < 0, batch_size < 1, negative hyperparameters, unknown optimizer, loss or metric,
-        nothing to train, a loss that does not return one value per example.
+        nothing to train, a loss that does not return one value per example, another run's checkpoint.
 
     Warns
     -----
@@ -108,17 +115,21 @@ def fit(
         evaluate_on, metrics, eval_every, seed, augment, objective,
     )  # fmt: skip
     with own_randomness(run.x.device, seed):
-        finite = True
-        for epoch in bar(range(run.settings.epochs + 1), progress):
+        finite, stop = True, False
+        for epoch in bar(range(_checkpoint.resume(checkpoint, run), run.settings.epochs + 1), progress):
             finite = epoch == 0 or run.epoch(epoch - 1)
             model.eval()
             if run.settings.records(epoch) or not finite:
                 run.record(epoch)
             if callback is not None:
-                callback(epoch, model)
+                stop = callback(epoch, model) is True
+            if checkpoint is not None:
+                _checkpoint.save(checkpoint, run, epoch, not finite or epoch == run.settings.epochs)
             if not finite:
                 warnings.warn(f"the loss is not finite in epoch {epoch}: training stops", ConvergenceWarning, 2)
+            if stop or not finite:
                 break
+    model.eval()
     return tidy(run.rows)
 
 
