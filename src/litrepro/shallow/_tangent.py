@@ -97,20 +97,19 @@ def train_relu_output(
         raise ValueError(f"batches of X, y, W0, signs, lr, momentum must broadcast, got {found}") from None
     lr, momentum = lr[..., None, None], momentum[..., None, None]
     a = a[..., None] / math.sqrt(W.shape[-2])  # (..., m, 1)
-    W = W.expand(*shape, *W.shape[-2:])
-    change = torch.zeros_like(W)
+    W = W.expand(*shape, *W.shape[-2:]).clone(memory_format=torch.contiguous_format)
+    change, rate = torch.zeros_like(W), lr * a
     norms = X.new_empty(steps + 1, *shape)
     for step in range(steps + 1):
         z = W @ X.mT  # (*B, m, n)
         active = z >= 0
-        residual = (a * z.clamp(min=0)).sum(-2) - y
+        residual = (a.mT @ z.relu_())[..., 0, :] - y
         norms[step] = residual.norm(dim=-1)
         if step == steps:
             break
-        gradient = a * ((active * residual[..., None, :]) @ X)
-        change = momentum * change - lr * gradient
-        W = W + change
-    return norms, W.clone() if steps == 0 else W
+        gradient = torch.where(active, residual[..., None, :], 0.0) @ X
+        W += change.mul_(momentum).addcmul_(rate, gradient, value=-1)
+    return norms, W
 
 
 def _matrix(name: str, value: Any) -> torch.Tensor:
