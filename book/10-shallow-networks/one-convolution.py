@@ -1,0 +1,371 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # One convolutional filter
+#
+# A filter $w$ slides over an input and its rectified responses are averaged. How hard it is to learn $w$ depends on how the
+# patches relate. This notebook goes through the review's cases: overlapping patches and the matrix $P$ that governs them
+# {cite}`goel2018overlapping`, correlated patches {cite}`du2018filter`, output weights that are learned as well
+# {cite}`du2018spurious`, and inputs chosen by an adversary {cite}`brutzkus2017gaussian`.
+
+# %% tags=["parameters"]
+profile = "quick"
+seed = 0
+
+# %%
+import itertools
+import math
+
+import pandas as pd
+import torch
+
+from litrepro import Chapter
+from litrepro.data import correlated_patches
+from litrepro.shallow import (
+    convotron,
+    cross_patch_moments,
+    extract_patches,
+    patch_descent,
+    patch_gram,
+    set_splitting_inputs,
+)
+
+ch = Chapter("10-shallow-networks", notebook="one-convolution", profile=profile, seed=seed, full_minutes=1)
+conv_trials = ch.pick(quick=16, full=200, smoke=4)
+conv_samples = ch.pick(quick=2000, full=20_000, smoke=200)
+patch_inputs = ch.pick(quick=500, full=5000, smoke=100)
+output_starts = ch.pick(quick=24, full=500, smoke=4)
+output_steps = ch.pick(quick=1500, full=5000, smoke=50)
+split_starts = ch.pick(quick=100, full=2000, smoke=10)
+f64 = torch.float64
+
+
+def mean_output(Z, w):
+    """The average over patches, (..., n)."""
+    return torch.einsum("...nkr,...r->...nk", Z, w).relu().mean(-1)
+
+
+# %% [markdown]
+# ## Where the patches are
+#
+# Three formulas of the review's section 3.2.2 need repair. The matrix that cuts patch $i$ out of a signal (equation 26) has
+# $(i-1)d$ columns of zeros on the left, not one more. In two dimensions (equation 28) patch $(i,j)$ starts at
+# column $(j-1)d_2$, not $j d_2$. And the entries of $P=\sum_{ij}P_iP_j^\top$ (equation 27) stop at zero.
+
+# %%
+n, r, stride = 20, 5, 3
+signal = torch.randn(n, generator=ch.generator(1), dtype=f64)
+cut = extract_patches(signal, r, stride)
+right_1d, printed_columns = [], []
+for i in range(1, len(cut) + 1):
+    left, rest = (i - 1) * stride, n - r - (i - 1) * stride
+    P_i = torch.cat([torch.zeros(r, left), torch.eye(r), torch.zeros(r, rest)], dim=1).to(f64)
+    right_1d.append(P_i.shape[1] == n and torch.equal(P_i @ signal, cut[i - 1]))
+    printed_columns.append(left + 1 + r + rest)
+
+n1, n2, (r1, r2), (d1, d2) = 7, 9, (2, 3), (2, 2)
+image = torch.randn(n1, n2, generator=ch.generator(2), dtype=f64)
+patches = extract_patches(image, (r1, r2), (d1, d2))
+k1, k2 = (n1 - r1) // d1 + 1, (n2 - r2) // d2 + 1
+right_2d, wrong_2d = [], []
+for i, j in itertools.product(range(1, k1 + 1), range(1, k2 + 1)):
+    inside = itertools.product(range(r1), range(r2))
+    b = torch.tensor([((i - 1) * d1 + p) * n2 + (j - 1) * d2 + q for p, q in inside])
+    patch = patches[(i - 1) * k2 + j - 1]
+    right_2d.append(torch.equal(image.flatten()[b], patch))
+    shifted = b + d2
+    wrong_2d.append(bool(shifted.max() >= n1 * n2) or not torch.equal(image.flatten()[shifted], patch))
+
+cuts = extract_patches(torch.eye(10, dtype=f64), 8, 1).permute(1, 2, 0)  # P_i for n = 10, r = 8
+gram = torch.einsum("iab,jcb->ac", cuts, cuts)
+gap = (torch.arange(8)[:, None] - torch.arange(8)).abs()
+printed_gram = (3 - gap).to(f64)
+
+# %% tags=["nbval-check-output"]
+ch.claim(
+    "erratum-patch-matrix",
+    value={"columns as printed": printed_columns[0], "n": n, "patches": len(cut)},
+    holds=all(right_1d) and all(columns == n + 1 for columns in printed_columns),
+)
+ch.claim(
+    "erratum-patch-2d",
+    value={"patches": len(patches), "right": sum(right_2d), "missed as printed": sum(wrong_2d)},
+    holds=all(right_2d) and all(wrong_2d),
+)
+ch.claim(
+    "erratum-patch-gram",
+    value={"smallest entry as printed": printed_gram.min().item(), "of the sum": gram.min().item()},
+    holds=torch.equal(gram, patch_gram(10, 8, 1)) and printed_gram.min().item() < 0,
+)
+
+# %% [markdown]
+# ## Eigenvalues of P
+#
+# With $k$ patches of $p = \lceil r/s\rceil$ overlapping neighbours the theory bounds $P$ between a constant and $pk$. All
+# one-dimensional cases up to $n = 40$, and two-dimensional ones.
+
+# %%
+rows = []
+for n, r, s in itertools.product(range(2, 41), range(1, 41), range(1, 41)):
+    if r > n or s > n:
+        continue
+    k, p = (n - r) // s + 1, math.ceil(r / s)
+    values = torch.linalg.eigvalsh(patch_gram(n, r, s)) if k > 1 else torch.ones(1, dtype=f64)
+    rows.append((n, r, s, k, p, values[0].item(), values[-1].item()))
+cases = pd.DataFrame(rows, columns=["n", "r", "stride", "k", "p", "smallest", "largest"])
+many = cases[cases.k >= cases.p]
+few = cases[cases.k < cases.p]
+
+# %% tags=["nbval-check-output"]
+ch.claim(
+    "patch-eigen",
+    value={
+        "cases": len(many),
+        "smallest eigenvalue": many.smallest.min(),
+        "largest over p k": (many.largest / (many.p * many.k)).max(),
+        "smallest where k < p": few.smallest.min(),
+    },
+    holds=bool(many.smallest.min() >= 0.5 and (many.largest <= many.p * many.k * (1 + 1e-9)).all()),
+)
+
+# %% mystnb={"figure": {"name": "fig-10-patch-eigenvalues", "caption": "Extreme eigenvalues of P against the stride, patches of size 8 in signals of length 64 (left) and of size 4 x 4 in images 16 x 16 (right). Dashed: the number of patches k, and p k. Once the stride reaches the patch size, P is k times the identity."}, "image": {"alt": "In both panels the largest eigenvalue falls with the stride and the smallest stays near one half to a few units; they meet at strides 8 and 4, where patches no longer overlap."}} tags=["hide-input"]
+if ch.plots:
+    from litrepro.plotting import PALETTE, figure
+
+    fig, axes = figure(1, 2, height=3.3)
+    for ax, (size, patch, title) in zip(axes, ((64, 8, "1D"), (16, 4, "2D"))):
+        strides = list(range(1, patch + 3))
+        two = title == "2D"
+        spectra = [
+            torch.linalg.eigvalsh(
+                patch_gram((size, size), (patch, patch), (s, s)) if two else patch_gram(size, patch, s)
+            )
+            for s in strides
+        ]
+        k = [((size - patch) // s + 1) ** (1 + two) for s in strides]
+        pk = [math.ceil(patch / s) ** (1 + two) * each for s, each in zip(strides, k)]
+        ax.semilogy(strides, [v[-1] for v in spectra], "o-", color=PALETTE[1], label=r"$\lambda_{\max}$")
+        ax.semilogy(strides, [v[0] for v in spectra], "s-", color=PALETTE[0], label=r"$\lambda_{\min}$")
+        ax.semilogy(strides, k, ":", color="0.4", label="k")
+        ax.semilogy(strides, pk, "--", color="0.4", label="p k")
+        ax.set(title=title, xlabel="stride")
+    axes[0].set_ylabel("eigenvalue")
+    axes[0].legend(ncol=2)
+
+# %% [markdown]
+# ## Convotron
+#
+# Convotron moves the filter by the error times the *sum* of the patches, as if there were no ReLU:
+# $w \leftarrow w + \eta\,(y - \frac1k\sum_i \mathrm{relu}\langle w, z_i\rangle)\sum_i z_i$. In expectation it contracts by the
+# eigenvalues of $P$, so that its step is limited by the largest and its time set by their ratio. Filters of length 8 in
+# signals of length 32, one pass over 2,000 samples, step $0.3/\lambda_{\max}$.
+
+# %%
+lengths = {}
+for stride in range(1, 9):
+    g = ch.generator(20 + stride)
+    X = torch.randn(conv_trials, conv_samples, 32, generator=g, dtype=f64).to(ch.device)
+    w = torch.randn(conv_trials, 8, generator=g, dtype=f64).to(ch.device)
+    Z = extract_patches(X, 8, stride)
+    spectrum = torch.linalg.eigvalsh(patch_gram(32, 8, stride))
+    path = convotron(Z, mean_output(Z, w), step=0.3 / spectrum[-1].item())
+    error = ((path - w).norm(dim=-1) / w.norm(dim=-1)).cpu()
+    lengths[stride] = error.median(-1).values, (spectrum[-1] / spectrum[0]).item(), spectrum
+conv_table = pd.DataFrame(
+    [{"stride": s, "condition of P": c, "median error": e[-1].item()} for s, (e, c, _) in lengths.items()]
+)
+ch.save("convotron", conv_table)
+
+# The network that the algorithm assumes averages over patches; equation 4 sums.
+g = ch.generator(30)
+X, w = torch.randn(4, 3000, 12, generator=g, dtype=f64), torch.randn(4, 3, generator=g, dtype=f64)
+Z = extract_patches(X, 3, 3)
+averaged = convotron(Z, mean_output(Z, w), step=0.05)[-1]
+summed = convotron(Z, 4 * mean_output(Z, w), step=0.05)[-1]
+
+# %% tags=["nbval-check-output"]
+ch.claim(
+    "no-overlap-easier",
+    value={f"stride {s}": e[-1].item() for s, (e, _, _) in lengths.items()},
+    holds=lengths[8][0][-1].item() < 1e-8 and lengths[1][0][-1].item() > 0.1,
+)
+ch.claim(
+    "erratum-convolution-average",
+    value={"averaged": (averaged - w).norm().item(), "summed, to 4 w": (summed - 4 * w).norm().item()},
+    holds=(averaged - w).norm().item() < 1e-6 and (summed - 4 * w).norm().item() < 1e-6,
+)
+
+# %% [markdown]
+# The slider goes from full overlap to none: the spectrum of $P$ on the left, Convotron's error on the right.
+
+# %% tags=["hide-input"]
+if ch.plots:
+    from litrepro.plotting import frames
+
+    figures = {}
+    for stride, (error, condition, spectrum) in lengths.items():
+        fig, (left, right) = figure(1, 2, height=3.0)
+        left.bar(range(1, 9), spectrum.flip(0), color=PALETTE[0])
+        left.set(yscale="log", ylim=(0.3, 400), xlabel="index", ylabel="eigenvalue of P")
+        left.set_title(f"condition {condition:.3g}")
+        for curve, _, _ in lengths.values():
+            right.plot(curve.clamp(min=1e-16), color="0.85", lw=1)
+        right.plot(error.clamp(min=1e-16), color=PALETTE[1])
+        right.set(yscale="log", ylim=(1e-16, 3), xlabel="samples seen", ylabel="relative error")
+        right.set_title(f"stride {stride}")
+        figures[stride] = fig
+    slider = frames(
+        figures,
+        label="stride",
+        alt="Left, a bar chart of the eigenvalues of P, flatter the larger the stride; right, Convotron's error, falling faster.",
+        name="slider-10-patches",
+    )
+slider if ch.plots else None
+
+# %% [markdown]
+# ## Correlated patches
+#
+# Du, Lee and Tian assume nothing like independence. If all patches of an input lie within a small angle of each
+# other, they fall on the same side of $w$ and of $w^*$, and the products of averages over different events, whose norm is
+# $L_{cross}$, nearly vanish. Here $z_i \propto u + \tan(\alpha)\, e_i$ with a common direction $u$: from $\alpha = 0.05$,
+# nearly parallel, to $1.56$, unrelated. Gradient descent on 500 inputs of 8 patches in 10 dimensions.
+
+# %%
+angles, corr_seeds, most = [0.05, 0.3, 0.7, 1.2, 1.56], 4, 600
+steps_needed, cross = {}, {}
+for s in range(corr_seeds):
+    for angle in angles:
+        g = ch.generator(40 + s)
+        w = torch.randn(10, generator=g, dtype=f64)
+        w = w / w.norm()
+        w0 = 0.3 * torch.randn(4, 10, generator=g, dtype=f64)
+        side = torch.randn(20, 10, generator=g, dtype=f64)
+        side = side - (side @ w)[:, None] * w
+        at = math.cos(0.7) * w + math.sin(0.7) * side / side.norm(dim=-1, keepdim=True)
+        Z = correlated_patches(4 * patch_inputs, 8, 10, angle, generator=g)
+        cross[s, angle] = cross_patch_moments(Z, at, w).max().item()
+        Z = Z[:patch_inputs].to(ch.device)
+        eighth = torch.full((8,), 1 / 8, dtype=f64, device=ch.device)
+        target = mean_output(Z, w.to(ch.device))
+        run = patch_descent(Z, target, w0.to(ch.device), eighth, step=1.0, iterations=most, train_output=False)
+        far = (run.w.cpu() - w).norm(dim=-1) > 1e-2
+        steps_needed[s, angle] = far.sum(0).double().median().item()
+needed = pd.Series(steps_needed).unstack()
+cross = pd.Series(cross).unstack()
+ch.save("correlated", needed.melt(var_name="angle", value_name="steps").assign(cross=cross.melt()["value"]))
+pd.DataFrame({"steps to 1e-2": needed.mean(), "cross moments": cross.mean().round(3)})
+
+# %% tags=["nbval-check-output"]
+monotone = bool((needed.diff(axis=1).iloc[:, 1:] >= 0).all(axis=None))
+ch.claim("correlated-faster", value={f"angle {a:g}": needed[a].tolist() for a in angles}, holds=monotone)
+ratio = cross[0.05] / cross[0.7]
+ch.claim("lcross-small", value={f"angle {a:g}": cross[a].mean() for a in angles}, holds=bool((ratio <= 0.5).all()))
+
+# %% [markdown]
+# ## Output weights as well
+#
+# $f = \sum_j a_j\,\mathrm{relu}\langle w, z_j\rangle$ with disjoint Gaussian patches, both $w$ and $a$ trained from random
+# starts. The theory says that the run ends at the teacher with constant probability, and otherwise at a spurious minimum with
+# the filter turned away.
+
+# %%
+angles_end, relative, teacher_of = [], [], []
+for s in range(4):
+    g = ch.generator(60 + s)
+    Z = torch.randn(800, 6, 8, generator=g, dtype=f64).to(ch.device)
+    w = torch.randn(8, generator=g, dtype=f64).to(ch.device)
+    w, a = w / w.norm(), torch.randn(6, generator=g, dtype=f64).to(ch.device)
+    y = ((Z @ w).relu() * a).sum(-1)
+    w0 = torch.randn(output_starts, 8, generator=g, dtype=f64).to(ch.device) / 8**0.5
+    a0 = torch.randn(output_starts, 6, generator=g, dtype=f64).to(ch.device) / 6**0.5
+    run = patch_descent(Z, y, w0, a0, step=0.1, iterations=output_steps)
+    cosine = (run.w[-1] @ w / run.w[-1].norm(dim=-1)).clamp(-1, 1)
+    angles_end.append(cosine.arccos().cpu())
+    relative.append((run.loss[-1] / (y.square().mean() / 2)).cpu())
+solved = torch.stack(relative) < 1e-6
+ends = pd.DataFrame({"relative loss": torch.cat(relative).numpy(), "angle": torch.cat(angles_end).numpy()})
+ch.save("output-weights", ends)
+
+# %% tags=["nbval-check-output"]
+by_teacher = solved.double().mean(-1)
+overall = by_teacher.mean().item()
+turned = (torch.stack(angles_end) > 2.7).double().mean().item()
+ch.claim(
+    "conv-random-init",
+    value={"solved": overall, "by teacher": by_teacher.tolist(), "angle above 2.7": turned},
+    holds=0.25 <= overall < 1 and by_teacher.min().item() >= 0.25,
+)
+
+# %% mystnb={"figure": {"name": "fig-10-output-weights", "caption": "Where gradient descent on filter and output weights ends, 24 starts for each of four teachers: relative loss against the angle between the learned filter and the true one. Solved runs lie at angle zero; the others between 2 and 3 radians, with most of the loss left."}, "image": {"alt": "A scatter plot: a cluster at angle 0 with loss 1e-10 or below, and a small cluster at angles of 2 to 3 with relative loss near 0.7."}} tags=["hide-input"]
+if ch.plots:
+    fig, ax = figure(height=3.2)
+    for s in range(4):
+        ax.semilogy(angles_end[s], relative[s].clamp(min=1e-20), "o", ms=5, alpha=0.6, label=f"teacher {s + 1}")
+    ax.set(xlabel="angle to the true filter (radians)", ylabel="relative loss", xlim=(-0.1, 3.2))
+    ax.legend()
+
+# %% [markdown]
+# ## Gaussian and adversarial inputs
+#
+# Two disjoint patches, outputs added. Learning this network on arbitrary inputs contains set splitting, an NP-complete
+# problem like the ones of {cite:t}`blum1989training`: the inputs encode subsets of three elements, the second patch is minus
+# the first, all outputs are one, and $w$ has zero loss only if its signs split every subset. A solution is planted.
+
+# %%
+rows, endings = [], {}
+one = torch.ones(2, dtype=f64, device=ch.device)
+for instance in range(3):
+    Z, y, signs = set_splitting_inputs(20, 40, seed=100 * seed + instance)
+    g = ch.generator(80 + instance)
+    w0 = torch.randn(split_starts, 20, generator=g, dtype=f64).to(ch.device)
+    hard = patch_descent(
+        Z.to(ch.device), y.to(ch.device), w0, one, step=0.5, iterations=1000, train_output=False
+    ).loss.cpu()
+    planted = ((Z @ signs).relu().sum(-1) - y).square().mean().item()
+    Z = torch.randn(300, 2, 20, generator=g, dtype=f64).to(ch.device)
+    w = torch.randn(20, generator=g, dtype=f64).to(ch.device)
+    easy = patch_descent(Z, (Z @ w).relu().sum(-1), w0, one, step=0.3, iterations=400, train_output=False).loss.cpu()
+    endings[instance] = hard, easy
+    for inputs, loss in (("set splitting", hard), ("Gaussian", easy)):
+        rate = (loss[-1] < 1e-6).double().mean().item()
+        rows.append(
+            {
+                "inputs": inputs,
+                "instance": instance,
+                "solved": rate,
+                "planted loss": planted if inputs != "Gaussian" else 0.0,
+            }
+        )
+trapped = pd.DataFrame(rows)
+ch.save("set-splitting", trapped)
+trapped.groupby("inputs")[["solved", "planted loss"]].mean()
+
+# %% tags=["nbval-check-output"]
+solved_by = trapped.groupby("inputs")["solved"]
+ch.claim(
+    "gaussian-vs-discrete",
+    value={"Gaussian, worst": solved_by.min()["Gaussian"], "set splitting, best": solved_by.max()["set splitting"]},
+    holds=bool(solved_by.min()["Gaussian"] >= 0.95 and solved_by.max()["set splitting"] <= 0.05),
+)
+
+# %% mystnb={"figure": {"name": "fig-10-trapped", "caption": "Loss of 40 of 100 random starts on Gaussian inputs (left) and on set-splitting inputs (right), for which a zero of the loss is planted: every start ends at a local minimum above 0.03."}, "image": {"alt": "Left: all curves fall straight to 1e-10 and below. Right: all curves level off between 0.04 and 0.15."}} tags=["hide-input"]
+if ch.plots:
+    fig, axes = figure(1, 2, height=3.1)
+    for ax, curve, title in zip(axes, endings[0][::-1], ("Gaussian inputs", "set splitting")):
+        ax.semilogy(curve[:, :40].clamp(min=1e-16), color=PALETTE[0], lw=0.6, alpha=0.6)
+        ax.set(title=title, xlabel="gradient step")
+    axes[0].set_ylabel("loss")
+
+# %% [markdown]
+# ## Takeaway
+#
+# One filter is easy when patches are disjoint or nearly parallel and hard in between, and $P$ says how hard. Its smallest
+# eigenvalue never falls below one half as long as there are enough patches, so overlap costs time and not
+# learnability. Adversarial inputs cost learnability: with the same network, the same loss and a solution that exists,
+# not one of the random starts finds it.
