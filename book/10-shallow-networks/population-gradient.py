@@ -106,7 +106,7 @@ ch.claim(
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 
-    fig, axes = figure(1, 2, height=3.6, sharex=True, sharey=True)
+    fig, axes = figure(1, 2, height=3.6)
     turn = torch.linspace(0, 6.2832, 200, dtype=f64)
     for ax, i in zip(axes, (1, 4)):
         ax.plot(1 + turn.cos(), turn.sin(), color="0.6", lw=1)
@@ -117,6 +117,7 @@ if ch.plots:
         ax.scatter(chosen[0, :, 0], chosen[0, :, 1], s=8, c=[PALETTE[0 if each else 1] for each in inside])
         ax.plot(1, 0, "*", color="k", ms=11)
         ax.set(title=f"starts of length {radii[i]:g}", xlabel="$w_1$", aspect="equal")
+    axes[0].set(xlim=(-0.5, 2.1), ylim=(-1.3, 1.3))
     axes[0].set_ylabel("$w_2$")
 
 # %% [markdown]

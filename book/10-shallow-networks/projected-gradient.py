@@ -154,7 +154,7 @@ diagram = pd.DataFrame(rows)
 ch.save("pgd-phase-diagram", diagram)
 recorded_diagram = ch.paper("pgd-phase-diagram")
 
-# %% mystnb={"figure": {"name": "fig-10-pgd-phase", "caption": "Success of plain gradient descent for one ReLU, samples against dimension, with half the theorem's step (left) and with the theorem's step (right). Lines: n = d and n = 4 d. Both boundaries are straight lines through the origin; the step size decides their slope."}, "image": {"alt": "Two heat maps with a dark wedge below a line. Left the boundary is a little above two to three samples per dimension, right at ten to fourteen."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-pgd-phase", "caption": "Success of plain gradient descent for one ReLU, samples against dimension, with half the theorem's step (left) and with the theorem's step (right). Lines: n = d and n = 4 d. Both boundaries are straight lines through the origin; the step size decides their slope."}, "image": {"alt": "Two heat maps with a dark wedge below a line. Left the boundary lies at about three samples per dimension, right at about twelve."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure, heatmap
 
@@ -165,7 +165,11 @@ if ch.plots:
         top = shown.d.max()
         for factor, style in ((1, ":"), (4, "--")):
             ax.plot(
-                [shown.d.min(), top], [factor * shown.d.min(), factor * top], style, color="w", label=f"n = {factor} d"
+                [shown.d.min(), top],
+                [factor * shown.d.min(), factor * top],
+                style,
+                color="w",
+                label="n = d" if factor == 1 else f"n = {factor} d",
             )
         ax.set(title=f"step {step:g}", xlabel="dimension d", ylabel="samples n" if step == 0.5 else "")
     axes[0].legend(labelcolor="w", loc="upper left", fontsize=8)

@@ -162,7 +162,7 @@ ch.ledger()
 # ## Takeaway
 #
 # The theorems hold, every one, and with constants that experiments can see: sixteen to sixty-four samples per dimension where
-# two to four suffice with another step, a probability of one half where it is one. What does not hold is what the review
+# four suffice with another step, a probability of one half where it is one. What does not hold is what the review
 # adds: that the identity is a good start, that a tensor start is required, that initializations differ trivially, that every
 # step needs fresh data. The hard cases are elsewhere: overlapping patches, ill-conditioned teachers, as many neurons
 # as dimensions, and inputs from an adversary.

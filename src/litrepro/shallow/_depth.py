@@ -52,7 +52,7 @@ def depth_study(
 
     Returns
     -------
-    ``DepthStudy``. A member that diverges stays at chance and disturbs no other.
+    ``DepthStudy``. A member that diverges has accuracy 0 and disturbs no other.
 
     Raises
     ------
