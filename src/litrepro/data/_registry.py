@@ -165,6 +165,15 @@ DATASETS: dict[str, DataSet] = {
         ),
         DataSet("iris", (), "Fisher 1936, in scikit-learn", "BSD", "install scikit-learn", 0.0, "scikit-learn"),
         DataSet(
+            "breast-cancer",
+            (),
+            "Street, Wolberg and Mangasarian 1993, in scikit-learn",
+            "CC BY 4.0",
+            "install scikit-learn",
+            0.0,
+            "scikit-learn",
+        ),
+        DataSet(
             "digits",
             (),
             "Alpaydin and Kaynak 1998, in scikit-learn",

@@ -34,3 +34,37 @@ def sample_covariance(X: torch.Tensor) -> torch.Tensor:
     if X.shape[-2] < 1:
         raise ValueError(f"X must have at least one row (..., n, p), got shape {tuple(X.shape)}")
     return X.mT @ X / X.shape[-2]
+
+
+def contrast_loss(precision: torch.Tensor, S: torch.Tensor) -> torch.Tensor:
+    """Twice the negative log-likelihood per sample, without constants, of the contrasts between variables: (...).
+
+    The level (the component along the constant vector) is integrated out, so that Laplacians, which have none, and
+    ordinary precision matrices are judged on the same p - 1 dimensions: tr(Q V'SV) - log det Q, where V is an
+    orthonormal basis of the contrasts and Q the precision of V'x, a Schur complement. For a Laplacian L this is
+    tr(S L) - log gdet L; it is infinite where the graph of L is disconnected.
+
+    Parameters
+    ----------
+    precision, S
+        (..., p, p), symmetric, batch dimensions that broadcast; ``S`` is the covariance of the held-out samples.
+
+    Raises ``ValueError`` for matrices that are not square, symmetric and finite, or of different sizes.
+    """
+    _arguments.symmetric("precision", precision)
+    _arguments.symmetric("S", S)
+    p = S.shape[-1]
+    if precision.shape[-1] != p:
+        raise ValueError(f"precision and S must have one size, got {precision.shape[-1]} and {p}")
+    ones = torch.full((p, 1), p**-0.5, dtype=S.dtype, device=S.device)
+    V = torch.linalg.qr(torch.cat([ones, torch.eye(p, dtype=S.dtype, device=S.device)[:, 1:]], -1)).Q[:, 1:]
+    cross = V.mT @ precision @ ones
+    level = ones.mT @ precision @ ones
+    tied = level > 1e-9 * precision.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
+    schur = torch.where(tied, cross @ cross.mT / torch.where(tied, level, 1.0), 0.0)
+    Q = V.mT @ precision @ V - schur
+    values = torch.linalg.eigvalsh(Q)
+    log_det = torch.where(
+        (values > 1e-12 * values[..., -1:]).all(-1), values.clamp_min(1e-300).log().sum(-1), -torch.inf
+    )
+    return (Q * (V.mT @ S @ V)).sum((-1, -2)) - log_det

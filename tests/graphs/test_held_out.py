@@ -1,0 +1,87 @@
+"""Held-out likelihood against Gaussian densities; scales, nested samples, the sweep by hand; the table of nuclei."""
+
+import math
+
+import pytest
+import torch
+
+from litrepro import data, graphs
+
+F64 = torch.float64
+
+
+def random_precision(*shape, seed=0):
+    A = torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+    return A @ A.mT + 0.5 * torch.eye(shape[-1], dtype=F64)
+
+
+def test_contrast_loss_is_a_gaussian_likelihood_of_differences():
+    p = 5
+    theta, S = random_precision(3, p, p), random_precision(3, p, p, seed=1)
+    # Differences to the last variable are contrasts too; another basis only adds a constant log determinant.
+    D = torch.cat([torch.eye(p - 1, dtype=F64), -torch.ones(p - 1, 1, dtype=F64)], -1)
+    covariance = D @ torch.linalg.inv(theta) @ D.T
+    expected = (torch.linalg.inv(covariance) * (D @ S @ D.T)).sum((-1, -2)) + torch.logdet(covariance)
+    expected = expected - torch.logdet(D @ D.T)
+    assert torch.allclose(graphs.contrast_loss(theta, S), expected, atol=1e-9)
+
+
+def test_contrast_loss_of_a_laplacian():
+    w = torch.rand(2, 10, generator=torch.Generator().manual_seed(2), dtype=F64) + 0.1
+    L, S = graphs.laplacian(w), random_precision(5, 5, seed=3)
+    expected = (L * S).sum((-1, -2)) - graphs.log_gdet(L)
+    assert torch.allclose(graphs.contrast_loss(L, S), expected, atol=1e-9)
+    split = torch.zeros(10, dtype=F64)
+    split[0] = 1.0
+    assert graphs.contrast_loss(graphs.laplacian(split), S) == torch.inf
+
+
+def test_common_scale_gives_the_complete_graph_its_weight():
+    S = random_precision(4, 6, 6)
+    c = graphs.common_scale(S, 0.25)
+    best = 5 / graphs.laplacian_adjoint(S * c[:, None, None]).sum(-1)
+    assert torch.allclose(best, torch.full((4,), 0.25, dtype=F64))
+
+
+def test_nested_covariances():
+    groups = [torch.randn(9, 3, generator=torch.Generator().manual_seed(k), dtype=F64) for k in range(2)]
+    S = graphs.nested_covariances(groups, [2, 5])
+    assert torch.allclose(S[1, 0], groups[0][:5].T @ groups[0][:5] / 5)
+    assert S.shape == (2, 2, 3, 3)
+    with pytest.raises(ValueError, match="every group needs 10 samples, the smallest has 9"):
+        graphs.nested_covariances(groups, [10])
+
+
+def test_held_out_sweep_by_hand():
+    groups = [torch.randn(30, 5, generator=torch.Generator().manual_seed(k), dtype=F64) for k in range(2)]
+    S = graphs.nested_covariances(groups, [10, 20])
+    test = graphs.nested_covariances(groups, [30])[0]
+    mu = torch.linspace(0, 5, 5, dtype=F64).repeat(2, 1)
+    frame = graphs.held_out_sweep(
+        S, [10, 20], {"test": test}, [{"prior": "a", "mu": mu, "gamma": 0.2}], classic=[0.1], max_iter=3000, tol=1e-6
+    )
+    assert len(frame) == 8
+    row = frame[(frame.n == 20) & (frame.trial == 1)].set_index("method")
+    ours = graphs.spectral_graphical_lasso(S[1, 1], mu[1], gamma=0.2, beta=0.5, max_iter=3000, tol=1e-6)
+    expected = graphs.contrast_loss(graphs.laplacian(ours.w), test[1]).item()
+    assert math.isclose(row.loc["laplacian", "test"], expected, rel_tol=1e-5)
+    scale = S[1, 1].diagonal().mean()
+    theta = graphs.classic_graphical_lasso(S[1, 1] / scale + 2.0, 0.1, tol=1e-4).precision / scale
+    assert math.isclose(row.loc["classic", "test"], graphs.contrast_loss(theta, test[1]).item(), rel_tol=1e-4)
+
+
+def test_table_of_nuclei():
+    x, y = table = data.breast_cancer()
+    assert x.shape == (569, 30)
+    assert x.dtype == torch.float32
+    assert torch.bincount(y).tolist() == [212, 357]
+    assert table.classes == ("malignant", "benign")
+    assert table.feature_names[0] == "mean radius"
+    assert x[y == 0, 0].mean() > x[y == 1, 0].mean()  # malignant nuclei are larger
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="one size"):
+        graphs.contrast_loss(torch.eye(3, dtype=F64), torch.eye(4, dtype=F64))
+    with pytest.raises(ValueError, match="symmetric"):
+        graphs.contrast_loss(torch.ones(3, 3).triu(), torch.eye(3))
