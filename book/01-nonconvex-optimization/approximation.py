@@ -107,7 +107,7 @@ if ch.plots:
         ax.plot(*part.T, "o", ms=2.5, color=colour, label=name)
         space.plot(*lifted(part).T, "o", ms=2, color=colour)
     ax.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
-    ax.legend(loc="upper right")
+    ax.legend(loc="center")
     side = torch.tensor([-2.2, 2.2])
     grid = torch.meshgrid(side, side, indexing="xy")
     space.plot_surface(grid[0].numpy(), grid[1].numpy(), torch.full((2, 2), 1.5).numpy(), alpha=0.3, color="0.5")

@@ -27,8 +27,8 @@ from litrepro.nets import allconv_resnet, count_parameters, mlp, resnet18, vgg3
 from litrepro.training import cosine, fit, train_characters
 
 ch = Chapter("01-nonconvex-optimization", notebook="at-scale", profile=profile, seed=seed, full_minutes=7)
-epochs = ch.pick(quick=4, full=15, smoke=1)
-images = ch.pick(quick=1500, full=50_000, smoke=100)
+epochs = ch.pick(quick=10, full=15, smoke=1)
+images = ch.pick(quick=2000, full=50_000, smoke=100)
 steps = ch.pick(quick=0, full=12_000, smoke=6)
 batch = ch.pick(quick=64, full=512, smoke=16)
 context = ch.pick(quick=0, full=32, smoke=4)
@@ -37,7 +37,7 @@ hidden = ch.pick(quick=[], full=[512], smoke=[16])
 # %% [markdown]
 # ## Architectures
 #
-# **Quick**: 1,500 MNIST digits at 14 x 14, four epochs, networks of 2,000 to 60,000 weights. **Full**: CIFAR-10, 15 epochs,
+# **Quick**: 2,000 MNIST digits at 14 x 14, ten epochs, networks of 2,000 to 60,000 weights. **Full**: CIFAR-10, 15 epochs,
 # networks up to 11 million weights. (CIFAR-100 and the large networks of the lecture's figure are out of reach of one
 # short run on one GPU.)
 
@@ -76,7 +76,7 @@ rows = []
 for name, model in ch.progress(list(zoo(small).items()), "architectures"):
     size = count_parameters(model)
     history = fit(
-        model.to(ch.device), (x, y), epochs=epochs, batch_size=128 if ch.full else 50, lr=0.02, momentum=0.9,
+        model.to(ch.device), (x, y), epochs=epochs, batch_size=128 if ch.full else 50, lr=0.05, momentum=0.9,
         schedule=cosine, evaluate_on={"test": (x_new, y_new)}, eval_every=epochs, seed=seed,
     )  # fmt: skip
     last = history[(history.epoch == epochs) & (history.metric == "accuracy")].set_index("split")["value"]
@@ -102,6 +102,7 @@ if ch.plots:
         for index, row in enumerate(frame.itertuples()):
             ax.plot([row.parameters], [row.test_error], "os^DvP"[index], ms=8, color=f"C{index}", label=row.network)
         ax.set(xscale="log", xlabel="weights", ylabel="test error", title=title, ylim=(0, None))
+        ax.xaxis.set_minor_formatter("")
         ax.legend()
 
 # %% [markdown]

@@ -184,6 +184,7 @@ if ch.plots:
     reference_slope(ax, (8, 64), 0.8 * count[8]["naive"], 2, "slope 2")
     ax.set(xscale="log", yscale="log", xlabel="layers k", ylabel="multiplications")
     ax.set_xticks(depths, [str(k) for k in depths])
+    ax.minorticks_off()
     ax.legend()
 
 # %%

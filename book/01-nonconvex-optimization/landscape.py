@@ -170,8 +170,14 @@ if ch.plots:
     ax.plot(line, values, color="0.3")
     for letter, (x, height, _), row in zip("abcdefgh", named, labels):
         ax.plot([x], [height], "o", color=f"C{KINDS.index(row[0])}")
-        ax.annotate(f"({letter}) {row[0]}", (x, height), (x, height + 0.07), ha="center" if x else "left", fontsize=8)
-    ax.set(xlabel="x", ylabel="f(x)", ylim=(-0.1, 1.35))
+        ax.annotate(
+            f"({letter}) {row[0]}",
+            (x, height),
+            (x, height + (-0.13 if row[0] == "minimum" else 0.06)),
+            ha="center" if x else "left",
+            fontsize=8,
+        )
+    ax.set(xlabel="x", ylabel="f(x)", ylim=(-0.2, 1.3))
 
 # %% [markdown]
 # ## What the eigenvalues decide
@@ -250,7 +256,13 @@ if ch.plots:
     surfaces = (("$x_1^2 - x_2^2$", lambda x: quadratic(x, [2.0, -2.0])), ("$x_1^3 - 3 x_1 x_2^2$", monkey_saddle))
     for ax, (title, fun) in zip(axes, surfaces):
         ax.plot_surface(
-            grid[..., 0].numpy(), grid[..., 1].numpy(), fun(grid).numpy(), cmap="PuOr", rstride=1, cstride=1
+            grid[..., 0].numpy(),
+            grid[..., 1].numpy(),
+            fun(grid).numpy(),
+            cmap="PuOr",
+            rstride=1,
+            cstride=1,
+            edgecolor="none",
         )
         ax.set(title=title, xlabel="$x_1$", ylabel="$x_2$", zlabel="f", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
 
@@ -309,7 +321,7 @@ if ch.plots:
             ax.plot(*path.T, "o-", ms=3, lw=1.2, label=label)
         ax.set(title=name, xlabel="$x_1$", ylabel="$x_2$", aspect="equal", xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
         ax.grid(False)
-    axes[0].legend(loc="lower right")
+    axes[0].legend(loc="lower right", frameon=True)
 
 # %% [markdown]
 # ## Momentum
@@ -356,13 +368,14 @@ if ch.plots:
 #
 # All points of the hyperbola have the same loss and different sharpness $2(w_1^2+w_2^2)$. Six rules start at the same
 # point; the figure shows where each ends. Gradient descent conserves $w_1^2 - w_2^2$ in the limit of small steps, so
-# it cannot move along the valley. Rules that scale the two coordinates separately conserve something else. Change `lr`
-# and `noise` and call `draw` again (in JupyterLab, `ipywidgets.interact(draw, lr=(0.01, 0.2), noise=(0.0, 1.0))`).
+# it cannot move along the valley. Momentum swings across it and loses the difference; rules that scale the two
+# coordinates separately take equal steps in both. The
+# slider changes the step size, and at its end adds noise to the gradient; in JupyterLab, call `draw` with other values.
 
 
 # %%
-def final_points(lr=0.05, noise=0.0, steps=2000):
-    """End points of six rules on the product loss from (0.2, 2.4); noise is added to the gradient."""
+def final_points(lr=0.02, noise=0.0, steps=2000):
+    """End points of six rules on the product loss from (2.8, 1.6); noise is added to the gradient."""
     found = {}
     for name in ("sgd", "heavy-ball", "sgdm", "adagrad", "rmsprop", "adam"):
         source = ch.generator(20)
@@ -371,14 +384,14 @@ def final_points(lr=0.05, noise=0.0, steps=2000):
             return gradient(product_loss, x) + noise * torch.randn(x.shape, generator=source, **f64)
 
         small = lr / 5 if name == "heavy-ball" else lr
-        found[name] = descend(product_loss, vector(0.2, 2.4), name, small, steps, grad=grad).x
+        found[name] = descend(product_loss, vector(2.8, 1.6), name, small, steps, grad=grad).x
     return found
 
 
-def draw(lr=0.05, noise=0.0):
+def draw(lr=0.02, noise=0.0):
     """Trajectories on the contours, end points coloured by sharpness."""
     fig, ax = figure(height=4.4)
-    axis_x, axis_y = torch.linspace(-0.2, 3, 161, **f64), torch.linspace(-0.2, 3, 161, **f64)
+    axis_x, axis_y = torch.linspace(-0.4, 3.2, 161, **f64), torch.linspace(-0.6, 2.4, 161, **f64)
     grid = torch.stack(torch.meshgrid(axis_x, axis_y, indexing="xy"), -1)
     ax.contourf(axis_x, axis_y, product_loss(grid).clamp(max=6), levels=24, cmap="Greys")
     ax.grid(False)
@@ -388,21 +401,34 @@ def draw(lr=0.05, noise=0.0):
         final[name] = path[-1]
     where = torch.stack(list(final.values()))
     colours = 2 * where.square().sum(-1)
-    norm = LogNorm(4, 16)
+    norm = LogNorm(4, 32)
     marks = ax.scatter(*where.T, c=colours, s=70, cmap=SEQUENTIAL, norm=norm, edgecolor="white", zorder=3)
     bar = fig.colorbar(marks, ax=ax, label="sharpness at the end")
-    bar.set_ticks([4, 6, 8, 12, 16], labels=["4", "6", "8", "12", "16"])
+    bar.set_ticks([4, 6, 8, 12, 16, 24, 32], labels=["4", "6", "8", "12", "16", "24", "32"])
     bar.minorticks_off()
-    ax.set(xlabel="$w_1$", ylabel="$w_2$", aspect="equal")
-    ax.legend(loc="upper right")
+    ax.set(xlabel="$w_1$", ylabel="$w_2$", aspect="equal", xlim=(-0.4, 3.2), ylim=(-0.6, 2.4))
+    ax.legend(loc="lower left", frameon=True, fontsize=8)
+    return fig
 
 
 ended = {name: path[-1] for name, path in final_points().items()}
 sharp = {name: round(2 * x.square().sum().item(), 2) for name, x in ended.items()}
 
-# %% mystnb={"figure": {"name": "fig-01-choice", "caption": "Six rules from one start on the loss of two weights. They reach different points of the same valley: the sharpness at the end is a property of the optimizer, not of the loss."}, "image": {"alt": "Contours with a curved valley and six paths that start together at the upper left and end at different places along the valley, with end points coloured by sharpness."}} tags=["hide-input"]
+# %% tags=["hide-input"]
 if ch.plots:
-    draw()
+    from IPython.display import display
+
+    from litrepro.plotting import frames
+
+    settings = {f"{lr:g}": (lr, 0.0) for lr in (0.02, 0.05, 0.1)} | {"0.02 with unit noise": (0.02, 1.0)}
+    alt = (
+        "Contours with a curved valley and six paths from one start to different places along it, end points coloured."
+    )
+    display(frames({k: draw(*v) for k, v in settings.items()}, label="step size", alt=alt, name="choice-of-minimum"))
+
+# %% [markdown]
+# *Six rules from one start on the loss of two weights. They reach different points of the same valley: the sharpness at
+# the end is a property of the optimizer, not of the loss.*
 
 # %%
 import pandas as pd
