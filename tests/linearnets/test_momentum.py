@@ -5,7 +5,16 @@ import math
 import pytest
 import torch
 
-from litrepro.linearnets import momentum_sweep, reparameterized_step, train_chains, train_factors
+from litrepro.linearnets import (
+    MomentumSweep,
+    best_momenta,
+    minimizer_curvature,
+    momentum_sweep,
+    reparameterized_step,
+    summarize_momentum,
+    train_chains,
+    train_factors,
+)
 
 DOUBLE = torch.float64
 
@@ -110,6 +119,36 @@ def test_sweep_with_samples_uses_common_samples():
     torch.testing.assert_close(large.final, full.final, rtol=0.1, atol=0)
 
 
+def test_best_and_table():
+    steps = torch.tensor([[[[[9.0, 4, 4, math.inf], [math.inf] * 4], [[8.0, 5, 5, math.inf], [7.0, math.inf, 2, 1]]]]])
+    sweep = MomentumSweep(steps.to(DOUBLE), torch.zeros_like(steps))
+    momenta, lrs = torch.tensor([-0.5, 0.0, 0.5, 0.9]).double(), torch.tensor([0.1, 0.2]).double()
+    best = best_momenta(sweep, momenta)  # torch's median of two is the lower one
+    assert torch.equal(best, momenta[[2, 3]].reshape(1, 1, 2))
+    nothing = MomentumSweep(steps[:, :, :1].to(DOUBLE), steps[:, :, :1])
+    assert best_momenta(nothing, momenta)[0, 0, 0] == 0.5
+    assert best_momenta(nothing, momenta)[0, 0, 1].isnan()
+    table = summarize_momentum(sweep, conditions=(10,), depths=(2,), lrs=lrs, momenta=momenta)
+    assert list(table.columns) == ["condition", "depth", "lr", "beta", "steps", "failed"]
+    row = table[(table.lr > 0.15) & (table.beta == 0.5)].iloc[0]
+    assert (row.steps, row.failed) == (2, 0.5)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_curvature_is_the_hessian_of_the_factors(depth):
+    h, w = torch.tensor([1.0, 0.5, 0.0, 0.1]).double(), 3 * draw(4)
+    root = w.norm() ** (1 / depth)
+    factors = torch.cat([w / w.norm() * root, root.expand(depth - 1)])
+
+    def loss(z):
+        return (h * (z[:4] * z[4:].prod() - w) ** 2).sum() / 2
+
+    expected = torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, factors))[-4:]
+    torch.testing.assert_close(minimizer_curvature(h, w, depth), expected, rtol=1e-10, atol=1e-10)
+    batch = minimizer_curvature(h, torch.stack([w, 2 * w]), depth)
+    torch.testing.assert_close(batch[0], expected, rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -125,6 +164,11 @@ def test_sweep_with_samples_uses_common_samples():
         lambda: momentum_sweep((5,), lrs=draw(2).abs(), momenta=draw(2), seeds=(0,), steps=5, depths=(0,)),
         lambda: momentum_sweep((5,), lrs=draw(2).abs(), momenta=draw(2), seeds=(0,), steps=5, batch_size=0),
         lambda: momentum_sweep((5,), lrs=draw(2).abs(), momenta=draw(2), seeds=(0,), steps=0),
+        lambda: minimizer_curvature(torch.ones(3).double(), draw(4), 2),
+        lambda: minimizer_curvature(-torch.ones(4).double(), draw(4), 2),
+        lambda: minimizer_curvature(torch.ones(4).double(), 0 * draw(4), 2),
+        lambda: minimizer_curvature(torch.ones(4).double(), draw(4), 0),
+        lambda: best_momenta(MomentumSweep(draw(1, 1, 1, 1, 3), draw(1, 1, 1, 1, 3)), torch.tensor([0.0, -1.0, 1.0])),
     ],
 )
 def test_bad_input(call):

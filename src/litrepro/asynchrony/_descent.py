@@ -62,13 +62,18 @@ def async_descent(
     path = w0.new_empty(steps + 1, rows, d)
     path[0] = w0.detach().expand(*batch, d).reshape(rows, d)
     lr, momentum = (v.expand(*batch, 1).reshape(rows, 1) if isinstance(v, torch.Tensor) else v for v in (lr, momentum))
-    times = torch.arange(steps, device=w0.device)
-    reads = (times - delays.to(w0.device)).clamp(min=0).expand(*batch, steps).reshape(rows, steps)
-    trial = torch.arange(rows, device=w0.device)
+    moving = isinstance(momentum, torch.Tensor) or momentum != 0
+    flat, trial = path.view(-1, d), torch.arange(rows, device=w0.device)
+    late = delays.to(w0.device).expand(*batch, steps).reshape(rows, steps).T.contiguous()
     for t in range(steps):
-        read = path[reads[:, t], trial].reshape(*batch, d)
-        new = path[t] - lr * _gradient(grad, read).reshape(rows, d)
-        path[t + 1] = new + momentum * (path[t] - path[t - 1]) if t else new
+        read = flat.index_select(0, (t - late[t]).clamp(min=0) * rows + trial).reshape(*batch, d)
+        gradient = _gradient(grad, read).reshape(rows, d)
+        if isinstance(lr, torch.Tensor):
+            torch.addcmul(path[t], gradient, lr, value=-1, out=path[t + 1])
+        else:
+            torch.sub(path[t], gradient, alpha=lr, out=path[t + 1])
+        if t and moving:
+            path[t + 1] += momentum * (path[t] - path[t - 1])
     return path.reshape(steps + 1, *batch, d)
 
 

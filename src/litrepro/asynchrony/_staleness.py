@@ -74,19 +74,18 @@ def worker_staleness(
     elif not isinstance(generator, torch.Generator):
         raise ValueError(f"generator must be a torch.Generator or None, got {type(generator).__name__}")
     device = generator.device
-    order = None
-    if service == "constant":
-        order = torch.rand(trials, workers, generator=generator, device=device).argsort(1)
-    last_read = torch.zeros(trials, workers, dtype=torch.int64, device=device)
-    delays = torch.empty(steps, trials, dtype=torch.int64, device=device)
+    if service == "exponential":
+        turns = torch.randint(workers, (steps, trials), generator=generator, device=device)
+    else:
+        order = torch.rand(trials, workers, generator=generator, device=device).argsort(1).T
+        turns = order[torch.arange(steps, device=device) % workers]
+    last_read = torch.zeros(trials * workers, dtype=torch.int64, device=device)
+    first = workers * torch.arange(trials, device=device)
     for t in range(steps):
-        if order is None:
-            who = torch.randint(workers, (trials, 1), generator=generator, device=device)
-        else:
-            who = order[:, t % workers, None]
-        delays[t] = t - last_read.gather(1, who)[:, 0]
-        last_read.scatter_(1, who, t + 1)
-    return delays.T.contiguous()
+        who = first + turns[t]
+        turns[t] = t - last_read.index_select(0, who)  # the turn has been taken: its place holds the delay
+        last_read.index_fill_(0, who, t + 1)
+    return turns.T.contiguous()
 
 
 def staleness_law(delays: torch.Tensor, size: int, *, skip: int = 0) -> torch.Tensor:

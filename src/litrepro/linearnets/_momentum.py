@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from litrepro import _validate
 from litrepro.linearnets._chains import chain_iterates
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class MomentumSweep(NamedTuple):
@@ -129,3 +132,81 @@ def _sampled(h: torch.Tensor, goal: torch.Tensor, seeds: Sequence[int], m: int) 
         return r @ x / m
 
     return gradient
+
+
+def best_momenta(sweep: MomentumSweep, momenta: torch.Tensor) -> torch.Tensor:
+    """The momentum with the fewest median steps at every step size, (C, D, E); nan where the median run fails at all.
+
+    Ties go to the larger momentum. ``momenta`` (B,) is the grid of the sweep, increasing. Raises ``ValueError`` if it
+    is not.
+    """
+    if momenta.ndim != 1 or len(momenta) != sweep.steps.shape[-1] or not bool((momenta.diff() > 0).all()):
+        raise ValueError(f"momenta must be the increasing grid ({sweep.steps.shape[-1]},), got {tuple(momenta.shape)}")
+    median = sweep.steps.median(2).values
+    least = median.amin(-1, keepdim=True)
+    last = len(momenta) - 1 - (median == least).to(torch.int8).flip(-1).argmax(-1)
+    return torch.where(least[..., 0].isinf(), torch.nan, momenta.to(median)[last])
+
+
+def summarize_momentum(
+    sweep: MomentumSweep,
+    *,
+    conditions: Sequence[float],
+    depths: Sequence[int],
+    lrs: torch.Tensor,
+    momenta: torch.Tensor,
+) -> pd.DataFrame:
+    """Tidy table ``condition, depth, lr, beta, steps, failed``: median steps over seeds, and the share that failed.
+
+    Raises ``ValueError`` if the grids are not those of the sweep.
+    """
+    import pandas as pd
+
+    grids = [list(map(float, conditions)), list(map(int, depths)), lrs.tolist(), momenta.tolist()]
+    c, d, _, e, b = sweep.steps.shape
+    if [len(grid) for grid in grids] != [c, d, e, b]:
+        raise ValueError(f"grids of lengths {[len(grid) for grid in grids]} are not those of a sweep {(c, d, e, b)}")
+    index = pd.MultiIndex.from_product(grids, names=["condition", "depth", "lr", "beta"])
+    columns = {
+        "steps": sweep.steps.median(2).values.flatten().cpu().numpy(),
+        "failed": sweep.steps.isinf().double().mean(2).flatten().cpu().numpy(),
+    }
+    return pd.DataFrame(columns, index=index).reset_index()
+
+
+def minimizer_curvature(eigenvalues: torch.Tensor, w: torch.Tensor, depth: int) -> torch.Tensor:
+    """The curvatures that descent on balanced factors of w meets at a minimizer w of a quadratic.
+
+    With J the Jacobian of the product w_1 s_1 ... s_{N-1}, all factors of norm ||w||^{1/N}, the Hessian J^T H J has the
+    eigenvalues of P^{1/2} H P^{1/2}, and zeros, where P = J J^T = ||w||^{2-2/N} (I + (N-1) u u^T), u = w/||w||. So near
+    its minimizer a reparameterized model is a plain one with these curvatures.
+
+    Parameters
+    ----------
+    eigenvalues
+        (d,) eigenvalues of the diagonal H, >= 0.
+    w
+        (..., d), not zero.
+    depth
+        N >= 1; 1 gives the eigenvalues of H.
+
+    Returns
+    -------
+    (..., d), increasing.
+
+    Raises ``ValueError`` for sizes that do not fit, negative eigenvalues, w = 0.
+    """
+    _validate.float_tensor("eigenvalues", eigenvalues, 1)
+    _validate.float_tensor("w", w, 1)
+    depth = _validate.positive_int("depth", depth)
+    d = w.shape[-1]
+    if eigenvalues.shape != (d,) or not bool((eigenvalues >= 0).all()):
+        raise ValueError(f"eigenvalues must be ({d},) and >= 0, got shape {tuple(eigenvalues.shape)}")
+    length = torch.linalg.vector_norm(w, dim=-1)[..., None, None]
+    if not bool((length > 0).all()):
+        raise ValueError("w must not be zero: its factors have no direction there")
+    u = w / length[..., 0]
+    # H^{1/2} P H^{1/2} has the same eigenvalues, and H^{1/2} is at hand.
+    root = eigenvalues.sqrt()
+    p = torch.eye(d, dtype=w.dtype, device=w.device) + (depth - 1) * u[..., :, None] * u[..., None, :]
+    return torch.linalg.eigvalsh(length ** (2 - 2 / depth) * root[:, None] * p * root)
