@@ -27,7 +27,7 @@ import torch
 
 from litrepro import Chapter
 from litrepro.asynchrony import convergence_rate, sampled_momentum_rate
-from litrepro.linearnets import momentum_sweep
+from litrepro.linearnets import best_momenta, minimizer_curvature, momentum_sweep, summarize_momentum
 
 ch = Chapter("07-double-acceleration", notebook="momentum-interval", profile=profile, seed=seed, full_minutes=3)
 seeds = ch.pick(quick=8, full=64, smoke=2)
@@ -49,32 +49,31 @@ names = {1: "plain", 2: "depth 2", 3: "depth 3"}
 # condition number is an entry of one batch.
 
 # %%
-sweeps, rows = {}, []
+sweeps, tables = {}, []
 for kind, batch_size in (("full", None), ("single sample", 1)):
     for norm in ch.progress(norms, kind):
         sweep = momentum_sweep(
-            conditions, depths=depths, lrs=lrs, momenta=momenta, seeds=range(1000 * seed, 1000 * seed + seeds), steps=steps,
-            d=d, norm=norm, batch_size=batch_size, device=ch.device,
-        )  # fmt: skip
-        median, failed = sweep.steps.median(2).values.cpu(), sweep.steps.isinf().double().mean(2).cpu()
-        sweeps[kind, norm] = (median, failed)
-        for c, condition in enumerate(conditions):
-            for n, depth in enumerate(depths):
-                for e, lr in enumerate(lrs.tolist()):
-                    for b, beta in enumerate(momenta.tolist()):
-                        row = {"gradient": kind, "norm": norm, "condition": condition, "depth": depth, "lr": lr}
-                        row |= {"beta": beta, "steps": median[c, n, e, b].item(), "failed": failed[c, n, e, b].item()}
-                        rows.append(row)
-table = pd.DataFrame(rows)
-recorded = ch.table("momentum-interval", table)
+            conditions,
+            depths=depths,
+            lrs=lrs,
+            momenta=momenta,
+            seeds=range(1000 * seed, 1000 * seed + seeds),
+            steps=steps,
+            d=d,
+            norm=norm,
+            batch_size=batch_size,
+            device=ch.device,
+        )
+        grids = {"conditions": conditions, "depths": depths, "lrs": lrs, "momenta": momenta}
+        tables.append(summarize_momentum(sweep, **grids).assign(gradient=kind, norm=norm))
+        optimum = best_momenta(sweep, momenta).cpu()
+        sweeps[kind, norm] = (sweep.steps.median(2).values.cpu(), sweep.steps.isinf().double().mean(2).cpu(), optimum)
+recorded = ch.table("momentum-interval", pd.concat(tables, ignore_index=True))
 
 
 def best(kind, norm, condition, depth):
     """Best momentum per step size, nan where nothing converged (ties go to the larger momentum)."""
-    median = sweeps[kind, norm][0][conditions.index(condition), depths.index(depth)]
-    least, _ = median.min(1)
-    last = len(momenta) - 1 - (median == least[:, None]).int().flip(1).argmax(1)
-    return torch.where(least.isinf(), torch.nan, momenta[last])
+    return sweeps[kind, norm][2][conditions.index(condition), depths.index(depth)]
 
 
 # %% mystnb={"figure": {"name": "fig-07-slices", "caption": "Figure 5 at three step sizes: steps to 1e-4 of the initial loss against momentum, full gradients, condition number 10, |w*| = 10, medians of 8 seeds. Curves end where runs no longer converge."}, "image": {"alt": "Three panels for growing step size. The plain curve falls towards momentum 0.9 in all. Curves of depth 2 and 3 have their minimum at smaller but positive momentum, and vanish at the largest step."}} tags=["hide-input"]
@@ -233,6 +232,31 @@ ch.claim(
     holds=True if hits["full"] else "partly" if hits["single sample"] else False,
 )
 
+# %% mystnb={"figure": {"name": "fig-07-lookalike", "caption": "Single samples, condition number 10, |w*| = 10, medians of 8 seeds. Left: at one and the same step the plain model wants momentum 0.7 and the reparameterized one (depth 2) wants negative momentum: figure 5 of the review. Right: the plain model alone, at three step sizes; at the largest it wants negative momentum too."}, "image": {"alt": "Left: a curve for the plain model with its minimum at 0.7, and a short curve for depth 2 that exists for negative momentum only. Right: three curves of the plain model whose minima move from 0.9 to 0.6 to minus 0.4 as the step grows."}} tags=["hide-input"]
+if ch.plots:
+    fig, (left, right) = figure(1, 2, height=3.1, sharey=True)
+    median = sweeps["single sample", 10][0][0]
+    e = int((lrs - 0.063).abs().argmin())
+    for n, depth in enumerate((1, 2)):
+        left.plot(
+            momenta,
+            torch.where(median[n, e].isinf(), torch.nan, median[n, e]),
+            marker="os"[n],
+            ms=3.5,
+            label=names[depth],
+        )
+    for index, value in enumerate((0.016, 0.1, 0.4)):
+        e = int((lrs - value).abs().argmin())
+        y = torch.where(median[0, e].isinf(), torch.nan, median[0, e])
+        right.plot(
+            momenta, y, marker="o^D"[index], ms=3.5, color=f"C{(0, 4, 5)[index]}", label=f"plain, step {lrs[e]:.2g}"
+        )
+    left.set(title=f"step {0.063:.2g}", yscale="log", ylabel="steps to 1e-4", xlabel="momentum", xlim=(-0.95, 1.15))
+    right.set(title="plain model", xlabel="momentum", xlim=(-0.95, 1.15))
+    for ax in (left, right):
+        ax.axvline(0, color="0.5", lw=0.8, ls=":")
+        ax.legend(fontsize=8)
+
 # %% [markdown]
 # So a step at which the plain model prefers 0.7 or more and the reparameterized one a negative momentum does exist: with
 # single samples, $\|w^*\|$ large, near the end of the range of usable steps. It is a property of the step, not
@@ -242,27 +266,18 @@ ch.claim(
 #
 # This can be computed. For Gaussian samples the second moments of heavy ball close on themselves, a matrix of size
 # $3d\times3d$ (`sampled_momentum_rate`). Its best momentum falls through zero before the stability limit, for the plain
-# curvature and for $P^{1/2}HP^{1/2}$:
+# curvature and for $P^{1/2}HP^{1/2}$. (Medians of runs of a few hundred steps go on a little beyond the limit of
+# the mean square, where rare samples blow up.)
 
 # %%
 h = torch.logspace(0, -1, d, dtype=torch.float64)
-u = torch.randn(d, generator=ch.generator(3), dtype=torch.float64)
-u = u / u.norm()
-fine = torch.logspace(-2.6, 0.2, ch.pick(quick=22, full=60, smoke=6), dtype=torch.float64)
+goal = torch.randn(d, generator=ch.generator(3), dtype=torch.float64)
+goal = 10 * goal / goal.norm()
+fine = torch.logspace(-2.6, -0.2, ch.pick(quick=33, full=80, smoke=6), dtype=torch.float64)
 betas = torch.linspace(-0.9, 0.95, 38, dtype=torch.float64)
-
-
-def curvature(depth, norm):
-    """Eigenvalues of P^{1/2} H P^{1/2} at the minimizer."""
-    p = norm ** (2 - 2 / depth) * (torch.eye(d, dtype=torch.float64) + (depth - 1) * torch.outer(u, u))
-    values, vectors = torch.linalg.eigh(p)
-    root = (vectors * values.sqrt()) @ vectors.mT
-    return torch.linalg.eigvalsh(root * h @ root)
-
-
 theory = {}
 for depth in depths:
-    rate = sampled_momentum_rate(curvature(depth, 10), lr=fine[:, None], momentum=betas, batch_size=1)
+    rate = sampled_momentum_rate(minimizer_curvature(h, goal, depth), lr=fine[:, None], momentum=betas, batch_size=1)
     least, index = rate.min(1)
     theory[depth] = torch.where(least < 1, betas[index], torch.nan)
 seen = {depth: best("single sample", 10, 10, depth) for depth in depths}

@@ -105,14 +105,14 @@ ch.claim(
     holds=not all(abs(ratio / 10 - 1) < 0.05 for ratio in decades),
 )
 
-# %% mystnb={"figure": {"name": "fig-07-orders", "caption": "Error of the review's expansions of one step against the step size, at a random point, and the shift of the momentum value by reparameterization. Errors of (16) and (44) fall with the square of the step; so does that of (52) if the velocities shrink with the step, while for given velocities it stays. The shift of the momentum is proportional to the step."}, "image": {"alt": "Log-log plot. Three lines of slope two, one line of slope one for the shift of the momentum, and one horizontal line for equation 52 with fixed velocities."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-07-orders", "caption": "Error of the review's expansions of one step against the step size, at a random point, and the shift of the momentum value by reparameterization. Errors of (16) and (44) coincide and fall with the square of the step; so does that of (52) if the velocities shrink with the step, while for given velocities it stays. The shift of the momentum is proportional to the step."}, "image": {"alt": "Log-log plot. Three lines of slope two, one line of slope one for the shift of the momentum, and one horizontal line for equation 52 with fixed velocities."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
     fig, ax = figure(height=3.6)
     for index, name in enumerate(table.columns):
         style = "--" if name.startswith("shift") else "-"
-        ax.plot(table.index, table[name], marker="os^Dv"[index], ms=5, ls=style, label=name)
+        ax.plot(table.index, table[name], marker="os^Dv"[index], ms=(11, 8, 4, 5, 5)[index], ls=style, label=name)
     ax.set(xscale="log", yscale="log", xlabel="step size", ylabel="distance from the exact step; shift")
     ax.legend(fontsize=8)
 
