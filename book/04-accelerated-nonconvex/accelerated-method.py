@@ -122,7 +122,7 @@ _, _, difference, error = paired[0.1]
 ch.claim("better-minima", value={"f: algorithm 4, GD, paired difference, its s.e.": paired},
          holds=difference < -2 * error)  # fmt: skip
 
-# %% mystnb={"figure": {"name": "fig-04-second-order", "caption": "Where the 64 runs on the rotated cosine end: value of f and lowest curvature, for eps = 0.1 and 0.01. At the coarse tolerance gradient descent stays at the saddles where it starts, at the fine one both methods are at the minimum (f near 0, positive curvature)."}, "image": {"alt": "Two scatter plots. At eps 0.1 gradient descent's points are spread over f from 0 to 9 at curvature near minus one, algorithm 4's are all near f = 0 and curvature one half. At eps 0.01 both sit in that corner."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-04-second-order", "caption": "Where the 64 runs on the rotated cosine end: value of f and lowest curvature, for eps = 0.1 and 0.01. At the coarse tolerance gradient descent stays at the saddles where it starts, at the fine one both methods are at the minimum (f near 0, positive curvature)."}, "image": {"alt": "Two scatter plots. At eps 0.1 gradient descent's points are spread over f from 2 to 13 at curvatures near minus one, algorithm 4's are all near f = 0 and curvature one half. At eps 0.01 both sit in that corner."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
@@ -225,11 +225,11 @@ if ch.plots:
     order = ["GD", "algorithm 4", "adaptive", "PAGD", "cubic Newton", "adaptive, alpha/1000"]
     for ax, problem in zip(axes, ("slow function", "cosine")):
         for index, name in enumerate(order):
-            for frame, style in ((counts_frame, "-"), (recorded, "o")):
+            for frame, style in ((counts_frame, "-"), (recorded, "")):
                 if frame is not None:
                     part = frame[(frame.problem == problem) & (frame.method == name)]
                     label = name if style == "-" and problem == "slow function" else None
-                    ax.plot(1 / part.eps, part.calls.clip(lower=1), style, color=f"C{index}", mfc="none", label=label,
+                    ax.plot(1 / part.eps, part.calls.clip(lower=1), ls=style, color=f"C{index}", mfc=None if style else "none", label=label,
                             marker="os^DvP"[index], ms=4)  # fmt: skip
         ax.set(xscale="log", yscale="log", xlabel="1/eps", title=problem)
     reference_slope(axes[0], (inverse[0], inverse[-1]), 5.0, 2, "slope 2")
@@ -328,32 +328,39 @@ ch.claim("erratum-cubic-newton", value={"steps": newton.steps.tolist(), "GD conv
 # left to itself keeps solving proximal subproblems, each to a smaller tolerance than the last, which makes it quadratic.
 
 # %%
-tolerances = [10.0**-k for k in range(1, 7)]
 turn = torch.linalg.qr(torch.randn(10, 10, generator=ch.generator(5), dtype=torch.float64))[0].to(ch.device)
 strict = functools.partial(cosine_wells, weights=torch.linspace(0.5, 1, 10, **f64), rotation=turn)
 begin = near_critical(turn, 64, generator=ch.generator(7))
 fixed = {**known, "gap": 20.0, "alpha": 0.2}
 coarse = accelerated_nonconvex(strict, begin, **fixed, tol=0.1)
-linear = {"modified": [], "algorithm 4": []}
-for tol in tolerances:
+
+
+def modified(tol):
+    """Calls of algorithm 4 to 0.1 and of accelerated descent from there, mean over the starts."""
     fine = accelerated_gradient(strict, coarse.x, smoothness=1.0, strong_convexity=0.25, tol=tol)
-    alone = accelerated_nonconvex(strict, begin, **fixed, tol=tol)
-    linear["modified"].append((coarse.oracle_calls + fine.oracle_calls).double().median().item())
-    linear["algorithm 4"].append(alone.oracle_calls.double().median().item())
+    return (coarse.oracle_calls + fine.oracle_calls).double().mean().item()
 
 
-def straightness(values):
-    """R^2 against log(1/eps), and the cost of the last decade over that of the second."""
-    logs = [-math.log(t) for t in tolerances[1:]]
-    r = torch.corrcoef(torch.tensor([logs, values[1:]], dtype=torch.float64))[0, 1].item()
-    return r**2, (values[-1] - values[-2]) / (values[2] - values[1])
+def alone(tol):
+    """Calls of algorithm 4 with the same alpha, mean over the starts."""
+    return accelerated_nonconvex(strict, begin, **fixed, tol=tol).oracle_calls.double().mean().item()
 
 
-straight = {name: straightness(values) for name, values in linear.items()}
+def straightness(exponents, calls):
+    """R^2 against log(1/eps), and the cost of the last interval over that of the first."""
+    r = torch.corrcoef(torch.tensor([exponents, calls], dtype=torch.float64))[0, 1].item()
+    return r**2, (calls[-1] - calls[-2]) / (calls[1] - calls[0])
+
+
+linear = {
+    "modified": {k: modified(10.0**-k) for k in (2, 4, 6, 8, 10, 12)},
+    "algorithm 4": {k: alone(10.0**-k) for k in (2, 3, 4, 5, 6)},
+}
+straight = {name: straightness(list(calls), list(calls.values())) for name, calls in linear.items()}
 
 # %% tags=["nbval-check-output"]
-ch.claim("strict-saddle-linear", value={"median calls": linear, "R^2 and ratio of decades": straight},
-         holds=straight["modified"][0] > 0.98 and straight["modified"][1] < 1.4)  # fmt: skip
+ch.claim("strict-saddle-linear", value={"mean calls by decades": linear, "R^2, last over first interval": straight},
+         holds=straight["modified"][0] > 0.98 and straight["modified"][1] < 1.3 and straight["algorithm 4"][1] > 1.5)  # fmt: skip
 
 # %% [markdown]
 # ## Two conditions on epsilon
