@@ -16,5 +16,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "singular_value_threshold",
             "soft_threshold",
         ],
+        "_spectrum": ["lanczos_quadrature"],
     },
 )

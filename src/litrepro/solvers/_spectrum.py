@@ -1,0 +1,35 @@
+"""The whole spectrum of a large symmetric operator from a few Lanczos runs: stochastic Lanczos quadrature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from litrepro.solvers._lanczos import lanczos
+
+
+def lanczos_quadrature(
+    matvec: Callable[[torch.Tensor], torch.Tensor], v0: torch.Tensor, k: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gauss quadrature of the spectral measure of a start vector: nodes (..., k), ascending, and weights (..., k).
+
+    sum_i w_i f(node_i) equals v' f(H) v for polynomials f of degree at most 2k - 1, v = v0/|v0|. Averaged over random
+    v0 it estimates tr f(H)/d, and with f an indicator the share of eigenvalues in an interval (Golub and Meurant 1994;
+    Ghorbani, Krishnan and Xiao 2019, arXiv 1901.10159, section 2).
+
+    Parameters
+    ----------
+    matvec
+        (..., d) -> (..., d), symmetric; always called with the shape of v0.
+    v0
+        (..., d), non-zero and finite, e.g. standard normal probes.
+    k
+        Lanczos steps, 1..d. After a breakdown the remaining nodes have weight 0.
+
+    Raises ``ValueError`` as ``lanczos``.
+    """
+    alpha, beta, _ = lanczos(matvec, v0, k)
+    tridiagonal = torch.diag_embed(alpha) + torch.diag_embed(beta, 1) + torch.diag_embed(beta, -1)
+    nodes, vectors = torch.linalg.eigh(tridiagonal)
+    return nodes, vectors[..., 0, :] ** 2
