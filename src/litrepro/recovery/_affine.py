@@ -50,7 +50,9 @@ class AffineSet:
     def project(self, X: torch.Tensor) -> torch.Tensor:
         """Nearest matrix of the (scaled) set to every ``X (B, p, q)``."""
         x = self._pack(X)
-        return self._unpack(x - self._adjoint((self.rows @ x[..., None])[..., 0]) + self._offset)
+        # Row vector times matrix in both products: several times faster on a CPU than matrix times column.
+        along = (x[:, None, :] @ self.rows.mT)[:, 0]
+        return self._unpack(x - self._adjoint(along) + self._offset)
 
     def keep(self, index: torch.Tensor) -> None:
         """Drop all problems but those of ``index``."""

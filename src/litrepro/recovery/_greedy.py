@@ -214,7 +214,7 @@ def _first(index: torch.Tensor) -> torch.Tensor:
 
 
 def _apply(rows: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
-    return (rows @ X.flatten(-2)[..., None])[..., 0]
+    return (X.flatten(-2)[:, None, :] @ rows.mT)[:, 0]  # faster on a CPU than matrix times column
 
 
 def _adjoint(rows: torch.Tensor, y: torch.Tensor, shape: torch.Size) -> torch.Tensor:
