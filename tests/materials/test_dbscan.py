@@ -99,6 +99,15 @@ def test_edge_cases():
     assert lm.dbscan(far, 1e-11, 2)[0].tolist() == [0, 0, -1]
 
 
+def test_pieces_and_second_search_change_nothing(monkeypatch):
+    points = draw(600, 3, seed=8)
+    whole = lm.dbscan(points, 0.15, 6)
+    monkeypatch.setattr("litrepro.materials._dbscan._PAIRS", 500)
+    monkeypatch.setattr("litrepro.materials._dbscan._KEPT", 100)
+    for one, other in zip(whole, lm.dbscan(points, 0.15, 6)):
+        assert torch.equal(one, other)
+
+
 def test_moved_points_keep_their_clusters():
     points = draw(400, 3, seed=5)
     labels, kind = lm.dbscan(points, 0.12, 5)

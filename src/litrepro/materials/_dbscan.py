@@ -10,6 +10,7 @@ import torch
 from litrepro import _validate
 
 _PAIRS = 1 << 21  # candidate pairs held at a time
+_KEPT = 1 << 24  # pairs held between the two passes
 _AXES = 3  # the cell grid uses at most so many coordinates; distances use all
 
 
@@ -50,7 +51,7 @@ def dbscan(points: torch.Tensor, eps: float, min_samples: int | torch.Tensor) ->
         return empty, empty.clone()
     grid = _Grid(points, eps)
     neighbours = torch.ones(count, dtype=torch.int64, device=points.device)
-    for i, j, _ in grid.pairs():
+    for i, j, _ in grid.pairs(keep=True):
         neighbours += torch.bincount(i, minlength=count) + torch.bincount(j, minlength=count)
     core = neighbours >= needed
     root, nearest = _connect(grid, core)
@@ -137,8 +138,25 @@ class _Grid:
         key, self.order = (cells * strides).sum(1).sort(stable=True)
         self.key, self.strides, self.eps = key, strides.tolist(), eps
         self.points = points[self.order]
+        self._kept: list[tuple] | None = None
 
-    def pairs(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    def pairs(self, keep: bool = False) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """``_search``, which is not done again where an earlier call with ``keep`` found few enough pairs to hold."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        found, held = [], 0
+        for piece in self._search():
+            held += len(piece[0])
+            keep = keep and held <= _KEPT
+            if keep:
+                found.append(piece)
+            else:
+                found.clear()
+            yield piece
+        self._kept = found if keep else None
+
+    def _search(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Every unordered pair within eps once, in pieces: indices i, j of the points as given, and distances."""
         place = torch.arange(len(self.key), device=self.key.device)
         # The three cells along the last axis are adjacent in the order; half of the other offsets is enough.

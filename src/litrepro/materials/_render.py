@@ -59,7 +59,7 @@ def render_volume(
     alpha, tint, slope = samples[0].clamp(0, 1), samples[1:4], samples[4:]
     light = functional.normalize(toward + 0.6 * up - 0.5 * across, dim=0).to(slope)
     facing = -(slope * light[:, None, None, None]).sum(0) / (slope.square().sum(0).sqrt() + 1e-3)
-    shade = 0.35 + 0.65 * facing.clamp(0, 1)
+    shade = 0.5 + 0.5 * facing.clamp(0, 1)
     through = torch.cat([torch.ones_like(alpha[:1]), (1 - alpha).cumprod(0)])
     weight = alpha * through[:-1]
     image = (weight * shade * tint).sum(1)
@@ -80,7 +80,7 @@ def _sample(fields: torch.Tensor, toward, across, up, size: int) -> torch.Tensor
     """The fields along the rays, from front to back: (c, d, n, n) -> (c, steps, size, size)."""
     shape = torch.tensor(fields.shape[1:], dtype=torch.float32)
     reach = shape.square().sum().sqrt().item() / 2
-    plane = torch.linspace(-1, 1, size) * 0.8 * reach
+    plane = torch.linspace(-1, 1, size) * 0.68 * reach
     depth = torch.linspace(reach, -reach, math.ceil(2 * reach))
     place = (
         depth[:, None, None, None] * toward - plane[:, None, None] * up + plane[None, :, None] * across
