@@ -34,10 +34,12 @@ import torch
 from litrepro import Chapter
 from litrepro.shallow import alternating_minimization, permutation_distance, relu_network, state_matrix
 
-ch = Chapter("10-shallow-networks", notebook="alternating-minimization", profile=profile, seed=seed, full_minutes=2)
+ch = Chapter("10-shallow-networks", notebook="alternating-minimization", profile=profile, seed=seed, full_minutes=4)
 K, d = ch.pick(quick=(3, 20), full=(10, 100), smoke=(2, 6))
 trials = ch.pick(quick=20, full=20, smoke=8)
 seeds = ch.pick(quick=4, full=2, smoke=2)
+multiples = ch.pick(quick=[1, 2, 4, 8, 16], full=[2, 4, 8, 16], smoke=[1, 2, 4, 8, 16])
+map_tenths = ch.pick(quick=[10, 15, 20, 30, 40, 60, 80], full=[15, 20, 25, 30, 40, 60, 80])
 map_dims = ch.pick(quick=[5, 10, 15, 20], full=[20, 40, 60, 80, 100], smoke=[4, 6])
 f64 = torch.float64
 STARTS = ["0.2", "0.6", "random", "identity"]
@@ -83,7 +85,6 @@ ch.claim("altmin-equivalence", value=gap, holds=gap < 1e-12)
 # $10^{-6}$ after at most 30 alternations.
 
 # %%
-multiples = [1, 2, 4, 8, 16]
 rows, curves_by_start = [], {}
 for s in range(seeds):
     X_all, W = draw(trials, multiples[-1] * K * d, K, d, 10 + s)
@@ -168,7 +169,7 @@ rows = []
 for dim in map_dims:
     X_all, W = draw(20, 8 * K * dim, K, dim, 50 + dim)
     W0 = torch.stack([start(kind, W, 60 + dim) for kind in ("0.6", "random")])
-    for tenth in (10, 15, 20, 30, 40, 60, 80):
+    for tenth in map_tenths:
         X = X_all[:, : tenth * K * dim // 10]
         final = errors(X.expand(2, *X.shape), W, W0)[-1]
         for kind, rate in zip(("0.6", "random"), (final < 1e-6).double().mean(-1).cpu().tolist()):

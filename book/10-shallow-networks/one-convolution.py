@@ -36,7 +36,7 @@ from litrepro.shallow import (
     set_splitting_inputs,
 )
 
-ch = Chapter("10-shallow-networks", notebook="one-convolution", profile=profile, seed=seed, full_minutes=1)
+ch = Chapter("10-shallow-networks", notebook="one-convolution", profile=profile, seed=seed, full_minutes=2)
 conv_trials = ch.pick(quick=16, full=200, smoke=4)
 conv_samples = ch.pick(quick=2000, full=20_000, smoke=200)
 patch_inputs = ch.pick(quick=500, full=5000, smoke=100)
@@ -237,7 +237,7 @@ slider if ch.plots else None
 # nearly parallel, to $1.56$, unrelated. Gradient descent on 500 inputs of 8 patches in 10 dimensions.
 
 # %%
-angles, corr_seeds, most = [0.05, 0.3, 0.7, 1.2, 1.56], 4, 600
+angles, corr_seeds, most = [0.05, 0.3, 0.7, 1.2, 1.56], 4, 300
 steps_needed, cross = {}, {}
 for s in range(corr_seeds):
     for angle in angles:
@@ -330,7 +330,7 @@ for instance in range(3):
         Z.to(ch.device), y.to(ch.device), w0, one, step=0.5, iterations=1000, train_output=False
     ).loss.cpu()
     planted = ((Z @ signs).relu().sum(-1) - y).square().mean().item()
-    Z = torch.randn(300, 2, 20, generator=g, dtype=f64).to(ch.device)
+    Z = torch.randn(200, 2, 20, generator=g, dtype=f64).to(ch.device)
     w = torch.randn(20, generator=g, dtype=f64).to(ch.device)
     easy = patch_descent(Z, (Z @ w).relu().sum(-1), w0, one, step=0.3, iterations=400, train_output=False).loss.cpu()
     endings[instance] = hard, easy

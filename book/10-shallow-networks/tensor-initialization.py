@@ -46,7 +46,7 @@ from litrepro.shallow import (
     tensor_initialization,
 )
 
-ch = Chapter("10-shallow-networks", notebook="tensor-initialization", profile=profile, seed=seed, full_minutes=3)
+ch = Chapter("10-shallow-networks", notebook="tensor-initialization", profile=profile, seed=seed, full_minutes=5)
 d, counts = ch.pick(
     quick=(10, [10_000, 30_000, 100_000]),
     full=(20, [30_000, 100_000, 300_000, 1_000_000, 4_000_000]),

@@ -81,39 +81,47 @@ def depth_study(
 
     def accuracy() -> torch.Tensor:
         with torch.no_grad():
-            scores = _forward(x_test.expand(len(members), -1, -1), weights, biases, skip)[0]
+            scores = _forward(x_test.expand(len(members), -1, -1), weights, biases, skip)
             return (scores.argmax(-1) == labels_test).double().mean(-1) * scores.isfinite().all(-1).all(-1)
 
+    moments: list[torch.Tensor] = []
     with torch.no_grad():
-        moments = _forward(x.expand(len(members), -1, -1), weights, biases, skip)[1]
+        _forward(x.expand(len(members), -1, -1), weights, biases, skip, moments)
     history = [accuracy()]
     for epoch in range(_validate.positive_int("epochs", epochs, 0)):
         order = _orders([seed for *_, seed in members], len(x), epoch).to(x.device)
         for first in range(0, len(x) - batch_size + 1, batch_size):
             chosen = order[:, first : first + batch_size]
-            scores = _forward(x[chosen], weights, biases, skip)[0]
+            scores = _forward(x[chosen], weights, biases, skip)
             losses = functional.cross_entropy(scores.flatten(0, 1), labels[chosen].flatten(), reduction="none")
             gradients = torch.autograd.grad(losses.reshape(len(members), -1).mean(-1).sum(), parameters)
             with torch.no_grad():
                 for parameter, gradient in zip(parameters, gradients):
                     parameter -= rates * gradient
         history.append(accuracy())
-    return DepthStudy(moments, torch.stack(history))
+    return DepthStudy(torch.stack(moments), torch.stack(history))
 
 
 def _forward(
-    x: torch.Tensor, weights: list[torch.Tensor], biases: list[torch.Tensor], skip: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scores (M, n, classes), and the mean square of each layer's output."""
+    x: torch.Tensor,
+    weights: list[torch.Tensor],
+    biases: list[torch.Tensor],
+    skip: torch.Tensor,
+    moments: list[torch.Tensor] | None = None,
+) -> torch.Tensor:
+    """Scores (M, n, classes); the mean square (M,) of each layer's output is appended to ``moments``."""
+
+    def seen(output: torch.Tensor) -> torch.Tensor:
+        if moments is not None:
+            moments.append(output.square().mean((-2, -1)))
+        return output
+
     last = len(weights) - 1
-    h = functional.relu(torch.baddbmm(biases[0], x, weights[0]))
-    outputs = [h]
+    h = seen(functional.relu(torch.baddbmm(biases[0], x, weights[0])))
     for layer in range(1, last, 2):
-        inner = functional.relu(torch.baddbmm(biases[layer], h, weights[layer]))
-        h = functional.relu(skip * h + torch.baddbmm(biases[layer + 1], inner, weights[layer + 1]))
-        outputs += [inner, h]
-    outputs.append(torch.baddbmm(biases[last], h, weights[last]))
-    return outputs[-1], torch.stack([each.detach().square().mean((-2, -1)) for each in outputs])
+        inner = seen(functional.relu(torch.baddbmm(biases[layer], h, weights[layer])))
+        h = seen(functional.relu(skip * h + torch.baddbmm(biases[layer + 1], inner, weights[layer + 1])))
+    return seen(torch.baddbmm(biases[last], h, weights[last]))
 
 
 def _stack(members: Sequence[tuple], layer: int, fans: list[int], like: torch.Tensor) -> torch.Tensor:
