@@ -168,7 +168,7 @@ if ch.plots:
         scaled = lrs / (1 - staleness[::2])[:, None]
         grid = convergence_rate(
             spectrum(condition), lr=scaled[:, None, :], staleness=staleness[::2, None, None], momentum=some[None, :, None]
-        ).amin(-1)  # fmt: skip
+        ).amin(-1).cpu()  # fmt: skip
         mesh = ax.pcolormesh(staleness[::2], some, grid.T.clamp(max=1), cmap="viridis", shading="nearest")
         ax.plot(staleness, curve(condition, "beta"), color="w", lw=1.8)
         ax.axhline(0, color="w", lw=0.6, ls=":")
@@ -215,8 +215,9 @@ if ch.plots:
     fig.colorbar(mesh, ax=ax, label="log10 error after 40 updates")
 
 # %% [markdown]
-# Here the error is that of single runs. The best momentum turns negative sooner than the mean's theory says, and no
-# momentum makes up for more workers: per update one worker is best. Asynchrony pays in updates per second only.
+# Here the error is that of single runs. As for the mean, the best momentum goes from positive to negative as workers are
+# added. And no momentum makes up for more workers: per update one worker is best. Asynchrony pays in updates per second
+# only.
 #
 # ## Is the sum bounded?
 #
