@@ -53,6 +53,16 @@ def test_risk_and_gradient_against_autograd(depth, d):
     assert shared.shape == blocks.shape
 
 
+@pytest.mark.parametrize("sigma", [None, covariance(4)])
+def test_large_batches_have_the_same_gradient(sigma):
+    for depth in (1, 3):
+        blocks, target = draw(2, 300, depth, 4, 4, scale=0.5), draw(300, 4, 4, seed=1)
+        found = residual_gradient(blocks, target, sigma)  # a batch of 600 small matrices takes another path
+        assert found.shape == blocks.shape
+        for index in (0, 7, 299):
+            torch.testing.assert_close(found[1, index], residual_gradient(blocks[1, index], target[index], sigma))
+
+
 def test_gradient_bound_holds_and_is_tight():
     for depth in (1, 2, 5):
         blocks, target = draw(500, depth, 4, 4, scale=0.2), draw(500, 4, 4, seed=1)

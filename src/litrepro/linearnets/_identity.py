@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from litrepro import _validate
-from litrepro.linearnets._residual import partial_products
+from litrepro.linearnets._residual import prefix_products
 
 TRIVIAL = 1e-9  # a rotation or stretch below this takes no factors of its own
 SPLIT = 1e-7  # size of the rotation that separates equal eigenvalues
@@ -60,7 +60,7 @@ def identity_factorization(target: torch.Tensor, depth: int) -> torch.Tensor:
     first = index <= stretches[..., None, None, None]
     factors = torch.where(first, stretch[..., None, :, :], turn[..., None, :, :])
     # The last factor is what is missing: the product is R to machine precision, whatever the roots' rounding errors.
-    below = partial_products(factors[..., :-1, :, :])[0][-1]
+    below = prefix_products(factors[..., :-1, :, :])[-1]
     last = torch.linalg.solve(below, matrix, left=False)
     factors = torch.cat([factors[..., :-1, :, :], last[..., None, :, :]], -3)
     return (factors - identity).to(target.dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from litrepro import _validate
+from litrepro.linearnets import _batch_last
 
 
 def residual_product(blocks: torch.Tensor) -> torch.Tensor:
@@ -26,7 +27,7 @@ def residual_product(blocks: torch.Tensor) -> torch.Tensor:
 
     Source: Hardt and Ma, arXiv:1611.04231, section 2.
     """
-    return partial_products(with_identity(check_blocks(blocks)))[0][-1]
+    return prefix_products(with_identity(check_blocks(blocks)))[-1]
 
 
 def residual_risk(blocks: torch.Tensor, target: torch.Tensor, covariance: torch.Tensor | None = None) -> torch.Tensor:
@@ -68,9 +69,14 @@ def residual_gradient(
     Source: Hardt and Ma, arXiv:1611.04231, lemma 2.4.
     """
     check_problem(blocks, target, covariance)
-    prefix, suffix = partial_products(with_identity(blocks))
-    error = prefix[-1] - target
-    return 2 * chain_gradient(prefix, suffix, error if covariance is None else error @ covariance)
+    factors = with_identity(blocks)
+    others = [target] if covariance is None else [target, covariance]
+    batch = torch.broadcast_shapes(blocks.shape[:-3], *(value.shape[:-2] for value in others))
+    if _batch_last.pays(blocks, batch) and not any(value.requires_grad for value in (blocks, *others)):
+        return _batch_last.gradient(factors, target, covariance, batch)
+    prefix = prefix_products(factors)
+    error = 2 * (prefix[-1] - target)
+    return chain_gradient(factors, prefix, error if covariance is None else error @ covariance)
 
 
 def gradient_lower_bound(
@@ -89,22 +95,29 @@ def gradient_lower_bound(
     return 4 * depth * (1 - tau).clamp(min=0) ** (2 * depth - 2) * smallest * risk * (tau < 1)
 
 
-def partial_products(factors: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """From factors (..., L, d, d): F_i ... F_1 for i = 0..L, and F_L ... F_{i+1} for i = 0..L (identity at the end)."""
-    layers = factors.unbind(-3)
-    identity = torch.eye(factors.shape[-1], dtype=factors.dtype, device=factors.device)
-    prefix, suffix = [identity.expand(layers[0].shape)], [identity.expand(layers[0].shape)]
-    for layer in layers:
-        prefix.append(layer @ prefix[-1])
-    for layer in reversed(layers):
-        suffix.append(suffix[-1] @ layer)
-    return prefix, suffix[::-1]
+def prefix_products(factors: torch.Tensor) -> list[torch.Tensor]:
+    """From factors (..., L, d, d): F_1, F_2 F_1, ..., F_L ... F_1."""
+    first, *others = factors.unbind(-3)
+    products = [first]
+    for factor in others:
+        products.append(factor @ products[-1])
+    return products
 
 
-def chain_gradient(prefix: list[torch.Tensor], suffix: list[torch.Tensor], outer: torch.Tensor) -> torch.Tensor:
-    """Gradient by every factor where that by the product is ``outer (..., d, d)``; (..., L, d, d)."""
-    above, below = torch.stack(suffix[1:], -3), torch.stack(prefix[:-1], -3)
-    return above.mT @ outer[..., None, :, :] @ below.mT
+def chain_gradient(factors: torch.Tensor, prefix: list[torch.Tensor], outer: torch.Tensor) -> torch.Tensor:
+    """Gradient by every factor where that by the product is ``outer (..., d, d)``; (..., L, d, d).
+
+    Backpropagation by hand: what arrives at factor i is F_{i+1}^T ... F_L^T outer, to be multiplied by the transposed
+    product below.
+    """
+    batch = torch.broadcast_shapes(outer.shape[:-2], factors.shape[:-3])
+    arriving = [outer.expand(*batch, *outer.shape[-2:])]
+    for factor in reversed(factors.unbind(-3)[1:]):
+        arriving.append(factor.mT @ arriving[-1])
+    if len(arriving) == 1:
+        return arriving[0].unsqueeze(-3)
+    above = torch.stack(arriving[-2::-1], -3) @ torch.stack(prefix[:-1], -3).mT
+    return torch.cat([arriving[-1].unsqueeze(-3), above], -3)
 
 
 def with_identity(blocks: torch.Tensor) -> torch.Tensor:

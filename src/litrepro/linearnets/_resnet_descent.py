@@ -10,7 +10,7 @@ import torch
 
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
-from litrepro.linearnets._residual import chain_gradient, check_blocks, partial_products, with_identity
+from litrepro.linearnets._residual import chain_gradient, check_blocks, prefix_products, with_identity
 
 
 class DescentRun(NamedTuple):
@@ -91,7 +91,8 @@ def linear_resnet_descent(
     generator = torch.Generator().manual_seed(0) if generator is None and size < n else generator
     losses = []
     for iteration in range(iterations + 1):
-        prefix, suffix = partial_products(with_identity(blocks) if residual else blocks)
+        factors = with_identity(blocks) if residual else blocks
+        prefix = prefix_products(factors)
         readout = prefix[-1] if b is None else b @ prefix[-1]
         error = readout @ x - y
         losses.append(0.5 * error.square().sum((-2, -1)))
@@ -102,7 +103,7 @@ def linear_resnet_descent(
             chosen = torch.randperm(n, generator=generator, device=generator.device)[:size].to(x.device)
             seen, columns = error[..., chosen] * (n / size), x[..., chosen]
         outer = seen @ columns.mT
-        blocks = blocks - rate * chain_gradient(prefix, suffix, outer if b is None else b.mT @ outer)
+        blocks = blocks - rate * chain_gradient(factors, prefix, outer if b is None else b.mT @ outer)
     loss = torch.stack(torch.broadcast_tensors(*losses), -1)
     diverged = ~torch.isfinite(loss[..., -1])
     if bool(diverged.any()):
