@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from litrepro.robustness import (
+    activation_pattern_minimum,
     affine_layers,
     certified,
     dual_bounds,
@@ -280,6 +281,8 @@ def test_bad_bounds_and_numbers():
         (lambda: ibp_loss(model, x, y, 0.1, kappa=1.5), "kappa"),
         (lambda: ramp(1, start=3, end=2, target=1), "end"),
         (lambda: certified(torch.rand(3), y), "margins"),
+        (lambda: activation_pattern_minimum(net, x[0], 0, 1, 0.1), "one hidden layer"),
+        (lambda: activation_pattern_minimum(layers((4, 5, 3)), x[0], 0, 3, 0.1), "labels"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

@@ -10,8 +10,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_minimal_attacks": ["carlini_wagner", "deepfool"],
         "_layers": ["affine_layers"],
         "_intervals": ["certified", "ibp_loss", "ibp_margins", "interval_bounds", "ramp"],
-        "_ensemble": ["member_layers", "robust_accuracy", "train_robust"],
+        "_ensemble": ["member_layers", "member_network", "robust_accuracy", "train_robust"],
         "_dual": ["dual_bounds", "dual_margins"],
+        "_enumeration": ["activation_pattern_minimum"],
         "_programs": ["ExactMargins", "exact_margins", "lp_margins"],
         "_sdp": [
             "Eigenpair",

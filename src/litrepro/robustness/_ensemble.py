@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from litrepro import _validate
@@ -125,6 +126,26 @@ def member_layers(model: StackedMLP, member: int) -> list[tuple[torch.Tensor, to
         raise ValueError(f"member must lie in 0..{model.trials - 1}, got {member}")
     pairs = zip(model.weights, model.biases)
     return [(W.detach()[member].mT.double(), b.detach()[member, 0].double()) for W, b in pairs]
+
+
+def member_network(model: StackedMLP, member: int) -> nn.Sequential:
+    """One member of a stack as ``nn.Sequential`` of Flatten, Linear and ReLU, its weights copied.
+
+    Raises ``ValueError`` for a member that is not there.
+
+    Examples
+    --------
+    >>> member_network(StackedMLP((4, 3, 2), trials=5), 0)(torch.rand(7, 2, 2)).shape
+    torch.Size([7, 2])
+    """
+    modules: list[nn.Module] = [nn.Flatten()]
+    for number, (W, b) in enumerate(member_layers(model, member)):
+        modules += [nn.ReLU()] if number else []
+        linear = nn.Linear(W.shape[1], W.shape[0], device=W.device, dtype=model.weights[0].dtype)
+        linear.weight.data.copy_(W)
+        linear.bias.data.copy_(b)
+        modules.append(linear)
+    return nn.Sequential(*modules)
 
 
 def robust_accuracy(

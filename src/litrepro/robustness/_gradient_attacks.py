@@ -83,9 +83,9 @@ def pgd(
 ) -> torch.Tensor:
     """Projected gradient descent on the perturbation (Madry et al. 2017): delta <- clip(P(delta + a s)).
 
-    The direction s is steepest in the norm: sign(g) for l_inf, g/||g|| for l2, the signed largest coordinate for l1.
-    With ``momentum`` > 0 gradient and step are taken at Nesterov's point clip(P(delta_t + mu (delta_t -
-    delta_{t-1}))). All restarts run as one batch.
+    The direction s is steepest in the norm: sign(g) for l_inf, g/||g|| for l2, and for l1 the signed largest coordinate
+    of those that do not stand at their end of the box. With ``momentum`` > 0 gradient and step are taken at Nesterov's
+    point clip(P(delta_t + mu (delta_t - delta_{t-1}))). All restarts run as one batch.
 
     Parameters
     ----------
@@ -185,7 +185,8 @@ def _ascend(search, clean, y, eps, step, delta, norm, steps, momentum) -> _Searc
         ahead = feasible(delta + momentum * (delta - previous)) if momentum else delta
         values, gradient = value_and_gradient(search.model, clean + ahead, y, search.loss)
         search = search.keep(clean + ahead, values)
-        previous, delta = delta, feasible(ahead + sign * per_example(step, clean) * _steepest(gradient, norm))
+        direction = _steepest(sign * gradient, norm, clean + ahead, search.box)
+        previous, delta = delta, feasible(ahead + per_example(step, clean) * direction)
     last = clean + delta
     with torch.no_grad():
         values = arguments.losses(search.model(last), y, search.loss)
@@ -206,13 +207,17 @@ def clip(x: torch.Tensor, box: Box) -> torch.Tensor:
     return x if box is None else x.clamp(*box)
 
 
-def _steepest(gradient: torch.Tensor, norm: str) -> torch.Tensor:
+def _steepest(gradient: torch.Tensor, norm: str, x: torch.Tensor, box: Box) -> torch.Tensor:
+    """The unit step along which the objective grows fastest; in l1 among the coordinates that can still move."""
     if norm == "linf":
         return gradient.sign()
     flat = gradient.flatten(1)
     if norm == "l2":
         length = flat.norm(dim=1).clamp(min=torch.finfo(flat.dtype).tiny)
         return gradient / per_example(length, gradient)
+    if box is not None:
+        stuck = ((x <= box[0]) & (gradient < 0)) | ((x >= box[1]) & (gradient > 0))
+        flat = flat.masked_fill(stuck.flatten(1), 0.0)
     index = flat.abs().argmax(1, keepdim=True)
     return torch.zeros_like(flat).scatter(1, index, flat.gather(1, index).sign()).reshape(gradient.shape)
 

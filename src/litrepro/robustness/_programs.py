@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import warnings
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,7 +152,8 @@ def exact_margins(
             if wanted is not None and int(wanted[i]) != j:
                 continue
             cost, offset = problem.cost(i, j, program.size)
-            found = milp(
+            with _silent():
+                found = milp(
                 cost, constraints=program.constraints(), bounds=program.limits(), integrality=program.integrality,
                 options=options,
             )  # fmt: skip
@@ -165,6 +169,23 @@ def exact_margins(
     if unsolved:
         warnings.warn(f"{unsolved} programs hit their limit: bounds stand in", ConvergenceWarning, stacklevel=2)
     return ExactMargins(*(part.to(x.device) for part in (margins, points, optimal)))
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """HiGHS leaves debugging lines on the process's standard output, whatever its options say."""
+    with open(os.devnull, "w") as nowhere:
+        try:
+            kept = os.dup(1)
+        except OSError:  # a process without standard output has nothing to silence
+            yield
+            return
+        try:
+            os.dup2(nowhere.fileno(), 1)
+            yield
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 class _Problem(NamedTuple):
