@@ -77,7 +77,7 @@ def lowest_curvature(x):
 
 
 def perturbed_calls(fn, x, eps, low, gap, constants, steps):
-    """Gradients of perturbed accelerated descent until ||grad|| <= eps and lambda_min >= -2 sqrt(eps L2); inf if never."""
+    """Gradients of perturbed accelerated descent until ||grad|| <= eps and lambda_min >= -2 sqrt(eps L2)."""
     named = pagd_constants(**constants, eps=eps, delta=0.05, gap=gap, dim=x.shape[-1])
     chosen = {key: named[key] for key in ("lr", "theta", "gamma", "s", "t_thres", "radius")}
     every = max(1, steps // 500)
@@ -85,7 +85,7 @@ def perturbed_calls(fn, x, eps, low, gap, constants, steps):
     good = torch.stack([(gradient(fn, y).norm(dim=-1) <= eps) & (low(y) >= -2 * math.sqrt(eps * constants["hessian_lipschitz"]))
                         for y in path.x])  # fmt: skip
     first = path.t.to(x.device)[good.to(torch.int8).argmax(0)].double()
-    return torch.where(good.any(0), 2 * first, torch.inf)
+    return torch.where(good.any(0), 2 * first, 2.0 * steps + 2)  # more than it was given, if never
 
 
 rows, ends = [], {}

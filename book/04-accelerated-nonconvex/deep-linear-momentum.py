@@ -153,7 +153,7 @@ kept = {
     for kappa in kappas
 }
 loss_rate = {(depth, kappa): (1 - rate["GD", kappa, depth]) * 2 * kappa for depth in (5, 10) for kappa in (10, 100)}
-ends = {depth: norms[depth, 100][-1].mean(0).tolist() for depth in (5, 10)}
+ends = {depth: norms[depth, 100][min(300, steps[100])].mean(0).tolist() for depth in (5, 10)}
 deepest = max(depth for depth in depths if depth <= 20)
 spread = {kappa: rate["Polyak", kappa, deepest] - rate["Polyak", kappa, 5] for kappa in (10, 100)}
 beta = (1 - 1 / (2 * math.sqrt(100))) ** 2
