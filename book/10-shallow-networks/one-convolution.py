@@ -69,6 +69,7 @@ for i in range(1, len(cut) + 1):
     right_1d.append(P_i.shape[1] == n and torch.equal(P_i @ signal, cut[i - 1]))
     printed_columns.append(left + 1 + r + rest)
 
+# %%
 n1, n2, (r1, r2), (d1, d2) = 7, 9, (2, 3), (2, 2)
 image = torch.randn(n1, n2, generator=ch.generator(2), dtype=f64)
 patches = extract_patches(image, (r1, r2), (d1, d2))
@@ -82,6 +83,7 @@ for i, j in itertools.product(range(1, k1 + 1), range(1, k2 + 1)):
     shifted = b + d2
     wrong_2d.append(bool(shifted.max() >= n1 * n2) or not torch.equal(image.flatten()[shifted], patch))
 
+# %%
 cuts = extract_patches(torch.eye(10, dtype=f64), 8, 1).permute(1, 2, 0)  # P_i for n = 10, r = 8
 gram = torch.einsum("iab,jcb->ac", cuts, cuts)
 gap = (torch.arange(8)[:, None] - torch.arange(8)).abs()
@@ -182,7 +184,10 @@ conv_table = pd.DataFrame(
 )
 ch.save("convotron", conv_table)
 
-# The network that the algorithm assumes averages over patches; equation 4 sums.
+# %% [markdown]
+# The network that the algorithm assumes averages over patches; the review's equation 4 sums.
+
+# %%
 g = ch.generator(30)
 X, w = torch.randn(4, 3000, 12, generator=g, dtype=f64), torch.randn(4, 3, generator=g, dtype=f64)
 Z = extract_patches(X, 3, 3)
@@ -238,24 +243,29 @@ slider if ch.plots else None
 
 # %%
 angles, corr_seeds, most = [0.05, 0.3, 0.7, 1.2, 1.56], 4, 300
+eighth = torch.full((8,), 1 / 8, dtype=f64, device=ch.device)
+
+
+def teacher_and_starts(g):
+    """A unit filter, four starts, and 20 directions at an angle of 0.7 from it."""
+    w = torch.nn.functional.normalize(torch.randn(10, generator=g, dtype=f64), dim=0)
+    w0 = 0.3 * torch.randn(4, 10, generator=g, dtype=f64)
+    side = torch.randn(20, 10, generator=g, dtype=f64)
+    side = torch.nn.functional.normalize(side - (side @ w)[:, None] * w, dim=-1)
+    return w, w0, math.cos(0.7) * w + math.sin(0.7) * side
+
+
+# %%
 steps_needed, cross = {}, {}
-for s in range(corr_seeds):
-    for angle in angles:
-        g = ch.generator(40 + s)
-        w = torch.randn(10, generator=g, dtype=f64)
-        w = w / w.norm()
-        w0 = 0.3 * torch.randn(4, 10, generator=g, dtype=f64)
-        side = torch.randn(20, 10, generator=g, dtype=f64)
-        side = side - (side @ w)[:, None] * w
-        at = math.cos(0.7) * w + math.sin(0.7) * side / side.norm(dim=-1, keepdim=True)
-        Z = correlated_patches(4 * patch_inputs, 8, 10, angle, generator=g)
-        cross[s, angle] = cross_patch_moments(Z, at, w).max().item()
-        Z = Z[:patch_inputs].to(ch.device)
-        eighth = torch.full((8,), 1 / 8, dtype=f64, device=ch.device)
-        target = mean_output(Z, w.to(ch.device))
-        run = patch_descent(Z, target, w0.to(ch.device), eighth, step=1.0, iterations=most, train_output=False)
-        far = (run.w.cpu() - w).norm(dim=-1) > 1e-2
-        steps_needed[s, angle] = far.sum(0).double().median().item()
+for s, angle in itertools.product(range(corr_seeds), angles):
+    g = ch.generator(40 + s)
+    w, w0, directions = teacher_and_starts(g)
+    Z = correlated_patches(4 * patch_inputs, 8, 10, angle, generator=g)
+    cross[s, angle] = cross_patch_moments(Z, directions, w).max().item()
+    Z, w, w0 = Z[:patch_inputs].to(ch.device), w.to(ch.device), w0.to(ch.device)
+    run = patch_descent(Z, mean_output(Z, w), w0, eighth, step=1.0, iterations=most, train_output=False)
+    far = (run.w - w).norm(dim=-1) > 1e-2
+    steps_needed[s, angle] = far.sum(0).double().median().item()
 needed = pd.Series(steps_needed).unstack()
 cross = pd.Series(cross).unstack()
 ch.save("correlated", needed.melt(var_name="angle", value_name="steps").assign(cross=cross.melt()["value"]))

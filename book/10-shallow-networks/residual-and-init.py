@@ -230,6 +230,8 @@ norms = {
     ]
     for n in norm_sizes
 }
+
+# %%
 load = mnist if ch.full and not ch.smoke else digits
 options = {"n": 10_000} if ch.full and not ch.smoke else {"source": "bundled"}
 train, test = (
@@ -247,6 +249,8 @@ for depth in (2, deep):
     for init, residual in itertools.product(("he", "xavier"), (False, True)):
         chosen = torch.tensor(((table.init == init) & (table.residual == residual)).to_numpy())
         moments[depth, init, residual] = study.second_moment[:, chosen.to(ch.device)].mean(-1).cpu()
+
+# %%
 trained = pd.concat(tables, ignore_index=True)
 ch.save("initializations", trained)
 recorded = ch.paper("initializations")

@@ -150,8 +150,8 @@ ch.claim(
 # The rest is editorial. Distances are minima over *permutations* of the neurons, not "perturbations". The sample gradient of
 # the fully connected network belongs to a loss whose teacher acts on $X$, not on $W$. Convergence is at a linear *rate*, not
 # in "linear time". A minimizer of the loss does not have the "highest score". Equation 5 defines ReLU as a neuron; equation
-# 31's maximum runs over the $l$ blocks. The total number of steps is left out of the running times of EP-ROM and AP-ROM,
-# which are per accuracy, and equation 1 has outputs in $\mathbb R$ and inputs $x_i$, not $z_i$.
+# 31's maximum runs over the $l$ blocks. Equation 1 has
+# outputs in $\mathbb R$ and inputs $x_i$, not $z_i$.
 #
 # ## The ledger
 

@@ -262,6 +262,7 @@ def test_planted_teacher():
         lambda X, y, W: shallow.alternating_minimization(X, y, W[:, :2], iterations=1),
         lambda X, y, W: shallow.relu_gradient_descent(X, y, W[:, :2], step=0.1, iterations=1),
         lambda X, y, W: shallow.relu_gradient_descent(X.long(), y, W, step=0.1, iterations=1),
+        lambda X, y, W: shallow.alternating_minimization(X, y, W.float(), iterations=1),
         lambda X, y, W: shallow.tensor_initialization(X, y, 5),
         lambda X, y, W: shallow.planted_teacher(5, 4),
         lambda X, y, W: shallow.planted_teacher(2, 4, condition=0.5),

@@ -40,7 +40,7 @@ def samples(X: Any, y: Any) -> torch.Size:
         raise ValueError(
             f"X (..., n, d) and y (..., n) must share n >= 1 with d >= 1, got {tuple(X.shape)} and {tuple(y.shape)}"
         )
-    _same_kind(X=X, y=y)
+    same_kind(X=X, y=y)
     return broadcast(X=X.shape[:-2], y=y.shape[:-1])
 
 
@@ -62,7 +62,7 @@ def pair(W: Any, W_star: Any, names: tuple[str, str] = ("W", "W_star"), same_row
         raise ValueError(
             f"{' and '.join(names)} must have the same {what}, got {tuple(W.shape)} and {tuple(W_star.shape)}"
         )
-    _same_kind(**{names[0]: W, names[1]: W_star})
+    same_kind(**{names[0]: W, names[1]: W_star})
     return broadcast(**{names[0]: W.shape[:-2], names[1]: W_star.shape[:-2]})
 
 
@@ -77,7 +77,7 @@ def step_size(name: str, value: Any, batch: torch.Size, like: torch.Tensor, trai
     return _validate.real(name, value)
 
 
-def _same_kind(**tensors: torch.Tensor) -> None:
+def same_kind(**tensors: torch.Tensor) -> None:
     if len({(tensor.dtype, tensor.device) for tensor in tensors.values()}) > 1:
         got = ", ".join(f"{name} {tensor.dtype} on {tensor.device}" for name, tensor in tensors.items())
         raise ValueError(f"{' and '.join(tensors)} must have one dtype and one device, got {got}")

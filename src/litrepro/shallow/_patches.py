@@ -57,7 +57,9 @@ def extract_patches(X: torch.Tensor, patch: Size, stride: Size) -> torch.Tensor:
     (..., k, r). Raises ``ValueError`` as ``patch_gram`` does.
     """
     two = isinstance(patch, tuple | list)
-    _validate.float_tensor("X", X, 2 if two else 1)
+    least = 2 if two else 1
+    if not isinstance(X, torch.Tensor) or X.ndim < least:
+        raise ValueError(f"X must be a tensor with at least {least} dimension(s), got {type(X).__name__}")
     sizes = _dimensions(size=tuple(X.shape[-2:]) if two else X.shape[-1], patch=patch, stride=stride)
     if not two:
         return X.unfold(-1, *sizes[0][1:])
