@@ -71,11 +71,11 @@ ch = Chapter("07-double-acceleration", notebook="review", profile=profile, seed=
 methods = [
     ("queue of workers", "who finishes when, and how stale his gradient is", "worker_staleness, geometric_staleness"),
     ("asynchronous heavy ball", "stale gradients, all runs at once", "async_descent, expected_descent"),
-    ("mean dynamics", "the third-order recursion and its rate", "momentum_recursion, convergence_rate, best_momentum"),
+    ("mean dynamics", "the recursion and its rate (convergence_rate)", "momentum_recursion, best_momentum"),
     ("second moments", "what the mean hides", "mean_square_limit, sampled_momentum_rate"),
     ("w = w1 w2", "one heavy-ball step, exact and expanded", "reparameterized_step"),
     ("momentum sweep", "steps x momenta x depths x seeds in one batch", "momentum_sweep, train_chains"),
-    ("deep linear networks", "factors, balance, margin", "train_factors, balanced_factors, deficiency_margin"),
+    ("deep linear networks", "factors, balance, margin", "train_factors, deficiency_margin"),
 ]
 pd.DataFrame(methods, columns=["method", "what it does", "in the library"]).set_index("method")
 
@@ -92,7 +92,7 @@ pd.DataFrame(methods, columns=["method", "what it does", "in the library"]).set_
 #
 # ## Errata
 #
-# Twelve are claims in the ledger, each with a number that tells the printed statement from the right one. The rest is
+# Eleven are claims in the ledger, each with a number that tells the printed statement from the right one. The rest is
 # editorial. The deficiency margin (30) uses the Frobenius norm. "$Q = 5, 20$" in the text on figure 2 clashes with the
 # law $Q$ of (3) and is read as the condition number. After (18) a linear network is said to have "a non-linear layer"
 # between any two linear ones, which is what it does not have. And "equation 7" and "equation 8" in section 2.2.3 stand for
