@@ -202,7 +202,7 @@ if ch.plots:
         ax.plot(share.index, 1 - share.success, color=color, label=labels[rank])
     ax.plot([], [], "--", color="0.4", label="certified")
     ax.set(xlabel="measurements m (of 144)", ylabel="share of problems")
-    ax.legend()
+    ax.legend(loc="center", bbox_to_anchor=(0.69, 0.5))
 
 # %% [markdown]
 # ## The right-hand side of the test
@@ -283,7 +283,7 @@ d, k, rank = 40, 20, 4
 X0 = general(d, k, rank, trials, 20)
 n_kappa = d * d * min(norm_geometry(X0, name).kappa.square().mean().item() for name in both)
 m_low = n_kappa / 100
-failing = {m: 1 - solve(d, m, X0, both, 21 + m, tol=1e-4)[1].double().mean().item() for m in (1, 30, 60, 90)}
+failing = {m: 1 - solve(d, m, X0, both, 21 + m, tol=1e-4)[1].double().mean().item() for m in (1, 60)}
 huge = 10**6
 claims_32 = {"printed": huge**2 * huge**-0.5 / 100, "corrected": huge**2 / huge / 100,
              "sufficient": sufficient_measurements(huge, 1, 1, 0.0)}  # fmt: skip
@@ -368,9 +368,9 @@ frame = phase_diagram(sizes, ms, 8, trials=grid_trials, weights=lambda d: {"nucl
 certified_m = {}
 for d in sizes:
     X0 = general(d, 8, 1, trials, 50 + d)
-    A = linear_measurements(d, d * d // 2, batch=(trials,), generator=ch.generator(51 + d)).to(ch.device)
+    A = linear_measurements(d, 2 * d, batch=(trials,), generator=ch.generator(51 + d)).to(ch.device)
     certified_m[d] = max(
-        m for m in range(1, d * d // 2)
+        m for m in range(1, 2 * d)
         if deterministic_failure(A[:, :m], X0, {"nuclear": 1.0}).fails.double().mean() >= 0.5
     )  # fmt: skip
 bracket = pd.DataFrame(
@@ -404,22 +404,24 @@ if ch.plots:
 
 # %%
 source = torch.Generator(ch.device).manual_seed(ch.seed + 60)
-two_sided = phase_diagram([12, 24], ch.pick(quick=list(range(30, 171, 20)), full=list(range(20, 201, 10)), smoke=[60, 160]),
+two_sided = phase_diagram([12, 24], ch.pick(quick=list(range(50, 231, 20)), full=list(range(20, 251, 10)), smoke=[60, 160]),
                           8, trials=grid_trials, weights=lambda d: {"l12": 1.0, "l12_rows": 1.0, "nuclear": 1.0}, psd=False,
                           max_iter=1000, generator=source, chunk_bytes=chunk)  # fmt: skip
 three = success_threshold(two_sided)
 orders = {"l1": {}, "nuclear": {}}
 for k in (2, 3, 4, 6):
     frame = phase_diagram([16], ch.pick(quick=list(range(10, 161, 15)), full=list(range(5, 201, 5)), smoke=[20, 90]), k,
-                          trials=grid_trials, weights=lambda d: {"l1": 1.0}, psd=False, max_iter=500, generator=source,
+                          trials=grid_trials, weights=lambda d: {"l1": 1.0}, psd=False, max_iter=1000, generator=source,
                           chunk_bytes=chunk)  # fmt: skip
     orders["l1"][k] = success_threshold(frame)[16] / (k * k * math.log(256 / k**2))
 for rank in (1, 2, 3):
-    frame = phase_diagram([10, 16, 24], ch.pick(quick=list(range(10, 171, 16)), full=list(range(6, 201, 6)), smoke=[20, 90]),
+    frame = phase_diagram([10, 16, 24], ch.pick(quick=list(range(8, 145, 8)), full=list(range(6, 201, 6)), smoke=[20, 90]),
                           8, rank=rank, trials=grid_trials, weights=lambda d: {"nuclear": 1.0}, max_iter=1000,
                           generator=source, chunk_bytes=chunk)  # fmt: skip
     for d, middle in success_threshold(frame).items():
         orders["nuclear"][f"d={d} r={rank}"] = middle / (rank * d)
+
+theory = [statistical_dimension("nuclear", d, rank=r) / (2 * r * d) for d in (10, 16, 24) for r in (1, 2, 3)]
 
 
 def spread(values):
@@ -430,13 +432,18 @@ def spread(values):
 # %% tags=["nbval-check-output"]
 ch.claim("thm33a-two-sided", value={"m50": three.to_dict()}, holds=three[24] / three[12] >= 1.5)
 factors = {name: spread(values.values()) for name, values in orders.items()}
+kept = [factors["l1"] <= 1.5, factors["nuclear"] <= 1.3]
 ch.claim(
     "table1-orders",
-    value={"constants": orders, "factors": factors},
-    holds=factors["l1"] <= 1.5 and factors["nuclear"] <= 1.3,
+    value={"constants": orders, "factors": factors, "factor of the statistical dimension": spread(theory)},
+    holds="partly" if any(kept) and not all(kept) else all(kept),
 )
 
 # %% [markdown]
+# The $\ell_1$ norm keeps its order well. For the nuclear norm $rd$ is a rough measure at these sizes: half the statistical
+# dimension over $rd$, which owes nothing to our runs, varies by about as much, since a semidefinite matrix of rank 3 and
+# size 10 has 27 degrees of freedom in a space of 55 dimensions.
+#
 # ## Small corrections
 #
 # The discussion calls the penalty of sparse plus low-rank models {cite}`chandrasekaran2010latent` an $\ell_1$ norm plus a

@@ -78,7 +78,7 @@ titles = {
 }  # fmt: skip
 panels = {}
 for name, weights in ch.progress(programs.items(), "panels"):
-    steps = {"hard-thresholding": 100, "l1": 600}.get(name, 1500)  # l1 alone is slow where it fails
+    steps = {"hard-thresholding": 100, "l1": 400}.get(name, 1500)  # l1 alone is slow where it fails
     panels[name] = phase_diagram(
         ds, ms, k, trials=trials, weights=weights, max_iter=steps, generator=draws(), chunk_bytes=chunk
     )
@@ -121,7 +121,7 @@ def draw(tables, note):
         ax.set_xlabel("size d")
     for ax in axes[:, 0]:
         ax.set_ylabel("measurements m")
-    axes[0, 0].legend(labelcolor="white", loc="upper left")
+    axes[0, 0].legend(labelcolor="white", loc="lower right")
     fig.colorbar(mesh, ax=axes, label=f"share recovered ({note})")
 
 
@@ -200,7 +200,7 @@ ch.claim("statdim-predicts-single", value=predicted.to_dict(), holds=bool(predic
 # %%
 d_slider = 24
 betas = ch.pick(quick=[0.0, 0.25, 0.5, 0.75, 1.0], full=[i / 10 for i in range(11)], smoke=[0.0, 1.0])
-ms_slider = ch.pick(quick=list(range(10, 91, 10)), full=list(range(10, 121, 5)), smoke=[10, 60])
+ms_slider = ch.pick(quick=list(range(10, 81, 10)), full=list(range(10, 121, 5)), smoke=[10, 60])
 mixtures = []
 for beta in betas:
     mix = {"l1": beta * math.sqrt(math.log(d_slider / k)), "nuclear": (1 - beta) * math.sqrt(d_slider)}
@@ -298,8 +298,8 @@ else:
     ch.not_run("batch-beats-loop", "cvxpy is not installed")
 
 # %% [markdown]
-# The batch is faster by a factor of about ten on one core, in part because compiling a model costs time for every problem,
-# and the answers are the same. That is why six phase diagrams fit into half a minute of a laptop's time.
+# The batch is faster by a factor of ten or more on one core, in part because compiling a model costs time for every
+# problem, and the answers are the same. That is why six phase diagrams take about half a minute of one core.
 #
 # ## Takeaway
 #

@@ -93,8 +93,24 @@ def lipschitz_constant(norm: str, p: int, q: int) -> float:
 def proximal(X: torch.Tensor, norm: str, t: torch.Tensor, psd: bool) -> torch.Tensor:
     """Proximal map of t times the norm for ``X (B, p, q)``, ``t (B,)``; the nuclear norm's also enforces ``psd``."""
     if norm == "nuclear":
-        return (_proximal.shrink_eigenvalues if psd else _proximal.shrink_singular_values)(X, t[:, None])
+        return _proximal.shrink_eigenvalues(X, t[:, None]) if psd else _shrink_by_gram(X, t[:, None])
     t = t[:, None, None]
     if norm == "l1":
         return _proximal.shrink(X, t)
     return _proximal.shrink_groups(X, t, -2 if norm == "l12" else -1)
+
+
+def _shrink_by_gram(X: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """Singular values max(s - t, 0) for ``X (B, p, q)``, ``t (B, 1)``, from the smaller Gram matrix's eigenvectors.
+
+    Several times faster than a singular value decomposition, and batched on every device. Squaring blurs singular
+    values below 1e-8 of the largest; those are cut by any threshold of interest, and left alone by a threshold of 0.
+    """
+    wide = X.shape[-1] > X.shape[-2]
+    Y = X.mT if wide else X
+    w, v = torch.linalg.eigh(Y.mT @ Y)
+    s = w.clamp(min=0).sqrt()
+    factor = torch.where(s > t, 1 - t / torch.where(s > t, s, 1.0), 0.0)
+    factor = torch.where(t > 0, factor, 1.0)
+    Z = (Y @ v * factor[..., None, :]) @ v.mT
+    return Z.mT if wide else Z
