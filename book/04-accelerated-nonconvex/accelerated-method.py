@@ -173,7 +173,7 @@ ch.claim("hessian-free", value=seen | {"oracle calls": int(run.oracle_calls)},
 # %% [markdown]
 # ## How many gradients?
 #
-# On the cosine everything is over within a few hundred gradients, whatever $\epsilon$. The rates are about hard functions.
+# On the cosine everything is over within about a thousand gradients, whatever $\epsilon$. The rates are about hard functions.
 # $(1+x^2)^{-p/2}$ with $p=0.05$ is a smooth stand-in for the worst case of {cite:t}`cartis2010complexity`: it falls for
 # ever with a gradient that fades like $x^{-(1+p)}$, so that gradient descent needs about $\epsilon^{-(2+p)/(1+p)}$, that
 # is $\epsilon^{-1.95}$ steps. $L_1=0.05$, $L_2=0.0742$, and $\Delta_f\le1$ from $x=1$.
