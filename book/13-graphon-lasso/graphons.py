@@ -28,7 +28,7 @@ import torch
 from litrepro import Chapter
 from litrepro.graphs import degree_function, graphon, sample_graph, spectral_prior, spectrum_distance
 
-ch = Chapter("13-graphon-lasso", notebook="graphons", profile=profile, seed=seed, full_minutes=3)
+ch = Chapter("13-graphon-lasso", notebook="graphons", profile=profile, seed=seed, full_minutes=5)
 sizes = ch.pick(quick=[30, 60, 120, 240, 480], full=[30, 60, 120, 240, 480, 960, 1920, 4096], smoke=[30, 60, 120, 480])
 graphs = ch.pick(quick=10, full=50, smoke=4)
 f64 = torch.float64
