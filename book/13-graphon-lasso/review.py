@@ -108,7 +108,7 @@ pd.DataFrame(
         ("few signals (n ≤ 40, p = 30)", "large gain", "same gain from a tuned l1 penalty"),
         ("very few (n = 10)", "large gain", "a prior without structure does better"),
         ("many (n = 640)", "said to help", "hurts"),
-        ("edges against the classic lasso", "said to help", "level, once the classic one knows the model's level"),
+        ("edges against the classic lasso", "said to help", "level, once the classic one has a free level"),
         ("limit of the algorithm", "optimal", "stationary; optimal only without prior"),
         ("hard thresholding", "future work", "best at n = 20, worst at n = 640"),
         ("real data", "future work", "helps on pixels, harms on tumours"),
