@@ -32,8 +32,8 @@ gas_every = ch.pick(quick=50, full=100, smoke=10)
 seeds, every = range(seed, seed + 5), 10
 
 # %% [markdown]
-# Six step sizes per method, half a decade apart around the best (for Adam nine, a quarter of a decade apart),, and the review's own in addition; five seeds, balanced and random starts.
-# Implementations have the constants of PyTorch, with AdaDelta's $\epsilon = 10^{-6}$ (which decides its early speed).
+# Six step sizes per method, half a decade apart around the best (for Adam nine, a quarter of a decade apart), and the
+# review's own in addition; five seeds, balanced and random starts. Implementations have the constants of PyTorch, with AdaDelta's $\epsilon = 10^{-6}$ (which decides its early speed).
 
 # %%
 methods = {
