@@ -47,7 +47,7 @@ ch = Chapter("12-structured-recovery", notebook="phase-transitions", profile=pro
 k = 8
 ds = ch.pick(quick=[10, 16, 24, 40], full=[8, 10, 12, 16, 20, 24, 28, 32, 36, 40])
 ms = ch.pick(quick=list(range(10, 131, 10)), full=list(range(10, 251, 8)), smoke=[10, 60, 110])
-trials = ch.pick(quick=5, full=20, smoke=1)
+trials = ch.pick(quick=5, full=20, smoke=2)
 chunk = ch.pick(quick=2**27, full=2**33)  # bytes of measurements at a time: the cache of a CPU, the memory of a GPU
 
 
