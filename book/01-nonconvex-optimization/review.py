@@ -56,11 +56,11 @@ ch = Chapter("01-nonconvex-optimization", notebook="review", profile=profile, se
 # %% tags=["hide-input"]
 pd.DataFrame(
     [
-        ("many dimensions", "first-order methods", "one sweep costs as much as three forward passes"),
+        ("many dimensions", "first-order methods", "one sweep costs three forward passes"),
         (
             "non-convexity",
             "stochasticity and momentum",
-            "escape strict saddles; not flat valleys, not every poor minimum",
+            "leave strict saddles, not every poor minimum",
         ),
         ("ill-conditioning", "adaptive steps", "cures it along the axes and not across them"),
     ],
