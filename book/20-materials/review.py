@@ -68,6 +68,9 @@ pd.DataFrame(
 ).set_index("in the review")
 
 # %% [markdown]
+# Origins and licences of the tables and texts stand at the head of {doc}`moduli` and {doc}`synthesis-text`. Without them the
+# claims made from them read "not run"; everything else needs no data.
+#
 # Not tested: density functional theory itself, Mohs' scale, creep, the conversion of PDF files and dependency parsing. They are background
 # in the review as well.
 #

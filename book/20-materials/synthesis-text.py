@@ -54,15 +54,6 @@ except DataUnavailableError:
 except ImportError:
     reason = "scikit-learn is not installed"
 
-
-def judge(claim_id, compute):
-    """Judge a claim by the value and the verdict that ``compute`` returns, or say that its data are missing."""
-    if reason:
-        return ch.not_run(claim_id, reason)
-    value, holds = compute()
-    return ch.claim(claim_id, value=value, holds=holds)
-
-
 # %% [markdown]
 # ## The contestants
 #
@@ -159,8 +150,8 @@ def affine():
     )
 
 
-judge("svm-beats-linear", svm_against_linear)
-judge("linear-svm-is-linear", affine)
+ch.not_run("svm-beats-linear", reason) if reason else ch.claim("svm-beats-linear", *svm_against_linear())
+ch.not_run("linear-svm-is-linear", reason) if reason else ch.claim("linear-svm-is-linear", *affine())
 
 # %% [markdown]
 # The support vector machine and logistic regression are the same kind of model, a weighted sum of words with a threshold, and score the
@@ -233,7 +224,7 @@ def few_labels():
     return share.to_dict(), True if share.min() >= 0.85 else "partly" if share.max() >= 0.85 else False
 
 
-judge("few-hundred-labels", few_labels)
+ch.not_run("few-hundred-labels", reason) if reason else ch.claim("few-hundred-labels", *few_labels())
 
 # %% [markdown]
 # A few hundred paragraphs suffice to tell synthesis from other text, not to tell its kinds apart. On SOFC-Exp, where one sentence in
@@ -284,7 +275,7 @@ def held_out_elements():
     return value, bool(unseen.ratio.mean() >= 0.9)
 
 
-judge("unseen-compounds", held_out_elements)
+ch.not_run("unseen-compounds", reason) if reason else ch.claim("unseen-compounds", *held_out_elements())
 
 # %% [markdown]
 # Nothing is lost: whether a sentence describes an experiment hangs on the words around a compound, not on its name. (The model is also
