@@ -57,8 +57,11 @@ ch = Chapter("12-structured-recovery", notebook="review", profile=profile, seed=
 #
 # ```{prf:theorem} Failure is certain
 # :label: thm-12-failure
-# If every subgradient $g\in\partial f(x_0)$ satisfies
-# $|\langle\bar x_0, g\rangle|/\|g\|_2 > \|A\bar x_0\|_2/\sigma_{\min}(A^\top)$, then $x_0$ is not a minimizer.
+# The signal $x_0$ is not a minimizer, if every subgradient $g\in\partial f(x_0)$ satisfies
+#
+# $$
+# \frac{|\langle\bar x_0, g\rangle|}{\|g\|_2} > \frac{\|A\bar x_0\|_2}{\sigma_{\min}(A^\top)} .
+# $$
 # ```
 #
 # The left side is at least $\sum_i\bar\lambda_i\kappa_i \ge \kappa_{\min}$, whatever the weights, with
@@ -131,13 +134,13 @@ if ch.plots:
 # %% tags=["hide-input"]
 pd.DataFrame(
     [
-        ("figure 1: l1,2 + nuclear grows linearly", "yes, on the line of the nuclear norm alone"),
-        ("figure 2: l1 + nuclear bends", "yes; and it needs fewer measurements than either norm"),
+        ("figure 1: l1,2 + nuclear grows linearly", "yes, on the line of the nuclear norm"),
+        ("figure 2: l1 + nuclear bends", "yes, and needs fewer than either norm"),
         ("adding norms gains no order", "yes"),
-        ("the failure test", "never wrong, and certifies only far below the transition"),
+        ("the failure test", "never wrong, certifies only far below"),
         ("nonconvex recovery grows like log d", "yes, with hard thresholding"),
         ("there is no efficient algorithm", "no, for Gaussian measurements"),
-        ("three-block ADMM may diverge", "yes, rarely; sums of norms are not affected"),
+        ("three-block ADMM may diverge", "yes, rarely; sums of norms are unaffected"),
     ],
     columns=["the review", "measured"],
 ).set_index("the review")
