@@ -123,8 +123,6 @@ ch.claim("mlp-level", value=level, holds=available and abs(level - 0.47) <= 0.03
 others = {r: effect(recorded, "test_accuracy", "gaussian", r) for r in gaussian if r != 0.015} if available else None
 negligible = available and all(abs(mean) <= 2 * error for mean, error in others.values())
 ch.claim("r-other-values-negligible", value=others, holds=negligible, table="mlp-sweep")
-ch.not_run("vgg-larger-r-worse", "the sweep over convolutional networks is not recorded")
-ch.not_run("vgg-no-gain", "the sweep over convolutional networks is not recorded")
 
 # %% [markdown]
 # ## Takeaway

@@ -66,6 +66,7 @@ pd.DataFrame(ladder, columns=["method", "source", "oracle calls", "uses"]).set_i
 #   {cite}`sankar2018saddle`, and under the noise of SGD {cite}`daneshmand2018escaping`.
 # - {doc}`neural-networks`: the review's experiment, with paired seeds and both readings of the noise
 #   {cite}`jin2019nonconvex`.
+# - {doc}`convolutional-networks`: the same for VGG3.
 #
 # The update rules belong to the framework of {doc}`../02-momentum/review`.
 #
