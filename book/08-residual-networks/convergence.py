@@ -60,8 +60,13 @@ def descend(depth, step, **options):
 # %% [markdown]
 # ## The proved rate
 #
-# The targets are linear in the inputs and can be reached, so the minimal loss is 0. The envelope
-# $\big(1 - \eta L\,\sigma_{\min}(A)^2\sigma_{\min}(B)^2\sigma_r(X)^2/e\big)^t$ must lie above every curve.
+# The targets are linear in the inputs and can be reached, so the minimal loss is 0. Above every curve must lie the envelope
+#
+# $$
+# \big(1 - \eta L\,\sigma_{\min}(A)^2\,\sigma_{\min}(B)^2\,\sigma_r(X)^2/e\big)^t .
+# $$
+#
+# It does, by far: the loss falls dozens of times faster than is proved.
 
 # %%
 losses = {depth: descend(depth, 0.5) for depth in depths}

@@ -10,9 +10,13 @@
 # # The landscape near the identity
 #
 # Hardt and Ma {cite}`hardt2017identity` look at the simplest residual network, a product
-# $P = (I+A_L)\cdots(I+A_1)$ that is to match a matrix $R$. Its excess risk is
-# $f(A) - f_{\min} = \operatorname{tr}\,(P-R)\Sigma(P-R)^\top$ with $\Sigma$ the covariance of the inputs. They prove two
-# things: near zero every critical point is global, and for a large depth there is a global optimum near zero. The second
+# $P = (I+A_L)\cdots(I+A_1)$ that is to match a matrix $R$. With $\Sigma$ the covariance of the inputs its excess risk is
+#
+# $$
+# f(A) - f_{\min} = \operatorname{tr}\,(P-R)\,\Sigma\,(P-R)^\top.
+# $$
+#
+# They prove two things: near zero every critical point is global, and for a large depth there is a global optimum near zero. The second
 # needs $\det R > 0$, which the review does not mention. At the end come their ReLU networks, which fit any labels.
 
 # %% tags=["parameters"]
@@ -219,8 +223,13 @@ if ch.plots:
     draw_path(int(gamma.argmin()), ax=axes[2])
 
 # %% [markdown]
-# The path can be explored: `ipywidgets.interact(lambda index, depth: draw_path(index, depth, figure()[1]),
-# index=(0, 29), depth=(2, 64))` in JupyterLab.
+# In JupyterLab the path can be explored with sliders for the target and the depth:
+#
+# ```python
+# import ipywidgets
+#
+# ipywidgets.interact(lambda index, depth: draw_path(index, depth, figure()[1]), index=(0, 29), depth=(2, 64))
+# ```
 #
 # ## With ReLUs: any labels
 #

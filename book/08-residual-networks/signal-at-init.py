@@ -208,7 +208,8 @@ ch.claim("erratum-dirac-kernel", value=misses, holds=misses["Dirac"] == 0 and mi
 # to start says more. Small networks (channels 4, 8, 16) on 200 digits of 7 x 7, momentum 0.9: Xavier, small weights,
 # Fixup {cite}`zhang2019fixup` (the second convolution of every block and the head at zero; its scalar parameters are left
 # out), and Xavier with batch norm {cite}`ioffe2015batch`. With Xavier weights the usable step size falls with depth.
-# With small weights and Fixup it does not, or hardly; batch norm lies between, and is by far the fastest.
+# With small weights and Fixup it does not, or hardly. Batch norm tolerates most step sizes, and is by far the
+# fastest.
 
 # %%
 tiny = digits(7, 200)
