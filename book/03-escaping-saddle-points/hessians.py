@@ -215,7 +215,7 @@ agreement = pd.DataFrame(
 )  # fmt: skip
 agreement.round(3)
 
-# %% mystnb={"figure": {"name": "fig-03-quadrature", "caption": "Share of the Hessian's eigenvalues below a value, at three points of the training: exact (lines) and by Lanczos quadrature from random vectors (dashed). The quadrature sees the pile at zero and the few large outliers."}, "image": {"alt": "Cumulative curves on a symmetric logarithmic axis, rising steeply at zero; exact and estimated curves lie on each other."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-03-quadrature", "caption": "Share of the Hessian's eigenvalues below a value, at three points of the training: exact (lines) and by Lanczos quadrature from random vectors (dashed). The quadrature follows the tails and the outliers closely, and the pile at zero in coarse steps."}, "image": {"alt": "Cumulative curves on a symmetric logarithmic axis, rising steeply at zero; the estimated staircases follow the exact curves in both tails and are coarse around zero."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure(height=3.3)
     for index, (step, part) in enumerate(quadratures.groupby("step")):
