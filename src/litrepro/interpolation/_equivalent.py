@@ -1,0 +1,97 @@
+"""Test error of regression on random features, from the spectrum of the kernel alone."""
+
+from __future__ import annotations
+
+import torch
+
+from litrepro import _validate
+
+BISECTIONS = 200  # halves an interval of 600 e-folds to below rounding
+
+
+def random_feature_risk(
+    eigenvalues: torch.Tensor,
+    power: torch.Tensor,
+    n: int | torch.Tensor,
+    features: int | torch.Tensor,
+    *,
+    noise: float = 0.0,
+) -> torch.Tensor:
+    """Test error of minimum-norm regression on k random features from n samples, in the limit of large n and k.
+
+    A deterministic equivalent. With gamma > 0 from sum_i l_i / (l_i + gamma) = min(n, k), q = sum_i (l_i / (l_i +
+    gamma))^2 and target coefficients v_i: for k < n
+
+        n / (n - k) (sum_i gamma v_i^2 / (l_i + gamma) + noise^2),
+
+    and for k > n
+
+        n (k - q) / ((n - q) (k - n)) (sum_i gamma v_i^2 / (l_i + gamma)
+        - gamma (k - n) / (k - q) sum_i l_i v_i^2 / (l_i + gamma)^2 + noise^2).
+
+    It is infinite at k = n: the peak is there whatever kernel and target are. k = infinity is the kernel itself.
+
+    Parameters
+    ----------
+    eigenvalues
+        l (r,) >= 0 of the kernel operator: of the Gram matrix of m points, divided by m.
+    power
+        v_i^2 (r,) >= 0: of m targets, squared inner products with the unit eigenvectors divided by m; summed over
+        outputs where there are several.
+    n, features
+        Numbers of samples and of real features (two per cosine-sine pair), tensors of any shapes that broadcast; the
+        smaller of the two must be less than the number of positive eigenvalues.
+    noise
+        Standard deviation of further noise of the targets, >= 0.
+
+    Returns
+    -------
+    float64 of the common shape: mean squared error on new noisy targets.
+
+    Raises
+    ------
+    ValueError
+        Lengths differ, negative entries, n or features < 1, both at least the number of positive eigenvalues.
+
+    Source: Simon, Karkada, Ghosh and Belkin 2023, arXiv:2311.14646, section 3, without ridge.
+
+    Examples
+    --------
+    >>> spectrum = torch.ones(100) / 100
+    >>> round(random_feature_risk(spectrum, spectrum, 50, 25).item(), 6)
+    1.5
+    """
+    for name, value in (("eigenvalues", eigenvalues), ("power", power)):
+        _validate.float_tensor(name, value, 1)
+        if value.ndim != 1 or not bool((value >= 0).all()):
+            raise ValueError(f"{name} must be a vector of numbers >= 0, got shape {tuple(value.shape)}")
+    if eigenvalues.shape != power.shape:
+        raise ValueError(f"eigenvalues and power must have one length, got {len(eigenvalues)} and {len(power)}")
+    noise = _validate.real("noise", noise, 0)
+    spectrum, power = eigenvalues.double(), power.double()
+    n, k = torch.broadcast_tensors(
+        *(torch.as_tensor(v, dtype=torch.float64, device=power.device) for v in (n, features))
+    )
+    if n.numel() and (float(torch.minimum(n, k).min()) < 1 or float(torch.minimum(n, k).max()) >= (spectrum > 0).sum()):
+        raise ValueError(f"n and features must be >= 1, the smaller below {int((spectrum > 0).sum())} eigenvalues")
+    gamma = _gamma(spectrum, torch.minimum(n, k))[..., None]
+    share = spectrum / (spectrum + gamma)
+    q = share.square().sum(-1)
+    missed = ((1 - share) * power).sum(-1)
+    under = n / (n - k) * (missed + noise**2)
+    wide = torch.where(k.isinf(), 1.0, (k - n) / (k - q))
+    learned = missed - wide * (share * (1 - share) * power).sum(-1)
+    over = n / ((n - q) * wide) * (learned + noise**2)
+    return torch.where(k < n, under, torch.where(k > n, over, torch.inf))
+
+
+def _gamma(spectrum: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """The gamma (...) at which sum_i l_i / (l_i + gamma) = ``wanted`` (...), by bisection on its logarithm."""
+    positive = spectrum[spectrum > 0]
+    low = torch.full_like(wanted, positive.min().log().item() - 50)
+    high = torch.full_like(wanted, positive.sum().log().item() + 1)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        above = (positive / (positive + middle.exp()[..., None])).sum(-1) > wanted
+        low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+    return ((low + high) / 2).exp()
