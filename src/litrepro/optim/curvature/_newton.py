@@ -10,9 +10,7 @@ from litrepro import _validate
 from litrepro.landscape import gradient, hessian
 from litrepro.optim._descend import Path, Recorder, check_start
 from litrepro.optim._steps import expand_lr
-from litrepro.solvers import extreme_eigenvalues, hvp, lanczos
-
-__all__ = ["extreme_eigenvalues", "hvp", "lanczos", "negative_curvature", "newton_descent"]
+from litrepro.solvers import hvp
 
 Fun = Callable[[torch.Tensor], torch.Tensor]
 

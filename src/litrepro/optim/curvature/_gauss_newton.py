@@ -1,0 +1,119 @@
+"""Products with the generalized Gauss-Newton matrix, and the L-BFGS two-loop recursion for a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch.func import grad, jvp, vjp
+
+from litrepro import _validate
+
+
+def gauss_newton_product(
+    model: Callable[[torch.Tensor], torch.Tensor],
+    loss: Callable[[torch.Tensor], torch.Tensor],
+    params: torch.Tensor,
+    v: torch.Tensor,
+) -> torch.Tensor:
+    """Product J' L J v with the generalized Gauss-Newton matrix; no matrix is formed (Martens and Sutskever 2011).
+
+    J is the Jacobian of ``model`` at ``params``, L the Hessian of ``loss`` at its outputs: forward mode, forward over
+    reverse, reverse mode. Positive semidefinite where ``loss`` is convex; the Hessian itself where the residual is 0.
+
+    Parameters
+    ----------
+    model
+        (d,) to outputs of any shape, differentiable in forward mode.
+    loss
+        Outputs to ().
+    params, v
+        (d,), of one shape.
+
+    Returns
+    -------
+    (d,). Raises ``ValueError`` if the shapes differ or ``loss`` does not return one number.
+
+    Examples
+    --------
+    >>> gauss_newton_product(lambda w: w**2, lambda u: u.square().sum() / 2, torch.ones(2), torch.ones(2)).tolist()
+    [4.0, 4.0]
+    """
+    _validate.float_tensor("params", params, 1)
+    if not isinstance(v, torch.Tensor) or v.shape != params.shape:
+        found = tuple(v.shape) if isinstance(v, torch.Tensor) else type(v).__name__
+        raise ValueError(f"v must have the shape of params, {tuple(params.shape)}; got {found}")
+    outputs = model(params.detach())
+    value = loss(outputs)
+    if not isinstance(value, torch.Tensor) or value.ndim != 0:
+        found = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+        raise ValueError(f"loss must return a tensor of shape (), got {found}")
+    return product(model, loss, params, v)
+
+
+def product(model, loss, params: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """``gauss_newton_product`` without checks, for use under ``vmap``."""
+    outputs, along = jvp(model, (params,), (v,))
+    _, curved = jvp(grad(loss), (outputs,), (along,))
+    _, back = vjp(model, params)
+    return back(curved)[0]
+
+
+def lbfgs_direction(
+    grad: torch.Tensor, s: torch.Tensor, y: torch.Tensor, *, gamma: float | torch.Tensor | None = None
+) -> torch.Tensor:
+    """H g for the L-BFGS inverse Hessian of m pairs: the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4).
+
+    Parameters
+    ----------
+    grad
+        (..., d).
+    s, y
+        (..., m, d): steps and changes of the gradient, oldest first, with s_i.y_i > 0.
+    gamma
+        H_0 = gamma I; a positive number or a tensor over the leading dimensions. Default: s_m.y_m / y_m.y_m; 1 for
+        m = 0.
+
+    Returns
+    -------
+    (..., d), a descent direction after a change of sign. With g = y_m it is s_m. Raises ``ValueError`` for shapes that
+    do not fit, gamma <= 0, and a pair with s_i.y_i <= 0.
+
+    Examples
+    --------
+    >>> s, y = torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, 1.0]])
+    >>> lbfgs_direction(y[0], s, y).tolist()
+    [1.0, 0.0]
+    """
+    _validate.float_tensor("grad", grad, 1)
+    for name, value in (("s", s), ("y", y)):
+        _validate.float_tensor(name, value, 2)
+    if s.shape != y.shape or s.shape[:-2] != grad.shape[:-1] or s.shape[-1] != grad.shape[-1]:
+        shapes = [tuple(value.shape) for value in (grad, s, y)]
+        raise ValueError(f"need grad (..., d) and s, y (..., m, d), got {shapes[0]}, {shapes[1]} and {shapes[2]}")
+    curvature = (s * y).sum(-1)
+    if not bool((curvature > 0).all()):
+        raise ValueError(f"every pair needs s.y > 0, the smallest is {curvature.min().item():.3g}")
+    if gamma is None:
+        scale = curvature[..., -1] / y[..., -1, :].square().sum(-1) if s.shape[-2] else 1.0
+    else:
+        scale = gamma
+        if not bool((torch.as_tensor(gamma) > 0).all()):
+            raise ValueError(f"gamma must be positive, got {gamma!r}")
+    scale = torch.as_tensor(scale, dtype=grad.dtype, device=grad.device).expand(grad.shape[:-1])
+    return two_loop(grad, s, y, 1 / curvature, scale)
+
+
+def two_loop(g: torch.Tensor, s: torch.Tensor, y: torch.Tensor, rho: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """The recursion itself; rho (..., m) is 1/s.y, and 0 makes a pair count for nothing; scale (...) is gamma."""
+    alphas: list[torch.Tensor] = []
+    m = s.shape[-2]
+    for i in range(m - 1, -1, -1):
+        alpha = rho[..., i] * (s[..., i, :] * g).sum(-1)
+        g = g - alpha[..., None] * y[..., i, :]
+        alphas.append(alpha)
+    g = scale[..., None] * g
+    for i in range(m):
+        beta = rho[..., i] * (y[..., i, :] * g).sum(-1)
+        g = g + (alphas[m - 1 - i] - beta)[..., None] * s[..., i, :]
+    return g

@@ -1,0 +1,217 @@
+"""SQGN: stochastic L-BFGS with Gauss-Newton curvature pairs and variance reduction (Thiele et al. 2020)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import func
+
+from litrepro import _validate
+from litrepro._warnings import ConvergenceWarning
+from litrepro.optim.curvature._gauss_newton import product, two_loop
+
+
+class SQGNResult(NamedTuple):
+    """Weights ``w (..., d)``, full-data ``losses (epochs + 1, ...)``, accepted ``pairs``, and ``oracle_calls``.
+
+    ``pairs`` is an int for one trial and (...) for several; ``oracle_calls`` of one trial are in gradients of a
+    minibatch, a Gauss-Newton product counting two.
+    """
+
+    w: torch.Tensor
+    losses: torch.Tensor
+    pairs: int | torch.Tensor
+    oracle_calls: int
+
+
+def sqgn(
+    model: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    w0: torch.Tensor,
+    data: tuple[torch.Tensor, torch.Tensor],
+    *,
+    lr: float | torch.Tensor = 0.1,
+    epochs: int,
+    batch: int = 50,
+    memory: int = 10,
+    every: int = 5,
+    damping: float = 1e-3,
+    variance_reduction: bool = True,
+    first_step: float = 0.1,
+    seed: int = 0,
+    on_epoch: Callable[[int, torch.Tensor], None] | None = None,
+) -> SQGNResult:
+    """Stochastic quasi-Gauss-Newton method (Thiele, Araya-Polo and Hohl 2020; pairs after Byrd et al. 2016).
+
+    Each epoch takes a reference and its full gradient. A step uses the gradient of a minibatch corrected by the
+    reference, and the L-BFGS inverse Hessian of the last pairs. Every ``every`` steps the iterates are averaged; s is
+    the difference of the last two averages, and y = (GGN + damping I) s on a fresh minibatch at the newer one. A pair
+    is kept only if s.y > 1e-10 s.s.
+
+    Parameters
+    ----------
+    model
+        ``model(w (d,), x (b, ...)) -> (b, o)``.
+    loss
+        ``loss(outputs, y) -> ()``: a mean over rows, convex in the outputs.
+    w0
+        (d,); or (..., d) for independent trials, which run as one batch under ``torch.func.vmap``.
+    data
+        x and y of one length n, shared by the trials.
+    lr
+        Positive number, or a tensor over the leading dimensions of w0.
+    epochs, batch
+        Passes over the data, in a fresh permutation each; the last minibatch may be smaller.
+    memory, every, damping
+        Pairs kept, steps per average, and what is added to the Gauss-Newton matrix (>= 0).
+    variance_reduction
+        False: the plain gradient of the minibatch.
+    first_step
+        Positive; while there is no pair the direction is this multiple of the gradient.
+    on_epoch
+        Called as ``on_epoch(epoch, w)`` at the start and after each epoch.
+
+    Returns
+    -------
+    SQGNResult. If a loss is not finite, that trial's losses are inf from that epoch on, and a
+    ``litrepro.ConvergenceWarning`` says so; the run stops when no trial is left.
+
+    Raises ``ValueError`` for lr or first_step <= 0, damping < 0, epochs, batch, memory or every < 1, and x and y of
+    different lengths.
+
+    Examples
+    --------
+    >>> x = torch.eye(3)
+    >>> result = sqgn(lambda w, x: (x * w).sum(-1, keepdim=True), lambda u, y: ((u - y) ** 2).mean(),
+    ...               torch.zeros(3), (x, torch.ones(3, 1)), epochs=60, batch=3, every=2, lr=0.5)
+    >>> bool(result.losses[-1] < 1e-3 * result.losses[0])
+    True
+    """
+    x, y = _check(w0, data, lr, epochs, batch, memory, every, damping, first_step, seed)
+    w = w0.detach().reshape(-1, w0.shape[-1])
+    rate = torch.as_tensor(lr, dtype=w.dtype, device=w.device).expand(w0.shape[:-1]).reshape(-1, 1)
+    run = _Run(model, loss, w, x, y, min(batch, len(x)), memory, damping, first_step, seed)
+    losses = torch.full((epochs + 1, len(w)), torch.inf, dtype=w.dtype, device=w.device)
+    losses[0] = run.full_loss(w)
+    alive = torch.isfinite(losses[0])
+    done = 0
+    if on_epoch is not None:
+        on_epoch(0, w.reshape(w0.shape))
+    for epoch in range(1, epochs + 1):
+        if not bool(alive.any()):
+            break
+        w = run.epoch(w, rate, every, variance_reduction)
+        done = epoch
+        value = run.full_loss(w)
+        alive = alive & torch.isfinite(value)
+        losses[epoch] = torch.where(alive, value, torch.inf)
+        if on_epoch is not None:
+            on_epoch(epoch, w.reshape(w0.shape))
+    losses = torch.where(torch.isfinite(losses), losses, torch.inf)
+    if not bool(alive.all()):
+        message = f"sqgn: the loss of {int((~alive).sum())} of {len(w)} trial(s) is not finite within {done} epoch(s)"
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)
+    pairs = int(run.accepted[0]) if w0.ndim == 1 else run.accepted.reshape(w0.shape[:-1])
+    return SQGNResult(w.reshape(w0.shape), losses.reshape(-1, *w0.shape[:-1]), pairs, run.calls)
+
+
+def _check(w0, data, lr, epochs, batch, memory, every, damping, first_step, seed):
+    _validate.float_tensor("w0", w0, 1)
+    for name, value in (("epochs", epochs), ("batch", batch), ("memory", memory), ("every", every)):
+        _validate.positive_int(name, value)
+    if isinstance(lr, torch.Tensor) and lr.ndim > 0:
+        if lr.shape != w0.shape[:-1] or not bool((torch.isfinite(lr) & (lr > 0)).all()):
+            raise ValueError(f"lr must be positive, one per trial {tuple(w0.shape[:-1])}, got {lr}")
+    else:
+        _validate.real("lr", lr, 0, open_low=True)
+    _validate.real("damping", damping, 0)
+    _validate.real("first_step", first_step, 0, open_low=True)
+    _validate.positive_int("seed", seed, 0)
+    x, y = data
+    if len(x) != len(y) or len(x) == 0:
+        raise ValueError(f"x and y must have one length >= 1, got {len(x)} and {len(y)}")
+    return x, y
+
+
+class _Run:
+    """What the steps share: the derivatives, the data, every trial's stream of minibatches, and the memory of pairs."""
+
+    def __init__(self, model, loss, w, x, y, batch, memory, damping, first_step, seed):
+        def objective(weights, inputs, targets):
+            return loss(model(weights, inputs), targets)
+
+        def curvature(weights, inputs, targets, v):
+            return product(lambda at: model(at, inputs), lambda outputs: loss(outputs, targets), weights, v)
+
+        self.gradient = over_trials(func.grad(objective), len(w))
+        self.curvature = over_trials(curvature, len(w))
+        self.objective = over_trials(objective, len(w))
+        self.x, self.y, self.batch = x, y, batch
+        self.damping, self.first_step = damping, first_step
+        self.streams = [torch.Generator().manual_seed(seed * 1_000_003 + trial) for trial in range(len(w))]
+        self.s = w.new_zeros(len(w), memory, w.shape[-1])
+        self.pair_y = torch.zeros_like(self.s)
+        self.rho, self.scale = w.new_zeros(len(w), memory), w.new_full((len(w),), first_step)
+        self.accepted = torch.zeros(len(w), dtype=torch.long, device=w.device)
+        self.sum, self.steps, self.average, self.calls = torch.zeros_like(w), 0, None, 0
+
+    def full_loss(self, w):
+        with torch.no_grad():
+            return self.objective(w, self.x, self.y, shared=True)
+
+    def epoch(self, w, rate, every, variance_reduction):
+        orders = torch.stack([torch.randperm(len(self.x), generator=each) for each in self.streams]).to(w.device)
+        parts = orders.split(self.batch, 1)
+        reference = w
+        if variance_reduction:
+            full = self.gradient(reference, self.x, self.y, shared=True)
+            self.calls += len(parts)
+        for rows in parts:
+            inputs, targets = self.x[rows], self.y[rows]
+            g = self.gradient(w, inputs, targets)
+            self.calls += 1
+            if variance_reduction:
+                g = g - self.gradient(reference, inputs, targets) + full
+                self.calls += 1
+            w = w - rate * two_loop(g, self.s, self.pair_y, self.rho, self.scale)
+            self.sum, self.steps = self.sum + w, self.steps + 1
+            if self.steps % every == 0:
+                self._renew(self.sum / every)
+                self.sum = torch.zeros_like(w)
+        return w
+
+    def _renew(self, average):
+        """A curvature pair from the last two averages; a trial whose pair is bad keeps its memory as it was."""
+        previous, self.average = self.average, average
+        if previous is None:
+            return
+        picks = [torch.randperm(len(self.x), generator=each)[: self.batch] for each in self.streams]
+        rows = torch.stack(picks).to(average.device)
+        s = average - previous
+        y = self.curvature(average, self.x[rows], self.y[rows], s) + self.damping * s
+        self.calls += 2
+        inner, squared = (s * y).sum(-1), y.square().sum(-1)
+        good = (inner > 1e-10 * s.square().sum(-1)) & torch.isfinite(squared) & (squared > 0)
+        keep = good[:, None, None]
+        self.s = torch.where(keep, torch.cat([self.s[:, 1:], s[:, None]], 1), self.s)
+        self.pair_y = torch.where(keep, torch.cat([self.pair_y[:, 1:], y[:, None]], 1), self.pair_y)
+        rho = torch.cat([self.rho[:, 1:], (1 / inner)[:, None]], 1)
+        self.rho = torch.where(good[:, None], rho, self.rho)
+        self.scale = torch.where(good, inner / squared, self.scale)
+        self.accepted += good
+
+
+def over_trials(function, trials: int):
+    """``function(w, x, y, *rest)`` for all trials: under ``vmap``, or plainly for one, which any model survives."""
+
+    def run(w, x, y, *rest, shared: bool = False):
+        if trials == 1:
+            x, y = (x, y) if shared else (x[0], y[0])
+            return function(w[0], x, y, *(part[0] for part in rest))[None]
+        dims = (0, None, None) if shared else (0, 0, 0)
+        return func.vmap(function, in_dims=(*dims, *(0 for _ in rest)))(w, x, y, *rest)
+
+    return run

@@ -1,0 +1,187 @@
+"""Gauss-Newton products and the L-BFGS recursion against dense matrices; SQGN against its parts."""
+
+import math
+
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import given, settings
+
+from litrepro import ConvergenceWarning
+from litrepro.optim.curvature import gauss_newton_product, lbfgs_direction, sqgn
+
+f64 = torch.float64
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=generator(seed), dtype=f64)
+
+
+def model(w):
+    return torch.tanh(w.reshape(2, 3) @ torch.arange(6, dtype=f64).reshape(3, 2) / 3)
+
+
+def test_gauss_newton_product_against_dense_matrices():
+    target = randn(2, 2, seed=1)
+    for loss in (lambda u: ((u - target) ** 2).sum() / 2, lambda u: torch.logsumexp(u.flatten(), 0) - u[0, 0]):
+        w, v = randn(6, seed=2), randn(6, seed=3)
+        J = torch.func.jacrev(model)(w).reshape(4, 6)
+        L = torch.func.hessian(loss)(model(w)).reshape(4, 4)
+        torch.testing.assert_close(gauss_newton_product(model, loss, w, v), J.T @ L @ J @ v)
+    w = randn(6, seed=2)
+    H = torch.func.hessian(lambda a: ((model(a) - model(w)) ** 2).sum() / 2)(w)  # residual 0 at w
+    exact = gauss_newton_product(model, lambda u: ((u - model(w)) ** 2).sum() / 2, w, v)
+    torch.testing.assert_close(exact, H @ v)
+
+
+def test_bad_gauss_newton():
+    with pytest.raises(ValueError, match="v must"):
+        gauss_newton_product(model, torch.sum, randn(6), randn(5))
+    with pytest.raises(ValueError, match="loss"):
+        gauss_newton_product(model, lambda u: u, randn(6), randn(6))
+
+
+def dense_bfgs(s, y, gamma):
+    """Inverse Hessian by its rank-two updates."""
+    d = s.shape[-1]
+    eye = torch.eye(d, dtype=f64)
+    H = gamma * eye
+    for a, b in zip(s, y):
+        rho = 1 / (a @ b)
+        H = (eye - rho * torch.outer(a, b)) @ H @ (eye - rho * torch.outer(b, a)) + rho * torch.outer(a, a)
+    return H
+
+
+def pairs(*batch, m, d, seed=0):
+    A = randn(d, d, seed=seed + 100)
+    s = randn(*batch, m, d, seed=seed)
+    return s, s @ (A @ A.T + 0.1 * torch.eye(d, dtype=f64))
+
+
+@given(st.integers(1, 5), st.integers(1, 6), st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_lbfgs_against_rank_two_updates(m, d, seed):
+    s, y = pairs(2, 3, m=m, d=d, seed=seed)
+    g = randn(2, 3, d, seed=seed + 1)
+    found = lbfgs_direction(g, s, y)
+    gamma = (s[1, 2, -1] @ y[1, 2, -1]) / (y[1, 2, -1] @ y[1, 2, -1])
+    torch.testing.assert_close(found[1, 2], dense_bfgs(s[1, 2], y[1, 2], gamma) @ g[1, 2], rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(lbfgs_direction(g[1, 2], s[1, 2], y[1, 2], gamma=0.3),
+                               dense_bfgs(s[1, 2], y[1, 2], 0.3) @ g[1, 2], rtol=1e-6, atol=1e-8)  # fmt: skip
+    torch.testing.assert_close(lbfgs_direction(y[..., -1, :], s, y), s[..., -1, :])  # the secant equation
+    assert ((found * g).sum(-1) > 0).all()
+
+
+def test_empty_memory_and_bad_pairs():
+    g, none = randn(2, 3, 4), torch.zeros(2, 3, 0, 4, dtype=f64)
+    assert torch.equal(lbfgs_direction(g, none, none), g)
+    torch.testing.assert_close(lbfgs_direction(g, none, none, gamma=0.1), 0.1 * g)
+    s, y = pairs(m=2, d=4)
+    for bad in ((s, -y), (s, y[:1]), (s, 0 * y), (s[0], y[0])):
+        with pytest.raises(ValueError):
+            lbfgs_direction(g[0, 0], *bad)
+    with pytest.raises(ValueError, match="gamma"):
+        lbfgs_direction(g[0, 0], s, y, gamma=0.0)
+
+
+# --- SQGN ----------------------------------------------------------------------------------------------------------
+
+
+def linear(w, x):
+    return (x * w).sum(-1, keepdim=True)
+
+
+def square(outputs, y):
+    return ((outputs - y) ** 2).mean() / 2
+
+
+def regression(n=23, d=4):
+    x = randn(n, d, seed=7) * torch.tensor([1.0, 1.0, 3.0, 0.3], dtype=f64)
+    return x, (x @ torch.ones(d, dtype=f64))[:, None]
+
+
+def test_sqgn_solves_least_squares_faster_than_its_gradient():
+    x, y = regression()
+    slow = sqgn(linear, square, torch.zeros(4, dtype=f64), (x, y), epochs=30, batch=5, every=1000, first_step=1.0)
+    fast = sqgn(linear, square, torch.zeros(4, dtype=f64), (x, y), epochs=30, batch=5, every=2, lr=0.3)
+    assert slow.pairs == 0
+    assert fast.pairs > 20
+    assert isinstance(fast.pairs, int)
+    assert (
+        fast.losses.shape == (31,)
+    )
+    assert (
+        fast.losses[-1] < 1e-6 * fast.losses[0]
+    )
+    assert (
+        fast.losses[-1] < slow.losses[-1] / 50
+    )
+    torch.testing.assert_close(fast.losses[0], square(linear(torch.zeros(4, dtype=f64), x), y))
+    torch.testing.assert_close(fast.losses[-1], square(linear(fast.w, x), y))
+    steps = 30 * 5  # the partial batch counts
+    products = (steps // 2 - 1) * 2
+    assert fast.oracle_calls == 30 * 5 + 2 * steps + products
+    plain = sqgn(
+        linear, square, torch.zeros(4, dtype=f64), (x, y), epochs=30, batch=5, every=2, variance_reduction=False
+    )
+    assert plain.oracle_calls == steps + products
+
+
+def test_sqgn_step_by_step():
+    """One epoch with the whole set as batch: scaled gradients, then the quasi-Newton step of the first pair."""
+    x, y = regression()
+    lr, damping = 0.2, 0.01
+    H = x.T @ x / len(x)
+    gradient = lambda w: H @ w - x.T @ y[:, 0] / len(x)  # noqa: E731
+    w, path = torch.zeros(4, dtype=f64), []
+    for _ in range(2):
+        w = w - lr * 0.1 * gradient(w)
+        path.append(w)
+    s = path[1] - path[0]
+    w = w - lr * lbfgs_direction(gradient(w), s[None], ((H + damping * torch.eye(4)) @ s)[None])
+    found = sqgn(
+        linear, square, torch.zeros(4, dtype=f64), (x, y), epochs=3, batch=100, every=1, lr=lr, damping=damping
+    )
+    torch.testing.assert_close(found.w, w)
+
+
+def test_sqgn_batch_equals_loop_and_divergence_stays_at_home():
+    x, y = regression()
+    w0 = randn(3, 4, seed=9)
+    seen = []
+    many = sqgn(linear, square, w0, (x, y), epochs=4, batch=10, every=2, lr=torch.tensor([0.1, 0.3, 0.1]),
+                on_epoch=lambda epoch, w: seen.append((epoch, w.shape)))  # fmt: skip
+    assert seen[0] == (0, (3, 4))
+    assert len(seen) == 5
+    alone = sqgn(linear, square, w0[0], (x, y), epochs=4, batch=10, every=2, lr=0.1)
+    torch.testing.assert_close(many.w[0], alone.w)
+    torch.testing.assert_close(many.losses[:, 0], alone.losses)
+    assert many.pairs.tolist()[0] == alone.pairs
+    with pytest.warns(ConvergenceWarning, match="not finite"):
+        wild = sqgn(linear, square, w0, (x, y), epochs=40, batch=10, every=2, lr=torch.tensor([0.1, 1e30, 0.1]))
+    assert torch.isinf(wild.losses[-1, 1])
+    assert not torch.isnan(wild.losses).any()
+    calm = sqgn(linear, square, w0[0], (x, y), epochs=40, batch=10, every=2, lr=0.1)
+    torch.testing.assert_close(wild.losses[:, 0], calm.losses)
+    with pytest.warns(ConvergenceWarning):
+        lost = sqgn(linear, square, w0[0] * math.nan, (x, y), epochs=2)
+    assert torch.isinf(lost.losses).all()
+    assert lost.oracle_calls == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"lr": 0.0}, {"damping": -1.0}, {"epochs": 0}, {"batch": 0}, {"memory": 0}, {"every": 0}, {"first_step": 0.0},
+     {"data": (torch.ones(3, 2), torch.ones(2, 1))}, {"lr": torch.ones(2)}, {"w0": torch.ones(2).long()}],
+)  # fmt: skip
+def test_bad_sqgn(change):
+    def never(*_):
+        raise AssertionError("work was done")
+
+    arguments = {"w0": torch.zeros(2), "data": (torch.ones(3, 2), torch.ones(3, 1)), "epochs": 1} | change
+    with pytest.raises(ValueError):
+        sqgn(never, never, **arguments)

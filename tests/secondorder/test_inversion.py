@@ -1,0 +1,169 @@
+"""The inverse problem, its metrics, logistic baselines, conjugate gradients and crosstalk against references."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from litrepro import ConvergenceWarning, secondorder
+from litrepro.secondorder import conjugate_gradient, gauss_newton_cg, ssim, total_variation
+
+f64 = torch.float64
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=f64)
+
+
+def slow_ssim(a, b, L, k=7):
+    values = []
+    for i in range(a.shape[0] - k + 1):
+        for j in range(a.shape[1] - k + 1):
+            p, q = a[i : i + k, j : j + k].ravel(), b[i : i + k, j : j + k].ravel()
+            c = np.cov(p, q)
+            top = (2 * p.mean() * q.mean() + (0.01 * L) ** 2) * (2 * c[0, 1] + (0.03 * L) ** 2)
+            values.append(
+                top / ((p.mean() ** 2 + q.mean() ** 2 + (0.01 * L) ** 2) * (c[0, 0] + c[1, 1] + (0.03 * L) ** 2))
+            )
+    return np.mean(values)
+
+
+def test_ssim_against_its_definition():
+    a, b = randn(2, 3, 10, 9), randn(2, 3, 10, 9, seed=1)
+    found = ssim(a, b, data_range=2.0)
+    assert found.shape == (2, 3)
+    assert abs(found[1, 2].item() - slow_ssim(a[1, 2].numpy(), b[1, 2].numpy(), 2.0)) < 1e-10
+    torch.testing.assert_close(ssim(a, a), torch.ones(2, 3, dtype=f64))
+    for bad in ({"b": b[:1]}, {"window": 4}, {"window": 11}, {"data_range": 0.0}):
+        with pytest.raises(ValueError):
+            ssim(**({"a": a, "b": b} | bad))
+
+
+def test_total_variation_counts_edges():
+    image = torch.zeros(5, 6)
+    image[:, 3:] = 2.0
+    assert total_variation(image).item() == 10.0
+    assert total_variation(torch.stack([image, 2 * image])).tolist() == [10.0, 20.0]
+
+
+def test_survey_and_problem_fit_together():
+    survey = secondorder.seismic_survey(6, size=8, steps=40, keep=8, chunk=4, seed=2)
+    whole = secondorder.seismic_survey(6, size=8, steps=40, keep=8, seed=2)
+    torch.testing.assert_close(survey.shots, whole.shots)
+    assert survey.dt == pytest.approx(8 * 0.5 * 0.05 / 4.5)
+    problem = secondorder.tomography_problem(survey, 4, hidden=3)
+    x, _y = problem.train
+    torch.testing.assert_close(x.mean(0), torch.zeros(x.shape[1]), atol=1e-5, rtol=0)
+    w = problem.start([0, 1])
+    images = secondorder.predictions(problem, survey, 4, w, [0, 1])
+    assert images.shape == (2, 2, 8, 8)
+    error = (images - survey.velocity[4:]).square().mean((1, 2, 3)).sqrt()
+    torch.testing.assert_close(problem.score(w, *problem.test), -error.log())
+    net = secondorder.tomography_problem(survey, 4, hidden=2, model="convnet")
+    assert net.model(net.start([0])[0], net.train[0]).shape == (4, 64)
+    for bad in ({"train": 6}, {"train": 0}, {"model": "tree"}):
+        with pytest.raises(ValueError):
+            secondorder.tomography_problem(survey, **({"train": 4} | bad))
+    with pytest.raises(ValueError):
+        secondorder.seismic_survey(0)
+
+
+def logistic():
+    x = randn(30, 4)
+    x = x / x.norm(dim=1).max()
+    return x, torch.sign(x[:, 0] + 0.1)
+
+
+def test_logistic_baselines_reach_scikit_learns_optimum():
+    from sklearn.linear_model import LogisticRegression
+
+    x, y = logistic()
+    best = secondorder.logistic_newton(x, y, 0.05, steps=12)[-1]
+    peer = LogisticRegression(C=1 / (30 * 0.05), fit_intercept=False, tol=1e-12, max_iter=1000).fit(
+        x.numpy(), y.numpy()
+    )
+    torch.testing.assert_close(best, torch.tensor(peer.coef_[0]), atol=1e-5, rtol=1e-4)
+    loss = secondorder.logistic_loss(0.05)
+    assert torch.func.grad(loss)(best, x, y).norm() < 1e-14
+    torch.testing.assert_close(loss(torch.stack([best, 0 * best]), x, y)[0], loss(best, x, y))
+    lr = torch.tensor([1.0, 3.0], dtype=f64)
+    descent = secondorder.logistic_descent(x, y, 0.05, lr=lr, steps=400)
+    torch.testing.assert_close(descent[-1], best.expand(2, 4))
+    torch.testing.assert_close(descent[1, 1], -3 * torch.func.grad(loss)(0 * best, x, y))
+    svrg = secondorder.logistic_svrg(x, y, 0.05, lr=lr[:1], epochs=60, seeds=[0, 1])
+    torch.testing.assert_close(svrg[-1], best.expand(1, 2, 4), atol=1e-9, rtol=0)
+    sgd = secondorder.logistic_svrg(x, y, 0.05, lr=lr[:1], epochs=60, seeds=[0, 1], plain=True)
+    distance = (sgd - best).norm(dim=-1)
+    assert (distance[-1] < 0.3 * distance[0]).all()
+    assert (distance[-1] > 1e-6).all()
+    calls = secondorder.calls_to_distance((svrg - best).norm(dim=-1), 90, 1e-6)
+    first = next(t for t in range(61) if (svrg[t, 0, 1] - best).norm() <= 1e-6)
+    assert calls[0, 1] == 90 * first
+    for bad in ({"epochs": 0}, {"seeds": []}):
+        with pytest.raises(ValueError):
+            secondorder.logistic_svrg(x, y, 0.05, **({"lr": lr, "epochs": 1, "seeds": [0]} | bad))
+    for bad in ({"decay": 0.0}, {"steps": 0}):
+        with pytest.raises(ValueError):
+            secondorder.logistic_newton(x, y, **({"decay": 0.1, "steps": 1} | bad))
+
+
+def test_conjugate_gradient_against_a_dense_solver():
+    A = randn(2, 3, 5, 5)
+    A = A @ A.mT + 0.1 * torch.eye(5, dtype=f64)
+    b = randn(2, 3, 5, seed=1)
+    b[0, 0] = 0
+    solve = lambda v: (A @ v[..., None])[..., 0]  # noqa: E731
+    torch.testing.assert_close(conjugate_gradient(solve, b, steps=30), torch.linalg.solve(A, b[..., None])[..., 0])
+    rough = conjugate_gradient(solve, b, steps=30, tol=0.5)
+    assert ((solve(rough) - b).norm(dim=-1) <= 0.5 * b.norm(dim=-1) + 1e-12).all()
+    for bad in ({"steps": 0}, {"steps": 1, "tol": -1.0}):
+        with pytest.raises(ValueError):
+            conjugate_gradient(solve, b, **bad)
+
+
+def linear(w, x):
+    return x @ w.reshape(x.shape[1], -1)
+
+
+def test_gauss_newton_cg():
+    x, w = randn(40, 3), randn(6, seed=5)
+    data = (x, linear(w, x))
+    full = gauss_newton_cg(linear, secondorder.squared_loss, torch.zeros(6, dtype=f64), data, cg_steps=10, damping=0.0)
+    assert full.converged
+    assert len(full.gradients) == 2  # a linear model: one step
+    torch.testing.assert_close(full.w, w)
+    labels = torch.eye(2, dtype=f64)[(x[:, 0] > 0).long()]
+    start = torch.zeros(6, dtype=f64)
+    for decay in (0.1, 0.01):
+        run = gauss_newton_cg(
+            linear, secondorder.softmax_loss, start, (x, labels), cg_steps=3, sample=20, decay=decay, tol=1e-6
+        )
+        g = torch.func.grad(lambda w, decay=decay: secondorder.softmax_loss(linear(w, x), labels) + decay / 2 * w @ w)(
+            run.w
+        )
+        assert run.converged
+        assert g.norm() < 1e-5
+        assert run.products == 3 * (len(run.gradients) - 1)
+    with pytest.warns(ConvergenceWarning):
+        short = gauss_newton_cg(linear, secondorder.softmax_loss, start, (x, labels), cg_steps=1, outer=1, tol=1e-9)
+    assert not short.converged
+    for bad in ({"cg_steps": 0}, {"sample": 41}, {"damping": -1.0}, {"tol": -1.0}, {"outer": 0}):
+        with pytest.raises(ValueError):
+            gauss_newton_cg(linear, secondorder.softmax_loss, start, (x, labels), **({"cg_steps": 1} | bad))
+
+
+def test_crosstalk_vanishes_where_the_kernels_are_unrelated():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        alike = secondorder.crosstalk_leakage([0, 1, 2], calls=40, size=5, data=30)
+        apart = secondorder.crosstalk_leakage([0, 1, 2], calls=40, size=5, data=30, correlation=0.0)
+    assert (alike["gradient descent"] > 0.1).all()
+    assert (alike["Gauss-Newton"] < 1e-4).all()
+    assert (apart["gradient descent"] < 0.1).all()
+    torch.testing.assert_close(alike["Adam"][:1], secondorder.crosstalk_leakage([0], calls=40, size=5, data=30)["Adam"])
+    for bad in ({"calls": 0}, {"data": 9}, {"correlation": 1.0}, {"lr": 0.0}, {"seeds": []}):
+        with pytest.raises(ValueError):
+            secondorder.crosstalk_leakage(**({"seeds": [0], "calls": 3, "size": 5} | bad))
+    assert math.isfinite(alike["Adam"].sum())
