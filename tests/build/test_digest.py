@@ -72,3 +72,15 @@ def test_the_clock_does_not_matter(toy, digest_of):
     (toy.chapter / "toy.py").touch()
     (toy.chapter / "claims.yml").touch()
     assert digest_of() == before
+
+
+def test_documentation_and_exports_make_nothing_stale():
+    code = 'def f(x):\n    """{doc}"""\n    return x  # {comment}\n'
+    assert digest.code_of(code.format(doc="a", comment="c")) == digest.code_of(
+        code.format(doc="b\n\n  more", comment="c")
+    )
+    assert digest.code_of(code.format(doc="a", comment="c")) != digest.code_of(code.format(doc="a", comment="d"))
+    package = '"""Doc."""\nfrom litrepro._lazy import lazy_exports\n__all__ = lazy_exports(\n    __name__,\n    {{"_m": [{names}]}},\n)\n'
+    assert digest.code_of(package.format(names='"a"')) == digest.code_of(package.format(names='"a", "b"'))
+    assert "return x" in digest.code_of("class A:\n    '''doc'''\n    x = 1\n    def f(self): return x\n")
+    assert digest.code_of('x = """kept"""\n') == 'x = """kept"""'

@@ -57,7 +57,26 @@ def _sha(path: Path) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _sha_of(path: Path, modified: int, size: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    data = path.read_bytes()
+    return hashlib.sha256(code_of(data.decode()).encode() if path.suffix == ".py" else data).hexdigest()
+
+
+def code_of(source: str) -> str:
+    """A module's lines without its docstrings, and without the map of a package's lazy exports.
+
+    Documenting a function, or exporting one more, changes nothing that a notebook computes: which modules the names of
+    the map lead to is in the list of files already. Comments count, because they cannot be told from code line by line.
+    """
+    tree = ast.parse(source)
+    dropped: set[int] = set()
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        owner = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if owner and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            dropped.update(range(body[0].lineno, body[0].end_lineno + 1))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "lazy_exports":
+            dropped.update(range(node.lineno, node.end_lineno + 1))
+    return "\n".join(line for number, line in enumerate(source.splitlines(), start=1) if number not in dropped)
 
 
 def _claims_digest(pair: notebooks.Pair) -> tuple[str, str]:
