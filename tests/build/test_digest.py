@@ -80,7 +80,9 @@ def test_documentation_and_exports_make_nothing_stale():
         code.format(doc="b\n\n  more", comment="c")
     )
     assert digest.code_of(code.format(doc="a", comment="c")) != digest.code_of(code.format(doc="a", comment="d"))
-    package = '"""Doc."""\nfrom litrepro._lazy import lazy_exports\n__all__ = lazy_exports(\n    __name__,\n    {{"_m": [{names}]}},\n)\n'
-    assert digest.code_of(package.format(names='"a"')) == digest.code_of(package.format(names='"a", "b"'))
+    package = (
+        "from litrepro._lazy import lazy_exports\n\n__all__ = lazy_exports(\n    __name__, {{'_m': [{names}]}}\n)\n"
+    )
+    assert digest.code_of(package.format(names="'a'")) == digest.code_of(package.format(names="'a', 'b'"))
     assert "return x" in digest.code_of("class A:\n    '''doc'''\n    x = 1\n    def f(self): return x\n")
     assert digest.code_of('x = """kept"""\n') == 'x = """kept"""'
