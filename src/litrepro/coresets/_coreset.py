@@ -1,0 +1,116 @@
+"""What a selection is, how well it matches, and the checks that every selector needs."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+
+from litrepro import _validate
+
+
+class Coreset(NamedTuple):
+    """k distinct examples and their weights.
+
+    Attributes
+    ----------
+    indices
+        (..., k) int64, distinct.
+    weights
+        (..., k), scaled so that the weighted sum of the chosen gradients stands for the sum over all examples.
+    """
+
+    indices: torch.Tensor
+    weights: torch.Tensor
+
+
+def gradient_error(gradients: torch.Tensor, coreset: Coreset, *, target: torch.Tensor | None = None) -> torch.Tensor:
+    r"""How far a coreset's gradient is from the target, :math:`\|\sum_j w_j g_{s_j} - b\|`.
+
+    Parameters
+    ----------
+    gradients
+        (..., n, p).
+    coreset
+        Indices and weights (..., k).
+    target
+        (..., p); default: the sum of all gradients.
+
+    Returns
+    -------
+    (...), in the gradients' dtype.
+
+    Raises
+    ------
+    ValueError
+        Gradients that are not finite or have fewer than two dimensions, shapes that do not fit, indices out of range.
+
+    Examples
+    --------
+    >>> everything = Coreset(torch.arange(3), torch.ones(3))
+    >>> gradient_error(torch.eye(3), everything).item()
+    0.0
+    """
+    gradients = check_gradients(gradients)
+    b = check_target(gradients, target)
+    indices, weights = coreset
+    n, lead = gradients.shape[-2], gradients.shape[:-2]
+    if indices.shape != weights.shape or indices.shape[:-1] != lead or indices.shape[-1] < 1:
+        raise ValueError(
+            f"indices and weights must have shape {(*lead, 'k')}, got {tuple(indices.shape)} and {tuple(weights.shape)}"
+        )
+    if bool((indices < 0).any()) or bool((indices >= n).any()):
+        raise ValueError(f"indices must lie in 0..{n - 1}, got {int(indices.min())}..{int(indices.max())}")
+    chosen = rows_at(gradients, indices)
+    # In float64: the difference of two sums over many examples.
+    difference = (weights.double()[..., None] * chosen.double()).sum(-2) - b.double()
+    return difference.norm(dim=-1).to(gradients.dtype)
+
+
+def check_gradients(gradients: Any) -> torch.Tensor:
+    """Finite gradients (..., n, p), n and p at least 1, detached."""
+    _validate.float_tensor("gradients", gradients, 2)
+    if min(gradients.shape[-2:]) < 1:
+        raise ValueError(f"gradients must have shape (..., n, p) with n, p >= 1, got {tuple(gradients.shape)}")
+    if not bool(gradients.isfinite().all()):
+        raise ValueError("gradients must be finite, got NaN or infinity")
+    return gradients.detach()
+
+
+def check_k(k: Any, n: int) -> int:
+    """An integer from 1 to n."""
+    k = _validate.positive_int("k", k)
+    if k > n:
+        raise ValueError(f"k must be at most the number of examples {n}, got {k}")
+    return k
+
+
+def check_target(gradients: torch.Tensor, target: torch.Tensor | None) -> torch.Tensor:
+    """The target (..., p): as given, or the sum of all gradients."""
+    if target is None:
+        return gradients.sum(-2)
+    _validate.float_tensor("target", target, 1)
+    expected = (*gradients.shape[:-2], gradients.shape[-1])
+    if target.shape != expected or not bool(target.isfinite().all()):
+        raise ValueError(f"target must be finite with shape {expected}, got {tuple(target.shape)}")
+    return target.detach().to(gradients)
+
+
+def check_generator(generator: Any) -> torch.Generator:
+    """A ``torch.Generator`` as it is, a seed as a new one."""
+    if isinstance(generator, torch.Generator):
+        return generator
+    if isinstance(generator, int) and not isinstance(generator, bool) and generator >= 0:
+        return torch.Generator().manual_seed(generator)
+    raise ValueError(f"generator must be a torch.Generator or a seed >= 0, got {generator!r}")
+
+
+def rows_at(gradients: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+    """(..., n, p) at (..., k): (..., k, p)."""
+    return gradients.gather(-2, indices[..., None].expand(*indices.shape, gradients.shape[-1]))
+
+
+def equal_weights(indices: torch.Tensor, n: int, like: torch.Tensor) -> Coreset:
+    """Every chosen example stands for n/k."""
+    k = indices.shape[-1]
+    return Coreset(indices, torch.full(indices.shape, n / k, dtype=like.dtype, device=like.device))

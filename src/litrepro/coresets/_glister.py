@@ -1,0 +1,92 @@
+"""GLISTER: the objective as the review reduces it, and the online greedy of its authors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from litrepro.coresets._coreset import Coreset, check_gradients, check_k, check_target, equal_weights
+
+
+def glister(
+    gradients: torch.Tensor,
+    k: int,
+    *,
+    target: torch.Tensor | None = None,
+    refresh: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> Coreset:
+    r"""GLISTER: examples on which one step lowers the loss of all.
+
+    Without ``refresh`` this is the review's first-order objective :math:`\sum_{j\in S} \langle g_j, b\rangle`. It is
+    modular: greedy is a sort, and the k largest inner products are its exact optimum, however alike they are.
+
+    Parameters
+    ----------
+    gradients
+        (..., n, p); (n, p) with ``refresh``.
+    k
+        1..n.
+    target
+        b (..., p); default: the sum of all gradients.
+    refresh
+        ``refresh(chosen (m,) int64) -> (p,)``, the outer gradient after a step on the examples chosen so far: the
+        online greedy, which replaces the target after every choice. See ``last_layer_refresh``.
+
+    Returns
+    -------
+    Coreset with weights n/k, in the order of selection.
+
+    Raises
+    ------
+    ValueError
+        Gradients that are not finite or have fewer than two dimensions, k outside 1..n, a target of another shape,
+        a batch of gradients with ``refresh``, a refreshed target of another shape.
+
+    Notes
+    -----
+    Source: Killamsetty et al., arXiv:2012.10630, equation 5 and algorithm 1.
+
+    Examples
+    --------
+    >>> glister(torch.tensor([[1.0], [3.0], [2.0]]), 2).indices.tolist()
+    [1, 2]
+    """
+    gradients = check_gradients(gradients)
+    n = gradients.shape[-2]
+    k, b = check_k(k, n), check_target(gradients, target)
+    if refresh is None:
+        scores = (gradients @ b[..., None])[..., 0]
+        return equal_weights(scores.topk(k).indices, n, gradients)
+    if gradients.ndim != 2:
+        raise ValueError(f"refresh needs one problem, gradients (n, p); got {tuple(gradients.shape)}")
+    return equal_weights(online_greedy(gradients, k, b, refresh), n, gradients)
+
+
+def online_greedy(
+    gradients: torch.Tensor,
+    k: int,
+    target: torch.Tensor,
+    refresh: Callable[[torch.Tensor], torch.Tensor],
+    labels: torch.Tensor | None = None,
+    quotas: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """k examples (k,), the target renewed after each; of class c (labels (n,)) at most quotas[c]."""
+    closed = torch.zeros(len(gradients), dtype=torch.bool, device=gradients.device)
+    left = None if quotas is None else quotas.tolist()
+    chosen: list[int] = []
+    for step in range(k):
+        best = int((gradients @ target).masked_fill(closed, -torch.inf).argmax())
+        chosen.append(best)
+        closed[best] = True
+        if left is not None:
+            label = int(labels[best])
+            left[label] -= 1
+            if left[label] == 0:
+                closed |= labels == label
+        if step + 1 < k:
+            target = refresh(torch.tensor(chosen, device=gradients.device))
+            if target.shape != gradients.shape[1:]:
+                expected = tuple(gradients.shape[1:])
+                raise ValueError(f"refresh must return shape {expected}, got {tuple(target.shape)}")
+    return torch.tensor(chosen, device=gradients.device)

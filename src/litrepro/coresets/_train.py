@@ -1,0 +1,263 @@
+"""Train a network on a coreset that is chosen anew every few epochs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from litrepro import _validate
+from litrepro._warnings import ConvergenceWarning
+from litrepro.coresets._clock import Clock
+from litrepro.coresets._coreset import Coreset, check_k, equal_weights, gradient_error
+from litrepro.coresets._glister import online_greedy
+from litrepro.coresets._gradients import last_layer_gradients, last_layer_refresh, per_sample_gradients
+from litrepro.coresets._select import METHODS, class_quotas, select
+from litrepro.training import batches, cosine, evaluate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Data = tuple[torch.Tensor, torch.Tensor]
+
+
+def train_on_coresets(
+    model: nn.Module,
+    train: Data,
+    *,
+    method: str,
+    fraction: float,
+    every: int,
+    epochs: int,
+    batch_size: int = 20,
+    lr: float = 0.05,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    warm_start: int = 0,
+    per_class: bool = True,
+    gradients: str = "last",
+    evaluate_on: Mapping[str, Data] | None = None,
+    eval_every: int = 1,
+    seed: int = 0,
+    **options: Any,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Stochastic gradient descent on a coreset, re-selected every few epochs on the model as it then is.
+
+    Parameters
+    ----------
+    model
+        Classifier with ``features`` and ``head``; trained in place, moved to the data's device, left in eval mode.
+    train
+        (x (n, ...), y (n,) int64).
+    method
+        One of ``select``'s; ``"glister-online"``, the online greedy over all examples against the gradient of all,
+        renewed after every choice (option ``step=0.5``), class quotas respected with ``per_class``; or ``"full"``, all
+        data in every epoch.
+    fraction
+        Of the examples in a coreset, in (0, 1].
+    every
+        Epochs between selections.
+    epochs
+        In all; one over a coreset has fewer steps than one over all data.
+    batch_size, lr, momentum, weight_decay
+        Of stochastic gradient descent; the step size falls to 0 along a cosine over all steps.
+    warm_start
+        Number of epochs on all data before the first selection.
+    per_class
+        As in ``select``.
+    gradients
+        ``"last"``: of the head, in closed form; ``"all"``: of all layers.
+    evaluate_on
+        Further data sets by name, recorded beside "train" (which is always all of the training data).
+    eval_every
+        Record at epoch 0, every so many epochs, and at the last.
+    seed
+        Of the order of examples and of random selection.
+    options
+        Of the method, e.g. ``ridge`` or ``similarity``.
+
+    Returns
+    -------
+    history
+        ``epoch, step, split, metric, value, seconds, selection_seconds``: seconds are cumulative, with selection and
+        without evaluation.
+    selections
+        ``epoch`` (epochs completed), ``size``, ``gradient_error`` (relative to the norm of the full gradient, on the
+        gradients that were selected from), ``seconds``; no rows for "full".
+
+    Raises
+    ------
+    ValueError
+        Unknown method or kind of gradients, fraction outside (0, 1], every < 1, warm_start < 0, a coreset smaller than
+        the number of classes with ``per_class``, "glister-online" on gradients of all layers, bad sizes.
+
+    Warns
+    -----
+    ConvergenceWarning
+        A batch loss was not finite: the run ends after that epoch, which is recorded.
+
+    Notes
+    -----
+    The loss of a batch is the mean of :math:`w_j \\ell_j`, the coreset's weights rescaled to a mean of 1: the step size
+    then means the same for every method. Source: the review, figure 1 and section 3.1.
+
+    Examples
+    --------
+    >>> from litrepro.nets import mlp
+    >>> x, y = torch.randn(40, 4, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 2
+    >>> _, selections = train_on_coresets(
+    ...     mlp(4, [5], 2), (x, y), method="craig", fraction=0.25, every=2, epochs=4, batch_size=5
+    ... )
+    >>> selections["epoch"].tolist(), selections["size"].tolist()
+    ([0, 2], [10, 10])
+    """
+    import pandas as pd
+
+    run = _Run(model, train, method, fraction, per_class, gradients, seed, options)
+    every = _validate.positive_int("every", every)
+    epochs, warm = _validate.positive_int("epochs", epochs, 0), _validate.positive_int("warm_start", warm_start, 0)
+    batch_size = _validate.positive_int("batch_size", batch_size)
+    eval_every = _validate.positive_int("eval_every", eval_every)
+    run.plan(epochs, warm if method != "full" else epochs, batch_size)
+    sets = {"train": train, **_on_device(evaluate_on, run.x.device)}
+    optimizer = torch.optim.SGD(
+        model.parameters(), _validate.real("lr", lr, 0), _validate.real("momentum", momentum, 0),
+        weight_decay=_validate.real("weight_decay", weight_decay, 0),
+    )  # fmt: skip
+    rows = run.rows(0, sets)
+    for epoch in range(epochs):
+        if epoch >= run.warm and (epoch - run.warm) % every == 0:
+            run.choose(epoch)
+        finite = run.epoch(epoch, optimizer, lr)
+        if (epoch + 1) % eval_every == 0 or epoch + 1 == epochs or not finite:
+            rows += run.rows(epoch + 1, sets)
+        if not finite:
+            warnings.warn(f"the loss is not finite in epoch {epoch + 1}: training stops", ConvergenceWarning, 2)
+            break
+    model.eval()
+    columns = ["epoch", "step", "split", "metric", "value", "seconds", "selection_seconds"]
+    chosen = pd.DataFrame(run.selections, columns=["epoch", "size", "gradient_error", "seconds"])
+    return pd.DataFrame(rows, columns=columns), chosen
+
+
+class _Run:
+    """One call of ``train_on_coresets``: the data, what is trained on now, clocks."""
+
+    def __init__(
+        self, model: nn.Module, train: Data, method: str, fraction: float, per_class: bool, gradients: str,
+        seed: int, options: dict[str, Any],
+    ):  # fmt: skip
+        self.method = _validate.choice("method", method, (*METHODS, "glister-online", "full"))
+        self.kind = _validate.choice("gradients", gradients, ("last", "all"))
+        fraction = _validate.real("fraction", fraction, 0, 1, open_low=True)
+        self.x, self.y = _pair("train", train)
+        self.k = check_k(max(1, round(fraction * len(self.y))), len(self.y))
+        if method == "glister-online" and gradients == "all":
+            raise ValueError("glister-online knows the last layer's gradients only, got gradients='all'")
+        if method != "full" and per_class:
+            class_quotas(self.y, self.k)
+        self.model, self.per_class, self.options = model.to(self.x.device), per_class, dict(options)
+        self.step_size = self.options.pop("step", 0.5) if method == "glister-online" else None
+        if method in ("glister-online", "full") and self.options:
+            raise ValueError(f"unknown options for {method}: {', '.join(self.options)}")
+        self.seed = _validate.positive_int("seed", seed, 0)
+        self.draws = torch.Generator().manual_seed(seed)
+        everything = torch.arange(len(self.y), device=self.x.device)
+        self.now = Coreset(everything, torch.ones(len(everything), dtype=self.x.dtype, device=self.x.device))
+        self.clock, self.selecting = Clock(self.x.device), Clock(self.x.device)
+        self.selections: list[tuple] = []
+        self.steps = 0
+
+    def plan(self, epochs: int, warm: int, batch_size: int) -> None:
+        """How many steps there will be, for the cosine."""
+        self.warm, self.batch_size = min(warm, epochs), batch_size
+        per_epoch = [-(-size // batch_size) for size in (len(self.y), self.k)]
+        self.total = self.warm * per_epoch[0] + (epochs - self.warm) * per_epoch[1]
+
+    def choose(self, epoch: int) -> None:
+        """Select on the model as it is; the diagnosis of the error is not timed."""
+        with self.clock.running(), self.selecting.running():
+            before = self.selecting.seconds
+            g = None if self.method == "random" else self.gradients()
+            self.now = self._select(g)
+        seconds = self.selecting.seconds - before
+        g = self.gradients() if g is None else g
+        error = gradient_error(g, self.now) / g.double().sum(0).norm().clamp_min(1e-300)
+        self.selections.append((epoch, self.k, float(error), seconds))
+
+    def gradients(self) -> torch.Tensor:
+        """Of the chosen kind, one row per example."""
+        compute = last_layer_gradients if self.kind == "last" else per_sample_gradients
+        return compute(self.model, self.x, self.y)
+
+    def _select(self, g: torch.Tensor | None) -> Coreset:
+        if self.method != "glister-online":
+            g = self.x.new_zeros(len(self.y), 1) if g is None else g
+            return select(
+                g, self.y, self.k, method=self.method, per_class=self.per_class, generator=self.draws, **self.options
+            )
+        refresh = last_layer_refresh(self.model, self.x, self.y, step=self.step_size)
+        if not self.per_class:
+            return equal_weights(online_greedy(g, self.k, g.sum(0), refresh), len(g), g)
+        classes, quotas = class_quotas(self.y, self.k)
+        labels = torch.searchsorted(classes, self.y)
+        indices = online_greedy(g, self.k, g.sum(0), refresh, labels, quotas)
+        sizes = labels.bincount(minlength=len(classes))
+        return Coreset(indices, (sizes / quotas).to(g)[labels[indices]])
+
+    def epoch(self, epoch: int, optimizer: torch.optim.SGD, lr: float) -> bool:
+        """One pass over what is trained on now; whether all losses were finite."""
+        self.model.train()
+        indices, weights = self.now
+        total = weights.sum()
+        weights = torch.where(total > 0, weights * (len(weights) / total), torch.ones_like(weights))
+        bad = torch.zeros((), dtype=torch.bool, device=self.x.device)
+        # Dropout and the like draw from the global generator, which is left as it was.
+        devices = [self.x.device] if self.x.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices), self.clock.running():
+            torch.manual_seed(self.seed * 1_000_003 + epoch)
+            for part in batches(len(indices), self.batch_size, self.seed, epoch):
+                part = part.to(indices.device)
+                chosen = indices[part]
+                for group in optimizer.param_groups:
+                    group["lr"] = lr * cosine(self.steps / self.total)
+                optimizer.zero_grad(set_to_none=True)
+                losses = functional.cross_entropy(self.model(self.x[chosen]), self.y[chosen], reduction="none")
+                value = (losses * weights[part]).mean()
+                value.backward()
+                optimizer.step()
+                bad |= ~value.detach().isfinite()
+                self.steps += 1
+        self.model.eval()
+        return not bool(bad)
+
+    def rows(self, epoch: int, sets: Mapping[str, Data]) -> list[tuple]:
+        """Metrics on all sets, with the clocks."""
+        self.model.eval()
+        times = (self.clock.seconds, self.selecting.seconds)
+        return [
+            (epoch, self.steps, name, metric, value, *times)
+            for name, data in sets.items()
+            for metric, value in evaluate(self.model, data).items()
+        ]
+
+
+def _on_device(sets: Mapping[str, Data] | None, device: torch.device) -> dict[str, Data]:
+    if sets is not None and "train" in sets:
+        raise ValueError("evaluate_on must not have the key 'train': that split is always recorded")
+    return {name: tuple(part.to(device) for part in _pair(name, data)) for name, data in (sets or {}).items()}
+
+
+def _pair(name: str, data: Any) -> Data:
+    try:
+        x, y = data
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a pair (x, y), got {type(data).__name__}") from None
+    tensors = isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor)
+    if not tensors or y.dtype != torch.int64 or y.ndim != 1 or len(x) != len(y) or len(y) < 1:
+        raise ValueError(f"{name} must hold x (n, ...) and int64 labels (n,), n >= 1")
+    return x, y
