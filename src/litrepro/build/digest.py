@@ -28,7 +28,7 @@ def notebook_digest(pair: notebooks.Pair, notebook: Any, parameters: dict[str, A
     chapter = pair.book / pair.folder
     files = [path for _, path in sorted(modules.items())]
     files += [chapter / "claims.yml", *sorted(chapter.glob("results/*"))] if pair.folder else []
-    files.append(pair.book.parent / "constraints.txt")
+    files += [pair.book.parent / "constraints.txt", *([pair.book / "lessons.yml"] if pair.is_scoreboard else [])]
     parts: dict[str, Any] = {
         "schema": SCHEMA,
         "cells": notebooks.cells_of(notebook),
