@@ -25,6 +25,13 @@ class DescentResult(NamedTuple):
 
     ``x (..., d)``; all others ``(...)``: ``grad_norm`` at x, ``steps`` taken, ``oracle_calls`` (gradients, those of the
     stopping rule included, and Hessian-vector products, while the trial was running), ``converged``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> found = gradient_descent(lambda x: x.square().sum(-1) / 2, torch.tensor([[4.0], [0.0]]), lr=0.5, tol=0.1)
+    >>> found.steps, found.converged
+    (tensor([6, 0]), tensor([True, True]))
     """
 
     x: torch.Tensor
@@ -53,6 +60,12 @@ def gradient_descent(
     DescentResult; ``steps`` counts updates. Warns ``ConvergenceWarning`` if a trial met ``max_steps`` or diverged.
 
     Raises ``ValueError`` for x, lr, tol or max_steps out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> gradient_descent(lambda x: (x - 3).square().sum(-1), torch.zeros(2), lr=0.5, tol=1e-6).x
+    tensor([3., 3.])
     """
     x = start(x)
     lr = expand_lr(lr, x)
@@ -88,6 +101,15 @@ def accelerated_gradient(
     DescentResult; x is the last y, ``steps`` counts its updates; every step takes two gradients, at z and at y.
 
     Raises ``ValueError`` for constants that are not positive and finite, and for sigma > L.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: (torch.tensor([1.0, 100.0]) * x.square()).sum(-1) / 2
+    >>> slow = gradient_descent(f, torch.ones(2), lr=0.01, tol=1e-4)
+    >>> fast = accelerated_gradient(f, torch.ones(2), smoothness=100.0, strong_convexity=1.0, tol=1e-4)
+    >>> bool(fast.steps < slow.steps / 4)
+    True
     """
     y = start(y)
     smoothness, strong_convexity = ordered("strong_convexity", strong_convexity, smoothness)
@@ -128,6 +150,14 @@ def almost_convex_agd(
     2.4.
 
     Raises ``ValueError`` for constants that are not positive and finite, and for gamma > L.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: (1 - x.cos()).sum(-1)  # its curvature goes down to -1
+    >>> found = almost_convex_agd(f, torch.tensor([2.0]), smoothness=1.0, gamma=1.0, tol=1e-3)
+    >>> bool(found.converged), bool(found.x.abs() < 2e-3)
+    (True, True)
     """
     z = start(z)
     smoothness, gamma = ordered("gamma", gamma, smoothness)

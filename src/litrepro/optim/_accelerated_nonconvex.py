@@ -23,7 +23,16 @@ from litrepro.solvers import hvp, lanczos_extreme
 
 
 class CurvatureDescentResult(NamedTuple):
-    """``x (..., d)``, and ``(...)``: last ``curvature`` v.Hv, ``steps`` (moves), ``oracle_calls``, ``converged``."""
+    """``x (..., d)``, and ``(...)``: last ``curvature`` v.Hv, ``steps`` (moves), ``oracle_calls``, ``converged``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: x[..., 0] ** 2 / 2 - x[..., 1] ** 2 / 2 + x[..., 1] ** 4 / 4
+    >>> found = negative_curvature_descent(f, torch.zeros(2), hessian_lipschitz=6.0, alpha=0.5, gap=0.25)
+    >>> bool(found.converged), bool(found.curvature > -0.25)
+    (True, True)
+    """
 
     x: torch.Tensor
     curvature: torch.Tensor
@@ -34,7 +43,16 @@ class CurvatureDescentResult(NamedTuple):
 
 class AcceleratedResult(NamedTuple):
     """``x (..., d)``, and ``(...)``: ``grad_norm``, last ``curvature``, ``steps`` (calls of the almost convex method),
-    ``oracle_calls``, ``converged``."""
+    ``oracle_calls``, ``converged``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: x.square().sum(-1) / 2
+    >>> found = accelerated_nonconvex(f, torch.ones(3, 2), smoothness=1.0, hessian_lipschitz=1.0, gap=1.0, tol=0.01)
+    >>> found.converged, bool((found.grad_norm <= 0.01).all())
+    (tensor([True, True, True]), True)
+    """
 
     x: torch.Tensor
     grad_norm: torch.Tensor
@@ -82,6 +100,14 @@ def negative_curvature_descent(
     CurvatureDescentResult. Warns ``ConvergenceWarning`` if a trial met the cap or left the finite numbers.
 
     Raises ``ValueError`` for constants that are not positive and finite, fail outside (0, 1), lanczos_steps < 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: x[..., 0] ** 2 / 2 - x[..., 1] ** 2 / 2 + x[..., 1] ** 4 / 4  # a saddle at 0
+    >>> found = negative_curvature_descent(f, torch.zeros(2), hessian_lipschitz=6.0, alpha=0.5, gap=0.25)
+    >>> bool(f(found.x) < 0), bool(found.steps > 0)
+    (True, True)
     """
     x = start(x)
     constants = [positive("hessian_lipschitz", hessian_lipschitz), positive("alpha", alpha), positive("gap", gap)]
@@ -95,7 +121,13 @@ def negative_curvature_descent(
 
 
 def default_alpha(*, smoothness: float, hessian_lipschitz: float, gap: float, tol: float) -> float:
-    """Theorem 2.5's alpha = min(L1, max(tol^2/gap, sqrt(tol L2))). Raises ``ValueError`` unless all are positive."""
+    """Theorem 2.5's alpha = min(L1, max(tol^2/gap, sqrt(tol L2))). Raises ``ValueError`` unless all are positive.
+
+    Examples
+    --------
+    >>> default_alpha(smoothness=1.0, hessian_lipschitz=4.0, gap=1.0, tol=0.0625)
+    0.5
+    """
     smoothness, hessian_lipschitz = positive("smoothness", smoothness), positive("hessian_lipschitz", hessian_lipschitz)
     gap, tol = positive("gap", gap), positive("tol", tol)
     return min(smoothness, max(tol**2 / gap, math.sqrt(tol * hessian_lipschitz)))
@@ -107,6 +139,12 @@ def ball_penalty(x: torch.Tensor, center: torch.Tensor, *, smoothness: float, ra
     The square is in algorithm 4; without it (as the review's text has it) the gradient jumps by L1 at the sphere.
 
     Raises ``ValueError`` for constants that are not positive and shapes that do not broadcast.
+
+    Examples
+    --------
+    >>> import torch
+    >>> ball_penalty(torch.tensor([[0.5, 0.0], [3.0, 0.0]]), torch.zeros(2), smoothness=1.0, radius=1.0)
+    tensor([0., 4.])
     """
     _validate.float_tensor("x", x, 1)
     smoothness, radius = positive("smoothness", smoothness), positive("radius", radius)
@@ -152,6 +190,15 @@ def accelerated_nonconvex(
     >= L1. Warns ``ConvergenceWarning`` if a trial was stopped by a cap or left the finite numbers.
 
     Raises ``ValueError`` for constants that are not positive and finite, fail outside (0, 1), max_outer < 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: x[..., 0] ** 2 / 2 - x[..., 1] ** 2 / 2 + x[..., 1] ** 4 / 4  # minima at (0, -1) and (0, 1)
+    >>> start = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    >>> found = accelerated_nonconvex(f, start, smoothness=8.0, hessian_lipschitz=8.0, gap=1.0, tol=0.01)
+    >>> bool((found.x.abs() - torch.tensor([0.0, 1.0])).norm() < 0.05)
+    True
     """
     x = start(x)
     derived = default_alpha(smoothness=smoothness, hessian_lipschitz=hessian_lipschitz, gap=gap, tol=tol)

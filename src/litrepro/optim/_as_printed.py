@@ -13,6 +13,12 @@ def adam_moment_as_printed(g: torch.Tensor, beta: float) -> torch.Tensor:
     """Section 3.2's recursion m_t = (beta m_{t-1} + (1 - beta) g_t)/(1 - beta^t), which divides at every step.
 
     ``g (t, ...)``; returns m_1 ... m_t, (t, ...).
+
+    Examples
+    --------
+    >>> import torch
+    >>> adam_moment_as_printed(torch.ones(3), 0.5)  # Adam's would be 1 throughout
+    tensor([1.0000, 1.3333, 1.3333])
     """
     m, moments = torch.zeros_like(g[0]), []
     for t in range(1, len(g) + 1):
@@ -22,7 +28,14 @@ def adam_moment_as_printed(g: torch.Tensor, beta: float) -> torch.Tensor:
 
 
 def average_as_printed(g: torch.Tensor, beta: float) -> torch.Tensor:
-    """Section 4's sum over i of beta^(t-1) (1 - beta) g_i (exponent t - 1, not t - i) at the last step, g (t, ...)."""
+    """Section 4's sum over i of beta^(t-1) (1 - beta) g_i (exponent t - 1, not t - i) at the last step, g (t, ...).
+
+    Examples
+    --------
+    >>> import torch
+    >>> average_as_printed(torch.ones(3), 0.5).item()  # the weights add up to less than 1
+    0.375
+    """
     return beta ** (len(g) - 1) * (1 - beta) * g.sum(0)
 
 
@@ -39,6 +52,13 @@ def nadam_as_printed(
     """Section 3.3: Adam with its gradient taken at x - lr m/V (no root, no beta1): x (steps + 1, ..., d).
 
     ``eps`` is added to the denominators, as in Adam, so that the first step is defined.
+
+    Examples
+    --------
+    >>> import torch
+    >>> path = nadam_as_printed(lambda x: x, torch.ones(1), 0.1, 5)
+    >>> path.shape, round(path[1].item(), 4)
+    (torch.Size([6, 1]), 0.9)
     """
     steps = _validate.positive_int("steps", steps)
     x, path = x0.clone(), [x0.clone()]

@@ -37,6 +37,14 @@ def cubic_newton(
     DescentResult; ``oracle_calls`` counts d + 1 per step, and 1 for the last test.
 
     Raises ``ValueError`` for constants that are not positive and finite, and for max_steps < 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: x[..., 0] ** 2 / 2 - x[..., 1] ** 2 / 2 + x[..., 1] ** 4 / 4  # minima at (0, -1) and (0, 1)
+    >>> found = cubic_newton(f, torch.tensor([1.0, 0.1], dtype=torch.float64), hessian_lipschitz=6.0, tol=1e-6)
+    >>> bool((found.x - torch.tensor([0.0, 1.0])).norm() < 1e-5), bool(found.steps < 20)
+    (True, True)
     """
     x = start(x)
     l2, tol = positive("hessian_lipschitz", hessian_lipschitz), positive("tol", tol)

@@ -27,6 +27,13 @@ class Path:
         (K, ...): objective at the iterates, None if the objective was not given.
     events
         What else a method reports, per trial.
+
+    Examples
+    --------
+    >>> import torch
+    >>> run = descend(lambda x: x.square().sum(-1), torch.tensor([1.0]), "sgd", 0.25, 2)
+    >>> run.t.tolist(), run.x.flatten().tolist(), run.f.tolist()
+    ([0, 1, 2], [1.0, 0.5, 0.25], [1.0, 0.25, 0.0625])
     """
 
     t: torch.Tensor
@@ -75,6 +82,13 @@ def descend(
     ValueError
         x0 not a floating-point tensor with d >= 1, steps or record_every < 1, neither fun nor grad, a bad step size,
         an objective or gradient of the wrong shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: x.square().sum(-1) / 2
+    >>> descend(f, torch.ones(2, 1), "sgd", torch.tensor([0.5, 1.0]), 1).x[-1].tolist()  # one step size per trial
+    [[0.5], [0.0]]
     """
     rule = as_rule(rule)
     x = check_start(fun, x0, steps, grad, record_every)

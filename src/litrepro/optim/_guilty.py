@@ -70,6 +70,15 @@ def guarded_agd(
     Raises ``ValueError`` for constants that are not positive and finite, and for alpha > L1.
 
     Source: arXiv 1705.02766, algorithms 1 to 3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: x[..., 0] ** 2 / 2 - x[..., 1] ** 2 / 2 + x[..., 1] ** 4 / 4  # minima at (0, -1) and (0, 1)
+    >>> start = torch.tensor([1.0, 0.1], dtype=torch.float64)
+    >>> found = guarded_agd(f, start, smoothness=8.0, hessian_lipschitz=8.0, tol=1e-4)
+    >>> bool((found.x - torch.tensor([0.0, 1.0])).norm() < 1e-3)
+    True
     """
     p = start(x)
     l2, tol = positive("hessian_lipschitz", hessian_lipschitz), positive("tol", tol)

@@ -38,6 +38,16 @@ class Uniform(torch.optim.Optimizer):
     -----
     Look-ahead rules move the parameters to zeta, run the closure, and move back. Parameters without gradient are
     skipped and keep their own step count.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w = torch.nn.Parameter(torch.tensor([4.0, -4.0]))
+    >>> optimizer = Uniform([w], "adam", lr=1.0)
+    >>> w.square().sum().backward()
+    >>> optimizer.step()
+    >>> w.detach().round()  # Adam's first step is lr times the sign
+    tensor([ 3., -3.])
     """
 
     def __init__(

@@ -14,6 +14,13 @@ class LinearDynamics(NamedTuple):
     """z_{t+1} = transition z_t + noise xi_t for z = (x, m), xi of mean 0 and variance 1.
 
     ``transition (..., 2, 2)``, ``noise (..., 2)``, float64.
+
+    Examples
+    --------
+    >>> from litrepro.optim import rule
+    >>> A, b = quadratic_dynamics(rule("sgd"), 1.0, 0.25)
+    >>> A[0, 0].item(), b[0].item()  # x <- (1 - lr h) x - lr xi
+    (0.75, -0.25)
     """
 
     transition: torch.Tensor
@@ -35,6 +42,12 @@ def quadratic_dynamics(
         Where a look-ahead rule takes its gradient: zeta = x - lr factor m (beta1 if None; the review prints 1).
 
     Raises ``ValueError`` for other rules and for values that are not positive.
+
+    Examples
+    --------
+    >>> from litrepro.optim import rule
+    >>> quadratic_dynamics(rule("heavy-ball", beta1=0.5), 1.0, 0.25).transition.tolist()
+    [[0.75, -0.125], [1.0, 0.5]]
     """
     if rule.second != "one" or rule.debias or rule.nesterov or rule.total_steps is not None:
         raise ValueError(f"only rules with a constant linear recursion, got {rule.name}")
@@ -56,12 +69,26 @@ def quadratic_dynamics(
 
 
 def spectral_radius(transition: torch.Tensor) -> torch.Tensor:
-    """Largest modulus of the eigenvalues of (..., k, k): the recursion converges if and only if it is below 1."""
+    """Largest modulus of the eigenvalues of (..., k, k): the recursion converges if and only if it is below 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> spectral_radius(torch.tensor([[0.0, -0.5], [0.5, 0.0]]))
+    tensor(0.5000)
+    """
     return torch.linalg.eigvals(transition).abs().amax(-1)
 
 
 def stationary_variance(dynamics: LinearDynamics) -> torch.Tensor:
-    """Stationary variance of x, (...): the solution of P = A P A' + b b', nan where the recursion does not converge."""
+    """Stationary variance of x, (...): the solution of P = A P A' + b b', nan where the recursion does not converge.
+
+    Examples
+    --------
+    >>> from litrepro.optim import rule
+    >>> stationary_variance(quadratic_dynamics(rule("sgd"), 1.0, 0.5))  # lr/(2 - lr)
+    tensor(0.3333, dtype=torch.float64)
+    """
     transition, noise = dynamics
     kron = torch.einsum("...ij,...kl->...ikjl", transition, transition).flatten(-4, -3).flatten(-2, -1)
     right = (noise[..., :, None] * noise[..., None, :]).flatten(-2, -1)
@@ -74,6 +101,12 @@ def steps_to_shrink(dynamics: LinearDynamics, factor: float, *, most: int = 1_00
     """Steps after which |mean of x| stays below ``factor`` of its start (1, 0): (...) int64, ``most`` if later.
 
     The last step at which the noise-free recursion is outside, plus one.
+
+    Examples
+    --------
+    >>> from litrepro.optim import rule
+    >>> steps_to_shrink(quadratic_dynamics(rule("sgd"), 1.0, 0.5), 0.1)  # 1/8 > 0.1 > 1/16
+    tensor(4)
     """
     factor = _validate.real("factor", factor, 0, 1, open_low=True, open_high=True)
     transition = dynamics.transition

@@ -53,6 +53,12 @@ class Rule:
     -----
     Sources: Ruder 2016; Ma and Yarats 2018 (QHM); Chen and Kyrillidis 2019 (DEMON); Zeiler 2012 (AdaDelta); Kingma
     and Ba 2014 (Adam, AdaMax); Dozat 2016 (NAdam).
+
+    Examples
+    --------
+    >>> momentum = Rule("mine", first="sum", beta1=0.5)
+    >>> first_weights(momentum, 3).tolist()
+    [0.25, 0.5, 1.0]
     """
 
     name: str
@@ -122,6 +128,13 @@ def rule(name: str, /, **overrides: Any) -> Rule:
     ValueError
         A name that is not in ``RULES``, an override that is no field, or a field outside its range; for ``"demon"``
         also a missing ``total_steps``.
+
+    Examples
+    --------
+    >>> rule("adam") == rule("adam", beta1=0.9, beta2=0.999)
+    True
+    >>> rule("heavy-ball", beta1=0.5).first
+    'sum'
     """
     _validate.choice("rule", name, RULES)
     _check_options(name, overrides)
@@ -148,6 +161,11 @@ def beta1_at(rule: Rule, t: int) -> float:
 
     With u = max(0, 1 - (t - 1)/total_steps): beta1 u / ((1 - beta1) + beta1 u), so that beta/(1 - beta) falls linearly
     from its value at t = 1 to 0 after the last step (Chen and Kyrillidis 2019, section 3).
+
+    Examples
+    --------
+    >>> [round(beta1_at(rule("demon", total_steps=4, beta1=0.5), t), 3) for t in range(1, 6)]
+    [0.5, 0.429, 0.333, 0.2, 0.0]
     """
     t = _validate.positive_int("t", t)
     if rule.total_steps is None:
@@ -163,6 +181,11 @@ def first_weights(rule: Rule, t: int) -> torch.Tensor:
     -------
     (t,) float64; for a moving average (1 - b_i) prod_{j > i} b_j, for a sum without the factor 1 - b_i, for the plain
     gradient (0, ..., 0, 1).
+
+    Examples
+    --------
+    >>> first_weights(rule("heavy-ball", beta1=0.5), 3).tolist()
+    [0.25, 0.5, 1.0]
     """
     t = _validate.positive_int("t", t)
     weights = torch.zeros(t, dtype=torch.float64)
@@ -177,6 +200,11 @@ def second_weights(rule: Rule, t: int) -> torch.Tensor:
     """Weights of g_1^2 ... g_t^2 in the (debiased) second moment at step t: the review's psi, (t,) float64.
 
     Raises ``ValueError`` for ``second="one"`` and ``"max"``, which are no weighted sums of squares.
+
+    Examples
+    --------
+    >>> second_weights(rule("adam", beta2=0.5), 2)  # debiased: they add up to 1
+    tensor([0.3333, 0.6667], dtype=torch.float64)
     """
     t = _validate.positive_int("t", t)
     if rule.second == "sum":

@@ -14,7 +14,15 @@ State = dict[str, Any]
 
 
 def start(rule: Rule, x: torch.Tensor) -> State:
-    """The state before the first step: step count, product of the beta1's so far, and the moments (zeros like x)."""
+    """The state before the first step: step count, product of the beta1's so far, and the moments (zeros like x).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.optim import rule
+    >>> start(rule("sgdm"), torch.ones(2))
+    {'t': 0, 'decay': 1.0, 'm': tensor([0., 0.])}
+    """
     _validate.float_tensor("x", x)
     state: State = {"t": 0, "decay": 1.0}
     for name in moments(rule):
@@ -33,6 +41,15 @@ def look_ahead(rule: Rule, state: State, x: torch.Tensor, lr: Any) -> torch.Tens
 
     ``lr`` is a positive number or a tensor of shape ``x.shape[:k]``. Source: Nesterov 1983 in the form of the review's
     section 2.3, with the factor beta1 that it lacks.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.optim import rule
+    >>> nag = rule("nag", beta1=0.5)
+    >>> x, state = update(nag, start(nag, torch.ones(1)), torch.ones(1), torch.ones(1), 0.5)
+    >>> x.item(), look_ahead(nag, state, x, 0.5).item()
+    (0.75, 0.625)
     """
     if not rule.lookahead or "m" not in state:
         return x
@@ -53,6 +70,15 @@ def update(rule: Rule, state: State, x: torch.Tensor, g: torch.Tensor, lr: Any) 
     ------
     ValueError
         Shapes of x and g differ, or a step size that is not positive and finite or does not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.optim import rule
+    >>> sgd, x, g = rule("sgd"), torch.ones(1), torch.tensor([2.0])
+    >>> x, state = update(sgd, start(sgd, x), x, g, 0.25)
+    >>> x.item(), state["t"]
+    (0.5, 1)
     """
     if x.shape != g.shape:
         raise ValueError(f"x and g must have one shape, got {tuple(x.shape)} and {tuple(g.shape)}")

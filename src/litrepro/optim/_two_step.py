@@ -36,6 +36,11 @@ def two_step_coefficients(rule: Rule | str, t: int, lr: float, lr_prev: float | 
     ValueError
         A rule outside the table (look-ahead, NAdam, AdaDelta, QHM, DEMON, AdaMax), t < 1, a step size that is not
         positive and finite.
+
+    Examples
+    --------
+    >>> two_step_coefficients("heavy-ball", 1, 0.25)
+    (0.25, 0.9, 1.0, 0.0)
     """
     rule = _in_table(as_rule(rule))
     t = _validate.positive_int("t", t)
@@ -86,6 +91,14 @@ def two_step(
     ------
     ValueError
         As ``descend`` and ``two_step_coefficients``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.optim import descend
+    >>> f = lambda x: x.square().sum(-1)
+    >>> torch.allclose(two_step(f, torch.ones(3), "adam", 0.1, 5).x, descend(f, torch.ones(3), "adam", 0.1, 5).x)
+    True
     """
     rule = _in_table(as_rule(rule))
     x = check_start(fun, x0, steps, grad, 1)

@@ -56,6 +56,11 @@ def polyak_parameters(lmin: Any, lmax: Any) -> tuple[Any, Any]:
         contracts at 1 - sqrt(lmin/lmax)/2 per step on a quadratic with that spectrum.
 
     Raises ``ValueError`` for values that are not positive and finite, and for lmin > lmax.
+
+    Examples
+    --------
+    >>> polyak_parameters(1.0, 4.0)
+    (0.25, 0.5625)
     """
     if not isinstance(lmin, torch.Tensor) and not isinstance(lmax, torch.Tensor):
         lmax, lmin = ordered("lmin", lmin, lmax)

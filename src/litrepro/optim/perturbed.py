@@ -44,6 +44,13 @@ def noise(
 
     Raises ``ValueError`` for an unknown kind, an empty shape or d < 1, and radii that are negative, not finite or do
     not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> xi = noise("sphere", (1000, 5), 2.0)
+    >>> xi.shape, torch.allclose(xi.norm(dim=-1), torch.tensor(2.0))
+    (torch.Size([1000, 5]), True)
     """
     _validate.choice("kind", kind, KINDS)
     shape = tuple(_validate.positive_int("shape", size, 0) for size in shape)
@@ -106,6 +113,14 @@ def noisy_descent(
     Path without events.
 
     Raises ``ValueError`` as ``descend`` and ``noise``, and for every < 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: x[..., 0] ** 2 / 2 - x[..., 1] ** 2 / 2 + x[..., 1] ** 4 / 4  # a saddle at 0
+    >>> run = noisy_descent(f, torch.zeros(8, 2), lr=0.1, steps=200, radius=0.1)
+    >>> bool((run.f[-1] < -0.2).all())  # all trials came down, where the gradient is 0 at the start
+    True
     """
     x = check_start(fun, x0, steps, grad, record_every)
     every = _validate.positive_int("every", every)
@@ -157,6 +172,14 @@ def perturbed_gd(
     did not end). The run stops when every trial has ended.
 
     Raises ``ValueError`` as ``descend``; for radius <= 0, g_thres <= 0, f_thres < 0 and t_thres < 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: x[..., 0] ** 2 / 2 - x[..., 1] ** 2 / 2 + x[..., 1] ** 4 / 4  # a saddle at 0
+    >>> run = perturbed_gd(f, torch.zeros(8, 2), lr=0.1, steps=200, radius=0.1, g_thres=0.01, t_thres=150)
+    >>> bool((run.f[-1] < -0.2).all()), bool((run.events["perturbations"] >= 1).all())
+    (True, True)
     """
     x = check_start(fun, x0, steps, None, record_every)
     _validate.real("radius", radius, 0, open_low=True)
@@ -227,6 +250,15 @@ def perturbed_agd(
     reset.
 
     Raises ``ValueError`` as ``perturbed_gd``, but for a radius of 0; for theta outside (0, 1], gamma < 0 and s < 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: x[..., 0] ** 2 / 2 - x[..., 1] ** 2 / 2 + x[..., 1] ** 4 / 4  # a saddle at 0
+    >>> options = {"radius": 0.1, "g_thres": 0.01, "t_thres": 150, "theta": 0.2, "gamma": 0.1, "s": 0.1}
+    >>> run = perturbed_agd(f, torch.zeros(8, 2), lr=0.1, steps=200, **options)
+    >>> bool((run.f[-1] < -0.2).all()), bool((run.events["perturbations"] >= 1).all())
+    (True, True)
     """
     x = check_start(fun, x0, steps, None, record_every)
     _check_thresholds(radius, g_thres, t_thres)
@@ -300,6 +332,15 @@ class PSGD(torch.optim.Optimizer):
         Source of the noise; one seeded with 0 if None.
 
     Raises ``ValueError`` for an unknown kind, and for lr and radius out of range or of the wrong shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w = torch.nn.Parameter(torch.ones(3))
+    >>> (w.square().sum() / 2).backward()
+    >>> PSGD([w], lr=0.5, radius=2.0, kind="sphere").step()
+    >>> round((w.detach() - 0.5).norm().item(), 4)  # the noise times lr
+    1.0
     """
 
     def __init__(

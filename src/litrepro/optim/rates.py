@@ -22,6 +22,11 @@ def sgd_gradient_bound(smoothness: float, gap: float, variance: float, steps: in
         N >= 1.
 
     Raises ``ValueError`` for values outside these ranges.
+
+    Examples
+    --------
+    >>> sgd_gradient_bound(1.0, 1.0, 2.0, 64)
+    0.5
     """
     smoothness = _validate.real("smoothness", smoothness, 0, open_low=True)
     gap = _validate.real("gap", gap, 0)
@@ -60,6 +65,12 @@ def pgd_constants(
     arXiv 1703.00887, algorithm 2.
 
     Raises ``ValueError`` for constants that are not positive, delta above 1, dim < 1, and eps > l^2/rho.
+
+    Examples
+    --------
+    >>> found = pgd_constants(smoothness=2.0, hessian_lipschitz=1.0, eps=0.25, delta=0.1, gap=1.0, dim=10)
+    >>> found["lr"], round(found["chi"], 2), found["t_thres"]
+    (0.5, 24.21, 97)
     """
     _problem(smoothness, hessian_lipschitz, eps, delta, gap, dim, c)
     chi = 3 * max(math.log(dim * smoothness * gap / (c * eps**2 * delta)), 4.0)
@@ -90,6 +101,12 @@ def pagd_constants(
     threshold is eps itself. Source: Jin, Netrapalli and Jordan 2017, arXiv 1711.10456, equation 3.
 
     Raises ``ValueError`` as ``pgd_constants``.
+
+    Examples
+    --------
+    >>> found = pagd_constants(smoothness=1.0, hessian_lipschitz=1.0, eps=0.0625, delta=0.1, gap=1.0, dim=10)
+    >>> found["kappa"], found["lr"], found["theta"]
+    (4.0, 0.25, 0.125)
     """
     _problem(smoothness, hessian_lipschitz, eps, delta, gap, dim, c)
     kappa = smoothness / math.sqrt(hessian_lipschitz * eps)
@@ -124,6 +141,12 @@ def psgd_constants(
     are lt-Lipschitz; lr = 1/(l N), radius = eps sqrt(N). Source: Jin et al. 2019, arXiv 1902.04811, theorem 15.
 
     Raises ``ValueError`` for constants that are not positive (sigma may be 0), dim < 1.
+
+    Examples
+    --------
+    >>> found = psgd_constants(smoothness=1.0, hessian_lipschitz=1.0, eps=0.5, sigma=1.0, dim=2)
+    >>> found["N"], round(found["radius"], 4)
+    (9.0, 1.5)
     """
     for name, value in (("smoothness", smoothness), ("hessian_lipschitz", hessian_lipschitz), ("eps", eps)):
         _validate.real(name, value, 0, open_low=True)

@@ -40,6 +40,14 @@ def negative_curvature(
     v (..., d) of unit norm and its curvature v.Hv at x, (...).
 
     Raises ``ValueError`` for constants that are not positive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: x[..., 0] ** 2 / 2 - x[..., 1] ** 2 / 2 + x[..., 1] ** 4 / 4
+    >>> v, curvature = negative_curvature(f, torch.zeros(2, dtype=torch.float64), radius=1e-3, steps=100, lr=0.3)
+    >>> round(abs(v[1].item()), 3), round(curvature.item(), 3)
+    (1.0, -1.0)
     """
     _validate.float_tensor("x", x, 1)
     radius = _validate.real("radius", radius, 0, open_low=True)
@@ -93,6 +101,16 @@ def newton_descent(
     Path without events.
 
     Raises ``ValueError`` as ``descend``; for an unknown kind, damping < 0 and max_step <= 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: x[..., 0] ** 2 / 2 - x[..., 1] ** 2 / 2  # a saddle at 0
+    >>> x0 = torch.tensor([1.0, 0.5])
+    >>> bool(newton_descent(f, x0, 1, kind="newton").x[-1].norm() < 1e-6)  # jumps onto the saddle
+    True
+    >>> bool((newton_descent(f, x0, 1).x[-1] - torch.tensor([0.0, 1.0])).norm() < 1e-6)  # leaves it
+    True
     """
     x = check_start(fun, x0, steps, None, 1)
     if fun is None:
