@@ -24,6 +24,13 @@ def hvp(fn: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, v: torch.Te
     (..., d), dtype and device of x; zeros where the Hessian is zero.
 
     Raises ``ValueError`` if the shapes differ, x is not floating point, or ``fn`` does not return one value per entry.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: x.pow(3).sum(-1)  # Hessian diag(6 x)
+    >>> hvp(f, torch.tensor([1.0, 2.0]), torch.tensor([1.0, 1.0]))
+    tensor([ 6., 12.])
     """
     _validate.float_tensor("x", x, 1)
     if not isinstance(v, torch.Tensor) or v.shape != x.shape:

@@ -21,6 +21,14 @@ class LanczosResult(NamedTuple):
 
     ``value (...)``, unit ``vector (..., d)``, ``residual (...)`` = ||H v - value v||, ``steps`` Lanczos steps taken,
     ``converged (...)``: residual <= tol max(1, largest |Ritz value|).
+
+    Examples
+    --------
+    >>> import torch
+    >>> h = torch.tensor([3.0, -2.0, 5.0], dtype=torch.float64)
+    >>> found = lanczos_extreme(lambda v: h * v, torch.ones(3, dtype=torch.float64))
+    >>> round(found.value.item(), 6), found.steps, bool(found.converged)
+    (-2.0, 3, True)
     """
 
     value: torch.Tensor
@@ -52,6 +60,15 @@ def lanczos(matvec: MatVec, v0: torch.Tensor, k: int) -> tuple[torch.Tensor, tor
         1 <= k <= d. After a breakdown (an invariant subspace was found) the rest is zero, never nan.
 
     Raises ``ValueError`` for k outside 1..d and for a v0 that is zero or not finite anywhere in the batch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> h = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+    >>> alpha, beta, Q = lanczos(lambda v: h * v, torch.ones(3, dtype=torch.float64), 3)
+    >>> T = torch.diag(alpha) + torch.diag(beta, 1) + torch.diag(beta, -1)
+    >>> torch.allclose(Q @ torch.diag(h) @ Q.mT, T), torch.allclose(torch.linalg.eigvalsh(T), h)
+    (True, True)
     """
     _check_start(v0)
     k = _validate.positive_int("k", k)
@@ -62,7 +79,16 @@ def lanczos(matvec: MatVec, v0: torch.Tensor, k: int) -> tuple[torch.Tensor, tor
 
 
 def extreme_eigenvalues(matvec: MatVec, v0: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Smallest and largest Ritz value after k steps, each (...); arguments and errors as ``lanczos``."""
+    """Smallest and largest Ritz value after k steps, each (...); arguments and errors as ``lanczos``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> h = torch.tensor([3.0, -2.0, 5.0], dtype=torch.float64)
+    >>> low, high = extreme_eigenvalues(lambda v: h * v, torch.ones(3, dtype=torch.float64), 3)
+    >>> round(low.item(), 6), round(high.item(), 6)
+    (-2.0, 5.0)
+    """
     _check_start(v0)
     k = _validate.positive_int("k", k)
     if k > v0.shape[-1]:
@@ -92,6 +118,14 @@ def lanczos_extreme(
         Relative tolerance of ``converged``.
 
     Raises ``ValueError`` for a v0 that is zero or not finite, steps < 1, tol < 0, or another ``which``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> h = torch.linspace(-1.0, 1.0, 200, dtype=torch.float64)
+    >>> found = lanczos_extreme(lambda v: h * v, torch.ones(200, dtype=torch.float64), steps=60, which="max")
+    >>> round(found.value.item(), 4), bool((h * found.vector - found.vector).norm() < 1e-3)
+    (1.0, True)
     """
     _check_start(v0)
     d = v0.shape[-1]

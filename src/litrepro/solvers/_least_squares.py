@@ -14,6 +14,14 @@ def least_squares(A: torch.Tensor, b: torch.Tensor, *, ridge: float = 0.0, rcond
     norm. Singular values up to ``rcond`` times the largest count as zero (default: max(m, n) times the precision).
 
     Raises ``ValueError`` for shapes that do not fit, a negative ridge or a negative rcond.
+
+    Examples
+    --------
+    >>> import torch
+    >>> least_squares(torch.ones(3, 1), torch.tensor([1.0, 2.0, 6.0])).round(decimals=4)  # the mean
+    tensor([3.])
+    >>> least_squares(torch.ones(1, 2), torch.tensor([2.0])).round(decimals=4)  # of all solutions the shortest
+    tensor([1., 1.])
     """
     _validate.float_tensor("A", A, 2)
     _validate.float_tensor("b", b, 1)

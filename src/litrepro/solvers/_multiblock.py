@@ -16,6 +16,14 @@ class AdmmTrace(NamedTuple):
     ``x``: the blocks after the last sweep, a list of (..., n_i). ``residuals (iterations, ...)``: the norm of
     sum_i A_i x_i - c after each sweep. ``diverged``: whether the last residual exceeds the first; a bool, or a tensor
     of the batch shape where there is one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> blocks = [torch.tensor([[1.0], [0.0]]), torch.tensor([[1.0], [1.0]])]
+    >>> trace = multiblock_admm(blocks, torch.tensor([2.0, 3.0]), [torch.zeros(1), torch.zeros(1)])
+    >>> bool(trace.residuals[-1] < 1e-4), trace.diverged
+    (True, False)
     """
 
     x: list[torch.Tensor]
@@ -52,6 +60,15 @@ def multiblock_admm(
 
     Raises ``ValueError`` for fewer than two blocks, unequal row counts or batch shapes, and shapes of ``c`` or ``x0``
     that do not fit the blocks.
+
+    Examples
+    --------
+    >>> import torch
+    >>> columns = torch.tensor([[1.0, 1.0, 1.0], [1.0, 1.0, 2.0], [1.0, 2.0, 2.0]], dtype=torch.float64)
+    >>> start = [torch.ones(1, dtype=torch.float64)] * 3
+    >>> blocks = [columns[:, i : i + 1] for i in range(3)]
+    >>> multiblock_admm(blocks, torch.zeros(3, dtype=torch.float64), start).diverged  # Chen et al.'s three blocks
+    True
     """
     _check_blocks(blocks)
     iterations = _validate.positive_int("iterations", iterations)
@@ -79,6 +96,14 @@ def multiblock_admm_operator(blocks: Sequence[torch.Tensor]) -> torch.Tensor:
 
     N is the sum of the n_i. A spectral radius above 1 means that the method diverges from almost every start. Raises
     ``ValueError`` as ``multiblock_admm``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> columns = torch.tensor([[1.0, 1.0, 1.0], [1.0, 1.0, 2.0], [1.0, 2.0, 2.0]], dtype=torch.float64)
+    >>> M = multiblock_admm_operator([columns[:, i : i + 1] for i in range(3)])
+    >>> round(torch.linalg.eigvals(M).abs().max().item(), 4)  # above 1: it diverges
+    1.0278
     """
     _check_blocks(blocks)
     m, sizes = blocks[0].shape[-2], [block.shape[-1] for block in blocks]

@@ -16,6 +16,12 @@ def soft_threshold(x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
 
     ``t >= 0`` is a number or a tensor that broadcasts against ``x (...)``. Raises ``ValueError`` for a negative or nan
     threshold and for shapes that do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> soft_threshold(torch.tensor([3.0, -0.5, -2.0]), 1.0)
+    tensor([ 2.,  0., -1.])
     """
     _validate.float_tensor("x", x)
     return shrink(x, _threshold(t, x, x.shape))
@@ -32,6 +38,13 @@ def group_soft_threshold(x: torch.Tensor, t: float | torch.Tensor, dim: int = -1
         ``>= 0``: a number, or a tensor that broadcasts against x with ``dim`` kept at length 1.
 
     Raises ``ValueError`` for a negative or nan threshold, a ``dim`` that x does not have, and shapes that do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> group_soft_threshold(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), 2.5)  # groups of norm 5 and 0.5
+    tensor([[1.5000, 2.0000],
+            [0.0000, 0.0000]])
     """
     _validate.float_tensor("x", x, 1)
     if isinstance(dim, bool) or not isinstance(dim, int) or not -x.ndim <= dim < x.ndim:
@@ -47,6 +60,14 @@ def singular_value_threshold(X: torch.Tensor, t: float | torch.Tensor, psd: bool
     With ``psd`` the map is that of the nuclear norm restricted to positive semidefinite matrices: X is symmetrized and
     its eigenvalues w become max(w - t, 0). Raises ``ValueError`` for a negative or nan threshold, one that does not
     broadcast to the batch shape, and a matrix that is not square where ``psd`` asks for it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> X = singular_value_threshold(torch.tensor([[0.0, 3.0], [1.0, 0.0]]), 2.0)  # singular values 3, 1 become 1, 0
+    >>> X.abs().round(decimals=4)
+    tensor([[0., 1.],
+            [0., 0.]])
     """
     _validate.float_tensor("X", X, 2)
     if psd and X.shape[-1] != X.shape[-2]:
@@ -59,6 +80,12 @@ def hard_threshold(x: torch.Tensor, s: int) -> torch.Tensor:
     """The best s-term approximation of ``x (..., n)``: the s entries largest in magnitude stay, the rest is zero.
 
     Exactly s entries are kept (of tied ones any). Raises ``ValueError`` for s outside [1, n].
+
+    Examples
+    --------
+    >>> import torch
+    >>> hard_threshold(torch.tensor([3.0, -0.5, -2.0]), 2)
+    tensor([ 3.,  0., -2.])
     """
     _validate.float_tensor("x", x, 1)
     s = _validate.positive_int("s", s)
@@ -74,6 +101,13 @@ def project_l1_ball(x: torch.Tensor, radius: float | torch.Tensor) -> torch.Tens
     Exact, by sorting: the threshold is theta = max_j (|x|_(1) + ... + |x|_(j) - radius) / j over the decreasing
     rearrangement (Duchi, Shalev-Shwartz, Singer and Chandra 2008). Points inside the ball are returned unchanged.
     Raises ``ValueError`` for a negative or nan radius and one that does not broadcast to the batch shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> project_l1_ball(torch.tensor([[3.0, -1.0], [0.25, 0.25]]), 2.0)
+    tensor([[2.0000, 0.0000],
+            [0.2500, 0.2500]])
     """
     _validate.float_tensor("x", x, 1)
     radius = _threshold(radius, x, x.shape[:-1], "radius")[..., None]

@@ -28,6 +28,14 @@ def lanczos_quadrature(
         Lanczos steps, 1..d. After a breakdown the remaining nodes have weight 0.
 
     Raises ``ValueError`` as ``lanczos``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> h = torch.tensor([1.0, 2.0, 4.0], dtype=torch.float64)
+    >>> nodes, weights = lanczos_quadrature(lambda v: h * v, torch.ones(3, dtype=torch.float64), 2)
+    >>> torch.allclose((weights * nodes**3).sum(), (h**3).mean())  # exact up to degree 3
+    True
     """
     alpha, beta, _ = lanczos(matvec, v0, k)
     tridiagonal = torch.diag_embed(alpha) + torch.diag_embed(beta, 1) + torch.diag_embed(beta, -1)
