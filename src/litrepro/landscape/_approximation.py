@@ -24,6 +24,13 @@ def relu_interpolant(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, 
     beta0 (...), beta (..., m), knots (m,).
 
     Raises ``ValueError`` for m < 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> beta0, beta, knots = relu_interpolant(torch.tensor([0.0, 1.0, 0.0]))  # a tent
+    >>> beta0.item(), beta.tolist(), knots.tolist()
+    (0.0, [2.0, -4.0], [0.0, 0.5])
     """
     _validate.float_tensor("values", values, 1)
     m = values.shape[-1] - 1
@@ -62,6 +69,14 @@ def fit_random_features(
     A callable (n', d) -> (n',).
 
     Raises ``ValueError`` for shapes that do not fit, width < 1 and scale <= 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.linspace(0, 1, 50, dtype=torch.float64)[:, None]
+    >>> f = fit_random_features(x, x[:, 0] ** 2, 20, torch.relu, generator=torch.Generator().manual_seed(0))
+    >>> bool((f(x) - x[:, 0] ** 2).abs().max() < 0.1)
+    True
     """
     _validate.float_tensor("x", x, 2)
     _validate.float_tensor("y", y, 1)
@@ -85,6 +100,12 @@ def sawtooth(x: torch.Tensor, depth: int) -> torch.Tensor:
     """The tent map 2 relu(x) - 4 relu(x - 1/2) composed ``depth`` times: 2^depth linear pieces on [0, 1].
 
     Source: Telgarsky 2016. Raises ``ValueError`` for depth < 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> sawtooth(torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0]), 2)  # two teeth
+    tensor([0., 1., 0., 1., 0.])
     """
     depth = _validate.positive_int("depth", depth)
     _validate.float_tensor("x", x)
@@ -100,6 +121,11 @@ def sawtooth_lower_bound(depth: int, pieces: int) -> float:
     of area 2^-depth/4, and a competitor that does not cross inside a triangle is wrong on every other one at least.
 
     Raises ``ValueError`` for depth < 1 or pieces < 1.
+
+    Examples
+    --------
+    >>> sawtooth_lower_bound(6, 15)  # 64 linear pieces approximated with 15
+    0.0625
     """
     depth, pieces = _validate.positive_int("depth", depth), _validate.positive_int("pieces", pieces)
     return max(0.0, (1 - (2 * pieces + 2) / 2.0**depth) / 8)

@@ -15,6 +15,12 @@ def gradient(fun: Fun, x: torch.Tensor) -> torch.Tensor:
     """Gradient of ``fun`` (..., d) -> (...), which acts on trials independently, at x: (..., d).
 
     Raises ``ValueError`` if x is not floating point or ``fun`` does not return one value per trial.
+
+    Examples
+    --------
+    >>> import torch
+    >>> gradient(lambda x: x.pow(3).sum(-1), torch.tensor([[1.0, 2.0]]))
+    tensor([[ 3., 12.]])
     """
     _validate.float_tensor("x", x, 1)
     with torch.enable_grad():
@@ -30,6 +36,13 @@ def hessian(fun: Fun, x: torch.Tensor) -> torch.Tensor:
     """Hessian of ``fun`` (..., d) -> (...) at x: (..., d, d), symmetric.
 
     d backward passes over the whole batch (one per coordinate, vectorized): trials cost no loop.
+
+    Examples
+    --------
+    >>> import torch
+    >>> hessian(lambda x: x[..., 0] * x[..., 1], torch.zeros(2))
+    tensor([[0., 1.],
+            [1., 0.]])
     """
     _validate.float_tensor("x", x, 1)
     d = x.shape[-1]

@@ -20,13 +20,26 @@ def product_loss(x: torch.Tensor) -> torch.Tensor:
     """(1 - x1 x2)^2, (..., 2) -> (...): the loss of a linear network with two weights.
 
     A saddle at 0 with Hessian eigenvalues -2 and 2, minima along the hyperbola x1 x2 = 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> product_loss(torch.tensor([[0.0, 0.0], [2.0, 0.5]]))
+    tensor([1., 0.])
     """
     x = _plane(x)
     return (1 - x[..., 0] * x[..., 1]) ** 2
 
 
 def monkey_saddle(x: torch.Tensor) -> torch.Tensor:
-    """x1^3 - 3 x1 x2^2, (..., 2) -> (...): a degenerate saddle at 0, where the Hessian is zero."""
+    """x1^3 - 3 x1 x2^2, (..., 2) -> (...): a degenerate saddle at 0, where the Hessian is zero.
+
+    Examples
+    --------
+    >>> import torch
+    >>> monkey_saddle(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [1.0, 1.0]]))
+    tensor([ 1., -1., -2.])
+    """
     x = _plane(x)
     return x[..., 0] ** 3 - 3 * x[..., 0] * x[..., 1] ** 2
 
@@ -35,6 +48,12 @@ def quadratic(x: torch.Tensor, eigenvalues: torch.Tensor | Sequence[float]) -> t
     """1/2 sum_i e_i x_i^2, (..., d) -> (...), with ``eigenvalues`` (d,).
 
     Raises ``ValueError`` if the eigenvalues are not finite or not as many as coordinates.
+
+    Examples
+    --------
+    >>> import torch
+    >>> quadratic(torch.tensor([2.0, 1.0]), [1.0, -4.0])
+    tensor(0.)
     """
     _validate.float_tensor("x", x, 1)
     e = torch.as_tensor(eigenvalues).to(dtype=x.dtype, device=x.device)
@@ -48,6 +67,12 @@ def quartic_saddle(x: torch.Tensor, curvature: float = 1.0) -> torch.Tensor:
 
     A saddle at 0 whose lowest eigenvalue is -c; minima at x_d = +-sqrt(c), of value -c^2/4. Raises ``ValueError`` for
     c <= 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> quartic_saddle(torch.tensor([[0.0, 0.0], [0.0, 1.0]]))
+    tensor([ 0.0000, -0.2500])
     """
     _validate.float_tensor("x", x, 1)
     c = _validate.real("curvature", curvature, 0, open_low=True)

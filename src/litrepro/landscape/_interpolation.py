@@ -69,6 +69,14 @@ def interpolating_resnet(
         Duplicate examples, hidden < 3, labels out of range, shapes that do not fit.
 
     Source: after Hardt and Ma, arXiv:1611.04231, theorem 3.2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> y = torch.tensor([0, 1, 1, 0])
+    >>> interpolating_resnet(x, y, 2)(x).argmax(-1)
+    tensor([0, 1, 1, 0])
     """
     num_classes, hidden = (
         _validate.positive_int("num_classes", num_classes),

@@ -26,6 +26,13 @@ def octopus(x: torch.Tensor, *, L: float = 1.0, gamma: float = 1.0, tau: float =
         L >= gamma > 0, tau > 0.
 
     Raises ``ValueError`` otherwise. Outside ``octopus_domain`` the formula is evaluated as it stands.
+
+    Examples
+    --------
+    >>> import torch
+    >>> points = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
+    >>> octopus(points)  # down along the first coordinate, up along the second
+    tensor([ 0., -1.,  1.], dtype=torch.float64)
     """
     _validate.float_tensor("x", x, 1)
     L, gamma, tau = _constants(L, gamma, tau)
@@ -51,6 +58,12 @@ def octopus_domain(x: torch.Tensor, *, tau: float = math.e) -> torch.Tensor:
     """Whether x (..., d) lies in the tubes where the function is defined, (...) bool.
 
     Leading coordinates in [2 tau, 6 tau], the active one at most 2 tau, later ones at most tau.
+
+    Examples
+    --------
+    >>> import torch
+    >>> octopus_domain(torch.tensor([[1.0, 0.5], [1.0, 4.0]]))
+    tensor([ True, False])
     """
     _validate.float_tensor("x", x, 1)
     tau = _validate.real("tau", tau, 0, open_low=True)
@@ -67,6 +80,11 @@ def octopus_escape_ratio(L: float, gamma: float, lr: float) -> float:
 
     1 + log(1/(1 - 2 lr L))/log(1 + 2 lr gamma): while one coordinate grows, the next one shrinks. Raises ``ValueError``
     unless L >= gamma > 0 and 0 < 2 lr L < 1.
+
+    Examples
+    --------
+    >>> round(octopus_escape_ratio(1.0, 1.0, 0.25), 3)
+    2.71
     """
     L, gamma, _ = _constants(L, gamma, 1.0)
     lr = _validate.real("lr", lr, 0, 1 / (2 * L), open_low=True, open_high=True)

@@ -24,6 +24,13 @@ def rescale_relu(
         > 0: a ReLU is positively homogeneous.
 
     Raises ``ValueError`` for alpha <= 0, anything but two layers, and weights that do not chain.
+
+    Examples
+    --------
+    >>> import torch
+    >>> weights, biases = rescale_relu([torch.ones(2, 1), torch.ones(1, 2)], [torch.ones(2), torch.zeros(1)], 4.0)
+    >>> weights[0].flatten().tolist(), weights[1].flatten().tolist(), biases[0].tolist()
+    ([4.0, 4.0], [0.25, 0.25], [4.0, 4.0])
     """
     alpha = _validate.real("alpha", alpha, 0, open_low=True)
     if len(weights) != 2 or len(biases) != 2:
@@ -41,6 +48,13 @@ def segment(
     """Loss along the line w0 + t (w1 - w0): ``loss`` maps (A, d) to (A,), ``w0``, ``w1`` (d,), ``ts`` (A,); (A,).
 
     Raises ``ValueError`` for shapes that do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> ends = torch.zeros(2), torch.tensor([3.0, 4.0])
+    >>> segment(lambda w: w.norm(dim=-1), *ends, torch.tensor([0.0, 0.5, 1.0]))
+    tensor([0.0000, 2.5000, 5.0000])
     """
     if w0.ndim != 1 or w0.shape != w1.shape or ts.ndim != 1:
         raise ValueError(f"need (d,), (d,), (A,); got {tuple(w0.shape)}, {tuple(w1.shape)}, {tuple(ts.shape)}")

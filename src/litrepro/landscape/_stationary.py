@@ -19,6 +19,12 @@ def classify(eigenvalues: torch.Tensor, tol: float = 1e-8) -> torch.Tensor:
     an eigenvalue is within s of zero (it is a saddle all the same); otherwise, with a zero, inconclusive.
 
     Raises ``ValueError`` for eigenvalues that are not finite, d < 1, and tol < 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> [KINDS[i] for i in classify(torch.tensor([[1.0, 2.0], [-1.0, 2.0], [0.0, 2.0]]))]
+    ['minimum', 'saddle', 'inconclusive']
     """
     _validate.float_tensor("eigenvalues", eigenvalues, 1)
     tol = _validate.real("tol", tol, 0)
@@ -51,6 +57,14 @@ def strict_saddle(
     (False without minima).
 
     Raises ``ValueError`` for eps, gamma <= 0, alpha or delta < 0, and minima of the wrong shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = lambda x: (x[..., 0] ** 2 - x[..., 1] ** 2) / 2
+    >>> strict_saddle(f, torch.tensor([[0.0, 0.0], [3.0, 0.0]]), eps=0.1, gamma=0.5)
+    tensor([[False,  True, False],
+            [ True,  True, False]])
     """
     _validate.float_tensor("x", x, 1)
     eps = _validate.real("eps", eps, 0, open_low=True)

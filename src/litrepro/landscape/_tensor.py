@@ -14,6 +14,13 @@ def tensor_decomposition(x: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
     the product of unit spheres the minima (value 0 for k <= d) are k different basis vectors up to sign.
 
     Raises ``ValueError`` for a basis that is not square and orthonormal, and a length of x that d does not divide.
+
+    Examples
+    --------
+    >>> import torch
+    >>> different, equal = [1.0, 0.0, 0.0, 1.0], [1.0, 0.0, 1.0, 0.0]
+    >>> tensor_decomposition(torch.tensor([different, equal]), torch.eye(2))
+    tensor([0., 2.])
     """
     _validate.float_tensor("x", x, 1)
     _validate.float_tensor("basis", basis, 2)

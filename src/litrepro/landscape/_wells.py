@@ -23,6 +23,12 @@ def cosine_wells(x: torch.Tensor, weights: torch.Tensor, rotation: torch.Tensor 
         Q (d, d), orthogonal; None: the identity.
 
     Raises ``ValueError`` for shapes that do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> cosine_wells(torch.tensor([[0.0, 0.0], [0.0, torch.pi]]), torch.tensor([1.0, 3.0])).round(decimals=4)
+    tensor([0., 6.])
     """
     _validate.float_tensor("x", x, 1)
     d = x.shape[-1]
@@ -53,6 +59,13 @@ def near_critical(
         Source of randomness (one seeded with 0 if None).
 
     Raises ``ValueError`` for sizes and spreads out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = near_critical(torch.eye(3), 4, flipped=1)
+    >>> bool((x - torch.tensor([torch.pi, 0.0, 0.0])).abs().max() <= 0.05)
+    True
     """
     d = _validate.float_tensor("rotation", rotation, 2).shape[-1]
     trials, spread = _validate.positive_int("trials", trials), _validate.real("spread", spread, 0)
@@ -75,6 +88,12 @@ def fading_slope(x: torch.Tensor, power: float = 0.05) -> torch.Tensor:
     derivative 0.0742-Lipschitz.
 
     Raises ``ValueError`` unless p > 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> fading_slope(torch.tensor([[0.0], [100.0]]), power=1.0)
+    tensor([1.0000, 0.0100])
     """
     _validate.float_tensor("x", x, 1)
     power = _validate.real("power", power, 0, open_low=True)
