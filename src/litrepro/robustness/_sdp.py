@@ -172,7 +172,7 @@ def _low_rank(v: torch.Tensor, W: torch.Tensor, steps: int, best: SDPBound) -> S
     m, d = W.shape[-2:]
     rank = min(1 + d + m, int((2 * (1 + d + m)) ** 0.5) + 2)
     generator = torch.Generator().manual_seed(0)
-    sides = torch.randn(1 + m, rank, generator=generator, dtype=rows.dtype).to(rows.device)
+    sides = torch.randn(1 + m, rank, generator=generator, dtype=rows.dtype, device=generator.device).to(rows.device)
     sides = torch.nn.functional.normalize(sides, dim=-1).expand(*rows.shape[:-2], -1, -1)
     tiny = torch.finfo(rows.dtype).tiny
     for step in range(1, steps + 1):

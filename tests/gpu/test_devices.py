@@ -1,0 +1,35 @@
+"""Solvers and training loops follow the device of their inputs and compute the same there as on the CPU.
+
+On a machine without CUDA two things can be checked all the same: that every case runs, and that nothing inside draws a
+tensor on the default device. For the latter the default is the meta device, on which a forgotten ``device=`` fails.
+"""
+
+import pytest
+import torch
+
+from tests.gpu.cases import CASES, NETWORKS
+
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 2e-3}
+
+
+def tensors(found):
+    return [part for part in (found if isinstance(found, tuple) else (found,)) if isinstance(part, torch.Tensor)]
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in NETWORKS])
+def test_nothing_is_made_on_the_default_device(name):
+    expected = tensors(CASES[name]("cpu"))
+    with torch.device("meta"):
+        found = tensors(CASES[name]("cpu"))
+    for one, other in zip(found, expected, strict=True):
+        assert one.device.type == "cpu"
+        assert torch.equal(one, other) or torch.allclose(one.double(), other.double(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", CASES)
+def test_a_gpu_computes_what_the_cpu_computes(name):
+    for there, here in zip(tensors(CASES[name]("cuda")), tensors(CASES[name]("cpu")), strict=True):
+        tolerance = TOLERANCE.get(here.dtype, 0.0)
+        assert torch.allclose(there.cpu().double(), here.double(), rtol=tolerance, atol=tolerance), name
