@@ -12,7 +12,17 @@ from litrepro.linearnets import _arguments
 
 
 class ChainRun(NamedTuple):
-    """Recorded steps ``t (K,)`` and losses ``loss (K, ...)`` of the trials, and their last matrices ``W (..., d)``."""
+    """Recorded steps ``t (K,)`` and losses ``loss (K, ...)`` of the trials, and their last matrices ``W (..., d)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> grad, loss = lambda w: w - 1, lambda w: (w - 1).square().sum(-1) / 2
+    >>> start = {"w": torch.zeros(3, 2), "scalars": torch.ones(3, 1), "depths": torch.tensor([1, 1, 2])}
+    >>> run = train_chains(grad, loss, **start, lr=torch.tensor([0.1, 1.0, 0.1]), steps=50, every=25)
+    >>> run.t.tolist(), run.loss.shape, bool((run.W - 1).abs().max() < 0.1)
+    ([0, 25, 50], torch.Size([3, 3]), True)
+    """
 
     t: torch.Tensor
     loss: torch.Tensor
@@ -65,6 +75,15 @@ def train_chains(
         Batch shapes that differ, depths outside 1 ... M + 1, bad step sizes.
 
     Source: Arora, Cohen and Hazan 2018, section 7 (networks with hidden layers of width 1).
+
+    Examples
+    --------
+    >>> import torch
+    >>> grad, loss = lambda w: w - 1, lambda w: (w - 1).square().sum(-1) / 2
+    >>> start = {"w": torch.zeros(2, 1), "scalars": torch.ones(2, 1), "depths": torch.tensor([1, 2])}
+    >>> run = train_chains(grad, loss, **start, lr=torch.full((2,), 0.5), steps=2, every=1)
+    >>> run.loss[:, 0].tolist(), bool(run.loss[2, 1] < run.loss[2, 0])  # depth 1, and depth 2 is ahead of it
+    ([0.5, 0.125, 0.03125], True)
     """
     steps, every = _validate.positive_int("steps", steps), _validate.positive_int("every", every)
     times, losses = [0], []
@@ -88,7 +107,16 @@ def chain_iterates(
     lr: torch.Tensor,
     momentum: float | torch.Tensor = 0.0,
 ) -> Iterator[torch.Tensor]:
-    """The end-to-end vectors (..., d) of ``train_chains``, the start first, without end. Same arguments and errors."""
+    """The end-to-end vectors (..., d) of ``train_chains``, the start first, without end. Same arguments and errors.
+
+    Examples
+    --------
+    >>> import torch
+    >>> start = {"w": torch.zeros(1, 1), "scalars": torch.ones(1, 1), "depths": torch.tensor([1])}
+    >>> path = chain_iterates(lambda w: w - 1, **start, lr=torch.tensor([0.5]))
+    >>> [next(path).item() for _ in range(4)]
+    [0.0, 0.5, 0.75, 0.875]
+    """
     _validate.float_tensor("w", w, 1)
     _validate.float_tensor("scalars", scalars, 1)
     batch = w.shape[:-1]
@@ -158,6 +186,13 @@ def steps_to(t: torch.Tensor, loss: torch.Tensor, level: float | torch.Tensor, *
     (...) in the dtype of ``loss``.
 
     Raises ``ValueError`` if the lengths differ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> t, loss = torch.tensor([0, 10, 20, 30]), torch.tensor([1.0, 0.1, 0.3, 0.1])
+    >>> steps_to(t, loss, 0.2).item(), steps_to(t, loss, 0.2, stay=True).item(), steps_to(t, loss, 0.01).item()
+    (10.0, 30.0, inf)
     """
     if t.ndim != 1 or loss.shape[0] != len(t):
         raise ValueError(f"t must be (K,) and loss (K, ...), got {tuple(t.shape)} and {tuple(loss.shape)}")

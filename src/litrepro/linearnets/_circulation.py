@@ -33,6 +33,14 @@ def circulation(
         K < 3, points < 1, vertices that are not finite, a field of another shape.
 
     Source: the gradient theorem, as used by Arora, Cohen and Hazan 2018, theorem 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> square = torch.tensor([[[0.0, 0.0]], [[1.0, 0.0]], [[1.0, 1.0]], [[0.0, 1.0]]], dtype=torch.float64)
+    >>> turn = lambda w: torch.stack([-w[..., 1], w[..., 0]], -1)
+    >>> round(circulation(turn, square).item(), 6), round(abs(circulation(lambda w: w, square).item()), 6)
+    (2.0, 0.0)
     """
     _validate.float_tensor("vertices", vertices)
     if vertices.ndim != 3 or vertices.shape[0] < 3:

@@ -50,6 +50,15 @@ def emulate(
         Bad sizes or hyperparameters, a ``grad`` that returns another shape.
 
     Source: Arora, Cohen and Hazan 2018, theorem 1 (equation 10), discretized.
+
+    Examples
+    --------
+    >>> import torch
+    >>> target = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    >>> start = torch.tensor([[0.1, 0.1]], dtype=torch.float64)
+    >>> path = emulate(lambda W: W - target, start, depth=2, lr=0.1, steps=200)
+    >>> path.shape, bool((path[-1] - target).norm() < 1e-6)
+    (torch.Size([201, 1, 2]), True)
     """
     _arguments.matrix("W", W)
     depth = _validate.positive_int("depth", depth)

@@ -29,6 +29,13 @@ def end_to_end(factors: Sequence[torch.Tensor]) -> torch.Tensor:
         An empty list, sizes or dtypes that do not fit.
 
     Source: Arora, Cohen and Hazan 2018, section 4.
+
+    Examples
+    --------
+    >>> import torch
+    >>> end_to_end([torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0], [4.0]])])
+    tensor([[3., 6.],
+            [4., 8.]])
     """
     return product(_arguments.chain(factors))
 
@@ -64,6 +71,13 @@ def balance_gap(factors: Sequence[torch.Tensor]) -> torch.Tensor:
         As ``end_to_end``.
 
     Source: Arora, Cohen and Hazan 2018, theorem 1 (condition 7).
+
+    Examples
+    --------
+    >>> import torch
+    >>> w1, w2 = torch.tensor([[3.0, 4.0]]), torch.tensor([[2.0]])
+    >>> balance_gap([w1, w2]), balance_gap([w1, torch.tensor([[5.0]])])  # |4 - 25|, and balanced
+    (tensor(21.), tensor(0.))
     """
     factors = _arguments.chain(factors)
     if len(factors) == 1:
@@ -99,6 +113,14 @@ def balanced_factors(W: torch.Tensor, depth: int, hidden: int | None = None) -> 
         depth < 1, or hidden < min(k, d), which could not hold every W.
 
     Source: Arora, Cohen, Golowich and Hu 2019, procedure 1 (without its randomness).
+
+    Examples
+    --------
+    >>> import torch
+    >>> W = torch.tensor([[3.0, 4.0]], dtype=torch.float64)
+    >>> factors = balanced_factors(W, 3)
+    >>> torch.allclose(end_to_end(factors), W), bool(balance_gap(factors) < 1e-9)
+    (True, True)
     """
     _arguments.matrix("W", W)
     depth = _validate.positive_int("depth", depth)
@@ -138,6 +160,13 @@ def factor_gradients(factors: Sequence[torch.Tensor], G: torch.Tensor) -> list[t
         Factors that do not fit, or a G that is not (..., k, d).
 
     Source: Arora, Cohen and Hazan 2018, equation 9 of appendix A.
+
+    Examples
+    --------
+    >>> import torch
+    >>> gradients = factor_gradients([torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]])], torch.tensor([[1.0, 1.0]]))
+    >>> [g.tolist() for g in gradients]  # 3 G, and <G, W_1>
+    [[[3.0, 3.0]], [[3.0]]]
     """
     factors = _arguments.chain(factors)
     _arguments.matrix("G", G)
@@ -177,6 +206,13 @@ def deficiency_margin(W: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         Matrix shapes or dtypes that differ.
 
     Source: Arora, Cohen, Golowich and Hu 2019, definition 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> margins = deficiency_margin(torch.tensor([[[0.75]], [[-1.0]]]), torch.eye(1))
+    >>> margins.round(decimals=4).tolist()  # 1 - |0.75 - 1|, 1 - |-1 - 1|
+    [0.75, -1.0]
     """
     _arguments.matrix("W", W)
     _arguments.matrix("target", target)

@@ -37,6 +37,16 @@ def identity_factorization(target: torch.Tensor, depth: int) -> torch.Tensor:
         depth < 1.
 
     Source: Hardt and Ma, arXiv:1611.04231, theorem 2.1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> turn = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)  # by 90 degrees
+    >>> blocks = identity_factorization(turn, 9)  # nine times by 10 degrees
+    >>> bool(torch.linalg.matrix_norm(blocks, 2).max() < 0.18)
+    True
+    >>> torch.allclose(torch.linalg.matrix_power(torch.eye(2, dtype=torch.float64) + blocks[0], 9), turn)
+    True
     """
     _validate.float_tensor("target", target, 2)
     depth = _validate.positive_int("depth", depth)

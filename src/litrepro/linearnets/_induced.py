@@ -34,6 +34,13 @@ def induced_direction(W: torch.Tensor, grad: torch.Tensor, depth: int) -> torch.
         Shapes or dtypes that differ, depth < 1.
 
     Source: Arora, Cohen and Hazan 2018, theorem 1 and claim 2 (without weight decay).
+
+    Examples
+    --------
+    >>> import torch
+    >>> W, G = torch.tensor([[4.0, 0.0]]), torch.tensor([[1.0, 1.0]])
+    >>> induced_direction(W, G, 2).round(decimals=4)  # |W| (G + its part along W)
+    tensor([[8., 4.]])
     """
     _arguments.matrix("W", W)
     _arguments.matrix("grad", grad)
@@ -85,6 +92,14 @@ def preconditioner(W: torch.Tensor, depth: int) -> torch.Tensor:
         Not a matrix, depth < 1.
 
     Source: Arora, Cohen and Hazan 2018, claim 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> W = torch.tensor([[4.0, 0.0]])
+    >>> preconditioner(W, 2).round(decimals=4)  # twice as fast along W
+    tensor([[8., 0.],
+            [0., 4.]])
     """
     _arguments.matrix("W", W)
     depth = _validate.positive_int("depth", depth)

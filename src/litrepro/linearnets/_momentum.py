@@ -19,6 +19,14 @@ class MomentumSweep(NamedTuple):
 
     ``steps``: updates until the excess loss stays at or below the level, inf if it does not by the end. ``final``: last
     excess over the first, inf where it diverged.
+
+    Examples
+    --------
+    >>> import torch
+    >>> lrs, momenta = torch.tensor([0.05, 0.1]), torch.tensor([0.0, 0.5])
+    >>> sweep = momentum_sweep([10.0], depths=(1, 2), lrs=lrs, momenta=momenta, seeds=[0], steps=50)
+    >>> sweep.steps.shape, sweep.final.shape
+    (torch.Size([1, 2, 1, 2, 2]), torch.Size([1, 2, 1, 2, 2]))
     """
 
     steps: torch.Tensor
@@ -71,6 +79,15 @@ def momentum_sweep(
     Raises ``ValueError`` for values outside these ranges.
 
     Source: section 3.2 and figure 5 of the review, which name neither step size nor start.
+
+    Examples
+    --------
+    >>> import torch
+    >>> lrs, momenta = torch.tensor([0.1]), torch.tensor([0.0, 0.8])
+    >>> sweep = momentum_sweep([100.0], depths=(1,), lrs=lrs, momenta=momenta, seeds=[0], steps=300)
+    >>> plain, heavy = sweep.final.flatten()
+    >>> bool(heavy < plain / 10)
+    True
     """
     depths = [_validate.positive_int("depth", depth) for depth in depths]
     conditions = [_validate.real("condition", value, 1) for value in conditions]
@@ -139,6 +156,14 @@ def best_momenta(sweep: MomentumSweep, momenta: torch.Tensor) -> torch.Tensor:
 
     Ties go to the larger momentum. ``momenta`` (B,) is the grid of the sweep, increasing. Raises ``ValueError`` if it
     is not.
+
+    Examples
+    --------
+    >>> import torch
+    >>> lrs, momenta = torch.tensor([0.1]), torch.tensor([-0.5, 0.0, 0.8])
+    >>> sweep = momentum_sweep([10.0], depths=(1,), lrs=lrs, momenta=momenta, seeds=[0, 1], steps=500)
+    >>> best_momenta(sweep, momenta).flatten()
+    tensor([0.8000], dtype=torch.float64)
     """
     if momenta.ndim != 1 or len(momenta) != sweep.steps.shape[-1] or not bool((momenta.diff() > 0).all()):
         raise ValueError(f"momenta must be the increasing grid ({sweep.steps.shape[-1]},), got {tuple(momenta.shape)}")
@@ -159,6 +184,15 @@ def summarize_momentum(
     """Tidy table ``condition, depth, lr, beta, steps, failed``: median steps over seeds, and the share that failed.
 
     Raises ``ValueError`` if the grids are not those of the sweep.
+
+    Examples
+    --------
+    >>> import torch
+    >>> momenta = torch.tensor([0.0, 0.8])
+    >>> grids = {"conditions": [10.0], "depths": (1,), "lrs": torch.tensor([0.1]), "momenta": momenta}
+    >>> table = summarize_momentum(momentum_sweep(**grids, seeds=[0, 1], steps=500), **grids)
+    >>> table[["beta", "failed"]].round(2).values.tolist()
+    [[0.0, 0.0], [0.8, 0.0]]
     """
     import pandas as pd
 
@@ -195,6 +229,13 @@ def minimizer_curvature(eigenvalues: torch.Tensor, w: torch.Tensor, depth: int) 
     (..., d), increasing.
 
     Raises ``ValueError`` for sizes that do not fit, negative eigenvalues, w = 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w = torch.tensor([4.0, 0.0])
+    >>> [minimizer_curvature(torch.ones(2), w, depth).round(decimals=4).tolist() for depth in (1, 2)]
+    [[1.0, 1.0], [4.0, 8.0]]
     """
     _validate.float_tensor("eigenvalues", eigenvalues, 1)
     _validate.float_tensor("w", w, 1)

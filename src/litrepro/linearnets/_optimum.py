@@ -43,6 +43,14 @@ def optimal_power_loss(
     -----
     ConvergenceWarning
         If the norm of the gradient exceeds 1e-8 at the end.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, y = torch.ones(4, 1), torch.tensor([[1.0, 2.0, 3.0, 6.0]])
+    >>> W, loss = optimal_power_loss(x, y)  # the mean, and half the variance
+    >>> round(W.item(), 6), round(loss.item(), 6)
+    (3.0, 1.75)
     """
     _validate.float_tensor("x", x, 2)
     _validate.float_tensor("y", y, 2)

@@ -41,6 +41,13 @@ def orthogonal_factors(
     point.
 
     Source: Hu, Xiao and Pennington 2020 (arXiv 2001.05992), section 4.
+
+    Examples
+    --------
+    >>> import torch
+    >>> first, last = orthogonal_factors(3, 2, 5, 2)
+    >>> [bool((M - 5 * torch.eye(len(M))).norm() < 1e-9) for M in (first.mT @ first, last @ last.mT)]
+    [True, True]
     """
     sizes = {"d_in": d_in, "d_out": d_out, "width": width}
     d_in, d_out, width = (_validate.positive_int(name, size) for name, size in sizes.items())

@@ -45,6 +45,13 @@ def speedup_map(
     (P, C); nan where neither depth gets there, inf where only the deep one does, 0 where only the shallow one does.
 
     Raises ``ValueError`` for powers <= 1, conditions < 1, depth < 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> powers, conditions = torch.tensor([2.0, 4.0]), torch.tensor([1.0, 10.0, 100.0])
+    >>> speedup_map(powers, conditions, depth=2, lrs=torch.tensor([0.1, 0.3]), steps=50).shape
+    torch.Size([2, 3])
     """
     depth = _validate.positive_int("depth", depth, 2)
     if not bool((powers > 1).all() & (conditions >= 1).all()):

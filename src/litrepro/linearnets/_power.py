@@ -32,6 +32,13 @@ def power_loss(W: torch.Tensor, x: torch.Tensor, y: torch.Tensor, p: float = 2.0
         p <= 1 or not finite, sizes that do not fit, no samples.
 
     Source: Arora, Cohen and Hazan 2018, section 3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, y = torch.ones(2, 1), torch.tensor([[1.0, 3.0]])
+    >>> power_loss(torch.zeros(1, 1), x, y), power_loss(torch.zeros(1, 1), x, y, 4.0)  # (1 + 9)/4, (1 + 81)/8
+    (tensor(2.5000), tensor(10.2500))
     """
     p = check(W, x, y, p)
     r = torch.matmul(W, x.to(W).mT) - y.to(W)
@@ -43,6 +50,13 @@ def power_loss_grad(W: torch.Tensor, x: torch.Tensor, y: torch.Tensor, p: float 
     """Gradient of ``power_loss``: (1/m) (|r|^{p-1} sign r) x with r = W x^T - y, (..., k, d).
 
     Parameters, errors and source: see ``power_loss``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, y = torch.ones(2, 1), torch.tensor([[1.0, 3.0]])
+    >>> power_loss_grad(torch.zeros(1, 1), x, y).item(), power_loss_grad(torch.full((1, 1), 2.0), x, y).item()
+    (-2.0, 0.0)
     """
     check(W, x, y, p)
     x = x.to(W)

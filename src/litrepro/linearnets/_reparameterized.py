@@ -11,7 +11,16 @@ from litrepro import _validate
 
 
 class ReparameterizedStep(NamedTuple):
-    """``exact``, ``first_order``, ``eq44``, ``eq52`` (..., d); ``momentum_eff``, ``lr_eff``, ``alpha`` (...)."""
+    """``exact``, ``first_order``, ``eq44``, ``eq52`` (..., d); ``momentum_eff``, ``lr_eff``, ``alpha`` (...).
+
+    Examples
+    --------
+    >>> import torch
+    >>> w1, w2 = torch.tensor([1.0, 2.0]), torch.tensor(1.0)
+    >>> step = reparameterized_step(w1, w2, torch.zeros(2), torch.tensor(0.0), lambda w: w, lr=0.125, momentum=0.5)
+    >>> step.lr_eff.item(), step.momentum_eff.item()
+    (0.125, -0.125)
+    """
 
     exact: torch.Tensor
     first_order: torch.Tensor
@@ -61,6 +70,16 @@ def reparameterized_step(
         w2 or w2 - v2 zero somewhere, shapes that do not fit, a bad step size.
 
     Source: equations 16, 44 and 52 of the review.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w1, w2 = torch.tensor([1.0, 2.0]), torch.tensor(1.0)
+    >>> v1, v2 = torch.tensor([0.5, 0.5]), torch.tensor(0.25)
+    >>> step = reparameterized_step(w1, w2, v1, v2, lambda w: w, lr=0.125, momentum=0.5)
+    >>> remainder = 0.125**2 * w2 * (w1 @ w1) * w1  # lr^2 w2 g2 G, as G = w1 here
+    >>> torch.allclose(step.exact - step.eq44, remainder), torch.allclose(step.eq44 - step.eq52, 0.75 * v2 * v1)
+    (True, True)
     """
     for name, value, dims in (("w1", w1, 1), ("v1", v1, 1), ("w2", w2, 0), ("v2", v2, 0)):
         _validate.float_tensor(name, value, dims)

@@ -26,6 +26,12 @@ def residual_product(blocks: torch.Tensor) -> torch.Tensor:
         Fewer than three dimensions, no blocks, blocks that are not square.
 
     Source: Hardt and Ma, arXiv:1611.04231, section 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> residual_product(torch.tensor([[[1.0]], [[2.0]]]))  # (1 + 2) (1 + 1)
+    tensor([[6.]])
     """
     return prefix_products(with_identity(check_blocks(blocks)))[-1]
 
@@ -51,6 +57,12 @@ def residual_risk(blocks: torch.Tensor, target: torch.Tensor, covariance: torch.
         Shapes or dtypes that do not fit.
 
     Source: Hardt and Ma, arXiv:1611.04231, equation 2.2 and lemma 2.4.
+
+    Examples
+    --------
+    >>> import torch
+    >>> residual_risk(torch.zeros(3, 2, 2), torch.tensor([[2.0, 0.0], [0.0, 1.0]]))  # |I - R|^2
+    tensor(1.)
     """
     check_problem(blocks, target, covariance)
     error = residual_product(blocks) - target
@@ -67,6 +79,12 @@ def residual_gradient(
     Parameters and errors as ``residual_risk``; returns the shape of ``blocks``, batch dimensions broadcast.
 
     Source: Hardt and Ma, arXiv:1611.04231, lemma 2.4.
+
+    Examples
+    --------
+    >>> import torch
+    >>> residual_gradient(torch.zeros(2, 1, 1), torch.tensor([[3.0]])).flatten()  # 2 (1 - 3) for both blocks
+    tensor([-4., -4.])
     """
     check_problem(blocks, target, covariance)
     factors = with_identity(blocks)
@@ -87,6 +105,14 @@ def gradient_lower_bound(
     0 where tau >= 1, and nothing can be said. Parameters and errors as ``residual_risk``; returns (...).
 
     Source: Hardt and Ma, arXiv:1611.04231, theorem 2.2 (with the first power of sigma_min).
+
+    Examples
+    --------
+    >>> import torch
+    >>> blocks, target = torch.full((2, 1, 1), 0.25), torch.tensor([[2.0]])
+    >>> bound, gradient = gradient_lower_bound(blocks, target), residual_gradient(blocks, target)
+    >>> bool(gradient.square().sum() >= bound), bool(bound > 0)
+    (True, True)
     """
     risk = residual_risk(blocks, target, covariance)
     depth = blocks.shape[-3]

@@ -21,14 +21,33 @@ STARTS = ("balanced", "random")
 
 
 class DepthSweep(NamedTuple):
-    """Steps ``t (K,)`` and excess loss ``excess (K, 2, D, S, E)``: start (balanced, random), depth, seed, step size."""
+    """Steps ``t (K,)`` and excess loss ``excess (K, 2, D, S, E)``: start (balanced, random), depth, seed, step size.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.eye(3, dtype=torch.float64)
+    >>> problem = regression(x, torch.ones(1, 3, dtype=torch.float64), 2.0)
+    >>> sweep = depth_sweep(problem, torch.tensor([0.1, 0.2]), depths=(1, 2), seeds=[0], steps=20, every=10)
+    >>> sweep.t.tolist(), sweep.excess.shape
+    ([0, 10, 20], torch.Size([3, 2, 2, 1, 2]))
+    """
 
     t: torch.Tensor
     excess: torch.Tensor
 
 
 class Regression(NamedTuple):
-    """Single-output l_p regression: ``grad (..., d) -> (..., d)``, ``excess (..., d) -> (...)``, its optimum."""
+    """Single-output l_p regression: ``grad (..., d) -> (..., d)``, ``excess (..., d) -> (...)``, its optimum.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, y = torch.ones(4, 1).double(), torch.tensor([[1.0, 2.0, 3.0, 6.0]]).double()
+    >>> problem = regression(x, y, 2.0)
+    >>> round(problem.best.item(), 6), round(problem.best_loss.item(), 6)
+    (3.0, 1.75)
+    """
 
     grad: Callable[[torch.Tensor], torch.Tensor]
     excess: Callable[[torch.Tensor], torch.Tensor]
@@ -51,6 +70,15 @@ def regression(x: torch.Tensor, y: torch.Tensor, p: float) -> Regression:
     Regression.
 
     Raises ``ValueError`` for sizes that do not fit, several outputs, p <= 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, y = torch.ones(4, 1).double(), torch.tensor([[1.0, 2.0, 3.0, 6.0]]).double()
+    >>> problem = regression(x, y, 2.0)
+    >>> w = torch.tensor([1.0]).double()
+    >>> round(problem.grad(w).item(), 6), round(problem.excess(w).item(), 6)  # 1 - 3, half its square
+    (-2.0, 2.0)
     """
     best, best_loss = optimal_power_loss(x, y, p)
     check(best, x, y, p)
@@ -82,6 +110,13 @@ def draw_starts(d: int, depth: int, seeds: Sequence[int], std: float = 0.01) -> 
     """First factors (2, S, 1, d) and numbers (2, S, 1, 1): a balanced start and a random one of width 1 per seed.
 
     Random: every entry N(0, std^2). Balanced: the balanced factors of a matrix with such entries.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w, s = draw_starts(4, 2, seeds=[0, 1, 2])
+    >>> w.shape, s.shape, torch.allclose(w[0].norm(dim=-1), s[0, ..., 0].abs())  # the first ones are balanced
+    (torch.Size([2, 3, 1, 4]), torch.Size([2, 3, 1, 1]), True)
     """
     size = [(d, *[1] * (depth - 1))] * len(seeds)
     random = [torch.randn(sum(n), generator=torch.Generator().manual_seed(int(s))) for n, s in zip(size, seeds)]
@@ -125,6 +160,15 @@ def depth_sweep(
     DepthSweep; a run that diverges has excess inf.
 
     Raises ``ValueError`` for bad sizes or step sizes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.eye(3, dtype=torch.float64)
+    >>> problem = regression(x, torch.ones(1, 3, dtype=torch.float64), 2.0)
+    >>> sweep = depth_sweep(problem, torch.tensor([0.5]), depths=(1, 2), seeds=[0], steps=200, every=50)
+    >>> bool((sweep.excess[-1] < 1e-6).all())  # both depths, both starts
+    True
     """
     for depth in depths:
         _validate.positive_int("depth", depth)
@@ -153,6 +197,15 @@ def summarize_depths(
     A level counts as reached when the excess stays there.
 
     ``levels`` maps a column to the excess to be reached, a number or a tensor that broadcasts against (2, D, S, E).
+
+    Examples
+    --------
+    >>> import torch
+    >>> lrs = torch.tensor([0.5])
+    >>> problem = regression(torch.eye(3, dtype=torch.float64), torch.ones(1, 3, dtype=torch.float64), 2.0)
+    >>> sweep = depth_sweep(problem, lrs, depths=(1, 2), seeds=[0], steps=200, every=50)
+    >>> summarize_depths(sweep, lrs, (1, 2), {"to 1e-3": 1e-3}).columns.tolist()
+    ['start', 'depth', 'lr', 'final', 'to 1e-3']
     """
     import pandas as pd
 
@@ -182,6 +235,14 @@ def rule_sweep(
     """As ``depth_sweep`` for one depth and any rule of ``train_factors``; excess (K, 2, 1, S, E).
 
     At depth 1 both starts are the same run, made once.
+
+    Examples
+    --------
+    >>> import torch
+    >>> problem = regression(torch.eye(3, dtype=torch.float64), torch.ones(1, 3, dtype=torch.float64), 2.0)
+    >>> sweep = rule_sweep(problem, torch.tensor([0.05]), rule="adam", depth=2, seeds=[0], steps=200, every=100)
+    >>> sweep.excess.shape, bool((sweep.excess[-1] < sweep.excess[0] / 10).all())
+    (torch.Size([3, 2, 1, 1, 1]), True)
     """
     kinds = 1 if depth == 1 else 2
     shape = (kinds, len(seeds), len(lrs))

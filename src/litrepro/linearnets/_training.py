@@ -63,6 +63,14 @@ def train_factors(
         Factors that do not fit, bad hyperparameters, an unknown rule, momentum with another rule than "gd".
 
     Source: Arora, Cohen and Hazan 2018, section 4; the rules: Duchi et al. 2011, Zeiler 2012, Kingma and Ba 2015.
+
+    Examples
+    --------
+    >>> import torch
+    >>> factors = [torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0]])]
+    >>> path, factors = train_factors(lambda W: W - 4, factors, lr=0.125, steps=1)
+    >>> factors[0].tolist(), factors[1].tolist(), path[-1].tolist()
+    ([[1.375, 0.5]], [[1.375]], [[1.890625, 0.6875]])
     """
     factors = _expanded(_arguments.chain(factors))
     steps = _validate.positive_int("steps", steps, 0)
