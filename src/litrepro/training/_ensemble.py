@@ -29,6 +29,16 @@ class Ensemble:
         By name, (M, ...), without gradients.
     history
         Tidy table of the training, None before its end.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.nets import mlp
+    >>> from litrepro.training import fit_ensemble
+    >>> x, y = torch.zeros(8, 3), torch.zeros(8, dtype=torch.int64)
+    >>> ensemble = fit_ensemble(lambda seed: mlp(3, (4,), 2, seed=seed), [0, 1, 2], (x, y), epochs=1)
+    >>> ensemble.params["head.weight"].shape, sorted(ensemble.history["member"].unique().tolist())
+    (torch.Size([3, 2, 4]), [0, 1, 2])
     """
 
     module: nn.Module

@@ -41,6 +41,14 @@ def evaluate(
     ------
     ValueError
         Lengths differ, batch_size < 1, unknown loss or metric, a loss that does not return one value per example.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> scores, labels = torch.eye(3), torch.tensor([0, 1, 0])
+    >>> round(evaluate(nn.Identity(), (scores, labels), metrics=("accuracy",))["accuracy"], 3)
+    0.667
     """
     x, y, n = check_data("data", data)
     batch_size = _validate.positive_int("batch_size", batch_size)

@@ -109,6 +109,16 @@ def fit(
     -----
     ConvergenceWarning
         A batch loss was not finite: the run ends after that epoch, which is recorded.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.nets import mlp
+    >>> x = torch.tensor([[-1.0], [1.0]])
+    >>> model = mlp(1, (), 2)
+    >>> table = fit(model, (x, torch.tensor([0, 1])), epochs=50, lr=1.0)
+    >>> model(x).argmax(-1), int(table["epoch"].max())
+    (tensor([0, 1]), 50)
     """
     run = _Run(
         model, train, epochs, batch_size, optimizer, (lr, momentum, weight_decay), schedule, loss, weights,

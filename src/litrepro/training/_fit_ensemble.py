@@ -105,6 +105,16 @@ def fit_ensemble(
     -----
     ConvergenceWarning
         Names the members whose batch loss was not finite; the others go on undisturbed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.nets import mlp
+    >>> x, y = torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1])
+    >>> ensemble = fit_ensemble(lambda seed: mlp(1, (), 2, seed=seed), [0, 0], (x, y), epochs=20, lr=[0.01, 1.0])
+    >>> last = ensemble.history.query("epoch == 20 and metric == 'loss'").set_index("member")["value"]
+    >>> bool(last[1] < last[0])  # the same start, a larger step
+    True
     """
     seeds = [_validate.positive_int("seeds", value, 0) for value in seeds]
     if not seeds:

@@ -22,6 +22,17 @@ class Level(NamedTuple):
     ``weights (trials, P)`` as ``flat_weights``; ``steps (trials,)`` int64; ``loss (trials,)`` of the training set at
     that point; ``reached (trials,)`` bool: False for members that ran out of steps or diverged, whose last weights are
     given.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.nets import StackedMLP
+    >>> from litrepro.training import train_to_level
+    >>> x, y = torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1])
+    >>> options = {"target": 0.1, "batch": 2, "max_steps": 500, "seeds": [0, 1], "check_every": 5}
+    >>> level = train_to_level(StackedMLP((1, 2), trials=2), x, y, "sgd", torch.tensor([0.5, 1.0]), **options)
+    >>> level.weights.shape, level.reached, bool(level.steps[0] > level.steps[1])
+    (torch.Size([2, 4]), tensor([True, True]), True)
     """
 
     weights: torch.Tensor
@@ -68,6 +79,16 @@ def train_to_level(
     Level. Warns ``litrepro.ConvergenceWarning`` if a member did not reach the target.
 
     Raises ``ValueError`` for data or step sizes that do not fit, target <= 0, and sizes < 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.nets import StackedMLP
+    >>> x, y = torch.tensor([[-1.0], [1.0]]), torch.tensor([0, 1])
+    >>> options = {"target": 0.1, "batch": 2, "max_steps": 500, "seeds": [0]}
+    >>> level = train_to_level(StackedMLP((1, 2)), x, y, "sgd", torch.tensor([1.0]), **options)
+    >>> bool(level.loss <= 0.1), int(level.steps) % 25
+    (True, 0)
     """
     target = _validate.real("target", target, 0, open_low=True)
     batch = _validate.positive_int("batch", batch)

@@ -15,7 +15,14 @@ _ACTIVATIONS = {"identity": lambda u: u, "relu": torch.relu, "tanh": torch.tanh,
 
 
 def flat_weights(model: StackedMLP) -> torch.Tensor:
-    """All weights of a stack, one row per member: (trials, P), layer by layer, weights before biases."""
+    """All weights of a stack, one row per member: (trials, P), layer by layer, weights before biases.
+
+    Examples
+    --------
+    >>> from litrepro.nets import StackedMLP
+    >>> flat_weights(StackedMLP((4, 3, 2), trials=5)).shape  # 4 * 3 + 3 + 3 * 2 + 2 weights
+    torch.Size([5, 23])
+    """
     parts = itertools.chain.from_iterable(zip(model.weights, model.biases))
     return torch.cat([part.detach().flatten(1) for part in parts], 1)
 
@@ -24,6 +31,14 @@ def mlp_scores(widths: Sequence[int], w: torch.Tensor, x: torch.Tensor, activati
     """Outputs of perceptrons given by flat weights: w (..., P) and x (n, d) to (..., n, c).
 
     Raises ``ValueError`` for weights or inputs that do not fit ``widths`` and an unknown activation.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.nets import StackedMLP
+    >>> model, x = StackedMLP((4, 3, 2), trials=5), torch.ones(7, 4)
+    >>> torch.allclose(mlp_scores((4, 3, 2), flat_weights(model), x), model(x))
+    True
     """
     shapes = list(itertools.pairwise(_widths(widths)))
     _validate.choice("activation", activation, tuple(_ACTIVATIONS))
@@ -58,6 +73,14 @@ def mlp_objective(
         ``"cross_entropy"``, or ``"mse"``: squared distance to the one-hot label, summed over classes and halved.
 
     Raises ``ValueError`` for data that do not fit, an unknown activation or loss.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, y = torch.eye(2), torch.tensor([0, 1])
+    >>> fun = mlp_objective((2, 2), x, y)
+    >>> fun(torch.zeros(3, 6))  # log 2 for three members without weights
+    tensor([0.6931, 0.6931, 0.6931])
     """
     widths = _widths(widths)
     _validate.choice("loss", loss, ("cross_entropy", "mse"))
@@ -82,6 +105,15 @@ def sharpness(
     """Largest eigenvalue of the Hessian of ``fun`` (..., P) -> (...) at w: (...), by ``steps`` Lanczos steps.
 
     Use float64: the Krylov basis loses its orthogonality otherwise. Raises ``ValueError`` as ``lanczos_extreme``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> h = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
+    >>> fun = lambda w: (h * w.square()).sum(-1) / 2
+    >>> top = sharpness(fun, torch.zeros(3, dtype=torch.float64), generator=torch.Generator().manual_seed(0))
+    >>> round(top.item(), 4)
+    5.0
     """
     start = torch.randn(w.shape, generator=generator, dtype=w.dtype, device=generator.device).to(w.device)
     return lanczos_extreme(lambda v: hvp(fun, w, v), start, steps=steps, which="max").value

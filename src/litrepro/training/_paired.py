@@ -55,6 +55,15 @@ def train_paired_psgd(
     mini-batch gradient before the step at which the record was made (nan at step 0).
 
     Raises ``ValueError`` for an unknown kind, r < 0, and sizes < 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> data = torch.rand(20, 4, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 2
+    >>> options = {"seeds": [0, 1], "hidden": (3, 3), "lr": 0.1, "batch": 5, "steps": 4, "eval_every": 2}
+    >>> table = train_paired_psgd(data, data, [("none", 0), ("gaussian", 0.1)], **options)
+    >>> len(table), table["step"].unique().tolist()  # 2 conditions, 2 seeds, 3 records
+    (12, [0, 2, 4])
     """
     for kind, r in conditions:
         _validate.choice("kind", kind, ("none", "gaussian", "coordinate"))

@@ -11,12 +11,24 @@ Schedule = Callable[[float], float]
 
 
 def constant(t: float) -> float:
-    """1 throughout."""
+    """1 throughout.
+
+    Examples
+    --------
+    >>> constant(0.0), constant(0.9)
+    (1.0, 1.0)
+    """
     return 1.0
 
 
 def cosine(t: float) -> float:
-    """(1 + cos(pi t)) / 2: from 1 to 0 (Loshchilov and Hutter, arXiv:1608.03983, without restarts)."""
+    """(1 + cos(pi t)) / 2: from 1 to 0 (Loshchilov and Hutter, arXiv:1608.03983, without restarts).
+
+    Examples
+    --------
+    >>> cosine(0.0), round(cosine(0.5), 6), round(cosine(1 / 3), 6)
+    (1.0, 0.5, 0.75)
+    """
     return 0.5 * (1.0 + math.cos(math.pi * t))
 
 
@@ -24,6 +36,12 @@ def step_decay(factors: Mapping[float, float]) -> Schedule:
     """1, then the factor of the last time that has passed: ``{0.6: 0.1, 0.9: 0.01}`` is 0.1 from t = 0.6 to 0.9.
 
     Raises ``ValueError`` for times outside [0, 1) or factors that are negative or not finite.
+
+    Examples
+    --------
+    >>> schedule = step_decay({0.6: 0.1, 0.9: 0.01})
+    >>> [schedule(t) for t in (0.0, 0.6, 0.95)]
+    [1.0, 0.1, 0.01]
     """
     steps = sorted(
         (_validate.real("time", time, 0, 1, open_high=True), _validate.real("factor", factor, 0))

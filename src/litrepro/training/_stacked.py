@@ -22,6 +22,12 @@ class Splits(NamedTuple):
     """Who sees which samples when: indices into a data set, for S seeds.
 
     ``train (S, n_train)``, ``test (S, n_test)``, ``batches (S, steps, batch)``.
+
+    Examples
+    --------
+    >>> splits = draw_splits(10, [0, 1], train=8, batch=4, steps=3)
+    >>> splits.train.shape, splits.test.shape, splits.batches.shape
+    (torch.Size([2, 8]), torch.Size([2, 2]), torch.Size([2, 3, 4]))
     """
 
     train: torch.Tensor
@@ -33,6 +39,13 @@ def draw_splits(n: int, seeds: Sequence[int], *, train: int, batch: int, steps: 
     """Shuffle n samples, take the first ``train`` for training, and draw mini-batches epoch by epoch, per seed.
 
     Raises ``ValueError`` unless 1 <= batch <= train <= n, steps >= 1 and there is a seed.
+
+    Examples
+    --------
+    >>> splits = draw_splits(10, [0], train=8, batch=4, steps=3)
+    >>> epoch = splits.batches[0, :2].flatten()  # two batches are one pass over the training samples
+    >>> sorted(epoch.tolist()) == sorted(splits.train[0].tolist())
+    True
     """
     n, train = _validate.positive_int("n", n), _validate.positive_int("train", train)
     batch, steps = _validate.positive_int("batch", batch), _validate.positive_int("steps", steps)
@@ -90,6 +103,16 @@ def train_stacked(
     -------
     DataFrame ``lr, seed, step, batch_loss, train_loss, test_accuracy``: ``seed`` counts the rows of the splits;
     ``batch_loss`` is the loss of the next mini-batch (of the last one at the end) before it is used.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.optim import rule
+    >>> x, y = torch.tensor([[-1.0], [1.0]]).repeat(10, 1), torch.arange(20) % 2
+    >>> splits = draw_splits(20, [0, 1], train=16, batch=4, steps=20)
+    >>> table = train_stacked(x, y, splits, rule("sgd"), [0.5, 1.0], (1, 2))
+    >>> len(table), bool((table.query("step == 20")["test_accuracy"] == 1).all())  # 2 seeds, 2 step sizes, 2 records
+    (8, True)
     """
     count = len(splits.train)
     lr = torch.tensor([float(value) for value in step_sizes], dtype=x.dtype, device=x.device)
@@ -111,7 +134,16 @@ def train_stacked(
 def seconds_per_step(
     x: torch.Tensor, y: torch.Tensor, splits: Splits, rule: Rule, lr: float, widths: Sequence[int], *, repeats: int = 3
 ) -> float:
-    """Time of one training step of one network: the fastest of several repetitions, recording excluded."""
+    """Time of one training step of one network: the fastest of several repetitions, recording excluded.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.optim import rule
+    >>> splits = draw_splits(20, [0], train=16, batch=4, steps=5)
+    >>> seconds_per_step(torch.rand(20, 3), torch.arange(20) % 2, splits, rule("sgd"), 0.1, (3, 2)) > 0
+    True
+    """
     model = _members(widths, 1, 1, 0).to(x)
     optimizer = Uniform(model.parameters(), rule, lr)
     best = float("inf")

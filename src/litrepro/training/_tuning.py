@@ -29,6 +29,12 @@ def expected_best(values: torch.Tensor, budget: int) -> torch.Tensor:
     (..., budget), float64.
 
     Raises ``ValueError`` if there are no values, one is not finite, or budget < 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> expected_best(torch.tensor([4.0, 0.0]), 3)  # 4 times the chance that all draws are the 4
+    tensor([2.0000, 1.0000, 0.5000], dtype=torch.float64)
     """
     budget = _validate.positive_int("budget", budget)
     _validate.float_tensor("values", values, 1)
@@ -48,6 +54,14 @@ def summarize_runs(runs: pd.DataFrame, by: Sequence[str] = ("rule", "lr", "seed"
     ``roughness`` is the mean absolute second difference of the sampled mini-batch loss, ``roughness_train`` that of the
     training loss at the same steps; ``turns`` the share of sign changes between its successive differences;
     ``late`` the mean training loss of the last four records; ``test_accuracy`` the last one.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> columns = {"batch_loss": [4.0, 2.0, 1.0], "train_loss": [3.0, 2.0, 1.0], "test_accuracy": [0.5, 0.75, 1.0]}
+    >>> runs = pd.DataFrame({"rule": "sgd", "lr": 0.1, "seed": 0, "step": [0, 1, 2], **columns})
+    >>> summarize_runs(runs)[["auc", "final", "test_accuracy"]].iloc[0].tolist()
+    [2.0, 1.0, 1.0]
     """
     import pandas as pd
 
@@ -80,6 +94,13 @@ def paired_difference(
 
     ``first`` and ``second`` select rows by column values, e.g. ``{"rule": "sgd", "lr": 0.01}``. Raises ``ValueError``
     unless both select one row for each of the same seeds, two at least.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> runs = pd.DataFrame({"rule": ["a", "b"] * 2, "seed": [0, 0, 1, 1], "loss": [2.0, 1.0, 6.0, 3.0]})
+    >>> paired_difference(runs, "loss", {"rule": "a"}, {"rule": "b"})  # differences 1 and 3
+    (2.0, 1.0)
     """
     sides = []
     for choice in (first, second):

@@ -49,6 +49,14 @@ def train_widths(
     DataFrame ``width, seed, parameters, train_loss, train_error, test_error`` after ``steps`` steps.
 
     Raises ``ValueError`` for sizes < 1, no seeds, and batches larger than the training set.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, y = torch.tensor([[-1.0], [1.0]]).repeat(10, 1), torch.arange(20) % 2
+    >>> table = train_widths((x, y), (x, y), [2, 8], seeds=[0], lr=lambda width: 0.5, batch=10, steps=100)
+    >>> table["width"].tolist(), table["parameters"].tolist()
+    ([2, 8], [10, 34])
     """
     import pandas as pd
 
