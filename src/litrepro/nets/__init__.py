@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_allconv": ["allconv_resnet", "fixup_"],
         "_convnets": ["cnn5", "lenet", "vgg3"],
         "_factored": ["FactoredLinear"],
+        "_grouped": ["grouped"],
         "_mlp": ["count_parameters", "mlp"],
         "_mnist_convnet": ["mnist_convnet"],
         "_preactivation": ["resnet18"],
