@@ -106,6 +106,16 @@ def allconv_resnet(
     ------
     ValueError
         Sizes < 1, no widths, unknown ``init`` or ``head``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.nets import count_parameters
+    >>> count_parameters(allconv_resnet(2))
+    2746170
+    >>> net = allconv_resnet(1, widths=(4, 8), stem=2, in_channels=1)
+    >>> net(torch.zeros(3, 1, 8, 8)).shape, net.features(torch.zeros(3, 1, 8, 8)).shape
+    (torch.Size([3, 10]), torch.Size([3, 8]))
     """
     check_sizes(blocks=blocks, stem=stem, in_channels=in_channels, num_classes=num_classes)
     widths = tuple(_validate.positive_int("widths", width) for width in widths)
@@ -157,6 +167,13 @@ def fixup_(model: nn.Module, seed: int = 0) -> nn.Module:
     the depth.
 
     Raises ``ValueError`` for another network. Source: Zhang, Dauphin and Ma, arXiv:1901.09321, section 3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = fixup_(allconv_resnet(1, widths=(4, 8), stem=2))
+    >>> net(torch.rand(2, 3, 8, 8))[0].abs().max().item()  # the head starts at zero
+    0.0
     """
     if not isinstance(model, _AllConvResNet):
         raise ValueError(f"model must be an allconv_resnet, got {type(model).__name__}")

@@ -45,6 +45,13 @@ def lenet(num_classes: int = 10, *, in_channels: int = 1, size: int = 28, seed: 
     ------
     ValueError
         Sizes < 1, or images too small for the two convolutions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.nets import count_parameters
+    >>> lenet()(torch.zeros(2, 1, 28, 28)).shape, count_parameters(lenet())
+    (torch.Size([2, 10]), 61706)
     """
     check_sizes(num_classes=num_classes, in_channels=in_channels)
     side = (_validate.positive_int("size", size, 12) // 2 - 4) // 2
@@ -91,6 +98,15 @@ def cnn5(k: int, *, in_channels: int = 3, size: int = 32, num_classes: int = 10,
     ------
     ValueError
         Sizes < 1, size < 4.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.nets import count_parameters
+    >>> count_parameters(cnn5(12))
+    56086
+    >>> cnn5(2)(torch.zeros(3, 3, 32, 32)).shape
+    torch.Size([3, 10])
     """
     check_sizes(k=k, in_channels=in_channels, num_classes=num_classes)
     _validate.positive_int("size", size, 4)
@@ -142,6 +158,13 @@ def vgg3(
     ------
     ValueError
         Sizes < 1, size < 8, not three channels, not four probabilities in [0, 1).
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = vgg3((2, 3, 4), size=8)
+    >>> net(torch.zeros(5, 3, 8, 8)).shape, net.features(torch.zeros(5, 3, 8, 8)).shape
+    (torch.Size([5, 10]), torch.Size([5, 128]))
     """
     channels = tuple(_validate.positive_int("channels", c) for c in channels)
     dropout = tuple(_validate.real("dropout", p, 0, 1, open_high=True) for p in dropout)

@@ -47,6 +47,14 @@ class FactoredLinear(nn.Module):
     Factors and bias start as those of ``nn.Linear`` (uniform in +-1/sqrt(columns), the bias in +-1/sqrt(in_features)),
     drawn from the global generator: with depth 1 the layer is ``nn.Linear``. Source: Arora, Cohen and Hazan 2018,
     section 8.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = FactoredLinear(4, 2, depth=3)
+    >>> x = torch.rand(5, 4)
+    >>> len(layer.factors), torch.allclose(layer(x), x @ layer.weight.mT + layer.bias, atol=1e-6)
+    (3, True)
     """
 
     def __init__(

@@ -15,7 +15,16 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "identit
 
 
 def count_parameters(model: nn.Module, trainable: bool = True) -> int:
-    """How many numbers the parameters of ``model`` hold; frozen ones only if ``trainable`` is False."""
+    """How many numbers the parameters of ``model`` hold; frozen ones only if ``trainable`` is False.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> count_parameters(nn.Linear(3, 2))
+    8
+    >>> count_parameters(nn.Linear(3, 2).requires_grad_(False)), count_parameters(nn.Linear(3, 2), trainable=False)
+    (0, 8)
+    """
     return sum(p.numel() for p in model.parameters() if p.requires_grad or not trainable)
 
 
@@ -45,6 +54,15 @@ def mlp(
     ------
     ValueError
         Sizes < 1, unknown activation.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = mlp(4, (8, 3), 2)
+    >>> model(torch.zeros(5, 2, 2)).shape, model.features(torch.zeros(5, 4)).shape
+    (torch.Size([5, 2]), torch.Size([5, 3]))
+    >>> torch.equal(model.head.weight, mlp(4, (8, 3), 2, seed=0).head.weight)
+    True
     """
     check_sizes(in_features=in_features, out_features=out_features)
     widths = tuple(_validate.positive_int("hidden", width) for width in hidden)

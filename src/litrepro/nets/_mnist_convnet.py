@@ -81,6 +81,13 @@ def mnist_convnet(
     -----
     Every weight and factor is a normal of standard deviation 0.1 cut at two deviations; the first convolution's bias
     is 0, the others 0.1. Source: Arora, Cohen and Hazan 2018, section 8, on TensorFlow's tutorial network.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = mnist_convnet((2, 3), 4, size=8).eval()
+    >>> net(torch.zeros(5, 1, 8, 8)).shape, net.features(torch.zeros(5, 1, 8, 8)).shape
+    (torch.Size([5, 10]), torch.Size([5, 4]))
     """
     channels = tuple(_validate.positive_int("channels", c) for c in channels)
     if len(channels) != 2:

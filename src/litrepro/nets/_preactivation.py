@@ -72,6 +72,15 @@ def resnet18(k: int = 64, *, in_channels: int = 3, size: int = 32, num_classes: 
     ------
     ValueError
         Sizes < 1, size < 8.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.nets import count_parameters
+    >>> count_parameters(resnet18(12))
+    394822
+    >>> resnet18(1)(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2, 10])
     """
     check_sizes(k=k, in_channels=in_channels, num_classes=num_classes)
     _validate.positive_int("size", size, 8)

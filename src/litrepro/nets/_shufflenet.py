@@ -35,6 +35,12 @@ def shufflenetv2(width: float = 1.0, *, in_channels: int = 3, num_classes: int =
     ------
     ValueError
         Another width, sizes < 1.
+
+    Examples
+    --------
+    >>> from litrepro.nets import count_parameters
+    >>> round(count_parameters(shufflenetv2(1.0)) / 1e6, 2)  # million
+    1.26
     """
     check_sizes(in_channels=in_channels, num_classes=num_classes)
     if isinstance(width, bool) or width not in STAGES:

@@ -53,6 +53,13 @@ class StackedMLP(nn.Module):
     -----
     Parameters are ``weights[l] (trials, n_in, n_out)`` and ``biases[l] (trials, 1, n_out)``: an optimizer with
     ``batch_dims=1`` takes one step size per member.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = StackedMLP((4, 3, 2), trials=5)
+    >>> model(torch.zeros(7, 4)).shape, model.weights[0].shape, model.biases[0].shape
+    (torch.Size([5, 7, 2]), torch.Size([5, 4, 3]), torch.Size([5, 1, 3]))
     """
 
     def __init__(
