@@ -29,6 +29,12 @@ class Fastfood:
     sigma, d, n_features
         Width of the kernel, dimension of the points, number D of frequencies. p is the next power of two >= d, and
         blocks = ceil(D / p).
+
+    Examples
+    --------
+    >>> draw = sample_fastfood(3, 10)
+    >>> draw.B.shape, draw.perm.shape, draw.n_features  # three blocks of p = 4
+    (torch.Size([3, 4]), torch.Size([3, 4]), 10)
     """
 
     B: torch.Tensor
@@ -71,6 +77,12 @@ def sample_fastfood(
         d or n_features < 1, sigma not positive.
 
     Source: Le, Sarlos and Smola 2013, section 4 (equation 7).
+
+    Examples
+    --------
+    >>> draw = sample_fastfood(3, 10)
+    >>> fastfood_matrix(draw).shape, sorted(draw.perm[0].tolist())
+    (torch.Size([10, 3]), [0, 1, 2, 3])
     """
     d, n_features = _validate.positive_int("d", d), _validate.positive_int("n_features", n_features)
     sigma, generator = _arguments.width(sigma), _arguments.random_source(generator)
@@ -107,6 +119,14 @@ def fastfood_project(x: torch.Tensor, f: Fastfood) -> torch.Tensor:
         x without n and d axes, another d than the draw's.
 
     Source: Le, Sarlos and Smola 2013, section 4.
+
+    Examples
+    --------
+    >>> import torch
+    >>> draw = sample_fastfood(3, 10)
+    >>> x = torch.rand(5, 3, dtype=torch.float64)
+    >>> torch.allclose(fastfood_project(x, draw), x @ fastfood_matrix(draw).mT)
+    True
     """
     _check(f)
     _validate.float_tensor("x", x, 2)
@@ -124,7 +144,16 @@ def fastfood_project(x: torch.Tensor, f: Fastfood) -> torch.Tensor:
 
 
 def fastfood_matrix(f: Fastfood) -> torch.Tensor:
-    """The frequencies of a draw as a dense matrix (..., D, d), float64, on the device of the draw."""
+    """The frequencies of a draw as a dense matrix (..., D, d), float64, on the device of the draw.
+
+    Examples
+    --------
+    >>> import torch
+    >>> draw = sample_fastfood(3, 10)
+    >>> V = fastfood_matrix(draw)
+    >>> V.shape, torch.allclose(V.mT, fastfood_project(torch.eye(3, dtype=torch.float64), draw))
+    (torch.Size([10, 3]), True)
+    """
     _check(f)
     return fastfood_project(torch.eye(f.d, dtype=f.B.dtype, device=f.B.device), f).mT
 

@@ -36,6 +36,15 @@ def hadamard_transform(x: torch.Tensor, *, normalized: bool = False) -> torch.Te
         A length that is not a power of two, a dtype that is not floating.
 
     Source: Le, Sarlos and Smola 2013, section 4.
+
+    Examples
+    --------
+    >>> import torch
+    >>> hadamard_transform(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    tensor([10., -2., -4.,  0.])
+    >>> x = torch.rand(8)
+    >>> torch.allclose(hadamard_transform(hadamard_transform(x, normalized=True), normalized=True), x)
+    True
     """
     _validate.float_tensor("x", x, 1)
     n = _arguments.power_of_two("the length of the last axis", x.shape[-1])
@@ -72,6 +81,13 @@ def paley_hadamard(q: int, *, dtype: torch.dtype = torch.float64) -> torch.Tenso
         q is not a prime with q = 3 mod 4.
 
     Source: Paley 1933, "On orthogonal matrices", construction I.
+
+    Examples
+    --------
+    >>> import torch
+    >>> H = paley_hadamard(3)
+    >>> H[:2].tolist(), torch.equal(H @ H.mT, 4 * torch.eye(4, dtype=torch.float64))
+    ([[1.0, 1.0, 1.0, 1.0], [-1.0, 1.0, -1.0, 1.0]], True)
     """
     q = _validate.positive_int("q", q, 3)
     if q % 4 != 3 or any(q % divisor == 0 for divisor in range(2, math.isqrt(q) + 1)):

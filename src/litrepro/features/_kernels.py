@@ -30,6 +30,13 @@ def gaussian_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> 
         Different d, batch dimensions that do not broadcast, a dtype that is not floating, sigma not positive.
 
     Source: Rahimi and Recht 2007, figure 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.tensor([[0.0], [1.0], [2.0]])
+    >>> gaussian_kernel(x[:1], x)
+    tensor([[1.0000, 0.6065, 0.1353]])
     """
     sigma = _arguments.width(sigma)
     x, y = _arguments.points(x=x, y=y)
@@ -40,6 +47,12 @@ def laplace_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> t
     """Laplace kernel: k(x, y) = exp(-|x - y|_1 / sigma); arguments, shapes and errors as ``gaussian_kernel``.
 
     Its spectral density is a product of Cauchy densities of scale 1 / sigma (Rahimi and Recht 2007, figure 1).
+
+    Examples
+    --------
+    >>> import torch
+    >>> laplace_kernel(torch.zeros(1, 2), torch.tensor([[0.0, 0.0], [1.0, -1.0]]))  # exp(-2)
+    tensor([[1.0000, 0.1353]])
     """
     sigma = _arguments.width(sigma)
     x, y = _arguments.points(x=x, y=y)
@@ -68,6 +81,12 @@ def polynomial_kernel(x: torch.Tensor, y: torch.Tensor, *, degree: int = 2, c: f
         Different d, a dtype that is not floating, degree < 1 or not an integer, c < 0.
 
     Source: Hofmann, Schoelkopf and Smola 2008, section 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> polynomial_kernel(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 0.0], [0.0, -1.0]]))
+    tensor([[16.,  1.]])
     """
     degree = _validate.positive_int("degree", degree)
     c = _validate.real("c", c, 0)
@@ -96,6 +115,12 @@ def is_positive_semidefinite(K: torch.Tensor, tol: float = 1e-8) -> torch.Tensor
         K is not square, tol is negative.
 
     Source: Hofmann, Schoelkopf and Smola 2008, definition 2 (symmetry is part of it there).
+
+    Examples
+    --------
+    >>> import torch
+    >>> is_positive_semidefinite(torch.tensor([[[1.0, 0.5], [0.5, 1.0]], [[1.0, 2.0], [2.0, 1.0]]]))
+    tensor([ True, False])
     """
     tol = _validate.real("tol", tol, 0)
     K = _arguments.square("K", K).to(torch.float64)

@@ -13,7 +13,15 @@ from litrepro.features._ridge import solve_shifted
 
 
 class Resample(NamedTuple):
-    """Draws from a pool: ``index`` (..., D'), ``weights`` (..., D'), ``probabilities`` (..., D) of the pool."""
+    """Draws from a pool: ``index`` (..., D'), ``weights`` (..., D'), ``probabilities`` (..., D) of the pool.
+
+    Examples
+    --------
+    >>> import torch
+    >>> draw = resample_by_scores(torch.tensor([1.0, 0.0, 3.0]), 5)
+    >>> draw.probabilities, draw.index.shape, bool((draw.index != 1).all())
+    (tensor([0.2500, 0.0000, 0.7500]), torch.Size([5]), True)
+    """
 
     index: torch.Tensor
     weights: torch.Tensor
@@ -44,6 +52,12 @@ def ridge_leverage_scores(Z: torch.Tensor, K: torch.Tensor, lam: float | torch.T
         K not square or not symmetric, other numbers of rows, lam not positive.
 
     Source: Avron et al. 2017, definition 6; Li, Ton, Oglic and Sejdinovic 2021, equation 6.
+
+    Examples
+    --------
+    >>> import torch
+    >>> ridge_leverage_scores(torch.eye(2), torch.eye(2), 0.5)  # 1 / (1 + n lambda)
+    tensor([0.5000, 0.5000])
     """
     _arguments.symmetric("K", K)
     _arguments.same_rows(Z=Z, K=K)
@@ -74,6 +88,12 @@ def effective_dimension(K: torch.Tensor, lam: float | torch.Tensor) -> torch.Ten
         K not square or not symmetric, lam not positive.
 
     Source: Alaoui and Mahoney 2015, section 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> effective_dimension(torch.diag(torch.tensor([1.0, 1.0, 0.0, 0.0])), 0.25)  # 2 directions, half of each
+    tensor(1.)
     """
     _arguments.symmetric("K", K)
     _arguments.same_rows(K=K)
@@ -118,6 +138,13 @@ def leverage_resample(
 
     Source: Li, Ton, Oglic and Sejdinovic 2021, algorithm 1 (with the sums named as they are: sum p estimates
     D d_eff, not d_eff).
+
+    Examples
+    --------
+    >>> import torch
+    >>> Z = torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])  # the first two features are the same
+    >>> leverage_resample(Z, 10, 1e-6).probabilities.round(decimals=2)
+    tensor([0.2500, 0.2500, 0.5000])
     """
     _arguments.same_rows(Z=Z)
     n_features = _validate.positive_int("n_features", n_features)
@@ -134,6 +161,13 @@ def resample_by_scores(
     """Draw features of a pool in proportion to their scores: q = s / sum s, weights 1 / sqrt(D q_index).
 
     ``scores (..., D)`` are at least 0; the rest, and the errors, are as in ``leverage_resample``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> draw = resample_by_scores(torch.tensor([1.0, 0.0, 3.0]), 5)
+    >>> draw.probabilities, bool((draw.index != 1).all())
+    (tensor([0.2500, 0.0000, 0.7500]), True)
     """
     _validate.float_tensor("scores", scores, 1)
     n_features = _validate.positive_int("n_features", n_features)
@@ -176,6 +210,13 @@ def spectral_error(approximation: torch.Tensor, K: torch.Tensor, lam: float) -> 
 
     Kz is a spectral approximation of K if this is at most Delta < 1; then ridge regression with Kz is near-optimal
     (Avron et al. 2017, definition 1 and lemma 2).
+
+    Examples
+    --------
+    >>> import torch
+    >>> K = torch.eye(2)
+    >>> spectral_error(K, K, 0.1).item(), round(spectral_error(2 * K, K, 0.5).item(), 4)  # 1 / (1 + n lambda)
+    (0.0, 0.5)
     """
     _arguments.symmetric("K", K)
     _arguments.same_rows(approximation=approximation, K=K)
@@ -188,7 +229,14 @@ def spectral_error(approximation: torch.Tensor, K: torch.Tensor, lam: float) -> 
 
 
 def unscaled_features(x: torch.Tensor, omega: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:
-    """sqrt(2) cos(omega_j^T x + b_j), (..., n, D): the columns whose leverage is measured."""
+    """sqrt(2) cos(omega_j^T x + b_j), (..., n, D): the columns whose leverage is measured.
+
+    Examples
+    --------
+    >>> import torch
+    >>> unscaled_features(torch.zeros(1, 2), torch.ones(3, 2), torch.zeros(3))  # sqrt(2)
+    tensor([[1.4142, 1.4142, 1.4142]])
+    """
     from litrepro.features._fourier import fourier_features
 
     return fourier_features(x, omega, phase) * math.sqrt(omega.shape[-2])

@@ -66,6 +66,15 @@ def feature_map(
     ValueError
         An unknown method, an odd D where pairs are formed, more centres than points, batch dimensions of a
         data-dependent method.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.features import gaussian_kernel
+    >>> x = torch.linspace(0, 1, 20, dtype=torch.float64)[:, None]
+    >>> z = feature_map("nystroem", x, 10, sigma=1.0)(x)
+    >>> bool((z @ z.mT - gaussian_kernel(x, x)).abs().max() < 1e-3)
+    True
     """
     _validate.choice("method", method, MAPS)
     _validate.float_tensor("x", x, 2)
@@ -122,6 +131,13 @@ def kernel_estimates(
     Returns
     -------
     (T, m).
+
+    Examples
+    --------
+    >>> import torch
+    >>> found = kernel_estimates("paired", torch.zeros(1), torch.tensor([[0.0], [1.0]]), 10, 1000)
+    >>> found.shape, bool((found.mean(0) - torch.tensor([1.0, 0.6065])).abs().max() < 0.1)  # exp(-1/2)
+    (torch.Size([1000, 2]), True)
     """
     draws, chunk = _validate.positive_int("draws", draws), _validate.positive_int("chunk", chunk)
     _validate.float_tensor("x", x, 1)

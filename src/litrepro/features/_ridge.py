@@ -31,6 +31,13 @@ def kernel_ridge(K: torch.Tensor, y: torch.Tensor, lam: float | torch.Tensor) ->
         K not square or not symmetric, other numbers of rows, lam not positive.
 
     Source: Alaoui and Mahoney 2015, equation 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> kernel_ridge(torch.eye(2), torch.tensor([[2.0], [4.0]]), 0.5)  # y / (1 + n lambda)
+    tensor([[1.],
+            [2.]])
     """
     _arguments.symmetric("K", K)
     _arguments.same_rows(K=K, y=y)
@@ -64,6 +71,12 @@ def feature_ridge(z: torch.Tensor, y: torch.Tensor, lam: float | torch.Tensor) -
         Other numbers of rows, no features, lam not positive.
 
     Source: Rahimi and Recht 2007, section 5.
+
+    Examples
+    --------
+    >>> import torch
+    >>> feature_ridge(torch.ones(2, 1), torch.tensor([[1.0], [3.0]]), 1.0)  # 4 / (2 + n lambda)
+    tensor([[1.]])
     """
     _arguments.same_rows(z=z, y=y)
     if z.shape[-1] < 1:

@@ -13,14 +13,29 @@ from litrepro.features import _arguments
 
 
 class Stumps(NamedTuple):
-    """Decision stumps: ``index`` (*batch, D) of a coordinate (int64), ``threshold`` (*batch, D) in its units."""
+    """Decision stumps: ``index`` (*batch, D) of a coordinate (int64), ``threshold`` (*batch, D) in its units.
+
+    Examples
+    --------
+    >>> index, threshold = random_stumps(3, 10)
+    >>> index.shape, bool((index < 3).all()), bool((threshold <= 1).all())
+    (torch.Size([10]), True, True)
+    """
 
     index: torch.Tensor
     threshold: torch.Tensor
 
 
 class Sinks(NamedTuple):
-    """A fit: ``weights`` (..., k), ``objective`` (...) (mean square of the residual), ``converged`` (...)."""
+    """A fit: ``weights`` (..., k), ``objective`` (...) (mean square of the residual), ``converged`` (...).
+
+    Examples
+    --------
+    >>> import torch
+    >>> fit = kitchen_sinks(torch.ones(2, 1), torch.tensor([1.0, 3.0]), bound=10.0)
+    >>> [round(value.item(), 4) for value in (fit.weights, fit.objective)], bool(fit.converged)
+    ([2.0, 1.0], True)
+    """
 
     weights: torch.Tensor
     objective: torch.Tensor
@@ -59,6 +74,12 @@ def random_stumps(
         d or n_features < 1, high <= low.
 
     Source: Rahimi and Recht 2009, section 5.
+
+    Examples
+    --------
+    >>> index, threshold = random_stumps(3, 1000, low=-1.0, high=1.0)
+    >>> index.unique().tolist(), bool((threshold.abs() <= 1).all())
+    ([0, 1, 2], True)
     """
     d, n_features = _validate.positive_int("d", d), _validate.positive_int("n_features", n_features)
     low, high = _validate.real("low", low), _validate.real("high", high)
@@ -91,6 +112,13 @@ def stump_features(x: torch.Tensor, index: torch.Tensor, threshold: torch.Tensor
         Different shapes of index and threshold, an index that is no integer or outside 0..d-1.
 
     Source: Rahimi and Recht 2009, section 5.
+
+    Examples
+    --------
+    >>> import torch
+    >>> stump_features(torch.tensor([[0.2, 0.9], [0.6, 0.1]]), torch.tensor([0, 1]), torch.tensor([0.5, 0.5]))
+    tensor([[-1.,  1.],
+            [ 1., -1.]])
     """
     _validate.float_tensor("x", x, 2)
     _validate.float_tensor("threshold", threshold, 1)
@@ -147,6 +175,13 @@ def kitchen_sinks(z: torch.Tensor, y: torch.Tensor, *, bound: float, max_iter: i
         A problem did not reach ``tol``.
 
     Source: Rahimi and Recht 2009, algorithm 1; Beck and Teboulle 2009 for the accelerated steps.
+
+    Examples
+    --------
+    >>> import torch
+    >>> z, y = torch.ones(2, 1), torch.tensor([1.0, 3.0])
+    >>> [round(kitchen_sinks(z, y, bound=bound).weights.item(), 4) for bound in (10.0, 0.5)]  # the mean, or the bound
+    [2.0, 0.5]
     """
     bound = _validate.real("bound", bound, 0, open_low=True)
     max_iter, tol = _validate.positive_int("max_iter", max_iter), _validate.real("tol", tol, 0)

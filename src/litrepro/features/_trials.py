@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 
 
 def sine_grid(dtype: torch.dtype = torch.float64, device: torch.device | None = None) -> torch.Tensor:
-    """400 noiseless test points on [-1, 1], (400, 1)."""
+    """400 noiseless test points on [-1, 1], (400, 1).
+
+    Examples
+    --------
+    >>> grid = sine_grid()
+    >>> grid.shape, grid.min().item(), grid.max().item()
+    (torch.Size([400, 1]), -1.0, 1.0)
+    """
     return torch.linspace(-1, 1, 400, dtype=dtype, device=device)[:, None]
 
 
@@ -69,6 +76,12 @@ def leverage_trials(
     ------
     ValueError
         seeds, n or pool < 1, an unknown method.
+
+    Examples
+    --------
+    >>> table = leverage_trials([5.0], [1e-3], [10, 20], seeds=2, n=30, pool=100, methods=("plain", "leverage"))
+    >>> table["metric"].unique().tolist(), table.query("metric == 'rmse'")["D"].unique().tolist()
+    (['effective dimension', 'spectral error', 'rmse'], [10, 20])
     """
     seeds, n, pool = (_validate.positive_int(k, v) for k, v in (("seeds", seeds), ("n", n), ("pool", pool)))
     for method in methods:
