@@ -34,6 +34,14 @@ class ImageSet:
         Names of the labels.
     name, split, source
         The data set, "train" or "test", and where it was found.
+
+    Examples
+    --------
+    >>> from litrepro.data import digits
+    >>> found = digits("test")
+    >>> x, y = found
+    >>> x.shape, y.shape, found.classes[:3], found.split
+    (torch.Size([360, 1, 8, 8]), torch.Size([360]), ('0', '1', '2'), 'test')
     """
 
     images: torch.Tensor
@@ -90,6 +98,12 @@ def mnist(
         Unknown split or source, n outside 1..N, n not divisible by the number of classes when balanced, size < 1.
     DataUnavailableError
         Nothing found, or a file that is corrupt or truncated.
+
+    Examples
+    --------
+    >>> found = mnist("test", n=20, balanced=True, size=14, source="bundled")
+    >>> found.images.shape, found.labels.bincount().tolist()  # two of every digit
+    (torch.Size([20, 1, 14, 14]), [2, 2, 2, 2, 2, 2, 2, 2, 2, 2])
     """
     return _load(
         "mnist", DIGITS, split, n, balanced, source, size, seed, download, _idx_reader("mnist"), _bundled_mnist
@@ -106,7 +120,14 @@ def fashion_mnist(
     seed: int = 0,
     download: bool = True,
 ) -> ImageSet:
-    """Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), nothing bundled; arguments and errors as ``mnist``."""
+    """Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), nothing bundled; arguments and errors as ``mnist``.
+
+    Examples
+    --------
+    >>> found = fashion_mnist("test", n=20, balanced=True)  # doctest: +SKIP
+    >>> found.images.shape, found.classes[0]  # doctest: +SKIP
+    (torch.Size([20, 1, 28, 28]), 'T-shirt')
+    """
     read = _idx_reader("fashion-mnist")
     return _load("fashion-mnist", FASHION, split, n, balanced, source, size, seed, download, read, None)
 
@@ -125,6 +146,12 @@ def cifar10(
 
     Accepts the official binary and python layouts, unpacked, packed, or with the batches directly in ``cifar-10/``. If
     some training batches are missing the others are used, and ``source`` says so.
+
+    Examples
+    --------
+    >>> found = cifar10("test", n=20, balanced=True)  # doctest: +SKIP
+    >>> found.images.shape, found.classes[0]  # doctest: +SKIP
+    (torch.Size([20, 3, 32, 32]), 'airplane')
     """
     return _load("cifar-10", CIFAR, split, n, balanced, source, size, seed, download, _read_cifar, None)
 
@@ -142,6 +169,14 @@ def digits(
     """scikit-learn's digits (Alpaydin and Kaynak 1998), 1 x 8 x 8: the first 1,437 train, the last 360 test.
 
     Arguments and errors as ``mnist``; the set is always the bundled one, so ``source="full"`` finds nothing.
+
+    Examples
+    --------
+    >>> x, y = digits("train")
+    >>> x.shape, float(x.max())
+    (torch.Size([1437, 1, 8, 8]), 1.0)
+    >>> len(digits("test", n=50, balanced=True).images)
+    50
     """
 
     def read(split: str, download: bool) -> Raw:

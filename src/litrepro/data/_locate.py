@@ -11,7 +11,17 @@ from litrepro.data._registry import DATASETS, File
 
 
 class DataUnavailableError(FileNotFoundError):
-    """A data set that is missing, corrupt or truncated; the message names file, places searched and remedy."""
+    """A data set that is missing, corrupt or truncated; the message names file, places searched and remedy.
+
+    Examples
+    --------
+    >>> from litrepro.data import digits
+    >>> try:
+    ...     digits(source="full")
+    ... except DataUnavailableError:
+    ...     print("there are no more digits than the bundled ones")
+    there are no more digits than the bundled ones
+    """
 
 
 def data_folders() -> list[tuple[str, Path]]:

@@ -13,6 +13,12 @@ def breast_cancer() -> TabularSet:
 
     Thirty columns: ten measurements of the nuclei in an image, each as mean, standard error and "worst" (mean of the
     three largest), as published. From scikit-learn. Raises ``DataUnavailableError`` without it.
+
+    Examples
+    --------
+    >>> x, y = breast_cancer()
+    >>> x.shape, y.bincount().tolist()
+    (torch.Size([569, 30]), [212, 357])
     """
     try:
         from sklearn.datasets import load_breast_cancer

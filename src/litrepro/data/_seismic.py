@@ -26,6 +26,12 @@ def layered_velocity(
     (count, size, size) float32, depth first, at most five distinct values per model.
 
     Raises ``ValueError`` if count < 1, size < 8, or not 0 < vmin < vmax.
+
+    Examples
+    --------
+    >>> velocity = layered_velocity(3, size=16)
+    >>> velocity.shape, bool((velocity.diff(dim=1) >= 0).all())  # never slower with depth
+    (torch.Size([3, 16, 16]), True)
     """
     count, size = _validate.positive_int("count", count), _validate.positive_int("size", size, 8)
     vmin = _validate.real("vmin", vmin, 0, open_low=True)
@@ -82,6 +88,13 @@ def acoustic_shots(
 
     Raises ``ValueError`` for a velocity that is not a square floating-point model, not positive and finite, or too
     fast for the time step (v dt/dx > 0.6), and for counts < 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> velocity = torch.full((2, 16, 16), 2.0)
+    >>> acoustic_shots(velocity, shots=3, steps=40).shape  # models, shots, times, receivers
+    torch.Size([2, 3, 10, 16])
     """
     _validate.float_tensor("velocity", velocity, 2)
     n = velocity.shape[-1]

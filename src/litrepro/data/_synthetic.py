@@ -19,6 +19,13 @@ def wilson_example(n: int, p: float = 0.7, *, generator: torch.Generator) -> tup
     ones from column 3 + 5i on: one if y_i = 1, five if y_i = -1. y_i = 1 with probability p, independently.
 
     Raises ``ValueError`` if n < 1 or p is outside (1/2, 1).
+
+    Examples
+    --------
+    >>> import torch
+    >>> X, y = wilson_example(4, generator=torch.Generator().manual_seed(0))
+    >>> X.shape, bool((X[:, 0] == y).all()), bool((X[:, 1:3] == 1).all())
+    (torch.Size([4, 23]), True, True)
     """
     n = _validate.positive_int("n", n)
     p = _validate.real("p", p, 0.5, 1, open_low=True, open_high=True)
@@ -42,6 +49,14 @@ def correlated_sensors(n: int = 500, d: int = 128, rank: int = 8, *, seed: int) 
     x (n, d) and y (1, n), float64, both z-scored.
 
     Raises ``ValueError`` if n < 2, d < 1, rank < 2 or the seed is negative.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, y = correlated_sensors(100, 16, seed=0)
+    >>> singular = torch.linalg.svdvals(x)
+    >>> x.shape, y.shape, bool(singular[8:].square().sum() < 0.05 * singular.square().sum())  # about 8 causes
+    (torch.Size([100, 16]), torch.Size([1, 100]), True)
     """
     n, d = _validate.positive_int("n", n, 2), _validate.positive_int("d", d)
     rank = _validate.positive_int("rank", rank, 2)
@@ -65,6 +80,13 @@ def correlated_patches(n: int, k: int, d: int, angle: float, *, generator: torch
     (n, k, d) float64.
 
     Raises ``ValueError`` if n, k or d < 1, or the angle is outside [0, pi/2).
+
+    Examples
+    --------
+    >>> import torch
+    >>> z = correlated_patches(5, 3, 4, 0.0, generator=torch.Generator().manual_seed(0))
+    >>> torch.allclose(z[:, 0], z[:, 1]), bool((z.norm(dim=-1) - 2).abs().max() < 1e-9)  # of norm sqrt(d)
+    (True, True)
     """
     n, k, d = (_validate.positive_int(name, value) for name, value in (("n", n), ("k", k), ("d", d)))
     angle = _validate.real("angle", angle, 0, math.pi / 2, open_high=True)
@@ -88,6 +110,13 @@ def double_moon(
     x (n, 2) float64 and y (n,) float64 in {-1, 1}: the first ceil(n/2) points are the upper moon, y = 1.
 
     Raises ``ValueError`` if n < 1, radius <= 0, or width outside [0, 2 radius].
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, y = double_moon(4, width=0.0, generator=torch.Generator().manual_seed(0))
+    >>> y.tolist(), bool((x[:2].norm(dim=-1) - 1).abs().max() < 1e-9)  # half rings of radius 1
+    ([1.0, 1.0, -1.0, -1.0], True)
     """
     n = _validate.positive_int("n", n)
     radius = _validate.real("radius", radius, 0, open_low=True)

@@ -29,6 +29,13 @@ class TabularSet:
         (n,) int64.
     feature_names, classes
         Names of the columns (with units) and of the labels.
+
+    Examples
+    --------
+    >>> from litrepro.data import iris
+    >>> x, y = iris()
+    >>> x.shape, iris().feature_names[0]
+    (torch.Size([150, 4]), 'sepal length (cm)')
     """
 
     features: torch.Tensor
@@ -46,7 +53,14 @@ class TabularSet:
 
 
 def iris() -> TabularSet:
-    """Fisher's iris (1936): 150 flowers, 4 lengths and widths in cm, 3 species of 50, in the order of scikit-learn."""
+    """Fisher's iris (1936): 150 flowers, 4 lengths and widths in cm, 3 species of 50, in the order of scikit-learn.
+
+    Examples
+    --------
+    >>> x, y = iris()
+    >>> x.shape, y.bincount().tolist(), iris().classes
+    (torch.Size([150, 4]), [50, 50, 50], ('setosa', 'versicolor', 'virginica'))
+    """
     try:
         from sklearn.datasets import load_iris
     except ImportError as error:
@@ -71,6 +85,12 @@ def gas_sensor_ethanol(*, download: bool = True) -> tuple[torch.Tensor, torch.Te
     which holds 1,316 of the 2,565 published rows (batches 7 and 10 are missing).
 
     Raises ``DataUnavailableError`` if the file is missing or corrupt.
+
+    Examples
+    --------
+    >>> x, y = gas_sensor_ethanol()  # doctest: +SKIP
+    >>> x.shape, y.shape  # doctest: +SKIP
+    (torch.Size([1316, 128]), torch.Size([1, 1316]))
     """
     frame = _csv("gas-sensor", "gas-drift-conc-8of10-ethanol", ["ppm", *(f"f{k}" for k in range(1, 129))], download)
     x = torch.tensor(frame[[f"f{k}" for k in range(1, 129)]].to_numpy(float))
@@ -113,6 +133,12 @@ def moduli(source: str = "elastic2015", *, download: bool = True) -> pd.DataFram
         Unknown source.
     DataUnavailableError
         The file is missing or corrupt.
+
+    Examples
+    --------
+    >>> table = moduli("elastic2015")  # doctest: +SKIP
+    >>> len(table), list(table.columns[:3])  # doctest: +SKIP
+    (1181, ['formula', 'K_VRH', 'G_VRH'])
     """
     _validate.choice("source", source, tuple(_MODULI))
     stem, columns, origin = _MODULI[source]
@@ -129,6 +155,11 @@ def vickers_hardness(*, download: bool = True) -> pd.DataFrame:
     """1,062 measured Vickers hardness values: ``composition, hardness_GPa, load_N`` (Zhang et al. 2020).
 
     Raises ``DataUnavailableError`` if the file is missing or corrupt.
+
+    Examples
+    --------
+    >>> len(vickers_hardness()), list(vickers_hardness().columns)  # doctest: +SKIP
+    (1062, ['composition', 'hardness_GPa', 'load_N'])
     """
     frame = _csv("materials", "vickers_hardness", ["composition", "hardness_GPa", "load_N"], download)
     frame.attrs.update(

@@ -18,6 +18,11 @@ def tiny_shakespeare(*, download: bool = True) -> str:
     """1,115,394 characters of Shakespeare's plays, 65 of them distinct (Karpathy's char-rnn).
 
     Raises ``DataUnavailableError`` if the file is missing or is not that text.
+
+    Examples
+    --------
+    >>> tiny_shakespeare()[:14]  # doctest: +SKIP
+    'First Citizen:'
     """
     path = locate("tiny-shakespeare", DATASETS["tiny-shakespeare"].files[0], download=download)
     text = path.read_bytes()
@@ -51,6 +56,12 @@ def synthesis_text(source: str = "sofc", *, download: bool = True) -> pd.DataFra
         Unknown source.
     DataUnavailableError
         The file is missing or corrupt.
+
+    Examples
+    --------
+    >>> table = synthesis_text("sofc")  # doctest: +SKIP
+    >>> list(table.columns[:2]), sorted(table["label"].unique().tolist())  # doctest: +SKIP
+    (['text', 'label'], [0, 1])
     """
     import pandas as pd
 
