@@ -14,7 +14,15 @@ from litrepro.solvers import soft_threshold
 
 
 class ClassicLassoResult(NamedTuple):
-    """Sparse precision (..., p, p); the larger residual and the flag (...); the number of iterations that were run."""
+    """Sparse precision (..., p, p); the larger residual and the flag (...); the number of iterations that were run.
+
+    Examples
+    --------
+    >>> import torch
+    >>> found = classic_graphical_lasso(torch.eye(2, dtype=torch.float64), 0.1)
+    >>> found.precision.abs().round(decimals=2).tolist(), bool(found.converged)
+    ([[1.0, 0.0], [0.0, 1.0]], True)
+    """
 
     precision: torch.Tensor
     residual: torch.Tensor
@@ -41,6 +49,14 @@ def classic_graphical_lasso(
         Bound on the primal and the dual residual, each relative to the Frobenius norm of the precision.
 
     Raises ``ValueError`` for S or alpha out of these bounds; warns ``ConvergenceWarning`` at ``max_iter``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> S = torch.tensor([[1.0, 0.3], [0.3, 1.0]], dtype=torch.float64)
+    >>> found = classic_graphical_lasso(S, torch.tensor([0.01, 0.5], dtype=torch.float64))
+    >>> (found.precision[:, 0, 1].abs() > 1e-3).tolist()  # a penalty above 0.3 removes the edge
+    [True, False]
     """
     _arguments.symmetric("S", S)
     if bool((S.diagonal(dim1=-2, dim2=-1) <= 0).any()):

@@ -15,7 +15,14 @@ KINDS = ("quadratic", "constant", "blocks", "band")
 
 
 class GraphSample(NamedTuple):
-    """Adjacency matrices (*batch, p, p) of zeros and ones, and the nodes' latent positions (*batch, p)."""
+    """Adjacency matrices (*batch, p, p) of zeros and ones, and the nodes' latent positions (*batch, p).
+
+    Examples
+    --------
+    >>> A, latents = sample_graph(graphon("constant", prob=0.5), 6, batch=(3,))
+    >>> A.shape, latents.shape, bool((A == A.mT).all())
+    (torch.Size([3, 6, 6]), torch.Size([3, 6]), True)
+    """
 
     adjacency: torch.Tensor
     latents: torch.Tensor
@@ -35,6 +42,15 @@ def graphon(kind: str, **params: Any) -> Graphon:
     ------
     ValueError
         Unknown kind, missing or superfluous parameters, probabilities that are asymmetric or outside [0, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> W = graphon("quadratic")
+    >>> W(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 1.0]))
+    tensor([0.5000, 1.0000])
+    >>> graphon("band", phi=1.0)(torch.tensor(0.0), torch.tensor([0.0, 1.0]))
+    tensor([1.0000, 0.3679])
     """
     _validate.choice("kind", kind, KINDS)
     expected = {"quadratic": (), "constant": ("prob",), "blocks": ("boundaries", "probs"), "band": ("phi",)}[kind]
@@ -92,6 +108,12 @@ def degree_function(W: Graphon, x: torch.Tensor, *, nodes: int = 2048) -> torch.
 
     Returns the shape of x. Raises ``ValueError`` for a W that is not callable, x that is not a floating-point tensor,
     or nodes < 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> degree_function(graphon("quadratic"), torch.tensor([0.0, 1.0]))  # x^2 / 2 + 1 / 6
+    tensor([0.1667, 0.6667])
     """
     _callable(W)
     _validate.float_tensor("x", x)
@@ -136,6 +158,13 @@ def sample_graph(
     ------
     ValueError
         p < 1, latents of another shape or outside [0, 1], or a W with values that are asymmetric or outside [0, 1].
+
+    Examples
+    --------
+    >>> sample_graph(graphon("constant", prob=1.0), 3).adjacency  # the complete graph
+    tensor([[0., 1., 1.],
+            [1., 0., 1.],
+            [1., 1., 0.]], dtype=torch.float64)
     """
     _callable(W)
     p = _validate.positive_int("p", p)
@@ -169,6 +198,11 @@ def spectral_prior(W: Graphon, p: int) -> torch.Tensor:
     """The Laplacian spectrum (p,) that W predicts for p nodes: p d((i - 1/2) / p), ascending, the first set to 0.
 
     ``d`` is the degree function; theorem 1 says lambda_i / p, the review's mu needs the factor p. float64.
+
+    Examples
+    --------
+    >>> spectral_prior(graphon("constant", prob=0.5), 4)
+    tensor([0., 2., 2., 2.], dtype=torch.float64)
     """
     p = _validate.positive_int("p", p)
     mu = (p * degree_function(W, midpoints(p, torch.empty(0, dtype=torch.float64)))).sort().values
@@ -182,6 +216,13 @@ def spectrum_distance(A: torch.Tensor, W: Graphon, *, cells: int = 8) -> torch.T
     The spectrum is the step function lambda_i / p on cell i of p; the degree function is sorted on p * cells midpoints.
 
     Raises ``ValueError`` where A (..., p, p) is not square, symmetric and finite, or cells < 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> A = 1 - torch.eye(50, dtype=torch.float64)  # eigenvalues 0 and 49 times 50
+    >>> round(spectrum_distance(A, graphon("constant", prob=1.0)).item() ** 2, 4)  # 1 / 50
+    0.02
     """
     _arguments.symmetric("A", A)
     cells, p = _validate.positive_int("cells", cells), A.shape[-1]

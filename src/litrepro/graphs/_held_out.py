@@ -26,6 +26,13 @@ def common_scale(S: torch.Tensor, weight: float = 1 / 3) -> torch.Tensor:
     weights of the size that the graphs of the experiments have, one beta serves all data.
 
     Raises ``ValueError`` where S (..., p, p) is not square, symmetric and finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> S = torch.eye(4, dtype=torch.float64)
+    >>> bool((common_scale(10 * S) - common_scale(S) / 10).abs() < 1e-9)  # it takes the units out
+    True
     """
     _arguments.symmetric("S", S)
     return (S.shape[-1] - 1) / laplacian_adjoint(S).sum(-1) / weight
@@ -35,6 +42,14 @@ def nested_covariances(groups: Sequence[torch.Tensor], sizes: Sequence[int]) -> 
     """Covariances (N, T, p, p) of the first n samples of each of T groups (., p), for N sizes n.
 
     Raises ``ValueError`` where a group has fewer samples than the largest size.
+
+    Examples
+    --------
+    >>> import torch
+    >>> samples = torch.randn(20, 3, dtype=torch.float64)
+    >>> S = nested_covariances([samples, samples], [10, 20])
+    >>> S.shape, torch.allclose(S[1, 0], samples.mT @ samples / 20)
+    (torch.Size([2, 2, 3, 3]), True)
     """
     sizes = [_validate.positive_int("sizes", n) for n in sizes]
     short = min(len(group) for group in groups)
@@ -70,6 +85,17 @@ def held_out_sweep(
     Returns
     -------
     Columns n, trial, method, prior, alpha, gamma, residual, and one per entry of ``held``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> X = torch.randn(200, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    >>> S = nested_covariances([X], [50, 200])
+    >>> mu = torch.arange(4, dtype=torch.float64)
+    >>> settings = [{"prior": "line", "mu": mu, "gamma": 0.0, "alpha": 0.0, "beta": 1.0}]
+    >>> table = held_out_sweep(S, [50, 200], {"test": S[1]}, settings, max_iter=50)
+    >>> len(table), table["n"].tolist()
+    (2, [50, 200])
     """
     import pandas as pd
 

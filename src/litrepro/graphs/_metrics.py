@@ -14,6 +14,13 @@ def edge_average_precision(scores: torch.Tensor, support: torch.Tensor) -> torch
     scikit-learn. nan where there is no true edge.
 
     Raises ``ValueError`` for scores that are not a floating-point tensor, or lengths that differ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> scores = torch.tensor([0.9, 0.8, 0.1])
+    >>> edge_average_precision(scores, torch.tensor([1, 0, 1])).round(decimals=4)  # (1/1 + 2/3) / 2
+    tensor(0.8333)
     """
     scores, support = _pair("scores", scores, support)
     ranked, order = scores.sort(-1, descending=True)
@@ -28,6 +35,12 @@ def support_f1(w: torch.Tensor, support: torch.Tensor) -> torch.Tensor:
     """F1 score (...) of the edges where w (..., m) is positive against the true support: 2 |A and B| / (|A| + |B|).
 
     Raises ``ValueError`` for weights that are not a floating-point tensor, or lengths that differ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> support_f1(torch.tensor([0.9, 0.8, 0.0]), torch.tensor([1, 0, 1]))  # one of two edges, with one false
+    tensor(0.5000)
     """
     w, support = _pair("w", w, support)
     chosen = (w > 0).to(support)

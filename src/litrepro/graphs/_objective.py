@@ -13,7 +13,17 @@ Penalty = float | torch.Tensor
 
 
 class KKTResiduals(NamedTuple):
-    """How far a point is from stationarity in each block, all of batch shape (...)."""
+    """How far a point is from stationarity in each block, all of batch shape (...).
+
+    Examples
+    --------
+    >>> import torch
+    >>> L, S = laplacian(torch.ones(3, dtype=torch.float64)), torch.eye(3, dtype=torch.float64)
+    >>> lam, U = torch.linalg.eigh(L)
+    >>> found = kkt_residuals(torch.ones(3).double(), U, lam, S, lam, alpha=0.0, beta=1.0, gamma=0.0)
+    >>> bool(found.U < 1e-9), round(found.lam.item(), 4)  # U diagonalizes L; |-1/lam| is left
+    (True, 0.3333)
+    """
 
     w: torch.Tensor
     U: torch.Tensor
@@ -89,6 +99,15 @@ def spectral_objective(
     ------
     ValueError
         Sizes that do not fit, S not symmetric or not finite, penalties out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> L, S = laplacian(torch.ones(3, dtype=torch.float64)), torch.eye(3, dtype=torch.float64)
+    >>> lam, U = torch.linalg.eigh(L)
+    >>> value = spectral_objective(torch.ones(3).double(), U, lam, S, lam, alpha=0.0, beta=1.0, gamma=1.0)
+    >>> round(value.item(), 4)  # -2 log 3 + tr(L), the rest is zero
+    3.8028
     """
     at = _point(w, U, lam, S, mu, alpha, beta, gamma)
     L = laplacian(at.w)
@@ -116,6 +135,16 @@ def kkt_residuals(
     ``w``: |min(w, L*Lw - c)|_inf with c = L*(U diag(lam) U' - S/beta) - alpha/beta (the printed conditions miss alpha);
     ``U``: Frobenius norm of the commutator [U'LwU, diag(lam)];
     ``lam``: max over i >= 2 of |-1/lam_i + beta (lam_i - u_i'Lw u_i) + gamma (lam_i - mu_i)|.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.graphs import spectral_graphical_lasso
+    >>> S, mu = torch.eye(3, dtype=torch.float64), torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64)
+    >>> options = {"alpha": 0.0, "beta": 1.0, "gamma": 0.5}
+    >>> found = spectral_graphical_lasso(S, mu, **options)
+    >>> bool(kkt_residuals(found.w, found.U, found.lam, S, mu, **options).w < 1e-5)
+    True
     """
     at = _point(w, U, lam, S, mu, alpha, beta, gamma)
     beta_, gamma_ = at.beta[..., None], at.gamma[..., None]

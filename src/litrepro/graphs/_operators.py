@@ -17,6 +17,12 @@ def edge_pairs(p: int) -> tuple[torch.Tensor, torch.Tensor]:
     i - j + (j - 1)(2 p - j) / 2. Both tensors have shape (m,) and dtype int64.
 
     Raises ``ValueError`` unless p is an integer >= 2.
+
+    Examples
+    --------
+    >>> i, j = edge_pairs(4)
+    >>> i.tolist(), j.tolist()
+    ([1, 2, 3, 2, 3, 3], [0, 0, 0, 1, 1, 2])
     """
     rows, columns = _pairs(_validate.positive_int("p", p, 2), torch.device("cpu"))
     return rows.clone(), columns.clone()
@@ -44,6 +50,14 @@ def laplacian(w: torch.Tensor) -> torch.Tensor:
     Off the diagonal -w, on it the weighted degrees; weights may be negative. Linear and differentiable.
 
     Raises ``ValueError`` where the length of w is not triangular.
+
+    Examples
+    --------
+    >>> import torch
+    >>> laplacian(torch.tensor([1.0, 2.0, 0.0]))  # a path 1 - 0 - 2
+    tensor([[ 3., -1., -2.],
+            [-1.,  1.,  0.],
+            [-2.,  0.,  2.]])
     """
     _, p = _arguments.weights("w", w)
     adjacency = torch.nn.functional.pad(w, (0, 1))[..., _place(p, w.device)]
@@ -54,6 +68,13 @@ def edge_weights(M: torch.Tensor) -> torch.Tensor:
     """Minus the entries M_ij, i > j, of a matrix (..., p, p) in the order of ``edge_pairs``: (..., m).
 
     The inverse of ``laplacian`` on Laplacians. Raises ``ValueError`` where M is not square.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w = torch.tensor([1.0, 2.0, 3.0])
+    >>> torch.equal(edge_weights(laplacian(w)), w)
+    True
     """
     rows, columns = _pairs(_arguments.square("M", M).shape[-1], M.device)
     return -M[..., rows, columns]
@@ -63,6 +84,13 @@ def laplacian_adjoint(Y: torch.Tensor) -> torch.Tensor:
     """The adjoint L* Y (..., m) of ``laplacian``: Y_ii - Y_ij - Y_ji + Y_jj for any square Y (..., p, p).
 
     Raises ``ValueError`` where Y is not square.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w, Y = torch.rand(6, dtype=torch.float64), torch.rand(4, 4, dtype=torch.float64)
+    >>> torch.allclose((laplacian(w) * Y).sum(), (w * laplacian_adjoint(Y)).sum())
+    True
     """
     rows, columns = _pairs(_arguments.square("Y", Y).shape[-1], Y.device)
     diagonal = Y.diagonal(dim1=-2, dim2=-1)
@@ -75,6 +103,13 @@ def laplacian_gram(w: torch.Tensor) -> torch.Tensor:
     L* L has the eigenvalues 2 (p (p - 3) / 2 times), p (p - 1 times) and 2 p (once); so the norm of L is sqrt(2 p).
 
     Raises ``ValueError`` where the length of w is not triangular.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w = torch.tensor([1.0, 2.0, 3.0])
+    >>> laplacian_gram(w), torch.equal(laplacian_gram(w), laplacian_adjoint(laplacian(w)))
+    (tensor([ 9., 12., 15.]), True)
     """
     _, p = _arguments.weights("w", w)
     rows, columns = _pairs(p, w.device)
@@ -88,6 +123,12 @@ def log_gdet(M: torch.Tensor, tol: float = 1e-9) -> torch.Tensor:
     M (..., p, p) is symmetric positive semidefinite; an all-zero matrix has an empty product, so 0.
 
     Raises ``ValueError`` where M is not square, not symmetric or not finite, or tol is outside [0, 1).
+
+    Examples
+    --------
+    >>> import torch
+    >>> log_gdet(torch.diag(torch.tensor([0.0, 1.0, 4.0])))  # log 4
+    tensor(1.3863)
     """
     _arguments.symmetric("M", M)
     _validate.real("tol", tol, 0, 1, open_high=True)
@@ -100,6 +141,12 @@ def relative_error(w_hat: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """The relative error (...) of estimated weights in Frobenius norm: |L(w_hat - w)| over |L w|.
 
     Raises ``ValueError`` where a length is not triangular or the two differ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> relative_error(torch.tensor([2.0, 2.0, 2.0]), torch.tensor([1.0, 1.0, 1.0]))
+    tensor(1.)
     """
     _, p = _arguments.weights("w_hat", w_hat)
     if _arguments.weights("w", w)[1] != p:

@@ -14,6 +14,14 @@ def sample_signals(L: torch.Tensor, n: int, *, generator: torch.Generator | None
     Components along the null space (one per connected component of the graph) are zero.
 
     Raises ``ValueError`` where L is not square, symmetric and finite, or n < 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.graphs import laplacian
+    >>> X = sample_signals(laplacian(torch.ones(6, dtype=torch.float64)), 1000)
+    >>> X.shape, bool(X.sum(-1).abs().max() < 1e-9), bool((X.var(0) - 0.1875).abs().max() < 0.05)  # pinv(L)_ii = 3/16
+    (torch.Size([1000, 4]), True, True)
     """
     _arguments.symmetric("L", L)
     n = _validate.positive_int("n", n)
@@ -29,6 +37,13 @@ def sample_covariance(X: torch.Tensor) -> torch.Tensor:
     """X' X / n (..., p, p) of signals X (..., n, p) whose mean is known to be zero.
 
     Raises ``ValueError`` unless X is a floating-point tensor with at least two dimensions and n >= 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> sample_covariance(torch.tensor([[1.0, 2.0], [1.0, 0.0]]))
+    tensor([[1., 1.],
+            [1., 2.]])
     """
     _validate.float_tensor("X", X, 2)
     if X.shape[-2] < 1:
@@ -50,6 +65,14 @@ def contrast_loss(precision: torch.Tensor, S: torch.Tensor) -> torch.Tensor:
         (..., p, p), symmetric, batch dimensions that broadcast; ``S`` is the covariance of the held-out samples.
 
     Raises ``ValueError`` for matrices that are not square, symmetric and finite, or of different sizes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.graphs import laplacian
+    >>> L = laplacian(torch.ones(3, dtype=torch.float64))
+    >>> round(contrast_loss(L, torch.eye(3, dtype=torch.float64)).item(), 4)  # tr(L) - 2 log 3
+    3.8028
     """
     _arguments.symmetric("precision", precision)
     _arguments.symmetric("S", S)

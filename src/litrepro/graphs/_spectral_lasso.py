@@ -21,6 +21,14 @@ class SpectralLassoResult(NamedTuple):
 
     w (..., m), U (..., p, p), lam (..., p), objective, residual and converged (...); ``iterations`` is the number that
     were run; ``history`` is (iterations + 1, ...) or None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> S, mu = torch.eye(4, dtype=torch.float64).expand(2, 4, 4), torch.zeros(4, dtype=torch.float64)
+    >>> found = spectral_graphical_lasso(S, mu)
+    >>> found.w.shape, found.lam.shape, found.converged
+    (torch.Size([2, 6]), torch.Size([2, 4]), tensor([True, True]))
     """
 
     w: torch.Tensor
@@ -123,6 +131,15 @@ def spectral_graphical_lasso(
         gamma < 0; edges outside 1..m or combined with alpha; unknown method; batch shapes that do not broadcast.
 
     Warns ``ConvergenceWarning`` if a problem did not reach ``tol`` within ``max_iter`` iterations.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.graphs import laplacian
+    >>> L = laplacian(torch.tensor([1.0, 2.0, 0.0], dtype=torch.float64))
+    >>> found = spectral_graphical_lasso(torch.linalg.pinv(L), torch.linalg.eigvalsh(L), beta=100.0)
+    >>> bool((found.w - torch.tensor([1.0, 2.0, 0.0])).abs().max() < 0.05)  # from the exact covariance
+    True
     """
     _validate.choice("method", method, METHODS)
     problems, start, order, shape = _prepare(S, mu, alpha, beta, gamma, edges, w0)
