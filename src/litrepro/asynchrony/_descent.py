@@ -46,6 +46,13 @@ def async_descent(
         Negative delays, batches that do not broadcast, bad step sizes, a ``grad`` that returns another shape.
 
     Source: Mitliagkas et al. 2016, section II and theorem 4; equation 8 of the review.
+
+    Examples
+    --------
+    >>> import torch
+    >>> delays = torch.tensor([0, 1, 0])  # the second gradient is that of the start
+    >>> async_descent(lambda w: w, torch.ones(1), delays, lr=0.5).flatten()
+    tensor([1.0000, 0.5000, 0.0000, 0.0000])
     """
     _start(w0)
     check_delays(delays)
@@ -114,6 +121,13 @@ def expected_descent(
         A law that is not one, bad sizes or step sizes.
 
     Source: equation 4 of the review.
+
+    Examples
+    --------
+    >>> import torch
+    >>> half = torch.tensor([0.5, 0.5])  # fresh or one step old, with equal chances
+    >>> expected_descent(lambda w: w, torch.ones(1), half, lr=0.5, steps=2).flatten()
+    tensor([1.0000, 0.5000, 0.1250])
     """
     _start(w0)
     _validate.float_tensor("law", law, 1)
@@ -172,6 +186,15 @@ def momentum_recursion(
         staleness outside [0, 1), bad step sizes or sizes.
 
     Source: Mitliagkas et al. 2016, theorem 4; equation 9 of the review.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.asynchrony import expected_descent, geometric_staleness
+    >>> options = {"lr": 0.1, "steps": 20}
+    >>> mean = expected_descent(lambda w: w, torch.ones(1).double(), geometric_staleness(0.75, 20), **options)
+    >>> torch.allclose(momentum_recursion(lambda w: w, torch.ones(1).double(), staleness=0.75, **options), mean)
+    True
     """
     _start(w0)
     batch = w0.shape[:-1]

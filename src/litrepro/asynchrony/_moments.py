@@ -30,6 +30,11 @@ def mean_square_path(workers: int, lr: float | torch.Tensor, steps: int, curvatu
     (steps + 1, ...) float64.
 
     Raises ``ValueError`` for bad sizes.
+
+    Examples
+    --------
+    >>> mean_square_path(1, 0.5, 3)  # one worker: (1 - lr)^2 per step
+    tensor([1.0000, 0.2500, 0.0625, 0.0156], dtype=torch.float64)
     """
     matrix = _matrix(workers, lr, curvature)
     steps = _validate.positive_int("steps", steps, 0)
@@ -46,6 +51,12 @@ def mean_square_rate(workers: int, lr: float | torch.Tensor, curvature: float = 
 
     Parameters and errors as there. Returns (...) float64; 1 is the boundary of stability in mean square. For M = 1 it
     is (1 - h)^2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> mean_square_rate(1, torch.tensor([0.5, 3.0])).round(decimals=4)
+    tensor([0.2500, 4.0000], dtype=torch.float64)
     """
     return torch.linalg.eigvals(_matrix(workers, lr, curvature)).abs().amax(-1)
 
@@ -56,6 +67,11 @@ def mean_square_limit(workers: int, curvature: float = 1.0) -> float:
     The mean alone is stable up to 2 (2 M - 1) / curvature. Found by bisection to 12 digits.
 
     Raises ``ValueError`` for bad sizes.
+
+    Examples
+    --------
+    >>> round(mean_square_limit(1), 6), mean_square_limit(4) < 2 * (2 * 4 - 1)  # below the limit of the mean
+    (2.0, True)
     """
     curvature = _validate.real("curvature", curvature, 0, open_low=True)
     grid = torch.linspace(0, 2.001, 2002, dtype=torch.float64)[1:]  # M = 1 is stable up to 2, more workers for less
@@ -118,6 +134,13 @@ def sampled_momentum_rate(
     Raises ``ValueError`` for negative or empty eigenvalues, values that are not finite or do not broadcast.
 
     Source: the fourth moments of a Gaussian (Isserlis 1918), applied to Polyak's heavy ball.
+
+    Examples
+    --------
+    >>> import torch
+    >>> h = torch.tensor([1.0])
+    >>> [round(sampled_momentum_rate(h, lr=0.5, batch_size=m).item(), 4) for m in (1, 2, None)]  # 1/4 + (2/4)/m
+    [0.75, 0.5, 0.25]
     """
     lambdas, (eta, beta) = _spectrum(eigenvalues), _settings(lr, momentum, eigenvalues.device)
     noise = 0.0 if batch_size is None else 1 / _validate.positive_int("batch_size", batch_size)

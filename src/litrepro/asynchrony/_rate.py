@@ -13,7 +13,16 @@ CHUNK = 1 << 18  # roots worked on at once: stays in a CPU's cache, and bounds t
 
 
 class BestMomentum(NamedTuple):
-    """Per staleness: the best explicit momentum, the step size that goes with it, and the rate. All (S,)."""
+    """Per staleness: the best explicit momentum, the step size that goes with it, and the rate. All (S,).
+
+    Examples
+    --------
+    >>> import torch
+    >>> options = {"momenta": torch.linspace(-0.5, 0.9, 15), "lrs": torch.logspace(-2, 0, 20)}
+    >>> found = best_momentum(torch.tensor([0.1, 1.0]), staleness=torch.tensor([0.0, 0.6]), **options)
+    >>> bool(found.momentum[1] < found.momentum[0])  # staleness is momentum already
+    True
+    """
 
     momentum: torch.Tensor
     lr: torch.Tensor
@@ -50,6 +59,12 @@ def convergence_rate(
         Empty eigenvalues, staleness outside [0, 1), values that are not finite or do not broadcast.
 
     Source: Mitliagkas et al. 2016, theorem 5.
+
+    Examples
+    --------
+    >>> import torch
+    >>> convergence_rate(torch.tensor([1.0]), lr=torch.tensor([0.5, 3.0])).round(decimals=6)  # |1 - lr|
+    tensor([0.5000, 2.0000], dtype=torch.float64)
     """
     _validate.float_tensor("eigenvalues", eigenvalues, 1)
     if eigenvalues.ndim != 1 or not len(eigenvalues) or not bool(torch.isfinite(eigenvalues).all()):
@@ -93,6 +108,14 @@ def best_momentum(
     BestMomentum(momentum (S,), lr (S,), rate (S,)), lr being the one used.
 
     Raises ``ValueError`` for empty grids and as ``convergence_rate``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> options = {"momenta": torch.tensor([0.0, 0.25, 0.5]), "lrs": torch.linspace(0.1, 2, 39)}
+    >>> found = best_momentum(torch.tensor([1.0, 9.0]) / 9, staleness=torch.zeros(1), **options)
+    >>> found.momentum  # Polyak's is 1/4 for condition number 9
+    tensor([0.2500], dtype=torch.float64)
     """
     grids = {"staleness": staleness, "momenta": momenta, "lrs": lrs}
     for name, value in grids.items():
@@ -116,6 +139,14 @@ def polyak_momentum(condition: float | torch.Tensor) -> float | torch.Tensor:
     Returns a float for a number, a tensor of its shape for a tensor. Raises ``ValueError`` for k < 1.
 
     Source: Polyak 1964.
+
+    Examples
+    --------
+    >>> import torch
+    >>> polyak_momentum(9.0)
+    0.25
+    >>> polyak_momentum(torch.tensor([1.0, 9.0]))
+    tensor([0.0000, 0.2500])
     """
     if isinstance(condition, torch.Tensor) and condition.ndim:
         if not bool((condition >= 1).all()):

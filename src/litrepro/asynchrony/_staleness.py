@@ -26,6 +26,11 @@ def geometric_staleness(mu: float, size: int) -> torch.Tensor:
     Raises ``ValueError`` for mu outside [0, 1) or size < 1.
 
     Source: Mitliagkas, Zhang, Hadjis and Re 2016, theorem 3.
+
+    Examples
+    --------
+    >>> geometric_staleness(0.5, 4)
+    tensor([0.5000, 0.2500, 0.1250, 0.0625], dtype=torch.float64)
     """
     mu = _validate.real("mu", mu, 0, 1, open_high=True)
     size = _validate.positive_int("size", size)
@@ -64,6 +69,13 @@ def worker_staleness(
     Raises ``ValueError`` for sizes that are not positive integers or an unknown service.
 
     Source: Mitliagkas et al. 2016, section III (the queuing model); their law is the limit of large t.
+
+    Examples
+    --------
+    >>> worker_staleness(3, 8, service="constant").shape
+    torch.Size([1, 8])
+    >>> worker_staleness(3, 8, service="constant")[0, 3:].unique()  # round robin: always two behind
+    tensor([2])
     """
     workers = _validate.positive_int("workers", workers)
     steps = _validate.positive_int("steps", steps)
@@ -105,6 +117,12 @@ def staleness_law(delays: torch.Tensor, size: int, *, skip: int = 0) -> torch.Te
     (size,) float64.
 
     Raises ``ValueError`` for delays that are not integers or negative, or if nothing is left.
+
+    Examples
+    --------
+    >>> import torch
+    >>> staleness_law(torch.tensor([0, 1, 1, 2]), 3)
+    tensor([0.2500, 0.5000, 0.2500], dtype=torch.float64)
     """
     check_delays(delays)
     size = _validate.positive_int("size", size)
