@@ -21,6 +21,12 @@ def element_table() -> pd.DataFrame:
     """The packaged properties of 97 elements, H to Bk: one row per symbol (the index), 22 columns of float64.
 
     Source: Magpie (Ward, Agrawal, Choudhary and Wolverton 2016), as distributed with CBFV and CrabNet (MIT).
+
+    Examples
+    --------
+    >>> table = element_table()
+    >>> table.shape, float(table.loc["Fe", "atomic_number"])
+    ((97, 22), 26.0)
     """
     import pandas as pd
 
@@ -53,6 +59,12 @@ def composition_features(formulas: Sequence[str], table: pd.DataFrame | None = N
         Formulas that cannot be parsed, an element that the table lacks (naming the formula), a table without numbers.
 
     Source: Ward, Agrawal, Choudhary and Wolverton 2016, section "general-purpose attributes".
+
+    Examples
+    --------
+    >>> X, names = composition_features(["Fe2O3", "O6Fe4"])
+    >>> bool((X[0] == X[1]).all()), round(X[0, names.index("mean atomic_number")].item(), 4)  # 0.4 * 26 + 0.6 * 8
+    (True, 15.2)
     """
     if isinstance(formulas, str):
         raise ValueError(f"formulas must be a sequence of formulas, got the single text {formulas!r}")

@@ -41,6 +41,14 @@ def dbscan(points: torch.Tensor, eps: float, min_samples: int | torch.Tensor) ->
         ``points`` not of shape (N, d) or not finite, ``eps`` <= 0, thresholds below 1 or of the wrong length.
 
     Source: Ester, Kriegel, Sander and Xu 1996; the threshold per point is that of Hui and Liu 2018 (arXiv:1710.05994).
+
+    Examples
+    --------
+    >>> import torch
+    >>> points = torch.tensor([[0.0], [1.0], [2.0], [10.0], [11.0], [30.0]])
+    >>> labels, kind = dbscan(points, 1.0, 2)
+    >>> labels, kind
+    (tensor([ 0,  0,  0,  1,  1, -1]), tensor([2, 2, 2, 2, 2, 0]))
     """
     points = _points(points)
     eps = _validate.real("eps", eps, 0, open_low=True)
@@ -86,6 +94,12 @@ def intensity_min_samples(intensity: torch.Tensor, low: int, high: int, *, gamma
     Raises ``ValueError`` for low > high, low < 1, gamma <= 0, or intensities that are not a finite vector.
 
     Source: the idea is Hui and Liu 2018 (arXiv:1710.05994); the formula is ours.
+
+    Examples
+    --------
+    >>> import torch
+    >>> intensity_min_samples(torch.tensor([0.0, 0.5, 1.0]), 4, 10)
+    tensor([10,  7,  4])
     """
     _validate.float_tensor("intensity", intensity, 1)
     if intensity.ndim != 1 or not bool(intensity.isfinite().all()):

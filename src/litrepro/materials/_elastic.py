@@ -18,6 +18,11 @@ def vickers_chen(K: Any, G: Any) -> Any:
     Raises ``ValueError`` if any is not positive or not finite.
 
     Source: Chen, Niu, Li and Li 2011, Intermetallics 19, 1275, equation 6.
+
+    Examples
+    --------
+    >>> round(vickers_chen(443.0, 535.0), 1)  # diamond, GPa
+    95.4
     """
     _positive(K=K, G=G)
     return 2 * ((G / K) ** 2 * G) ** 0.585 - 3
@@ -27,6 +32,12 @@ def moduli_to_young(K: Any, G: Any) -> tuple[Any, Any]:
     """Young's modulus 9 K G / (3 K + G) and Poisson's ratio (3 K - 2 G) / (2 (3 K + G)) of an isotropic solid.
 
     Arguments, kinds and errors as for ``vickers_chen``.
+
+    Examples
+    --------
+    >>> E, nu = moduli_to_young(1.0, 0.6)
+    >>> round(E, 6), round(nu, 6)
+    (1.5, 0.25)
     """
     _positive(K=K, G=G)
     return 9 * K * G / (3 * K + G), (3 * K - 2 * G) / (2 * (3 * K + G))
@@ -48,6 +59,14 @@ def clean_moduli(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Rows of ``frame`` whose ``K_VRH`` and ``G_VRH`` are finite and positive, and how many were dropped.
 
     Raises ``ValueError`` if a column is missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"K_VRH": [100.0, -1.0, 50.0], "G_VRH": [60.0, 5.0, float("nan")]})
+    >>> frame, dropped = clean_moduli(table)
+    >>> len(frame), dropped
+    (1, 2)
     """
     missing = [name for name in ("K_VRH", "G_VRH") if name not in frame]
     if missing:
@@ -57,7 +76,14 @@ def clean_moduli(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 
 
 def within_share(predicted: Any, true: Any, margin: float = 0.2) -> float:
-    """Share of predictions with |predicted - true| <= margin |true|; arrays or tensors of one shape, not empty."""
+    """Share of predictions with |predicted - true| <= margin |true|; arrays or tensors of one shape, not empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> within_share(np.array([1.0, 1.1, 2.0, 3.0]), np.ones(4))  # two of four within 20 %
+    0.5
+    """
     if tuple(predicted.shape) != tuple(true.shape) or not math.prod(true.shape):
         raise ValueError(
             f"predicted and true must have one shape, got {tuple(predicted.shape)} and {tuple(true.shape)}"

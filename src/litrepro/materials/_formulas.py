@@ -25,6 +25,11 @@ def parse_formula(formula: str) -> dict[str, float]:
     ValueError
         An empty formula, an unknown element, one that starts with a lower-case letter, a number without anything before
         it, an amount of zero, empty parentheses or ones that do not match.
+
+    Examples
+    --------
+    >>> parse_formula("Fe2(SO4)3")
+    {'Fe': 2.0, 'S': 3.0, 'O': 12.0}
     """
     if not isinstance(formula, str) or not formula.strip():
         raise ValueError(f"a formula must be text such as 'Fe2O3', got {formula!r}")
@@ -72,6 +77,11 @@ def reduced_composition(formula: str) -> str:
     """A name that all multiples and orderings of a composition share, e.g. ``"Fe:0.4 O:0.6"`` for Fe2O3 and O6Fe4.
 
     Fractions are rounded to five digits. Raises ``ValueError`` as ``parse_formula`` does.
+
+    Examples
+    --------
+    >>> reduced_composition("Fe2O3"), reduced_composition("O6Fe4") == reduced_composition("Fe2O3")
+    ('Fe:0.4 O:0.6', True)
     """
     return _reduced(formula) if isinstance(formula, str) else _reduced.__wrapped__(formula)
 

@@ -39,6 +39,13 @@ def voronoi_labels(
     ------
     ValueError
         Sizes that are not positive integers, seeds of another shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> seeds = torch.tensor([[[0.0, 1.0], [0.0, 5.0]]])
+    >>> voronoi_labels(8, 2, 1, seeds=seeds)[0, 0]  # on the torus: pixel 7 is near pixel 0
+    tensor([0, 0, 0, 0, 1, 1, 1, 0])
     """
     n, grains, batch = (
         _validate.positive_int(name, value) for name, value in (("n", n), ("grains", grains), ("batch", batch))
@@ -70,6 +77,12 @@ def clustered_seeds(
 
     Returns (batch, grains, 2) positions in pixels for ``voronoi_labels``; the square's place is drawn per image. Raises
     ``ValueError`` for sizes that are not positive, a share outside [0, 1] or an area outside (0, 1].
+
+    Examples
+    --------
+    >>> seeds = clustered_seeds(64, 100, 3)
+    >>> seeds.shape, bool((seeds >= 0).all() & (seeds < 64).all())
+    (torch.Size([3, 100, 2]), True)
     """
     n, grains, batch = (
         _validate.positive_int(name, value) for name, value in (("n", n), ("grains", grains), ("batch", batch))
@@ -87,6 +100,14 @@ def boundary_energy(labels: torch.Tensor) -> torch.Tensor:
     """Number of pairs of unlike neighbours over the 8-neighbourhood, each pair once: (..., n, n) -> (...) int64.
 
     Raises ``ValueError`` for labels that are not integers or images that are not square.
+
+    Examples
+    --------
+    >>> import torch
+    >>> labels = torch.zeros(4, 4, dtype=torch.int64)
+    >>> labels[1, 1] = 1
+    >>> boundary_energy(labels)  # one site with eight unlike neighbours
+    tensor(8)
     """
     _arguments.label_images(labels)
     shifts = ((0, 1), (1, 0), (1, 1), (1, -1))
@@ -95,7 +116,19 @@ def boundary_energy(labels: torch.Tensor) -> torch.Tensor:
 
 def boundaries(labels: torch.Tensor) -> torch.Tensor:
     """Where a pixel is unlike one of its 4 neighbours: (..., n, n) -> bool (..., n, n). Errors as
-    ``boundary_energy``."""
+    ``boundary_energy``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> labels = torch.zeros(4, 4, dtype=torch.int64)
+    >>> labels[1, 1] = 1
+    >>> boundaries(labels).int()
+    tensor([[0, 1, 0, 0],
+            [1, 1, 1, 0],
+            [0, 1, 0, 0],
+            [0, 0, 0, 0]], dtype=torch.int32)
+    """
     _arguments.label_images(labels)
     unlike = torch.zeros_like(labels, dtype=torch.bool)
     for axis in (-2, -1):
@@ -105,13 +138,27 @@ def boundaries(labels: torch.Tensor) -> torch.Tensor:
 
 
 def grain_count(labels: torch.Tensor) -> torch.Tensor:
-    """Number of distinct labels: (..., n, n) -> (...) int64. Errors as ``boundary_energy``."""
+    """Number of distinct labels: (..., n, n) -> (...) int64. Errors as ``boundary_energy``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> grain_count(torch.tensor([[0, 0], [5, 7]]))
+    tensor(3)
+    """
     flat = _arguments.label_images(labels).flatten(-2).sort(-1).values
     return (flat[..., 1:] != flat[..., :-1]).sum(-1) + 1
 
 
 def mean_grain_area(labels: torch.Tensor) -> torch.Tensor:
-    """n^2 / grain_count, in pixels: (..., n, n) -> (...) float32. Errors as ``boundary_energy``."""
+    """n^2 / grain_count, in pixels: (..., n, n) -> (...) float32. Errors as ``boundary_energy``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> mean_grain_area(torch.tensor([[0, 0], [5, 5]]))
+    tensor(2.)
+    """
     return labels.shape[-1] ** 2 / grain_count(labels)
 
 
@@ -119,6 +166,12 @@ def grain_areas(labels: torch.Tensor, grains: int) -> torch.Tensor:
     """Pixels of each label 0 .. grains - 1: (b, n, n) -> (b, grains) int64.
 
     Raises ``ValueError`` for labels outside that range or of another shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> grain_areas(torch.tensor([[[0, 0], [0, 2]]]), 3)
+    tensor([[3, 0, 1]])
     """
     _arguments.label_images(labels, dims=3)
     grains = _validate.positive_int("grains", grains)
@@ -132,6 +185,13 @@ def grain_sides(labels: torch.Tensor, grains: int) -> torch.Tensor:
     """Number of distinct neighbours of each label 0 .. grains - 1 across pixel edges: (b, n, n) -> (b, grains) int64.
 
     That is the number of sides where no two grains meet twice. Errors as ``grain_areas``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> quarters = torch.arange(4).reshape(2, 2).repeat_interleave(2, 0).repeat_interleave(2, 1)
+    >>> grain_sides(quarters[None], 4)  # across the edges, not the corners
+    tensor([[2, 2, 2, 2]])
     """
     grain_areas(labels, grains)
     batch = torch.arange(len(labels), device=labels.device)[:, None, None] * grains

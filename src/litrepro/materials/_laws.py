@@ -28,6 +28,14 @@ def fit_growth_law(t: Sequence[float] | torch.Tensor, R: Sequence[float] | torch
     ------
     ValueError
         Lengths that differ or are below four, sizes that are not positive, values that are not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> t = torch.arange(5, dtype=torch.float64)
+    >>> fit = fit_growth_law(t, (4 + 3 * t).sqrt())  # R^2 - 2^2 = 3 t
+    >>> {name: round(fit[name], 3) for name in ("R0", "rate", "exponent")}
+    {'R0': 2.0, 'rate': 3.0, 'exponent': 0.5}
     """
     t, R = _vector("t", t), _vector("R", R)
     if len(t) != len(R) or len(t) < 4:
@@ -73,6 +81,11 @@ def hall_petch(d: Any, sigma0: float, k: float) -> Any:
     Holds down to grains of about 10 to 20 nm, below which strength falls again. Raises ``ValueError`` for d <= 0.
 
     Source: Hall 1951, Petch 1953.
+
+    Examples
+    --------
+    >>> hall_petch(4.0, 100.0, 50.0)
+    125.0
     """
     if not bool((torch.as_tensor(d) > 0).all()):
         raise ValueError(f"d must be positive, got {d!r}")
@@ -83,6 +96,12 @@ def fit_hall_petch(d: Sequence[float] | torch.Tensor, sigma: Sequence[float] | t
     """Least squares of stresses on 1 / sqrt(d): ``sigma0`` and ``k``.
 
     Raises ``ValueError`` for d <= 0, lengths that differ, or fewer than two distinct sizes.
+
+    Examples
+    --------
+    >>> fit = fit_hall_petch([1.0, 4.0, 16.0], [150.0, 125.0, 112.5])
+    >>> {name: round(value, 6) for name, value in fit.items()}
+    {'sigma0': 100.0, 'k': 50.0}
     """
     d, sigma = _vector("d", d), _vector("sigma", sigma)
     if len(d) != len(sigma):

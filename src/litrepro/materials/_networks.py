@@ -29,6 +29,15 @@ class GrainUNet(nn.Module):
     Raises ``ValueError`` for sizes that are not positive, and in ``forward`` for an n that does not divide.
 
     Source: Ronneberger, Fischer and Brox 2015; as a conditional generator Isola et al. 2017.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = GrainUNet(4, 2, generator=0).eval()
+    >>> x = torch.zeros(1, 1, 8, 8)
+    >>> x[..., 2, 3] = 1.0
+    >>> net(x).shape, torch.allclose(net(x.roll(2, -1)), net(x).roll(2, -1), atol=1e-5)  # on the torus
+    (torch.Size([1, 1, 8, 8]), True)
     """
 
     def __init__(self, width: int = 12, levels: int = 3, *, generator: torch.Generator | int | None = None):
@@ -59,6 +68,12 @@ class PatchDiscriminator(nn.Module):
     """Judges patches of an (input, output) pair: (b, 2, n, n) -> logits (b, patches), one per 4 x 4 pixels.
 
     Source: Isola, Zhu, Zhou and Efros 2017. Arguments as for ``GrainUNet``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> PatchDiscriminator(4, generator=0)(torch.zeros(3, 2, 16, 16)).shape
+    torch.Size([3, 16])
     """
 
     def __init__(self, width: int = 12, *, generator: torch.Generator | int | None = None):

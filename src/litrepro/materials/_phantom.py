@@ -28,6 +28,12 @@ def phantom(n: int, depth: int, *, seed: int) -> torch.Tensor:
     ------
     ValueError
         Sizes below 8, a negative seed.
+
+    Examples
+    --------
+    >>> volume = phantom(32, 8, seed=0)
+    >>> volume.shape, volume[:, 0, 0].max().item()  # the corners are empty
+    (torch.Size([8, 32, 32]), 0.0)
     """
     n, depth = _validate.positive_int("n", n, 8), _validate.positive_int("depth", depth, 8)
     g = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))

@@ -47,6 +47,15 @@ def potts_growth(
         Odd n, T < 0, labels of another shape or dtype.
 
     Source: Anderson, Srolovitz, Grest and Sahni 1984, with the sublattice order instead of random sites.
+
+    Examples
+    --------
+    >>> import torch
+    >>> labels = torch.zeros(1, 8, 8, dtype=torch.int64)
+    >>> labels[0, 3, 3] = 1
+    >>> states = potts_growth(labels, 3, temperature=0.0, record=1)
+    >>> [len(state.unique()) for state in states]  # a grain of one site does not survive
+    [1, 1, 1]
     """
     _arguments.label_images(labels, dims=3)
     b, n = labels.shape[0], labels.shape[-1]

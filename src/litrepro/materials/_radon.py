@@ -37,6 +37,14 @@ def radon(images: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     ------
     ValueError
         Images that are not square, angles that are not a vector of floats.
+
+    Examples
+    --------
+    >>> import torch
+    >>> image = torch.zeros(5, 5)
+    >>> image[1:4, 2] = 1.0
+    >>> radon(image, torch.tensor([0.0])).round(decimals=4)  # the sum of every column
+    tensor([[0., 0., 3., 0., 0.]])
     """
     _validate.float_tensor("images", images, 2)
     angles = _angles(angles, images)
@@ -74,6 +82,16 @@ def fbp(sino: torch.Tensor, angles: torch.Tensor, *, filter: str | None = "ramp"
     ------
     ValueError
         As many angles as sinogram rows are required; an unknown filter.
+
+    Examples
+    --------
+    >>> import torch
+    >>> image = torch.zeros(32, 32)
+    >>> image[12:20, 12:20] = 1.0
+    >>> angles = torch.arange(60) * torch.pi / 60
+    >>> found = fbp(radon(image, angles), angles)
+    >>> bool((found[14:18, 14:18] - 1).abs().max() < 0.2), bool(found[4:8, 4:8].abs().max() < 0.2)
+    (True, True)
     """
     _validate.float_tensor("sino", sino, 2)
     angles = _angles(angles, sino)

@@ -39,6 +39,15 @@ def render_volume(
     ------
     ValueError
         Shapes that do not fit, opacities outside [0, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> ball = torch.zeros(8, 8, 8)
+    >>> ball[3:5, 3:5, 3:5] = 1.0
+    >>> image = render_volume(ball, size=32)
+    >>> image.shape, bool(image[16, 16, 3] > 0.5), image[0, 0, 3].item()  # alpha in the middle and in a corner
+    (torch.Size([32, 32, 4]), True, 0.0)
     """
     _validate.float_tensor("opacity", opacity)
     if opacity.ndim != 3 or not opacity.numel():

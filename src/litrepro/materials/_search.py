@@ -16,6 +16,13 @@ def grouped_folds(groups: Sequence[Any], folds: int = 5, *, seed: int = 0) -> to
 
     Groups are dealt in random order, each to the fold with the fewest rows, so folds are about equal in size.
     Raises ``ValueError`` for fewer groups than folds or fewer than two folds.
+
+    Examples
+    --------
+    >>> groups = ["a", "a", "b", "c", "c", "d"]
+    >>> folds = grouped_folds(groups, 2)
+    >>> bool(folds[0] == folds[1]), bool(folds[3] == folds[4]), folds.unique().tolist()
+    (True, True, [0, 1])
     """
     folds = _validate.positive_int("folds", folds, 2)
     rows: dict[Any, list[int]] = {}
@@ -48,6 +55,14 @@ def grouped_predictions(
     Returns
     -------
     (N,) in the dtype of y. Raises ``ValueError`` if the lengths differ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x, y = torch.zeros(4, 1), torch.tensor([1.0, 1.0, 3.0, 3.0])
+    >>> mean = lambda x, y: lambda new: 0 * new[:, 0] + y.mean()
+    >>> grouped_predictions(mean, x, y, torch.tensor([0, 0, 1, 1]))  # from the mean of the other fold
+    tensor([3., 3., 1., 1.])
     """
     if not len(x) == len(y) == len(folds):
         raise ValueError(f"x, y and folds must have one length, got {len(x)}, {len(y)}, {len(folds)}")
@@ -64,6 +79,13 @@ def top_precision(score: torch.Tensor, true: torch.Tensor, top: int, share: floa
 
     ``score`` and ``true`` are (N,); ties at the quantile count as high. Raises ``ValueError`` for lengths that differ,
     top > N or a share outside (0, 1).
+
+    Examples
+    --------
+    >>> import torch
+    >>> true = torch.arange(20.0)
+    >>> top_precision(true, true, 2, share=0.1), top_precision(-true, true, 2, share=0.1)
+    (1.0, 0.0)
     """
     top, share = _validate.positive_int("top", top), _validate.real("share", share, 0, 1, open_low=True, open_high=True)
     if len(score) != len(true) or top > len(true):
@@ -89,6 +111,13 @@ def conformal_lower(residual: torch.Tensor, predicted: torch.Tensor, level: floa
     Raises ``ValueError`` for a level outside (0, 1) or no residuals.
 
     Source: Vovk, Gammerman and Shafer 2005 (split conformal prediction, one side).
+
+    Examples
+    --------
+    >>> import torch
+    >>> residual = torch.arange(-5.0, 5.0)  # ten of them
+    >>> conformal_lower(residual, torch.tensor([100.0, 200.0]), level=0.75)  # the second smallest
+    tensor([ 96., 196.])
     """
     level = _validate.real("level", level, 0, 1, open_low=True, open_high=True)
     if residual.ndim != 1 or not len(residual):

@@ -59,6 +59,15 @@ def train_surrogate(
     ------
     ValueError
         Shapes that differ, a discriminator without a loss or the reverse, numbers out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.materials import GrainUNet
+    >>> x = (torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)) < 0.3).float()
+    >>> table = train_surrogate(GrainUNet(4, 2, generator=0), x, x, iterations=60, batch=4, lr=0.02)
+    >>> bool(table["value"].iloc[-1] < table["value"].iloc[0])  # it learns to copy
+    True
     """
     for name, value in (("x", x), ("y", y)):
         _validate.float_tensor(name, value)
@@ -139,6 +148,14 @@ def boundary_f1(pred: torch.Tensor, target: torch.Tensor, *, tolerance: int = 0)
     on the torus); F1 is then the harmonic mean of that precision and recall.
 
     Raises ``ValueError`` for maps that are not bool, shapes that differ, a negative tolerance.
+
+    Examples
+    --------
+    >>> import torch
+    >>> pred, target = torch.zeros(2, 6, 6, dtype=torch.bool)
+    >>> pred[:, 2], target[:, 3] = True, True
+    >>> boundary_f1(pred, target).item(), boundary_f1(pred, target, tolerance=1).item()
+    (0.0, 1.0)
     """
     for name, value in (("pred", pred), ("target", target)):
         if not isinstance(value, torch.Tensor) or value.dtype != torch.bool or value.ndim < 2:
@@ -165,12 +182,28 @@ def best_cut(logits: torch.Tensor, target: torch.Tensor) -> float:
     """The logit above which to call a pixel boundary, of -2, -1.9 ... 1, that maximizes the mean F1 on these maps.
 
     ``logits (..., n, n)`` and bool ``target`` of one shape. Choose it on maps that are neither trained nor tested on.
+
+    Examples
+    --------
+    >>> import torch
+    >>> logits = torch.tensor([[[-1.0, -1.0], [0.5, -1.0]]])
+    >>> cut = best_cut(logits, logits > 0)
+    >>> -1.0 <= cut < 0.5
+    True
     """
     cuts = [step / 10 for step in range(-20, 11)]
     return max(cuts, key=lambda cut: boundary_f1(logits > cut, target).mean().item())
 
 
 def boundary_sharpness(probability: torch.Tensor) -> torch.Tensor:
-    """Gradient energy of maps in [0, 1]: the mean of squared differences of neighbours, (..., n, n) -> (...)."""
+    """Gradient energy of maps in [0, 1]: the mean of squared differences of neighbours, (..., n, n) -> (...).
+
+    Examples
+    --------
+    >>> import torch
+    >>> crisp, grey = torch.tensor([[0.0, 1.0], [0.0, 1.0]]), torch.full((2, 2), 0.5)
+    >>> bool(boundary_sharpness(crisp) > boundary_sharpness(grey)), boundary_sharpness(grey).item()
+    (True, 0.0)
+    """
     _validate.float_tensor("probability", probability, 2)
     return sum((probability - probability.roll(1, axis)).square().mean((-2, -1)) for axis in (-2, -1))

@@ -80,6 +80,12 @@ def element_mentions(texts: Sequence[str]) -> tuple[torch.Tensor, list[str]]:
     (N, 118) bool and the symbols of the columns.
 
     Raises ``ValueError`` if ``texts`` is a single text.
+
+    Examples
+    --------
+    >>> found, symbols = element_mentions(["sintering of zirconia", "LaMnO3 was calcined"])
+    >>> [[symbol for symbol, named in zip(symbols, row) if named] for row in found]
+    [['Zr'], ['O', 'Mn', 'La']]
     """
     if isinstance(texts, str):
         raise ValueError("texts must be a sequence of texts, got a single one")

@@ -41,6 +41,15 @@ def threshold_growth(labels: torch.Tensor, steps: int, *, tau: float = 8.0, reco
         tau <= 0, labels of another shape or dtype.
 
     Source: Merriman, Bence and Osher 1992; for networks Esedoglu and Otto 2015, with equal surface tensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
+    >>> circle = ((x - 16) ** 2 + (y - 16) ** 2 < 81).long()[None]
+    >>> states = threshold_growth(circle, 12, tau=4.0, record=4)
+    >>> states.sum((1, 2, 3)).diff().lt(0).all().item()  # a circle shrinks
+    True
     """
     _arguments.label_images(labels, dims=3)
     tau = _validate.real("tau", tau, 0, open_low=True)

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 
 def ball_offsets(eps: float) -> list[tuple[int, int, int]]:
-    """Integer offsets (z, y, x) of length at most ``eps`` > 0, the origin included."""
+    """Integer offsets (z, y, x) of length at most ``eps`` > 0, the origin included.
+
+    Examples
+    --------
+    >>> len(ball_offsets(1.0)), len(ball_offsets(1.5))  # a voxel with its faces; and its edges
+    (7, 19)
+    """
     eps = _validate.real("eps", eps, 0, open_low=True)
     reach = range(-math.floor(eps), math.floor(eps) + 1)
     return [offset for offset in itertools.product(reach, repeat=3) if math.hypot(*offset) <= eps]
@@ -46,6 +52,14 @@ def voxel_roles(mask: torch.Tensor, eps: float, min_samples: int | torch.Tensor)
     ------
     ValueError
         A mask that is not bool or has fewer than 3 dimensions, thresholds below 1 or not integers, eps <= 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> mask = torch.zeros(1, 1, 4, dtype=torch.bool)
+    >>> mask[0, 0, :3] = True
+    >>> voxel_roles(mask, 1.0, 3)  # only the middle one has three
+    tensor([[[1, 2, 1, 0]]], dtype=torch.uint8)
     """
     if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool or mask.ndim < 3:
         raise ValueError(
@@ -93,6 +107,15 @@ def density_sweep(
     ``"clustered"`` (reachable ones too).
 
     Raises ``ValueError`` for shapes that do not fit, or no rule that the largest ball can meet.
+
+    Examples
+    --------
+    >>> import torch
+    >>> volume = torch.zeros(4, 4, 4)
+    >>> volume[1:3, 1:3, 1:3] = 1.0
+    >>> table = density_sweep(volume, volume > 0, cuts=[0.5], radii=[1.0], samples=[(4, 4, 1.0)], bright=1.0)
+    >>> table[["keep", "f1"]].values.tolist()
+    [['core', 1.0], ['clustered', 1.0]]
     """
     import pandas as pd
 
@@ -126,6 +149,12 @@ def voxel_thresholds(
     """``intensity_min_samples`` on a scale that does not depend on the noisiest voxel: from ``cut`` to ``bright``.
 
     (..., d, n, n) -> int64 of the same shape: ``high`` at or below the cut, ``low`` at or above ``bright`` > ``cut``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> voxel_thresholds(torch.tensor([[[0.0, 1.0, 2.0, 9.0]]]), 1.0, 3.0, 4, 10)
+    tensor([[[10, 10,  7,  4]]])
     """
     if not cut < bright:
         raise ValueError(f"cut must lie below bright, got {cut} and {bright}")
@@ -162,6 +191,14 @@ def median_filter(volume: torch.Tensor, size: int = 3) -> torch.Tensor:
     """Median over cubes of ``size`` (odd) voxels, edges repeated: (..., d, n, n) -> (..., d, n, n).
 
     Raises ``ValueError`` for an even size or a volume without three dimensions.
+
+    Examples
+    --------
+    >>> import torch
+    >>> volume = torch.zeros(3, 3, 3)
+    >>> volume[1, 1, 1] = 5.0
+    >>> median_filter(volume).max().item()  # a lone voxel is gone
+    0.0
     """
     _validate.float_tensor("volume", volume, 3)
     size = _validate.positive_int("size", size)
@@ -195,6 +232,14 @@ def detection_scores(found: torch.Tensor, truth: torch.Tensor) -> dict[str, torc
     float64 tensors of the batch shape. An empty ``found`` has precision 1, an empty ``truth`` recall 1.
 
     Raises ``ValueError`` if either is not bool or the volumes differ in size.
+
+    Examples
+    --------
+    >>> import torch
+    >>> truth = torch.tensor([[[True, True, False, False]]])
+    >>> found = torch.tensor([[[True, False, True, False]]])
+    >>> {name: value.item() for name, value in detection_scores(found, truth).items()}
+    {'precision': 0.5, 'recall': 0.5, 'f1': 0.5, 'false': 1.0}
     """
     for name, value in (("found", found), ("truth", truth)):
         if not isinstance(value, torch.Tensor) or value.dtype != torch.bool or value.ndim < 3:
