@@ -35,6 +35,13 @@ def gaussian_distance_sq(
 
     (Chandrasekaran et al. 2012, section 3; Amelunxen et al. 2014, section 4.) Raises ``ValueError`` for a negative
     scale, another norm, and unless 1 <= k <= d, or 1 <= rank <= d, is given where the norm needs it.
+
+    Examples
+    --------
+    >>> gaussian_distance_sq("l1_vector", 100, 0.0, k=5)  # scale 0: the distance to the origin
+    100.0
+    >>> gaussian_distance_sq("l1_vector", 100, 1.5, k=5) < 30
+    True
     """
     scale = _validate.real("scale", scale, 0)
     return _distance(norm, d, k, rank, samples, seeded(generator))(scale)
@@ -45,6 +52,12 @@ def statistical_dimension(
 ) -> float:
     """The minimum over the scale of ``gaussian_distance_sq``: the number of measurements where this norm alone begins
     to recover (Amelunxen et al. 2014, theorems II and 4.3). Arguments and errors as there; draws from ``seed``.
+
+    Examples
+    --------
+    >>> few, many = (statistical_dimension("l1_vector", 100, k=k) for k in (1, 20))
+    >>> few < 12, 40 < many < 70
+    (True, True)
     """
     distance = _distance(norm, d, k, rank, samples, torch.Generator().manual_seed(seed))
     # The distance is convex in the scale, and increasing from where nothing is left off the structure.
@@ -60,6 +73,11 @@ def sufficient_measurements(d: int, k: int, rank: int, beta: float, t: float = 2
     The program is ``l1`` with weight beta sqrt(log(d / k)) plus ``nuclear`` with weight (1 - beta) sqrt(d), the
     probability at least 1 - 2 exp(-t^2 / 2) (Oymak et al. 2015, proposition 5.1). Raises ``ValueError`` for sizes below
     1, k or rank above d, beta outside [0, 1] and t < 0.
+
+    Examples
+    --------
+    >>> round(sufficient_measurements(10, 10, 1, 1.0, 0.0), 6)  # (2 k)^2 + 1
+    401.0
     """
     d = _validate.positive_int("d", d)
     k, rank = _at_most_d("k", k, d), _at_most_d("rank", rank, d)

@@ -13,7 +13,16 @@ from litrepro.recovery._norms import norm_geometry
 
 
 class FailureTest(NamedTuple):
-    """``correlation (...)``, ``ratio (...)`` and ``fails (...)`` = correlation > ratio, a certificate of failure."""
+    """``correlation (...)``, ``ratio (...)`` and ``fails (...)`` = correlation > ratio, a certificate of failure.
+
+    Examples
+    --------
+    >>> import torch
+    >>> A, X0 = torch.eye(4).reshape(4, 2, 2)[:1], torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    >>> found = deterministic_failure(A, X0, {"l1": 1.0})
+    >>> round(found.correlation.item(), 4), round(found.ratio.item(), 4), bool(found.fails)
+    (0.5, 1.0, False)
+    """
 
     correlation: torch.Tensor
     ratio: torch.Tensor
@@ -43,6 +52,13 @@ def deterministic_failure(
         As in ``structured_recovery``; not all zero.
 
     Raises ``ValueError`` for shapes that do not fit, no or unknown norms, negative weights or nothing but zeros.
+
+    Examples
+    --------
+    >>> import torch
+    >>> A = torch.tensor([[[0.0, 1.0], [0.0, 0.0]]])  # sees nothing of X0
+    >>> bool(deterministic_failure(A, torch.eye(2), {"nuclear": 1.0}).fails)
+    True
     """
     _validate.float_tensor("A", A, 3)
     _validate.float_tensor("X0", X0, 2)

@@ -15,7 +15,15 @@ NORMS = ("l1", "l12", "l12_rows", "nuclear")
 
 
 class NormGeometry(NamedTuple):
-    """``value (...)``: norm of the normalized matrix; ``lipschitz``: L, a float; ``kappa (...)`` = value / L."""
+    """``value (...)``: norm of the normalized matrix; ``lipschitz``: L, a float; ``kappa (...)`` = value / L.
+
+    Examples
+    --------
+    >>> import torch
+    >>> value, lipschitz, kappa = norm_geometry(torch.ones(2, 2), "l1")
+    >>> round(value.item(), 4), lipschitz, round(kappa.item(), 4)
+    (2.0, 2.0, 1.0)
+    """
 
     value: torch.Tensor
     lipschitz: float
@@ -31,6 +39,15 @@ def norm_geometry(X0: torch.Tensor, norm: str) -> NormGeometry:
     the rank (Oymak et al. 2015, section 2.2 and table II).
 
     Raises ``ValueError`` for another norm and for a zero matrix.
+
+    Examples
+    --------
+    >>> import torch
+    >>> X = torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]]])
+    >>> norm_geometry(X, "l1").kappa.round(decimals=4)  # the first is sparse
+    tensor([0.5000, 1.0000])
+    >>> norm_geometry(X, "nuclear").kappa.round(decimals=4)  # both have rank one
+    tensor([0.7071, 0.7071])
     """
     _validate.float_tensor("X0", X0, 2)
     _validate.choice("norm", norm, NORMS)
@@ -50,6 +67,14 @@ def random_subgradient(
     A subgradient is fixed along the structure (signs, normalized columns or rows, U V') and free, within the dual unit
     ball, off it. There the draw has dual norm uniform on [0, 1], or 1 with ``extreme``: signs +-1, unit columns,
     partial isometries, the longest subgradients there are. Raises ``ValueError`` for another norm.
+
+    Examples
+    --------
+    >>> import torch
+    >>> X0 = torch.tensor([[3.0, 0.0], [0.0, -2.0]])
+    >>> G = random_subgradient(X0, "l1")
+    >>> G.diagonal(), bool(G.abs().max() <= 1)  # signs on the support
+    (tensor([ 1., -1.]), True)
     """
     _validate.float_tensor("X0", X0, 2)
     _validate.choice("norm", norm, NORMS)

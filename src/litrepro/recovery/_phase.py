@@ -70,6 +70,12 @@ def phase_diagram(
     there; no warning is issued.
 
     Raises ``ValueError`` for empty or invalid sizes, trials < 1, success <= 0 and what the solver refuses.
+
+    Examples
+    --------
+    >>> table = phase_diagram([4], [4, 16], 1, trials=3, weights=lambda d: {"l1": 1.0})
+    >>> table.groupby("m")["success"].mean().loc[16].item()  # as many measurements as entries
+    1.0
     """
     import pandas as pd
 
@@ -116,6 +122,13 @@ def success_threshold(frame: pd.DataFrame, by: str = "d") -> pd.Series:
     (edges: the smallest m, midpoints, the largest m). For a step it is the place of the step, up to half a cell.
 
     Raises ``ValueError`` if a column (``by``, ``m``, ``success``) is missing or a group has fewer than two values of m.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"d": 8, "m": [10, 20, 30, 40], "success": [0.0, 0.0, 1.0, 1.0]})
+    >>> success_threshold(frame).to_dict()
+    {8: 25.0}
     """
     missing = {by, "m", "success"} - set(frame.columns)
     if missing:

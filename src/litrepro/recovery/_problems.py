@@ -25,6 +25,13 @@ def sparse_low_rank(
     ``psd`` V = U, so that X0 is positive semidefinite; otherwise V has a subset of its own. On the generator's device.
 
     Raises ``ValueError`` unless 1 <= rank <= k <= d.
+
+    Examples
+    --------
+    >>> import torch
+    >>> X = sparse_low_rank(10, 3, 2, batch=(4,))
+    >>> X.shape, torch.linalg.matrix_rank(X).tolist(), (X != 0).any(-1).sum(-1).tolist()
+    (torch.Size([4, 10, 10]), [2, 2, 2, 2], [3, 3, 3, 3])
     """
     d, k, rank = (_validate.positive_int(name, value) for name, value in (("d", d), ("k", k), ("rank", rank)))
     if not rank <= k <= d:
@@ -49,6 +56,13 @@ def linear_measurements(
 
     ``"gaussian"``: independent standard Gaussian entries. ``"quadratic"``: z z' for a standard Gaussian z, so that the
     measurement of X is z' X z. On the generator's device. Raises ``ValueError`` for d or m below 1 and another kind.
+
+    Examples
+    --------
+    >>> import torch
+    >>> A = linear_measurements(3, 5, "quadratic")
+    >>> A.shape, torch.linalg.matrix_rank(A).tolist()
+    (torch.Size([5, 3, 3]), [1, 1, 1, 1, 1])
     """
     d, m = _validate.positive_int("d", d), _validate.positive_int("m", m)
     _validate.choice("kind", kind, ("gaussian", "quadratic"))
@@ -64,6 +78,13 @@ def measure(A: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
     """Inner products <A_i, X>: (..., m) for ``A (..., m, p, q)`` and ``X (..., p, q)``; batch dimensions broadcast.
 
     Raises ``ValueError`` for shapes that do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> A = torch.eye(4).reshape(4, 2, 2)
+    >>> measure(A, torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([1., 2., 3., 4.])
     """
     _validate.float_tensor("A", A, 3)
     _validate.float_tensor("X", X, 2)
