@@ -22,6 +22,14 @@ def state_matrix(X: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
     (..., n, K d). Raises ``ValueError`` for dimensions that do not match.
 
     Source: equations 17 and 18 of the review; Jagatap and Hegde 2018.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.shallow import relu_network
+    >>> X, W = torch.randn(5, 3), torch.randn(2, 3)
+    >>> torch.allclose(state_matrix(X, W) @ W.flatten(), relu_network(X, W), atol=1e-5)
+    True
     """
     _arguments.pair(X, W, ("X", "W"))
     return (_pattern(X, W)[..., None] * X[..., None, :]).flatten(-2)
@@ -49,6 +57,16 @@ def alternating_minimization(X: torch.Tensor, y: torch.Tensor, W0: torch.Tensor,
         Shapes that do not match.
 
     Source: Jagatap and Hegde 2018, algorithm 1; algorithm 1 and equation 19 of the review.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.shallow import permutation_distance, planted_teacher, relu_network
+    >>> X = torch.randn(200, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    >>> teacher = planted_teacher(2, 4)
+    >>> path = alternating_minimization(X, relu_network(X, teacher), teacher + 0.1, iterations=20)
+    >>> bool(permutation_distance(path[-1], teacher) < 1e-6)
+    True
     """
     batch = _arguments.samples(X, y)
     _arguments.weights("W0", W0, X.shape[-1])

@@ -11,7 +11,16 @@ from litrepro.shallow import _arguments
 
 
 class PatchDescent(NamedTuple):
-    """Paths (iterations + 1, ...) of the filters ``w`` (..., r), output weights ``a`` (..., k) and ``loss`` (...)."""
+    """Paths (iterations + 1, ...) of the filters ``w`` (..., r), output weights ``a`` (..., k) and ``loss`` (...).
+
+    Examples
+    --------
+    >>> import torch
+    >>> Z, y = torch.rand(6, 2, 3), torch.rand(6)
+    >>> run = patch_descent(Z, y, torch.ones(3), torch.ones(2), step=0.01, iterations=5)
+    >>> run.w.shape, run.a.shape, run.loss.shape
+    (torch.Size([6, 3]), torch.Size([6, 2]), torch.Size([6]))
+    """
 
     w: torch.Tensor
     a: torch.Tensor
@@ -53,6 +62,15 @@ def convotron(
 
     Source: Goel, Klivans and Meka 2018, algorithm 1. The output is the average over patches; the review's equation 4
     drops it, and the step assumes it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> w = torch.tensor([1.0, -1.0])
+    >>> Z = torch.randn(500, 3, 2, generator=torch.Generator().manual_seed(0))
+    >>> path = convotron(Z, (Z @ w).relu().mean(-1), step=0.1)
+    >>> path.shape, bool((path[-1] - w).norm() < 0.01)
+    (torch.Size([501, 2]), True)
     """
     _validate.float_tensor("Z", Z, 3)
     _validate.float_tensor("y", y, 1)
@@ -111,6 +129,15 @@ def patch_descent(
         Shapes that do not match.
 
     Source: Du, Lee, Tian, Poczos and Singh 2018, algorithm 1; Brutzkus and Globerson 2017 (fixed output weights).
+
+    Examples
+    --------
+    >>> import torch
+    >>> Z = torch.randn(100, 2, 3, generator=torch.Generator().manual_seed(0))
+    >>> y = (Z @ torch.tensor([1.0, 0.0, 0.0])).relu().sum(-1)
+    >>> run = patch_descent(Z, y, torch.tensor([0.5, 0.5, 0.0]), torch.ones(2), step=0.1, iterations=300)
+    >>> bool(run.loss[-1] < 1e-3 * run.loss[0])
+    True
     """
     _validate.float_tensor("Z", Z, 3)
     n, k, r = Z.shape[-3:]
@@ -161,6 +188,13 @@ def set_splitting_inputs(d: int, subsets: int, *, seed: int) -> tuple[torch.Tens
         d < 3 or a negative number of subsets.
 
     Source: Brutzkus and Globerson 2017, section 4; section 3.3.1 of the review.
+
+    Examples
+    --------
+    >>> import torch
+    >>> Z, y, signs = set_splitting_inputs(4, 2, seed=0)
+    >>> Z.shape, torch.equal((Z @ signs).relu().sum(-1), y)  # zero loss at the hidden splitting
+    (torch.Size([6, 2, 4]), True)
     """
     d, subsets = _validate.positive_int("d", d, 3), _validate.positive_int("subsets", subsets, 0)
     source = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
@@ -192,6 +226,15 @@ def cross_patch_moments(Z: torch.Tensor, w: torch.Tensor, w_star: torch.Tensor) 
     (...). Raises ``ValueError`` for shapes that do not match.
 
     Source: Du, Lee and Tian 2018, assumption 3.2 and equation 29 of the review.
+
+    Examples
+    --------
+    >>> import torch
+    >>> Z = torch.randn(4000, 1, 2, generator=torch.Generator().manual_seed(0))
+    >>> w_star = torch.tensor([1.0, 0.0])
+    >>> aligned, across = cross_patch_moments(Z, torch.tensor([[1.0, 0.0], [0.0, 1.0]]), w_star)
+    >>> bool((aligned - 0.5).abs() < 0.1), bool((across - 3 * (1 / 4 + 1 / (2 * torch.pi))).abs() < 0.15)
+    (False, False)
     """
     _validate.float_tensor("Z", Z, 3)
     _validate.float_tensor("w", w, 1)

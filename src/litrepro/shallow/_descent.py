@@ -31,6 +31,14 @@ def relu_gradient_descent(
         Shapes that do not match.
 
     Source: Zhang, Yu, Wang and Gu 2018, algorithm 1; section 3.2.1 of the review.
+
+    Examples
+    --------
+    >>> import torch
+    >>> X = torch.tensor([[1.0], [1.0]])
+    >>> path = relu_gradient_descent(X, 3 * X[:, 0], torch.ones(1, 1), step=0.5, iterations=3)
+    >>> path.flatten()  # to 3, half of the way per step
+    tensor([1.0000, 2.0000, 2.5000, 2.7500])
     """
     batch = _arguments.samples(X, y)
     _arguments.weights("W0", W0, X.shape[-1])

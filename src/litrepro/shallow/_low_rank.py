@@ -39,6 +39,13 @@ def keep_largest_eigenvalues(matrix: torch.Tensor, rank: int) -> torch.Tensor:
 
     Raises ``ValueError`` if the matrix is not square or the rank is outside [1, d]. Members that are not finite
     become nan.
+
+    Examples
+    --------
+    >>> import torch
+    >>> keep_largest_eigenvalues(torch.tensor([[2.0, -1.0], [-1.0, 2.0]]), 1).round(decimals=4)  # eigenvalues 3 and 1
+    tensor([[ 1.5000, -1.5000],
+            [-1.5000,  1.5000]])
     """
     _validate.float_tensor("matrix", matrix, 2)
     d = matrix.shape[-1]
@@ -89,6 +96,16 @@ def rank_one_recovery(
         Rank outside [1, d], unknown projection, samples of other shapes.
 
     Source: Soltani and Hegde 2019, algorithms 1 and 2; algorithms 2 and 3 of the review.
+
+    Examples
+    --------
+    >>> import torch
+    >>> L = torch.diag(torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64))
+    >>> X = torch.randn(500, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    >>> y = ((X @ L) * X).sum(-1)
+    >>> path = rank_one_recovery(lambda t: (X, y), 3, 1, iterations=50)
+    >>> bool((path[-1] - L).norm() < 1e-6)
+    True
     """
     d = _validate.positive_int("d", d)
     rank = _rank(rank, d)

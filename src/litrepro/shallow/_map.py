@@ -61,6 +61,12 @@ def learnability_map(
     ------
     ValueError
         Fewer than one sample, condition or trial; neurons > d.
+
+    Examples
+    --------
+    >>> table = learnability_map([20, 100], [1.0], neurons=2, d=3, trials=2, iterations=10)
+    >>> len(table), table["algorithm"].nunique()  # 2 sample sizes, 2 trials, 6 algorithms
+    (24, 6)
     """
     import pandas as pd
 

@@ -30,6 +30,13 @@ def permutation_distance(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
     above, by scipy's ``linear_sum_assignment``, one problem after another.
 
     Source: section 3.1.2 of the review (which calls permutations "perturbations").
+
+    Examples
+    --------
+    >>> import torch
+    >>> W = torch.eye(3)
+    >>> permutation_distance(W[[2, 0, 1]], W).item(), permutation_distance(W + 1, W).item()
+    (0.0, 3.0)
     """
     batch = _arguments.pair(W, W_star, same_rows=True)
     first, second = (rows.expand(*batch, *rows.shape[-2:]).double() for rows in (W, W_star))

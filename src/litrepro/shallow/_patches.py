@@ -32,6 +32,12 @@ def patch_gram(size: Size, patch: Size, stride: Size) -> torch.Tensor:
         A patch larger than the input, a stride below 1, a mixture of integers and pairs.
 
     Source: Goel, Klivans and Meka 2018, lemma 3; equation 27 of the review without its missing maximum.
+
+    Examples
+    --------
+    >>> patch_gram(4, 2, 1)  # three patches; their neighbours share two
+    tensor([[3., 2.],
+            [2., 3.]], dtype=torch.float64)
     """
     sizes = _dimensions(size=size, patch=patch, stride=stride)
     gram = torch.ones(1, 1, dtype=torch.float64)
@@ -55,6 +61,16 @@ def extract_patches(X: torch.Tensor, patch: Size, stride: Size) -> torch.Tensor:
     Returns
     -------
     (..., k, r). Raises ``ValueError`` as ``patch_gram`` does.
+
+    Examples
+    --------
+    >>> import torch
+    >>> extract_patches(torch.tensor([1, 2, 3, 4]), 2, 1)
+    tensor([[1, 2],
+            [2, 3],
+            [3, 4]])
+    >>> extract_patches(torch.arange(9).reshape(3, 3), (2, 2), (1, 1))[0]
+    tensor([0, 1, 3, 4])
     """
     two = isinstance(patch, tuple | list)
     least = 2 if two else 1

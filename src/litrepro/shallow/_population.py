@@ -35,6 +35,13 @@ def relu_kernel(U: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
     (..., K, M). Raises ``ValueError`` for dimensions that do not match.
 
     Source: Cho and Saul 2009, equation 6; Brutzkus and Globerson 2017, section 3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> relu_kernel(torch.eye(2), torch.eye(2))  # 1/2 for equal, 1/(2 pi) for orthogonal neurons
+    tensor([[0.5000, 0.1592],
+            [0.1592, 0.5000]])
     """
     _arguments.pair(U, V, ("U", "V"))
     angle, u, v, _ = _angles(U, V)
@@ -54,6 +61,13 @@ def population_loss(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
     (...), at least 0, zero at equality. Raises ``ValueError`` for dimensions that do not match.
 
     Source: definition 3.1 of the review; Tian 2017.
+
+    Examples
+    --------
+    >>> import torch
+    >>> W = torch.tensor([[1.0, 0.0]])
+    >>> bool(population_loss(W, W) < 1e-6), round(population_loss(2 * W, W).item(), 4)  # (1/2) E relu(x)^2 = 1/4
+    (True, 0.25)
     """
     _arguments.pair(W, W_star)
     parts = [relu_kernel(first, second).sum((-2, -1)) for first, second in ((W, W), (W, W_star), (W_star, W_star))]
@@ -71,6 +85,13 @@ def population_gradient(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
     (..., K, d), finite everywhere. Raises ``ValueError`` for dimensions that do not match.
 
     Source: Tian 2017, theorem 1; equation 13 of the review.
+
+    Examples
+    --------
+    >>> import torch
+    >>> W = torch.tensor([[2.0]])
+    >>> population_gradient(W, W / 2).round(decimals=4)  # (2 - 1) / 2
+    tensor([[0.5000]])
     """
     _arguments.pair(W, W_star)
     return _pull(W, W) - _pull(W, W_star)
@@ -100,6 +121,14 @@ def population_descent(
     Returns
     -------
     Path (iterations // every + 1, ..., K, d), the start included.
+
+    Examples
+    --------
+    >>> import torch
+    >>> W_star = torch.tensor([[1.0]])
+    >>> path = population_descent(2 * W_star, W_star, step=1.0, iterations=3)
+    >>> path.flatten().round(decimals=4)  # half of the difference per step
+    tensor([2.0000, 1.5000, 1.2500, 1.1250])
     """
     batch = _arguments.pair(W0, W_star, ("W0", "W_star"))
     iterations = _validate.positive_int("iterations", iterations, 0)

@@ -49,6 +49,15 @@ def relu_projected_gradient(
         Shapes that do not match, a projection that changes the shape.
 
     Source: Soltanolkotabi 2017, equation 2.1 and theorem 3.1; definition 3.2 of the review.
+
+    Examples
+    --------
+    >>> import torch
+    >>> X = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
+    >>> w = torch.tensor([1.0, -1.0, 0.0])
+    >>> path = relu_projected_gradient(X, (X @ w).relu(), iterations=50)
+    >>> bool((path[-1] - w).norm() < 1e-4)
+    True
     """
     batch = _arguments.samples(X, y)
     iterations = _validate.positive_int("iterations", iterations, 0)

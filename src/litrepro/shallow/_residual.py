@@ -28,5 +28,12 @@ def residual_linear(A: torch.Tensor, R: torch.Tensor, Sigma: torch.Tensor) -> tu
         Shapes or dtypes that do not match, no block.
 
     Source: Hardt and Ma 2017, section 2; equation 31 of the review.
+
+    Examples
+    --------
+    >>> import torch
+    >>> risk, gradient = residual_linear(torch.zeros(2, 1, 1), torch.tensor([[3.0]]), torch.eye(1))
+    >>> risk.item(), gradient.flatten().tolist()  # (1 - 3)^2, and 2 (1 - 3) for both blocks
+    (4.0, [-4.0, -4.0])
     """
     return residual_risk(A, R, Sigma), residual_gradient(A, R, Sigma)

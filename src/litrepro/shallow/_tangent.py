@@ -27,6 +27,14 @@ def relu_gram(X: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
     Raises ``ValueError`` for matrices that do not fit.
 
     Source: Du et al. 2018 (arXiv 1810.02054), definition 3.1 at finite width.
+
+    Examples
+    --------
+    >>> import torch
+    >>> X, W = torch.eye(2), torch.tensor([[1.0, 1.0], [1.0, -1.0]])
+    >>> relu_gram(X, W)  # both neurons see the first input, one the second
+    tensor([[1.0000, 0.0000],
+            [0.0000, 0.5000]])
     """
     _matrix("X", X)
     _matrix("W", W)
@@ -40,6 +48,14 @@ def relu_gram_expected(X: torch.Tensor) -> torch.Tensor:
     """Its mean over w ~ N(0, I): x_i.x_j (pi - angle(x_i, x_j))/(2 pi), (..., n, d) -> (..., n, n).
 
     Raises ``ValueError`` unless X is a floating-point (..., n, d). A row of zeros has zeros.
+
+    Examples
+    --------
+    >>> import torch
+    >>> relu_gram_expected(torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])).round(decimals=4).abs()
+    tensor([[0.5000, 0.5000, 0.0000],
+            [0.5000, 0.5000, 0.0000],
+            [0.0000, 0.0000, 0.5000]])
     """
     _matrix("X", X)
     length = X.norm(dim=-1, keepdim=True)
@@ -85,6 +101,16 @@ def train_relu_output(
     Raises ``ValueError`` for shapes or dtypes that do not fit and parameters out of range.
 
     Source: Wang, Lin and Abernethy 2021 (arXiv 2010.01618), section 3.1; Du et al. 2018.
+
+    Examples
+    --------
+    >>> import torch
+    >>> g = torch.Generator().manual_seed(0)
+    >>> X, W0 = torch.eye(3, dtype=torch.float64), torch.randn(100, 3, dtype=torch.float64, generator=g)
+    >>> y, signs = torch.ones(3).double(), torch.ones(100).double() - 2 * (torch.arange(100) % 2)
+    >>> norms, W = train_relu_output(X, y, W0, signs, lr=1.0, momentum=0.0, steps=100)
+    >>> norms.shape, bool(norms[-1] < 1e-6 * norms[0])
+    (torch.Size([101]), True)
     """
     X, y, W, a = _network(X, y, W0, signs)
     steps = _validate.positive_int("steps", steps, 0)

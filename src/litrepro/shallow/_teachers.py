@@ -25,6 +25,12 @@ def relu_network(X: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
     (..., n). Raises ``ValueError`` for dimensions that do not match.
 
     Source: definition 2.1 of the review, noiseless.
+
+    Examples
+    --------
+    >>> import torch
+    >>> relu_network(torch.tensor([[1.0, -2.0], [0.0, 3.0]]), torch.eye(2))
+    tensor([1., 3.])
     """
     _arguments.pair(X, W, ("X", "W"))
     return torch.einsum("...nd,...kd->...nk", X, W).relu_().sum(-1)
@@ -53,6 +59,13 @@ def planted_teacher(
     Returns
     -------
     (*batch, K, d), singular vectors uniform. Raises ``ValueError`` if K > d or condition < 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> W = planted_teacher(2, 4, condition=3.0)
+    >>> torch.linalg.svdvals(W).round(decimals=4)
+    tensor([1.0000, 0.3333], dtype=torch.float64)
     """
     d = _validate.positive_int("d", d)
     neurons = _validate.positive_int("neurons", neurons)

@@ -43,6 +43,16 @@ def tensor_initialization(
         K > d, or M_2 has fewer than K positive eigenvalues (too few samples, or other data).
 
     Source: Zhong et al. 2017, algorithm 2; algorithm 4 of the review.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.shallow import permutation_distance, planted_teacher, relu_network
+    >>> X = torch.randn(50000, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    >>> teacher = planted_teacher(2, 3)
+    >>> W = tensor_initialization(X, relu_network(X, teacher), 2, iterations=50, restarts=5)
+    >>> bool(permutation_distance(W, teacher) < 0.3)
+    True
     """
     _arguments.samples(X, y)
     n, d = X.shape[-2:]
