@@ -1,0 +1,143 @@
+"""What a sample is worth, seen through a classifier: Inception Score, Frechet distance, class coverage."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+
+from litrepro import _validate
+
+
+def inception_score(probs: torch.Tensor, splits: int = 10) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inception Score ``exp(mean_i KL(p_i || pbar))`` (Salimans et al. 2016), between 1 and the number of classes.
+
+    Parameters
+    ----------
+    probs
+        (..., n, K), class probabilities of n samples; rows sum to 1.
+    splits
+        Number of contiguous parts, as equal as possible, each with its own mean ``pbar``.
+
+    Returns
+    -------
+    (mean, std), each (...): over the splits, std with divisor ``splits``. ``0 log 0`` is 0.
+
+    Raises
+    ------
+    ValueError
+        Fewer samples than splits, entries outside [0, 1] or rows that do not sum to 1 within 1e-3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> mean, std = inception_score(torch.eye(4).repeat(10, 1), splits=2)
+    >>> round(mean.item(), 4), round(std.item(), 4)
+    (4.0, 0.0)
+    """
+    probs = _probabilities(probs)
+    splits = _validate.positive_int("splits", splits)
+    n = probs.shape[-2]
+    if n < splits:
+        raise ValueError(f"inception_score needs at least one sample per split, got n = {n} and {splits} splits")
+    edges = [part * n // splits for part in range(splits + 1)]
+    scores = []
+    for low, high in itertools.pairwise(edges):
+        part = probs[..., low:high, :]
+        center = part.mean(-2, keepdim=True)
+        divergence = (torch.xlogy(part, part) - torch.xlogy(part, center)).sum(-1)
+        scores.append(divergence.mean(-1).exp())
+    scores = torch.stack(scores, -1)
+    return scores.mean(-1), scores.std(-1, correction=0)
+
+
+def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Squared Frechet distance of two Gaussians fitted to features (Heusel et al. 2017), in float64.
+
+    ``|mean_a - mean_b|^2 + tr(C_a + C_b - 2 (C_a^(1/2) C_b C_a^(1/2))^(1/2))`` with unbiased covariances; roots by
+    ``eigh``, negative eigenvalues of rounding size set to 0.
+
+    Parameters
+    ----------
+    a, b
+        (..., n, d) and (..., m, d); leading dimensions broadcast, n and m are at least 2.
+
+    Returns
+    -------
+    (...), float64, >= 0. Biased upwards by few samples: compare values of equal n only.
+
+    Raises
+    ------
+    ValueError
+        Feature dimensions that differ, fewer than 2 samples, entries that are not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    >>> round(frechet_distance(x, x + 1).item(), 4)
+    3.0
+    """
+    for name, value in (("a", a), ("b", b)):
+        _validate.float_tensor(name, value, 2)
+        if value.shape[-2] < 2:
+            raise ValueError(f"{name} must have at least 2 samples, got shape {tuple(value.shape)}")
+        if not bool(torch.isfinite(value).all()):
+            raise ValueError(f"{name} must be finite")
+    if a.shape[-1] != b.shape[-1]:
+        raise ValueError(f"a and b must have the same feature dimension, got {a.shape[-1]} and {b.shape[-1]}")
+    (mean_a, cov_a), (mean_b, cov_b) = _moments(a.double()), _moments(b.double())
+    values, vectors = torch.linalg.eigh(cov_a)
+    root = (vectors * values.clamp_min(0).sqrt()[..., None, :]) @ vectors.mT
+    cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp_min(0).sqrt().sum(-1)
+    traces = cov_a.diagonal(dim1=-2, dim2=-1).sum(-1) + cov_b.diagonal(dim1=-2, dim2=-1).sum(-1)
+    return ((mean_a - mean_b).square().sum(-1) + traces - 2 * cross).clamp_min(0)
+
+
+def _moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    mean = x.mean(-2)
+    centered = x - mean[..., None, :]
+    return mean, centered.mT @ centered / (x.shape[-2] - 1)
+
+
+def class_coverage(probs: torch.Tensor, min_share: float = 0.01, min_confidence: float = 0.0) -> torch.Tensor:
+    """How many classes the samples reach.
+
+    Parameters
+    ----------
+    probs
+        (..., n, K), class probabilities.
+    min_share
+        A class counts if at least this share of the n samples is read as it.
+    min_confidence
+        Samples whose largest probability is below it are read as no class; they stay in n.
+
+    Returns
+    -------
+    (...), int64. Raises ``ValueError`` for rows that are no probabilities and for shares outside [0, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> class_coverage(torch.eye(4)[[0, 0, 1]]).item()
+    2
+    """
+    probs = _probabilities(probs)
+    min_share = _validate.real("min_share", min_share, 0, 1)
+    min_confidence = _validate.real("min_confidence", min_confidence, 0, 1)
+    top = probs.max(-1)
+    chosen = torch.nn.functional.one_hot(top.indices, probs.shape[-1]).to(torch.float64)
+    counts = (chosen * (top.values >= min_confidence)[..., None]).sum(-2)
+    # Counts against shares: a rounding error must not decide whether exactly 1% is at least 1%.
+    return (counts >= min_share * probs.shape[-2] - 1e-9).sum(-1)
+
+
+def _probabilities(probs: torch.Tensor) -> torch.Tensor:
+    _validate.float_tensor("probs", probs, 2)
+    if probs.shape[-2] < 1 or probs.shape[-1] < 1:
+        raise ValueError(f"probs must be (..., n, K) with n, K >= 1, got {tuple(probs.shape)}")
+    probs = probs.double()
+    error = (probs.sum(-1) - 1).abs()
+    if not bool((error <= 1e-3).all()) or bool((probs < 0).any()):
+        raise ValueError(f"rows of probs must be distributions, got sums off by up to {float(error.max()):.3g}")
+    return probs

@@ -1,0 +1,36 @@
+"""Checks and broadcasts that the functions of spectra share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def spectrum(eigs: Any, *, stable: bool = False, minimum_dims: int = 1) -> torch.Tensor:
+    """eigs as a complex tensor, finite; with ``stable`` every real part must be positive."""
+    if not isinstance(eigs, torch.Tensor):
+        raise ValueError(f"eigenvalues must be a torch tensor, got {type(eigs).__name__}")
+    if eigs.ndim < minimum_dims or eigs.numel() == 0:
+        raise ValueError(f"eigenvalues must have shape (..., m) with m >= 1, got {tuple(eigs.shape)}")
+    if not eigs.dtype.is_complex:
+        real = eigs if eigs.dtype.is_floating_point else eigs.to(torch.float64)
+        eigs = torch.complex(real, torch.zeros_like(real))
+    if not bool(torch.isfinite(torch.view_as_real(eigs)).all()):
+        raise ValueError("eigenvalues must be finite")
+    if stable and not bool((eigs.real > 0).all()):
+        raise ValueError(f"eigenvalues must have positive real parts, got {float(eigs.real.min()):g} among them")
+    return eigs
+
+
+def over_spectrum(value: Any, eigs: torch.Tensor, name: str) -> torch.Tensor:
+    """A number or tensor (...) as (..., 1), to broadcast against eigenvalues (..., m)."""
+    value = torch.as_tensor(value, dtype=eigs.real.dtype, device=eigs.device)
+    if value.ndim == 0:
+        return value
+    try:
+        torch.broadcast_shapes(value.shape, eigs.shape[:-1])
+    except RuntimeError as error:
+        shapes = f"{tuple(eigs.shape[:-1])}, got {tuple(value.shape)}"
+        raise ValueError(f"{name} must broadcast against the leading dimensions {shapes}") from error
+    return value[..., None]

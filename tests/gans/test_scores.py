@@ -1,0 +1,123 @@
+"""Scores against scipy, brute force and cases with known values."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import sqrtm
+
+from litrepro.gans import class_coverage, frechet_distance, gan_losses, inception_score, mode_coverage, ring_mixture
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_inception_score_known_values():
+    K = 10
+    mean, std = inception_score(torch.eye(K).repeat(20, 1))
+    assert mean.item() == pytest.approx(K)
+    assert std.item() == pytest.approx(0, abs=1e-9)
+    mean, _ = inception_score(torch.full((50, K), 1 / K), splits=3)
+    assert mean.item() == pytest.approx(1)
+    mean, _ = inception_score(torch.eye(K)[torch.zeros(40, dtype=torch.long)])
+    assert mean.item() == pytest.approx(1)
+
+
+def test_inception_score_against_a_loop():
+    probs = randn(2, 47, 5).softmax(-1)
+    mean, std = inception_score(probs, splits=4)
+    for b in range(2):
+        scores = []
+        for part in np.array_split(probs[b].numpy(), [47 * k // 4 for k in range(1, 4)]):
+            center = part.mean(0)
+            scores.append(math.exp(np.mean([(p * np.log(p / center)).sum() for p in part])))
+        assert mean[b].item() == pytest.approx(np.mean(scores))
+        assert std[b].item() == pytest.approx(np.std(scores))
+
+
+def test_frechet_distance_against_scipy():
+    a, b = randn(3, 60, 4), randn(3, 50, 4, seed=1) * 1.5 + 0.3
+    found = frechet_distance(a, b)
+    for k in range(3):
+        ca, cb = np.cov(a[k].numpy().T), np.cov(b[k].numpy().T)
+        gap = a[k].mean(0) - b[k].mean(0)
+        reference = (gap @ gap).item() + np.trace(ca + cb - 2 * sqrtm(ca @ cb).real)
+        assert found[k].item() == pytest.approx(reference, abs=1e-6)
+    assert torch.allclose(frechet_distance(b, a), found)
+    assert frechet_distance(a, a).abs().max() < 1e-9
+    constant = torch.ones(5, 4)
+    assert frechet_distance(constant, constant + 2).item() == pytest.approx(16)
+    assert frechet_distance(constant, constant.double()).item() == 0
+    few = frechet_distance(randn(3, 8), randn(20, 8, seed=2))  # fewer samples than dimensions
+    assert math.isfinite(few.item())
+    assert few.item() > 0
+
+
+def test_class_coverage():
+    probs = torch.full((100, 3), 0.05)
+    probs[:99, 0] = 0.9
+    probs[99, 1] = 0.9
+    assert class_coverage(probs).item() == 2  # exactly one percent counts
+    assert class_coverage(probs, min_share=0.02).item() == 1
+    assert class_coverage(probs, min_confidence=0.95).item() == 0
+    assert class_coverage(probs.expand(2, -1, -1)).tolist() == [2, 2]
+
+
+def test_ring_and_mode_coverage():
+    samples, centers = ring_mixture(4000, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(centers.norm(dim=1), torch.full((8,), 2.0))
+    modes, share = mode_coverage(samples, centers, 0.02)
+    assert modes.item() == 8
+    assert share.item() == pytest.approx(1 - math.exp(-4.5), abs=0.01)
+    modes, share = mode_coverage(samples + 0.2, centers, 0.02)
+    assert modes.item() == 0
+    assert share.item() == 0
+    modes, share = mode_coverage(samples + 0.2, centers, 0.02, radius=math.inf)
+    assert modes.item() == 8
+    assert share.item() == 1
+    half = torch.stack((samples, samples.roll(1, 0)))
+    half[1, :, 1] = half[1, :, 1].abs()
+    modes, _ = mode_coverage(half, centers, 0.02)
+    assert modes.tolist() == [8, 5]
+    broken = samples.clone()
+    broken[:1000] = torch.nan
+    assert mode_coverage(broken, centers, 0.02, radius=math.inf)[1].item() == 0.75
+
+
+def test_losses():
+    real, fake = randn(3, 7), randn(3, 7, seed=1)
+    D_real, D_fake = real.sigmoid(), fake.sigmoid()
+    loss_d, loss_g = gan_losses(real, fake, "saturating")
+    assert torch.allclose(loss_d, -(D_real.log().mean(-1) + (1 - D_fake).log().mean(-1)))
+    assert torch.allclose(loss_g, (1 - D_fake).log().mean(-1))
+    assert torch.allclose(gan_losses(real, fake, "nonsaturating")[1], -D_fake.log().mean(-1))
+    loss_d, loss_g = gan_losses(real, fake, "wasserstein")
+    assert torch.allclose(loss_d, fake.mean(-1) - real.mean(-1))
+    assert torch.allclose(loss_g, -fake.mean(-1))
+    for kind in ("saturating", "nonsaturating", "wasserstein"):
+        for sign in (-1e4, 1e4):
+            big = torch.full((2,), sign, requires_grad=True)
+            both = torch.stack(gan_losses(big, big, kind))
+            assert bool(torch.isfinite(both).all())
+            assert bool(torch.isfinite(torch.autograd.grad(both.sum(), big)[0]).all())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: gan_losses(torch.zeros(2), torch.zeros(2), "hinge"),
+        lambda: inception_score(torch.full((5, 2), 0.5)),
+        lambda: inception_score(torch.full((20, 2), 0.6)),
+        lambda: frechet_distance(torch.ones(3, 2), torch.ones(3, 4)),
+        lambda: frechet_distance(torch.ones(1, 2), torch.ones(3, 2)),
+        lambda: class_coverage(torch.ones(3, 2)),
+        lambda: mode_coverage(torch.ones(3, 2), torch.ones(4, 3), 0.1),
+        lambda: mode_coverage(torch.ones(3, 2), torch.ones(4, 2), 0.0),
+        lambda: ring_mixture(0, generator=torch.Generator()),
+    ],
+)
+def test_bad_input(call):
+    with pytest.raises(ValueError):
+        call()
