@@ -23,7 +23,16 @@ GAP = 1e-9
 
 
 class ExactMargins(NamedTuple):
-    """``margin (n, K)``, the attaining input ``x_adv (n, K, d)``, and whether it is ``optimal (n, K)``."""
+    """``margin (n, K)``, the attaining input ``x_adv (n, K, d)``, and whether it is ``optimal (n, K)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layers = [(torch.eye(2), torch.zeros(2)), (torch.eye(2), torch.zeros(2))]
+    >>> found = exact_margins(layers, torch.tensor([[0.75, 0.25]]), torch.tensor([0]), 0.125)
+    >>> found.x_adv[0, 1].round(decimals=6), found.optimal  # the worst input for class 1
+    (tensor([0.6250, 0.3750], dtype=torch.float64), tensor([[True, True]]))
+    """
 
     margin: torch.Tensor
     x_adv: torch.Tensor

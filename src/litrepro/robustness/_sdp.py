@@ -21,14 +21,30 @@ CHECK_EVERY = 25  # sweeps between two looks at the dual value
 
 
 class SDPBound(NamedTuple):
-    """``bound (...)``, a certified upper bound of the gradient's l1 norm, and its dual point ``c (..., 1+d+m)``."""
+    """``bound (...)``, a certified upper bound of the gradient's l1 norm, and its dual point ``c (..., 1+d+m)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> found = sdp_gradient_bound(torch.ones(1), torch.ones(1, 1))
+    >>> round(found.bound.item(), 4), found.c.shape
+    (1.0, torch.Size([3]))
+    """
 
     bound: torch.Tensor
     c: torch.Tensor
 
 
 class Eigenpair(NamedTuple):
-    """``value (...)`` and unit ``vector (..., n)``."""
+    """``value (...)`` and unit ``vector (..., n)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> value, vector = lanczos_max(torch.diag(torch.tensor([1.0, 3.0, 2.0])))
+    >>> round(value.item(), 4), vector.abs().round(decimals=4)
+    (3.0, tensor([0., 1., 0.]))
+    """
 
     value: torch.Tensor
     vector: torch.Tensor
