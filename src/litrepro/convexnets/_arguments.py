@@ -1,0 +1,94 @@
+"""Checks of arguments that every module of this package needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from litrepro import _validate
+
+
+def double(name: str, value: Any, dims: int) -> Tensor:
+    """A finite floating-point tensor with at least ``dims`` dimensions, in float64."""
+    tensor = _validate.float_tensor(name, value, dims).to(torch.float64)
+    if not bool(tensor.isfinite().all()):
+        raise ValueError(f"{name} must be finite")
+    return tensor
+
+
+def data(X: Any, y: Any, *, names: tuple[str, str] = ("X", "y")) -> tuple[Tensor, Tensor]:
+    """Inputs (..., n, d) and targets (..., n) with one n >= 1 and batch dimensions that broadcast."""
+    X, y = double(names[0], X, 2), double(names[1], y, 1)
+    if X.shape[-2] != y.shape[-1] or X.shape[-2] < 1 or X.shape[-1] < 1:
+        got = f"{names[0]} {tuple(X.shape)}, {names[1]} {tuple(y.shape)}"
+        raise ValueError(f"{names[0]} (..., n, d) and {names[1]} (..., n) must share n >= 1, got {got}")
+    broadcast(**{names[0]: X.shape[:-2], names[1]: y.shape[:-1]})
+    return X, y
+
+
+def broadcast(**shapes: torch.Size) -> torch.Size:
+    """The broadcast of batch shapes, or a ValueError that names them."""
+    try:
+        return torch.broadcast_shapes(*shapes.values())
+    except RuntimeError:
+        got = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
+        raise ValueError(f"batch dimensions must broadcast, got {got}") from None
+
+
+def positive(name: str, value: Any, like: Tensor, *, zero: bool = False) -> Tensor:
+    """A positive (with ``zero``: non-negative) number or tensor of them, as a tensor like ``like``."""
+    if isinstance(value, Tensor) and value.ndim > 0:
+        value = double(name, value, 0).to(like.device)
+        if not bool((value >= 0).all() if zero else (value > 0).all()):
+            raise ValueError(f"{name} must be {'non-negative' if zero else 'positive'} everywhere")
+        return value.to(like.dtype)
+    return torch.tensor(_validate.real(name, value, 0, open_low=not zero), dtype=like.dtype, device=like.device)
+
+
+def boolean(name: str, value: Any, dims: int) -> Tensor:
+    """A bool tensor with at least ``dims`` dimensions."""
+    if not isinstance(value, Tensor) or value.dtype != torch.bool or value.ndim < dims:
+        got = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"{name} must be a bool tensor with at least {dims} dimensions, got {got}")
+    return value
+
+
+def program(X: Any, y: Any, beta: Any, patterns: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The arguments of the convex program of a two-layer network."""
+    X, y = data(X, y)
+    beta = positive("beta", beta, X)
+    patterns = boolean("patterns", patterns, 2)
+    if patterns.shape[-1] != X.shape[-2] or patterns.shape[-2] < 1:
+        raise ValueError(f"patterns must have shape (..., P >= 1, {X.shape[-2]}), got {tuple(patterns.shape)}")
+    broadcast(X=X.shape[:-2], y=y.shape[:-1], beta=beta.shape, patterns=patterns.shape[:-2])
+    return X, y, beta, patterns.to(X.device)
+
+
+def budget(max_iter: Any, tol: Any) -> tuple[int, float]:
+    """Iterations >= 1 and a positive tolerance."""
+    return _validate.positive_int("max_iter", max_iter), _validate.real("tol", tol, 0, open_low=True)
+
+
+def flatten(value: Tensor, shape: torch.Size, keep: int) -> Tensor:
+    """One batch dimension before the last ``keep``: of length 1 where the batch only repeats the tensor."""
+    if value.ndim == keep:
+        return value[None]
+    return value.expand(*shape, *value.shape[-keep:]).reshape(-1, *value.shape[-keep:])
+
+
+def pair(first: str, a: Any, second: str, b: Any) -> tuple[Tensor, Tensor]:
+    """Two floating-point matrices of one shape."""
+    a, b = _validate.float_tensor(first, a, 2), _validate.float_tensor(second, b, 2)
+    if a.ndim != 2 or a.shape != b.shape:
+        raise ValueError(f"{first} and {second} must both be (P, d), got {tuple(a.shape)} and {tuple(b.shape)}")
+    return a, b
+
+
+def random_source(generator: Any, device: torch.device | None = None) -> torch.Generator:
+    """The generator itself, one with the given seed, or one with seed 0 for None."""
+    if isinstance(generator, torch.Generator):
+        return generator
+    seed = 0 if generator is None else _validate.positive_int("generator", generator, 0)
+    return torch.Generator(device or "cpu").manual_seed(seed)

@@ -1,0 +1,218 @@
+"""Convex neural networks: output weights by linear programming, hidden units by column generation."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from litrepro import ConvergenceWarning, _validate
+from litrepro.convexnets import _arguments
+from litrepro.convexnets._halfplane import best_halfplane, extend, unit_sign
+from litrepro.convexnets._oracles import ORACLES, propose, refine_tanh
+
+
+class OutputFit(NamedTuple):
+    """w (m,), dual (n,) in [0, 1], objective."""
+
+    w: Tensor
+    dual: Tensor
+    objective: float
+
+
+class ConvexNN(NamedTuple):
+    """Units V (m, d+1), weights w (m,), objective, whether the stopping rule was met, objective after every stage."""
+
+    V: Tensor
+    w: Tensor
+    objective: float
+    converged: bool
+    history: Tensor
+
+
+def fit_output_weights(H: Tensor, y: Tensor, lam: float) -> OutputFit:
+    """Minimize lam ||w||_1 + sum_t (1 - y_t w.h_t)_+, a linear program (scipy's HiGHS).
+
+    Parameters
+    ----------
+    H, y
+        (n, m) outputs of the hidden units and (n,) labels +-1.
+    lam
+        Non-negative.
+
+    Returns
+    -------
+    OutputFit
+        ``dual`` lies in [0, 1], |H'(dual y)| <= lam and sum(dual) = objective: the linear program's certificate.
+
+    Raises
+    ------
+    ValueError
+        Labels other than +-1, lam < 0, shapes that do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> fit = fit_output_weights(torch.ones(3, 1), torch.tensor([1.0, 1.0, -1.0]), 0.5)
+    >>> round(fit.objective, 6), round(fit.dual.sum().item(), 6)
+    (2.5, 2.5)
+    """
+    H, y, lam = _checked(H, y, lam)
+    return _fit(H, y, lam)
+
+
+def _checked(X: Tensor, y: Tensor, lam: float) -> tuple[Tensor, Tensor, float]:
+    lam = _validate.real("lam", lam, 0)
+    X, y = _arguments.data(X, y)
+    if X.ndim != 2 or y.ndim != 1:
+        raise ValueError(f"expected one problem, (n, d) and (n,), got {tuple(X.shape)} and {tuple(y.shape)}")
+    if not bool((y.abs() == 1).all()):
+        raise ValueError(f"labels must be +1 or -1, got {sorted(set(y.tolist()))[:5]}")
+    return X, y, lam
+
+
+def _fit(H: Tensor, y: Tensor, lam: float) -> OutputFit:
+    import numpy as np
+    from scipy.optimize import linprog
+
+    n, m = H.shape
+    signed = (y[:, None] * H).cpu().numpy()
+    cost = np.concatenate([np.full(2 * m, lam), np.ones(n)])
+    rows = np.concatenate([-signed, signed, -np.eye(n)], 1)
+    found = linprog(cost, A_ub=rows, b_ub=-np.ones(n), method="highs")
+    w = torch.from_numpy(found.x[:m] - found.x[m : 2 * m]).to(H)
+    dual = torch.from_numpy(-found.ineqlin.marginals).to(H).clamp(0, 1)
+    return OutputFit(w, dual, float(found.fun))
+
+
+def convex_nn(
+    X: Tensor,
+    y: Tensor,
+    lam: float,
+    *,
+    oracle: str = "exact",
+    max_neurons: int = 60,
+    tol: float = 1e-6,
+    activation: str = "sign",
+    tune: int = 0,
+) -> ConvexNN:
+    """Train a network one unit at a time (Bengio et al. 2005, algorithm 1, hinge loss).
+
+    It starts with the constant unit. Every stage fits the output weights, weighs the examples by q = dual y, asks the
+    oracle for a unit h with a large |sum_t q_t h(x_t)|, and stops when that is at most lam (1 + tol): with the exact
+    oracle and sign units this certifies the global optimum over all half planes, with another oracle it does not.
+
+    Parameters
+    ----------
+    X, y
+        (n, d) and labels +-1; the exact oracle needs d = 2.
+    oracle
+        ``"exact"``, or a linear classifier for examples weighted by |q|: ``"logistic"``, ``"svm"`` (hinge loss),
+        ``"perceptron"``.
+    activation
+        ``"sign"``, or ``"tanh"``: the oracle's classifier is refined by gradient ascent on
+        |sum_t q_t tanh(v.[x_t, 1])|.
+    tune
+        Joint gradient steps on units and output weights after every stage, for tanh units; then w is fitted again.
+
+    Returns
+    -------
+    ConvexNN
+
+    Raises
+    ------
+    ValueError
+        Labels other than +-1, lam < 0, unknown oracle or activation, exact oracle with d != 2, tune with sign units.
+
+    Examples
+    --------
+    >>> import torch
+    >>> X = torch.tensor([[-1.0, 0.0], [-2.0, 1.0], [1.0, 0.0], [2.0, 1.0]])
+    >>> net = convex_nn(X, torch.tensor([-1.0, -1.0, 1.0, 1.0]), 0.1)
+    >>> net.converged, round(net.objective, 6), int((net.w != 0).sum())
+    (True, 0.1, 1)
+    """
+    X, y, lam = _checked(X, y, lam)
+    _validate.choice("oracle", oracle, ORACLES)
+    _validate.choice("activation", activation, ("sign", "tanh"))
+    max_neurons, tune = _validate.positive_int("max_neurons", max_neurons), _validate.positive_int("tune", tune, 0)
+    tol = _validate.real("tol", tol, 0)
+    if oracle == "exact" and X.shape[1] != 2:
+        raise ValueError(f"the exact oracle needs points in the plane (n, 2), got shape {tuple(X.shape)}")
+    if tune and activation == "sign":
+        raise ValueError("tune needs tanh units: a sign unit has no gradient")
+    Z, act = extend(X), unit_sign if activation == "sign" else torch.tanh
+    V = torch.zeros(1, Z.shape[1], dtype=Z.dtype, device=Z.device)
+    V[0, -1] = 1.0
+    history: list[float] = []
+    converged = False
+    while True:
+        fit = _fit(act(Z @ V.T), y, lam)
+        if tune:
+            V, fit = _tune(Z, y, lam, V, fit, tune)
+        history.append(fit.objective)
+        q = fit.dual * y
+        v = propose(oracle, Z, q)
+        if activation == "tanh":
+            v = refine_tanh(Z, q, v)
+        converged = (q * act(Z @ v)).sum().abs().item() <= lam * (1 + tol) + 1e-12
+        if converged or len(V) >= max_neurons:
+            break
+        V = torch.cat([V, v[None]])
+    if not converged:
+        message = f"the convex network still improves with {max_neurons} units"
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)
+    return ConvexNN(V, fit.w, fit.objective, converged, torch.tensor(history, dtype=X.dtype))
+
+
+def _tune(Z: Tensor, y: Tensor, lam: float, V: Tensor, fit: OutputFit, steps: int) -> tuple[Tensor, OutputFit]:
+    """Joint descent on (V, w), then w fitted again; kept only if it is better."""
+    from litrepro.convexnets._descent import descend
+
+    def objective(units: Tensor, w: Tensor) -> Tensor:
+        margins = y * (torch.tanh(Z @ units.mT) @ w[..., None])[..., 0]
+        return lam * w.abs().sum(-1) + (1 - margins).clamp(min=0).sum(-1)
+
+    (tuned, _), _ = descend(objective, (V[None], fit.w[None]), steps=steps, lr=0.05)
+    again = _fit(torch.tanh(Z @ tuned[0].T), y, lam)
+    return (tuned[0], again) if again.objective < fit.objective else (V, fit)
+
+
+def convex_nn_predict(V: Tensor, w: Tensor, X: Tensor, activation: str = "sign") -> Tensor:
+    """The output (n,) of the network with units ``V (m, d+1)`` and weights ``w (m,)`` at ``X (n, d)``.
+
+    Raises ``ValueError`` for an unknown activation or shapes that do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> convex_nn_predict(torch.tensor([[1.0, 0.0]]), torch.tensor([2.0]), torch.tensor([[3.0], [-1.0]])).tolist()
+    [2.0, -2.0]
+    """
+    _validate.choice("activation", activation, ("sign", "tanh"))
+    V, w, X = _validate.float_tensor("V", V, 2), _validate.float_tensor("w", w, 1), _validate.float_tensor("X", X, 2)
+    if V.shape != (len(w), X.shape[1] + 1):
+        raise ValueError(f"V must be (m, d+1) with m = {len(w)}, d = {X.shape[1]}, got {tuple(V.shape)}")
+    act = unit_sign if activation == "sign" else torch.tanh
+    return act(extend(X) @ V.T) @ w
+
+
+def convex_nn_bound(X: Tensor, y: Tensor, lam: float, dual: Tensor) -> float:
+    """A lower bound of the optimum over all networks of half planes: ``dual (n,)`` scaled until no unit violates it.
+
+    For the dual of the global optimum it equals the objective. Raises ``ValueError`` as ``convex_nn``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> X, y = torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), torch.tensor([-1.0, 1.0])
+    >>> convex_nn_bound(X, y, 0.1, torch.ones(2))
+    0.1
+    """
+    X, y, lam = _checked(X, y, lam)
+    dual = _arguments.double("dual", dual, 1).clamp(0, 1)
+    edge = best_halfplane(X, dual * y).value
+    scale = 1.0 if edge <= lam else lam / edge
+    return scale * dual.sum().item()

@@ -1,0 +1,39 @@
+"""Full-batch descent on an ensemble of starts: what the closed forms and convex programs are compared with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from litrepro import _validate
+
+
+def descend(
+    objective: Callable[..., Tensor], parameters: Sequence[Tensor], *, steps: int, lr: float, floor: float = 1e-3
+) -> tuple[list[Tensor], Tensor]:
+    """Minimize ``objective(*parameters) -> (...)`` by Adam, all members of the leading batch dimensions at once.
+
+    The rate falls from ``lr`` to ``lr * floor`` along a cosine, which lets the iterates settle. Adam works entry by
+    entry, so members do not influence each other. Returns the parameters and the final objectives (...). Raises
+    ``ValueError`` for steps < 1 or lr <= 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> (x,), value = descend(lambda x: (x - 1).square().sum(-1), [torch.zeros(2, 3)], steps=300, lr=0.1)
+    >>> value.shape, bool((value < 1e-4).all())
+    (torch.Size([2]), True)
+    """
+    steps, lr = _validate.positive_int("steps", steps), _validate.real("lr", lr, 0, open_low=True)
+    leaves = [_validate.float_tensor("parameters", part).detach().clone().requires_grad_() for part in parameters]
+    optimizer = torch.optim.Adam(leaves, lr=lr, betas=(0.9, 0.99))
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = lr * (floor + (1 - floor) * (1 + math.cos(math.pi * step / steps)) / 2)
+        optimizer.zero_grad()
+        objective(*leaves).sum().backward()
+        optimizer.step()
+    leaves = [part.detach() for part in leaves]
+    return leaves, objective(*leaves)

@@ -1,0 +1,283 @@
+"""Convex programs against cvxpy, brute force and the networks that they describe."""
+
+import itertools
+import math
+
+import cvxpy as cp
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from litrepro import ConvergenceWarning
+from litrepro import convexnets as cn
+
+F64 = torch.float64
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+
+
+def reference(X, y, beta, patterns):
+    """The optimum by cvxpy and Clarabel."""
+    D = patterns.double().numpy()
+    v, u = cp.Variable((len(D), X.shape[1])), cp.Variable((len(D), X.shape[1]))
+    fit = cp.sum(cp.multiply(D.T, X.numpy() @ (v - u).T), axis=1)
+    signs = (2 * D - 1).T
+    norms = cp.sum(cp.norm(v, axis=1)) + cp.sum(cp.norm(u, axis=1))
+    cones = [cp.multiply(signs, X.numpy() @ part.T) >= 0 for part in (v, u)]
+    problem = cp.Problem(cp.Minimize(0.5 * cp.sum_squares(fit - y.numpy()) + beta * norms), cones)
+    return problem.solve(solver=cp.CLARABEL)
+
+
+def reference3(X, y, beta, first, signs, second):
+    """The three-layer program by cvxpy."""
+    fit, norms, cones = 0, 0, []
+    for s, k in itertools.product((1, -1), range(len(signs))):
+        D2, inner = second[k].double().numpy(), 0
+        for j in range(signs.shape[1]):
+            w, D1 = cp.Variable(X.shape[1]), first[k, :, j].double().numpy()
+            product = X.numpy() @ w
+            cones.append(cp.multiply(2 * D1 - 1, product) >= 0)
+            inner = inner + signs[k, j].item() * cp.multiply(D1, product)
+            norms = norms + cp.norm(w)
+        cones.append(cp.multiply(2 * D2 - 1, inner) >= 0)
+        fit = fit + s * cp.multiply(D2, inner)
+    return cp.Problem(cp.Minimize(0.5 * cp.sum_squares(fit - y.numpy()) + beta * norms), cones).solve(
+        solver=cp.CLARABEL
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "P", "beta"), [(12, 3, 20, 0.1), (30, 6, 40, 1.0), (15, 2, 8, 3.0), (25, 5, 30, 0.01)]
+)
+def test_program_against_cvxpy(n, d, P, beta):
+    X, y = normal(n, d, seed=n), normal(n, seed=n + 1)
+    patterns = cn.activation_patterns(X, P, generator=1)
+    found = cn.convex_relu_program(X, y, beta, patterns)
+    assert found.converged is True
+    assert isinstance(found.objective, float)
+    assert found.objective == pytest.approx(reference(X, y, beta, patterns), rel=3e-6)
+    assert found.violation < 1e-5
+    fit = (patterns.double() * ((found.v - found.u) @ X.T)).sum(0)
+    norms = found.v.norm(dim=1).sum() + found.u.norm(dim=1).sum()
+    assert found.objective == pytest.approx((fit - y).square().sum().item() / 2 + beta * norms.item(), rel=1e-12)
+    signs = 2 * patterns.double() - 1
+    worst = torch.minimum((signs * (found.v @ X.T)).min(), (signs * (found.u @ X.T)).min())
+    assert found.violation == pytest.approx(max(0.0, -worst.item()), abs=1e-12)
+
+
+def test_program_batch_is_loop_whoever_the_neighbours():
+    X, y = normal(18, 3), normal(2, 18, seed=1)
+    patterns = cn.activation_patterns(X)
+    betas = torch.tensor([0.05, 0.5, 50.0], dtype=F64)[:, None]
+    together = cn.convex_relu_program(X, y, betas, patterns)
+    assert together.v.shape == (3, 2, len(patterns), 3)
+    for i, j in itertools.product(range(3), range(2)):
+        alone = cn.convex_relu_program(X, y[j], betas[i].item(), patterns)
+        assert together.objective[i, j].item() == pytest.approx(alone.objective, rel=1e-9)
+        assert together.iterations[i, j].item() == alone.iterations
+        torch.testing.assert_close(together.v[i, j], alone.v, rtol=1e-5, atol=1e-7)
+    assert (together.v[2] == 0).all()
+    batched = cn.convex_relu_program(torch.stack([X, 2 * X]), y, 0.5, patterns.expand(2, -1, -1))
+    alone = cn.convex_relu_program(2 * X, y[1], 0.5, patterns)
+    assert batched.objective[1].item() == pytest.approx(alone.objective, rel=1e-8)
+
+
+def test_zero_solutions_are_exactly_zero():
+    X, y = normal(10, 3), normal(10, seed=1)
+    patterns = cn.activation_patterns(X)
+    largest = cn.relu_support(X, y, patterns, iterations=60).item()
+    for beta, zero in ((1.001 * largest, True), (0.999 * largest, False)):
+        found = cn.convex_relu_program(X, y, beta, patterns)
+        assert found.converged
+        assert bool((found.v == 0).all() and (found.u == 0).all()) is zero
+        assert (len(cn.to_network(found.v, found.u)[1]) == 0) is zero
+    null = cn.convex_relu_program(X, torch.zeros(10, dtype=F64), 0.1, patterns)
+    assert null.converged
+    assert null.objective == 0.0
+    assert null.violation == 0.0
+
+
+def test_network_of_a_solution_has_its_objective():
+    X, y, beta = normal(20, 3), normal(20, seed=1), 0.1
+    patterns = cn.activation_patterns(X)
+    found = cn.convex_relu_program(X, y, beta, patterns, tol=1e-7)
+    W, a = cn.to_network(found.v, found.u)
+    fit = (X @ W.T).clamp(min=0) @ a
+    network = (fit - y).square().sum() / 2 + beta / 2 * (W.square().sum() + a.square().sum())
+    assert network.item() == pytest.approx(found.objective, rel=1e-6)
+    certificate = cn.optimality_gap(X, y, beta, W, a, patterns)
+    assert 0 <= certificate.gap.item() < 0.01 * found.objective
+    assert certificate.lower.item() <= found.objective + 1e-9
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 1000), beta=st.floats(0.02, 2.0), scale=st.sampled_from([1e-3, 1.0, 1e3]))
+def test_no_network_beats_the_program(seed, beta, scale):
+    X, y = scale * normal(8, 2, seed=seed), normal(8, seed=seed + 1)
+    found = cn.convex_relu_program(X, y, beta * scale, cn.activation_patterns(X))
+    assert found.converged
+    W, a = normal(500, 3, 2, seed=seed + 2) / scale**0.5, normal(500, 3, seed=seed + 3)
+    fit = ((X @ W.mT).clamp(min=0) @ a[..., None])[..., 0]
+    values = (fit - y).square().sum(-1) / 2 + beta * scale * (W.norm(dim=-1) * a.abs()).sum(-1)
+    assert found.objective <= min(values.min().item(), y.square().sum().item() / 2) * (1 + 1e-6)
+
+
+def test_degenerate_data():
+    X = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 0.0], [-1.0, 0.0], [0.0, 1.0]], dtype=F64)
+    y = torch.tensor([1.0, 2.0, 0.5, -1.0, 1.0], dtype=F64)
+    one = torch.tensor([[True, True, True, False, True]])
+    found = cn.convex_relu_program(X, y, 0.1, one)
+    assert found.objective == pytest.approx(reference(X, y, 0.1, one), rel=1e-5)
+    impossible = torch.tensor([[True, True, True, True, True], [True, False, True, False, True]])
+    with _quiet():
+        found = cn.convex_relu_program(X, y, 0.1, impossible)
+    assert found.objective == pytest.approx(reference(X, y, 0.1, impossible), rel=1e-3)
+    assert found.violation < 1e-5
+
+
+class _quiet:
+    """An empty cone interior may keep the tolerance from being reached; the value must be right all the same."""
+
+    def __enter__(self):
+        import warnings
+
+        self.context = warnings.catch_warnings()
+        self.context.__enter__()
+        warnings.simplefilter("ignore", ConvergenceWarning)
+
+    def __exit__(self, *error):
+        return self.context.__exit__(*error)
+
+
+def test_programs_say_when_they_do_not_converge():
+    X, y = normal(10, 2), normal(10, seed=1)
+    with pytest.warns(ConvergenceWarning, match="relative gap"):
+        found = cn.convex_relu_program(X, y, 0.1, cn.activation_patterns(X), max_iter=2)
+    assert found.converged is False
+    assert found.iterations == 2
+    assert math.isfinite(found.objective)
+    with pytest.warns(ConvergenceWarning):
+        cn.convex_relu_program3(X, y, 0.1, *cn.subnetwork_patterns(X, 2, 20), max_iter=2)
+
+
+@pytest.mark.parametrize(("n", "d", "hidden", "beta"), [(5, 2, 3, 0.05), (8, 3, 2, 0.3)])
+def test_three_layers_against_cvxpy(n, d, hidden, beta):
+    X, y = normal(n, d, seed=n), normal(n, seed=n + 1)
+    first, signs, second = cn.subnetwork_patterns(X, hidden, 12, generator=0)
+    found = cn.convex_relu_program3(X, y, beta, first, signs, second)
+    assert found.W.shape == (2, len(signs), d, hidden)
+    assert found.objective == pytest.approx(reference3(X, y, beta, first, signs, second), rel=1e-5)
+    product = X @ found.W  # (2, P, n, m1)
+    assert ((2 * first.double() - 1) * product).min() > -1e-6
+    inner = (signs[:, None] * first * product).sum(-1)
+    assert ((2 * second.double() - 1) * inner).min() > -1e-6
+    fit = (second * inner)[0].sum(0) - (second * inner)[1].sum(0)
+    objective = (fit - y).square().sum() / 2 + beta * found.W.norm(dim=-2).sum()
+    assert objective.item() == pytest.approx(found.objective, rel=1e-9)
+
+
+def test_gated_program_against_cvxpy():
+    X, Y = normal(12, 4), normal(12, 3, seed=1)
+    patterns = cn.activation_patterns(X, 6)
+    betas = torch.tensor([0.3, 2.0], dtype=F64)
+    found = cn.gated_relu_program(X, Y, betas, patterns, max_iter=5000, tol=1e-9)
+    assert found.V.shape == (2, len(patterns), 4, 3)
+    for beta, value in zip(betas.tolist(), found.objective.tolist()):
+        V = [cp.Variable((4, 3)) for _ in patterns]
+        fit = sum(cp.multiply(D.double().numpy()[:, None], X.numpy() @ W) for D, W in zip(patterns, V))
+        problem = cp.Minimize(0.5 * cp.sum_squares(fit - Y.numpy()) + beta * sum(cp.norm(W, "fro") for W in V))
+        assert value == pytest.approx(cp.Problem(problem).solve(solver=cp.CLARABEL), rel=1e-5)
+
+
+def cells_by_sampling(X, draws=200_000):
+    return cn.activation_patterns(X, draws, generator=5)
+
+
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (6, 1), (9, 2), (20, 3), (8, 4), (3, 4), (2, 3)])
+def test_number_of_patterns_in_general_position(n, d):
+    patterns = cn.activation_patterns(normal(n, d, seed=n))
+    assert len(patterns) == 2 * sum(math.comb(n - 1, k) for k in range(d))
+    assert len(torch.unique(patterns, dim=0)) == len(patterns)
+    assert patterns.dtype == torch.bool
+
+
+@pytest.mark.parametrize("d", [2, 3, 4])
+def test_patterns_in_special_position(d):
+    base = torch.randint(-1, 2, (7, d), generator=torch.Generator().manual_seed(d), dtype=torch.int64).double()
+    X = torch.cat([base, 2 * base[:2], -base[1:3], torch.zeros(1, d, dtype=F64)])
+    exact, sampled = cn.activation_patterns(X), cells_by_sampling(X)
+    assert {tuple(row) for row in exact.tolist()} == {tuple(row) for row in sampled.tolist()}
+
+
+def test_sampled_patterns_are_nested_and_real():
+    X = normal(15, 3)
+    exact = {tuple(row) for row in cn.activation_patterns(X).tolist()}
+    sampled = cn.activation_patterns(X, 50, generator=3)
+    assert {tuple(row) for row in sampled.tolist()} <= exact
+    assert len(sampled) <= 50
+    first, signs, second = cn.subnetwork_patterns(X, 3, 40, generator=0)
+    assert first.shape == (len(signs), 15, 3)
+    assert second.shape == (len(signs), 15)
+    assert {tuple(column) for k in range(5) for column in first[k].T.tolist()} <= exact
+
+
+def test_support_against_brute_force():
+    X, v = normal(12, 2), normal(3, 12, seed=1)
+    angles = torch.linspace(0, 2 * math.pi, 40_001, dtype=F64)
+    u = torch.stack([angles.cos(), angles.sin()])
+    brute = (v @ (X @ u).clamp(min=0)).abs().amax(1)
+    bound = cn.relu_support(X, v, cn.activation_patterns(X))
+    assert (bound >= brute - 1e-9).all()
+    torch.testing.assert_close(bound, brute, rtol=2e-4, atol=1e-4)
+
+
+def test_certificates_of_bad_networks_are_valid():
+    X, y = normal(10, 3), normal(10, seed=1)
+    patterns = cn.activation_patterns(X)
+    best = cn.convex_relu_program(X, y, 0.2, patterns).objective
+    found = cn.optimality_gap(X, y, 0.2, normal(6, 4, 3, seed=2), normal(6, 4, seed=3), patterns)
+    assert found.gap.shape == (6,)
+    assert (found.lower <= best + 1e-9).all()
+    assert (found.objective >= best - 1e-6).all()
+
+
+X, Y, D = normal(6, 2), normal(6, seed=1), torch.ones(3, 6, dtype=torch.bool)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: cn.convex_relu_program(X, Y, 0.0, D),
+        lambda: cn.convex_relu_program(X, Y, -1.0, D),
+        lambda: cn.convex_relu_program(X, Y, torch.tensor([0.1, 0.0]), D),
+        lambda: cn.convex_relu_program(X, Y[:5], 0.1, D),
+        lambda: cn.convex_relu_program(X, Y, 0.1, D[:, :5]),
+        lambda: cn.convex_relu_program(X, Y, 0.1, D.double()),
+        lambda: cn.convex_relu_program(X, Y, 0.1, D[:0]),
+        lambda: cn.convex_relu_program(X * torch.nan, Y, 0.1, D),
+        lambda: cn.convex_relu_program(X, Y, 0.1, D, max_iter=0),
+        lambda: cn.convex_relu_program(X, Y, 0.1, D, tol=0.0),
+        lambda: cn.convex_relu_program3(X, Y, 0.0, D[:, :, None], torch.ones(3, 1, dtype=F64), D),
+        lambda: cn.convex_relu_program3(X, Y, 0.1, D[:, :, None], torch.zeros(3, 1, dtype=F64), D),
+        lambda: cn.convex_relu_program3(X, Y, 0.1, D[:, :5, None], torch.ones(3, 1, dtype=F64), D),
+        lambda: cn.convex_relu_program3(X, Y, 0.1, D[:, :, None], torch.ones(3, 1, dtype=F64), D[:2]),
+        lambda: cn.convex_relu_program3(X, Y[:4], 0.1, D[:, :, None], torch.ones(3, 1, dtype=F64), D),
+        lambda: cn.gated_relu_program(X, Y, 0.1, D),
+        lambda: cn.gated_relu_program(X, Y[:, None], 0.0, D),
+        lambda: cn.activation_patterns(normal(6, 5)),
+        lambda: cn.activation_patterns(X, 0),
+        lambda: cn.activation_patterns(X[0]),
+        lambda: cn.subnetwork_patterns(X, 0, 5),
+        lambda: cn.to_network(X, X[:3]),
+        lambda: cn.relu_support(X, Y, D[:, :4]),
+        lambda: cn.optimality_gap(X, Y, 0.1, X, Y[:3], D),
+        lambda: cn.optimality_gap(X, Y, 0.0, X, Y, D),
+        lambda: cn.descend(lambda x: x, [X], steps=0, lr=0.1),
+    ],
+)
+def test_bad_input(call):
+    with pytest.raises(ValueError, match=r"got|must|pass"):
+        call()
