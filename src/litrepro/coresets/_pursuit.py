@@ -8,7 +8,7 @@ import torch
 
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
-from litrepro.coresets._coreset import Coreset, check_gradients, check_k, check_target, rows_at
+from litrepro.coresets._coreset import Coreset, check_gradients, check_k, check_target
 
 JITTER = 1e-10  # of the largest squared norm: more examples than dimensions make the Gram matrix singular
 KKT = 1e-9  # of max |<g, b>|: when a weight of zero counts as optimal
@@ -85,75 +85,99 @@ def grad_match(
 
 
 class _Pursuit:
-    """B problems side by side: chosen examples, their weights, and the columns of the Gram matrix that are needed."""
+    """B problems side by side: chosen examples with their gradients, weights, and the Cholesky factor of the refit.
+
+    Outside the positive set the factor's rows and columns are those of the identity, so that problems whose sets differ
+    share one batch.
+    """
 
     def __init__(self, g: torch.Tensor, b: torch.Tensor, k: int, ridge: float, nonnegative: bool):
-        self.g, self.ridge, self.nonnegative = g, ridge, nonnegative
-        count, n, _ = g.shape
+        self.g, self.b, self.ridge, self.nonnegative = g, b, ridge, nonnegative
+        count, n, p = g.shape
         self.everyone = torch.arange(count, device=g.device)
-        self.c = (g @ b[..., None])[..., 0]  # (B, n)
-        self.scale = self.c.abs().amax(1)
-        self.size = g.square().sum(2).amax(1)
-        self.columns = g.new_zeros(count, k, n)  # <g_s, g_i> for chosen s
-        self.gram = g.new_zeros(count, k, k)
+        self.scale = torch.zeros(count, dtype=g.dtype, device=g.device)
+        self.jitter = JITTER * g.square().sum(2).amax(1)
+        self.rows = g.new_zeros(count, k, p)
+        self.c, self.weights = g.new_zeros(count, k), g.new_zeros(count, k)
+        self.gram, self.factor = g.new_zeros(count, k, k), g.new_zeros(count, k, k)
         self.chosen = torch.zeros(count, k, dtype=torch.int64, device=g.device)
-        self.weights = g.new_zeros(count, k)
         self.positive = torch.zeros(count, k, dtype=torch.bool, device=g.device)
         self.taken = torch.zeros(count, n, dtype=torch.bool, device=g.device)
         self.converged = True
 
     def extend(self, step: int, tol: float) -> None:
         """Choose one more example in every problem, and refit."""
-        fitted = (self.weights[:, None, :step] @ self.columns[:, :step])[:, 0]
-        correlation = self.c - fitted
+        residual = self.b - (self.weights[:, None, :step] @ self.rows[:, :step])[:, 0]
+        correlation = (self.g @ residual[..., None])[..., 0]
         if not self.nonnegative:
             correlation = correlation.abs()
+        if step == 0:
+            self.scale = (self.g @ self.b[..., None])[..., 0].abs().amax(1)
         value, best = correlation.masked_fill(self.taken, -torch.inf).max(1)
         useful = value > tol * self.scale
         self.chosen[:, step] = best
         self.taken[self.everyone, best] = True
-        column = (self.g @ rows_at(self.g, best[:, None]).mT)[..., 0]
-        self.columns[:, step] = column
-        cross = column.gather(1, self.chosen[:, : step + 1])
+        new = self.g[self.everyone, best]
+        self.rows[:, step] = new
+        self.c[:, step] = (new * self.b).sum(1)
+        cross = (self.rows[:, : step + 1] @ new[..., None])[..., 0]
         self.gram[:, step, : step + 1] = cross
         self.gram[:, : step + 1, step] = cross
         self.gram[:, step, step] += self.ridge
         self.positive[:, step] = useful
+        self._border(step)
         if bool(useful.any()):
             self._refit(step + 1, ~useful)
 
+    def _border(self, step: int) -> None:
+        """Append a row to the factor: no refit starts from nothing."""
+        new = self.positive[:, step, None]
+        column = torch.where(self.positive[:, :step] & new, self.gram[:, :step, step], 0)
+        row = torch.linalg.solve_triangular(self.factor[:, :step, :step], column[..., None], upper=False)[..., 0]
+        rest = self.gram[:, step, step] + self.jitter - row.square().sum(1)
+        self.factor[:, step, :step] = row
+        self.factor[:, step, step] = torch.where(new[:, 0], torch.maximum(rest, self.jitter).sqrt(), 1.0)
+
+    def _refactor(self, size: int) -> None:
+        positive = self.positive[:, :size]
+        matrix = torch.where(positive[:, :, None] & positive[:, None, :], self.gram[:, :size, :size], 0)
+        diagonal = torch.where(positive, self.jitter[:, None], 1.0)
+        self.factor[:, :size, :size] = torch.linalg.cholesky_ex(matrix + torch.diag_embed(diagonal)).L
+
     def _refit(self, size: int, done: torch.Tensor) -> None:
         """Least squares on the chosen examples; with non-negative weights by an active set. Problems done stay."""
-        gram, weights = self.gram[:, :size, :size], self.weights[:, :size]
-        positive = self.positive[:, :size]
-        c = self.c.gather(1, self.chosen[:, :size])
+        weights, positive, c = self.weights[:, :size], self.positive[:, :size], self.c[:, :size]
         if not self.nonnegative:
-            weights.copy_(torch.where(done[:, None], weights, self._solve(gram, c, positive)))
+            weights.copy_(torch.where(done[:, None], weights, self._solve(size)))
             return
         for _ in range(5 * size + 10):
-            proposal = self._solve(gram, c, positive)
+            proposal, before = self._solve(size), positive.clone()
             feasible = ~(positive & (proposal <= 0)).any(1)
             weights.copy_(torch.where(done[:, None], weights, self._towards(weights, proposal, positive)))
             positive &= (weights > 0) | (feasible | done)[:, None]
-            slope = (c - (gram @ weights[..., None])[..., 0]).masked_fill(positive, -torch.inf)
+            slope = (c - self._apply(weights)).masked_fill(positive, -torch.inf)
             steepest, where = slope.max(1)
             done = done | feasible & (steepest <= KKT * self.scale)
             if bool(done.all()):
                 return
             enters = self.everyone[feasible & ~done]
             positive[enters, where[enters]] = True
+            if not torch.equal(before, positive):
+                self._refactor(size)
         self.converged = False
 
-    def _solve(self, gram: torch.Tensor, c: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
+    def _solve(self, size: int) -> torch.Tensor:
         """Weights on the positive set, 0 elsewhere; one step of refinement takes the jitter back."""
-        both = positive[:, :, None] & positive[:, None, :]
-        matrix = torch.where(both, gram, 0)
-        diagonal = torch.where(positive, JITTER * self.size[:, None], 1.0)
-        factor = torch.linalg.cholesky_ex(matrix + torch.diag_embed(diagonal)).L
-        rhs = torch.where(positive, c, 0)[..., None]
-        first = torch.cholesky_solve(rhs, factor)
-        second = first + torch.cholesky_solve(rhs - matrix @ first, factor)
-        return second[..., 0]
+        positive, factor = self.positive[:, :size], self.factor[:, :size, :size]
+        rhs = torch.where(positive, self.c[:, :size], 0)
+        first = torch.cholesky_solve(rhs[..., None], factor)[..., 0]
+        short = rhs - torch.where(positive, self._apply(first), 0)
+        return first + torch.cholesky_solve(short[..., None], factor)[..., 0]
+
+    def _apply(self, weights: torch.Tensor) -> torch.Tensor:
+        """The Gram matrix of what is chosen (with ridge) times weights (B, size)."""
+        size = weights.shape[1]
+        return (self.gram[:, :size, :size] @ weights[..., None])[..., 0]
 
     @staticmethod
     def _towards(weights: torch.Tensor, proposal: torch.Tensor, positive: torch.Tensor) -> torch.Tensor:
