@@ -22,7 +22,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "relu_lmo_search",
             "relu_lmo_whitened",
         ],
-        "_relaxation": ["modified_gradient", "modified_loss", "relaxed_loss", "relu_loss"],
+        "_relaxation": ["descend_relu", "modified_gradient", "modified_loss", "relaxed_loss", "relu_loss"],
         "_duality": [
             "DeepLinearOptimum",
             "WhitenedOptimum",
@@ -36,5 +36,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_gated": ["GatedProgram", "gated_relu_program"],
         "_certificate": ["Certificate", "optimality_gap", "relu_support"],
         "_descent": ["descend"],
+        "_ensembles": ["deep_relu_networks", "linear_networks", "relu_networks", "subnetworks"],
     },
 )

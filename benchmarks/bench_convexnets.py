@@ -1,0 +1,107 @@
+"""Convex programs of ReLU networks beside cvxpy with Clarabel at an equal certified gap; half planes by brute force."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from _timing import arguments, best_of, report, skip
+
+from litrepro.convexnets import activation_patterns, best_halfplane, convex_relu_program
+
+Row = tuple[str, str, float, float]
+F64 = torch.float64
+
+
+def problem(n: int, d: int, draws: int, device: str):
+    """Gaussian data and sampled patterns."""
+    g = torch.Generator().manual_seed(0)
+    X, y = torch.randn(n, d, generator=g, dtype=F64), torch.randn(n, generator=g, dtype=F64)
+    return X.to(device), y.to(device), activation_patterns(X, draws, generator=g).to(device)
+
+
+def clarabel(X, y, patterns):
+    """The same program in cvxpy, with beta as a parameter: compiled once for a whole path."""
+    import cvxpy as cp
+
+    X, y, D = X.cpu().numpy(), y.cpu().numpy(), patterns.cpu().double().numpy()
+    v, u = cp.Variable((len(D), X.shape[1])), cp.Variable((len(D), X.shape[1]))
+    beta = cp.Parameter(nonneg=True)
+    fit = cp.sum(cp.multiply(D.T, X @ (v - u).T), axis=1)
+    cones = [cp.multiply((2 * D - 1).T, X @ part.T) >= 0 for part in (v, u)]
+    norms = cp.sum(cp.norm(v, axis=1)) + cp.sum(cp.norm(u, axis=1))
+    program = cp.Problem(cp.Minimize(0.5 * cp.sum_squares(fit - y) + beta * norms), cones)
+
+    def solve(value: float) -> float:
+        beta.value = value
+        return program.solve(
+            solver=cp.CLARABEL, tol_gap_rel=1e-6, tol_gap_abs=1e-6, tol_feas=1e-6, max_threads=torch.get_num_threads()
+        )
+
+    return solve
+
+
+def one_problem(n: int, d: int, draws: int, device: str) -> Row:
+    """One beta; both to a relative gap of 1e-6, values compared."""
+    X, y, patterns = problem(n, d, draws, device)
+    solve = clarabel(X, y, patterns)
+    ours = best_of(lambda: convex_relu_program(X, y, 0.1, patterns), 3)
+    found, value = convex_relu_program(X, y, 0.1, patterns), solve(0.1)
+    if not found.converged or abs(found.objective / value - 1) > 1e-5:
+        raise AssertionError(f"{found.objective} against {value}")
+    return f"program, n = {n}, d = {d}, P = {len(patterns)}", "cvxpy, Clarabel", ours, best_of(lambda: solve(0.1), 1)
+
+
+def path(n: int, d: int, draws: int, count: int, device: str) -> Row:
+    """A path of regularization strengths: one batch against a loop over a compiled cvxpy problem."""
+    X, y, patterns = problem(n, d, draws, device)
+    betas = torch.logspace(-2, 0.5, count, dtype=F64, device=device)
+    solve = clarabel(X, y, patterns)
+    solve(0.1)  # compiled before the clock starts
+    ours = best_of(lambda: convex_relu_program(X, y, betas, patterns), 2)
+    peer = best_of(lambda: [solve(beta) for beta in betas.tolist()], 1)
+    return f"path of {count}, n = {n}, d = {d}, P = {len(patterns)}", "cvxpy, Clarabel, loop", ours, peer
+
+
+def half_planes(n: int) -> Row:
+    """The exact half plane against a double loop over pairs of points."""
+    g = torch.Generator().manual_seed(0)
+    X, q = torch.randn(n, 2, generator=g, dtype=F64), torch.randn(n, generator=g, dtype=F64)
+    points, weights = X.tolist(), q.tolist()
+
+    def loop() -> float:
+        best = abs(sum(weights))
+        for i in range(n):
+            for j in range(i):
+                a, b = points[i], points[j]
+                normal = (a[1] - b[1], b[0] - a[0])
+                offset = normal[0] * a[0] + normal[1] * a[1]
+                total = sum(
+                    math.copysign(1.0, normal[0] * p[0] + normal[1] * p[1] - offset) * w if k not in (i, j) else 0.0
+                    for k, (p, w) in enumerate(zip(points, weights))
+                )
+                ends = (abs(s * weights[i] + r * weights[j]) for s in (1, -1) for r in (1, -1))
+                best = max(best, *(abs(total) + end for end in ends))
+        return best
+
+    return f"best_halfplane, n = {n}", "Python double loop", best_of(lambda: best_halfplane(X, q), 3), best_of(loop, 1)
+
+
+def main() -> None:
+    """Print one row per task."""
+    args = arguments(__doc__)
+    rows = [half_planes(80)]
+    sizes = [(60, 8, 60)] if args.quick else [(60, 8, 60), (150, 10, 120), (500, 20, 300)]
+    try:
+        import clarabel  # noqa: F401
+        import cvxpy  # noqa: F401
+    except ImportError as error:
+        skip("convex programs", "cvxpy, Clarabel", error)
+    else:
+        rows += [one_problem(*size, args.device) for size in sizes]
+        rows += [path(*(sizes[0] if args.quick else sizes[1]), 12, args.device), path(20, 3, 100, 12, args.device)]
+    report(rows)
+
+
+if __name__ == "__main__":
+    main()

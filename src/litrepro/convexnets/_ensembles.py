@@ -1,0 +1,172 @@
+"""Ensembles of trained networks: the non-convex side of every comparison with a convex optimum."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor
+
+from litrepro import _validate
+from litrepro.convexnets import _arguments
+from litrepro.convexnets._descent import descend
+
+
+def relu_networks(
+    X: Tensor,
+    y: Tensor,
+    beta: float,
+    width: int,
+    starts: int,
+    *,
+    steps: int = 1500,
+    lr: float = 0.03,
+    generator: torch.Generator | int | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Train two-layer networks on ||(X W')_+ a - y||^2 / 2 + (beta / 2)(||W||^2 + ||a||^2) from Gaussian starts.
+
+    ``X (..., n, d)``, ``y (..., n)``; returns W (..., starts, m, d), a (..., starts, m) and the final objectives
+    (..., starts). Raises ``ValueError`` for width or starts < 1, beta <= 0, shapes that do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> W, a, value = relu_networks(torch.eye(2), torch.ones(2), 0.1, 4, 3, steps=5)
+    >>> W.shape, value.shape
+    (torch.Size([3, 4, 2]), torch.Size([3]))
+    """
+    X, y = _arguments.data(X, y)
+    beta = _arguments.positive("beta", beta, X)
+    width, starts = _validate.positive_int("width", width), _validate.positive_int("starts", starts)
+    shape = _arguments.broadcast(X=X.shape[:-2], y=y.shape[:-1])
+    source = _arguments.random_source(generator)
+    W = torch.randn(*shape, starts, width, X.shape[-1], generator=source, dtype=X.dtype).to(X.device)
+    a = torch.randn(*shape, starts, width, generator=source, dtype=X.dtype).to(X.device)
+    scale = width**-0.25
+    inputs, targets = X[..., None, :, :], y[..., None, :]
+
+    def objective(W: Tensor, a: Tensor) -> Tensor:
+        fit = ((inputs @ W.mT).clamp(min=0) @ a[..., None])[..., 0]
+        return (fit - targets).square().sum(-1) / 2 + beta / 2 * (W.square().sum((-1, -2)) + a.square().sum(-1))
+
+    (W, a), value = descend(objective, (scale * W, scale * a), steps=steps, lr=lr)
+    return W, a, value
+
+
+def subnetworks(
+    X: Tensor,
+    y: Tensor,
+    beta: float,
+    hidden: int,
+    count: int,
+    starts: int,
+    *,
+    steps: int = 1500,
+    lr: float = 0.03,
+    generator: torch.Generator | int | None = None,
+) -> Tensor:
+    """Train sums of ``count`` three-layer sub-networks ((X W_1)_+ w_2)_+ w_3, the review's equation 38.
+
+    The penalty is (beta / 2) sum_k (||w_2k||^2 + w_3k^2) with ||W_1k||_F = 1, kept by normalization. ``X (n, d)``,
+    ``y (n,)``; returns the final objectives (starts,). Raises ``ValueError`` as ``relu_networks``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> subnetworks(torch.eye(2), torch.ones(2), 0.1, 3, 2, 4, steps=5).shape
+    torch.Size([4])
+    """
+    X, y = _arguments.data(X, y)
+    beta = _arguments.positive("beta", beta, X)
+    hidden, count = _validate.positive_int("hidden", hidden), _validate.positive_int("count", count)
+    starts = _validate.positive_int("starts", starts)
+    source = _arguments.random_source(generator)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(starts, count, *shape, generator=source, dtype=X.dtype).to(X.device)
+
+    def objective(W1: Tensor, w2: Tensor, w3: Tensor) -> Tensor:
+        unit = W1 / W1.norm(dim=(-1, -2), keepdim=True).clamp(min=1e-12)
+        first = (X @ unit).clamp(min=0)  # (starts, K, n, m1)
+        second = (first @ w2[..., None])[..., 0].clamp(min=0)
+        fit = (second * w3).sum(1)
+        return (fit - y).square().sum(-1) / 2 + beta / 2 * (w2.square().sum((-1, -2)) + w3.square().sum((-1, -2)))
+
+    _, value = descend(objective, (draw(X.shape[1], hidden), draw(hidden), draw(1)), steps=steps, lr=lr)
+    return value
+
+
+def linear_networks(
+    X: Tensor,
+    Y: Tensor,
+    layers: int,
+    beta: float,
+    width: int,
+    starts: int,
+    *,
+    steps: int = 3000,
+    lr: float = 0.02,
+    scale: float = 0.5,
+    generator: torch.Generator | int | None = None,
+) -> tuple[list[Tensor], Tensor]:
+    """Train deep linear networks on ||X W_1 ... W_L - Y||^2 / 2 + (beta / 2) sum ||W_l||^2.
+
+    ``X (n, d)``, ``Y (n, K)``; returns the layers, each (starts, ., .), and the final objectives (starts,). Raises
+    ``ValueError`` for layers < 2, beta <= 0 and shapes that do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> W, value = linear_networks(torch.eye(2), torch.ones(2, 1), 3, 0.1, 4, 5, steps=3)
+    >>> [tuple(part.shape) for part in W]
+    [(5, 2, 4), (5, 4, 4), (5, 4, 1)]
+    """
+    return _deep(X, Y, layers, beta, width, starts, steps, lr, scale, generator, lambda z: z)
+
+
+def deep_relu_networks(
+    X: Tensor,
+    Y: Tensor,
+    layers: int,
+    beta: float,
+    width: int,
+    starts: int,
+    *,
+    steps: int = 3000,
+    lr: float = 0.02,
+    scale: float = 0.5,
+    generator: torch.Generator | int | None = None,
+) -> tuple[list[Tensor], Tensor]:
+    """As ``linear_networks`` with a ReLU after every layer but the last.
+
+    Examples
+    --------
+    >>> import torch
+    >>> W, value = deep_relu_networks(torch.eye(2), torch.eye(2), 2, 0.1, 4, 5, steps=3)
+    >>> value.shape
+    torch.Size([5])
+    """
+    return _deep(X, Y, layers, beta, width, starts, steps, lr, scale, generator, lambda z: z.clamp(min=0))
+
+
+def _deep(X, Y, layers, beta, width, starts, steps, lr, scale, generator, act) -> tuple[list[Tensor], Tensor]:
+    X, Y = _arguments.double("X", X, 2), _arguments.double("Y", Y, 2)
+    if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y):
+        raise ValueError(f"X must be (n, d) and Y (n, K), got {tuple(X.shape)} and {tuple(Y.shape)}")
+    layers, width = _validate.positive_int("layers", layers, 2), _validate.positive_int("width", width)
+    starts, beta = _validate.positive_int("starts", starts), _validate.real("beta", beta, 0, open_low=True)
+    source = _arguments.random_source(generator)
+    sizes = [X.shape[1], *[width] * (layers - 1), Y.shape[1]]
+    draws = [
+        scale * torch.randn(starts, fan_in, fan_out, generator=source, dtype=X.dtype).to(X.device)
+        for fan_in, fan_out in itertools.pairwise(sizes)
+    ]
+
+    def objective(*W: Tensor) -> Tensor:
+        z = X @ W[0]
+        for part in W[1:]:
+            z = act(z) @ part
+        penalty = sum(part.square().sum((-1, -2)) for part in W)
+        return (z - Y).square().sum((-1, -2)) / 2 + beta / 2 * penalty
+
+    return descend(objective, draws, steps=steps, lr=lr)
