@@ -15,5 +15,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_texts": ["synthesis_text", "tiny_shakespeare"],
         "_synthetic": ["correlated_patches", "correlated_sensors", "double_moon", "wilson_example"],
         "_seismic": ["acoustic_shots", "layered_velocity"],
+        "_video": ["MovingObjects", "moving_objects"],
     },
 )

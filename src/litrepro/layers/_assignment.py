@@ -1,0 +1,176 @@
+"""Minimum-cost matching: the linear program by projected gradients, the exact solver, and a gradient for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from litrepro import _validate
+
+
+def check_costs(name: str, C: Any) -> torch.Tensor:
+    """Finite (..., n, m) with 1 <= n <= m."""
+    _validate.float_tensor(name, C, 2)
+    n, m = C.shape[-2:]
+    if not 1 <= n <= m:
+        raise ValueError(f"{name} must be (..., n, m) with 1 <= n <= m, got shape {tuple(C.shape)}")
+    if not bool(torch.isfinite(C).all()):
+        raise ValueError(f"{name} must be finite")
+    return C
+
+
+def project_matching(Y: torch.Tensor, n_proj: int = 50) -> torch.Tensor:
+    """Nearest X with rows that sum to 1, column sums <= 1, X >= 0: Dykstra's cyclic projections (Dykstra 1983).
+
+    Parameters
+    ----------
+    Y
+        (..., n, m), n <= m.
+    n_proj
+        Rounds over the three sets, in that order; each set keeps its correction. Differentiable, by unrolling.
+
+    Returns
+    -------
+    (..., n, m), non-negative after any number of rounds. Raises ``ValueError`` for n > m, n_proj < 1, values
+    not finite.
+
+    Examples
+    --------
+    >>> project_matching(torch.tensor([[2.0, 0.0]])).tolist()
+    [[1.0, 0.0]]
+    """
+    check_costs("Y", Y)
+    n_proj = _validate.positive_int("n_proj", n_proj)
+    return _dykstra(Y, n_proj)
+
+
+def _dykstra(Y: torch.Tensor, rounds: int) -> torch.Tensor:
+    n, m = Y.shape[-2:]
+    X = Y
+    columns, sign = torch.zeros_like(Y), torch.zeros_like(Y)
+    # The correction of an affine set is orthogonal to it and drops out of its projection, so that only two are kept.
+    for _ in range(rounds):
+        X = X + (1 - X.sum(-1, keepdim=True)) / m
+        shifted = X + columns
+        X = shifted - (shifted.sum(-2, keepdim=True) - 1).clamp(min=0) / n
+        columns = shifted - X
+        shifted = X + sign
+        X = shifted.clamp(min=0)
+        sign = shifted - X
+    return X
+
+
+def matching(
+    C: torch.Tensor,
+    *,
+    step: float = 0.1,
+    n_grad: int = 40,
+    n_proj: int = 5,
+    average: bool = True,
+    init: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Soft matching of least cost by projected gradient descent, unrolled (Zeng et al. 2019, algorithm 1).
+
+    Parameters
+    ----------
+    C
+        (..., n, m) costs, n <= m; differentiable.
+    step, n_grad, n_proj
+        X <- project(X - step C), n_grad times, with n_proj rounds of Dykstra each.
+    average
+        Return the mean of the iterates, as the algorithm is printed, or the last one.
+    init
+        (..., n, m); 1/m if None.
+
+    Returns
+    -------
+    (..., n, m). Raises ``ValueError`` for n > m, step <= 0, counts < 1, costs that are not finite, another
+    shape of init.
+
+    Examples
+    --------
+    >>> matching(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), step=0.5, average=False).round(decimals=3).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    check_costs("C", C)
+    step = _validate.real("step", step, 0, open_low=True)
+    n_grad, n_proj = _validate.positive_int("n_grad", n_grad), _validate.positive_int("n_proj", n_proj)
+    if init is None:
+        X = torch.full_like(C, 1 / C.shape[-1])
+    else:
+        check_costs("init", init)
+        if init.shape[-2:] != C.shape[-2:]:
+            raise ValueError(f"init must end in {tuple(C.shape[-2:])}, got shape {tuple(init.shape)}")
+        X = init.expand(torch.broadcast_shapes(init.shape, C.shape))
+    total = torch.zeros_like(X)
+    for _ in range(n_grad):
+        X = _dykstra(X - step * C, n_proj)
+        if average:
+            total = total + X
+    return total / n_grad if average else X
+
+
+def hungarian(C: torch.Tensor) -> torch.Tensor:
+    """Exact matching of least cost, one problem after the other with ``scipy.optimize.linear_sum_assignment``.
+
+    Parameters
+    ----------
+    C
+        (..., n, m), n <= m.
+
+    Returns
+    -------
+    (..., n, m) in {0, 1}, dtype and device of C, without a gradient. Raises ``ValueError`` for n > m and for
+    costs that are not
+    finite.
+
+    Examples
+    --------
+    >>> hungarian(torch.tensor([[1.0, 0.0, 3.0], [2.0, 0.0, 4.0]])).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+    import numpy as np
+    from scipy.optimize import linear_sum_assignment
+
+    check_costs("C", C)
+    costs = C.detach().cpu().double().reshape(-1, *C.shape[-2:]).numpy()
+    found = np.zeros(costs.shape)
+    for matrix, cost in zip(found, costs, strict=True):
+        matrix[linear_sum_assignment(cost)] = 1
+    return torch.from_numpy(found).to(C).reshape(C.shape)
+
+
+class _Blackbox(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, C, lam):
+        X = hungarian(C)
+        ctx.save_for_backward(C, X)
+        ctx.lam = lam
+        return X
+
+    @staticmethod
+    def backward(ctx, grad):
+        C, X = ctx.saved_tensors
+        return (hungarian(C + ctx.lam * grad) - X) / ctx.lam, None
+
+
+def blackbox_matching(C: torch.Tensor, lam: float = 10.0) -> torch.Tensor:
+    """Exact matching with the gradient of a piecewise linear interpolation (Vlastelica et al. 2020).
+
+    Forward the Hungarian algorithm; backward (X(C + lam g) - X(C)) / lam for an incoming gradient g.
+
+    Returns
+    -------
+    (..., n, m) in {0, 1}. Raises ``ValueError`` for lam <= 0 and as ``hungarian``.
+
+    Examples
+    --------
+    >>> C = torch.tensor([[0.0, 1.0], [1.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    >>> blackbox_matching(C).diagonal().sum().backward()
+    >>> C.grad.tolist()
+    [[-0.1, 0.1], [0.1, -0.1]]
+    """
+    lam = _validate.real("lam", lam, 0, open_low=True)
+    check_costs("C", C)
+    return _Blackbox.apply(C, lam)

@@ -1,0 +1,68 @@
+"""The convolutional baselines of the Sudoku table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from litrepro import _validate
+
+
+class ConvNetSudoku(nn.Module):
+    """A plain convolutional network on the board: n digit channels, with or without n channels of the mask.
+
+    Parameters
+    ----------
+    n
+        Side of the board.
+    mask
+        Whether the network sees which bits are known.
+    width, depth
+        Channels, and 3 x 3 convolutions with rectifiers; a 1 x 1 convolution and a sigmoid follow.
+    seed
+        Of the weights.
+
+    Notes
+    -----
+    ``forward(z (..., n^3), known (..., n^3) bool) -> (..., n^3)`` in [0, 1], as ``SATNet``: unknown bits enter
+    as zero, known ones
+    are returned as they came.
+
+    Raises ``ValueError`` for sizes < 1, another last dimension, a mask that is not boolean.
+
+    Examples
+    --------
+    >>> net = ConvNetSudoku(4, True, 8, 2)
+    >>> net(torch.zeros(3, 64), torch.zeros(3, 64, dtype=torch.bool)).shape
+    torch.Size([3, 64])
+    """
+
+    def __init__(self, n: int, mask: bool, width: int, depth: int, *, seed: int = 0):
+        super().__init__()
+        self.n, self.mask = _validate.positive_int("n", n), bool(mask)
+        width, depth = _validate.positive_int("width", width), _validate.positive_int("depth", depth)
+        channels = 2 * n if mask else n
+        layers: list[nn.Module] = []
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_validate.positive_int("seed", seed, 0))
+            for _ in range(depth):
+                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+                channels = width
+            self.body = nn.Sequential(*layers)
+            self.head = nn.Conv2d(width, n, 1)
+
+    def forward(self, z: torch.Tensor, known: Any) -> torch.Tensor:
+        """(..., n^3) in [0, 1] and (..., n^3) bool -> (..., n^3)."""
+        n = self.n
+        _validate.float_tensor("z", z, 1)
+        if z.shape[-1] != n**3:
+            raise ValueError(f"z must be (..., {n**3}), got shape {tuple(z.shape)}")
+        if not isinstance(known, torch.Tensor) or known.dtype != torch.bool or known.shape != z.shape:
+            raise ValueError("known must be a boolean tensor of the shape of z")
+        bits = torch.where(known, z, 0.0).reshape(-1, n, n, n).permute(0, 3, 1, 2)
+        if self.mask:
+            bits = torch.cat([bits, known.to(z.dtype).reshape(-1, n, n, n).permute(0, 3, 1, 2)], 1)
+        found = torch.sigmoid(self.head(self.body(bits))).permute(0, 2, 3, 1).reshape(z.shape)
+        return torch.where(known, z, found)

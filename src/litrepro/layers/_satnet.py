@@ -1,0 +1,203 @@
+"""SATNet: MAXSAT with learned clauses as a layer, differentiated at its fixed point."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from litrepro import _validate
+from litrepro.layers._descent import ITERATIONS, stationarity, without_diagonal
+from litrepro.layers._sdp import METHODS, default_rank, starting_rows
+
+RELATIVE_RESIDUAL = 1e-10
+
+
+class SATNet(nn.Module):
+    """A layer that completes a partly known assignment by a learned MAXSAT instance (Wang et al. 2019).
+
+    Parameters
+    ----------
+    n, m, aux
+        Variables, clauses, auxiliary variables that no input or output shows.
+    k
+        Rank; ceil(sqrt(2 (n + aux + 1))) + 1 if None.
+    max_iter, tol
+        Of the forward pass. A sample stops when the relative change of its objective is at most tol; 0 runs to
+        ``max_iter`` or until nothing moves.
+    method
+        ``"block"``: all rows at once, the faster one on a GPU; ``"mixing"``: one after the other, far more
+        progress per pass.
+    cg_iter
+        Iterations of conjugate gradients in the backward pass, which stops at a relative residual of 1e-10.
+    seed
+        Of the parameter ``S`` (m, n + 1 + aux), N(0, 1) sqrt(0.5 / (n + 1 + aux + m)), and of the buffers: ``V0``
+        (n + 1 + aux, k), the starting rows, row 0 the truth vector, and ``U`` (n, k), unit vectors orthogonal to it.
+
+    Notes
+    -----
+    ``forward(z (..., n), known (..., n) bool) -> (..., n)``: known entries are returned as they came; unknown
+    entries of z
+    do not matter, and their gradient is exactly 0. The result of a sample does not depend on the rest of the batch.
+    The backward pass solves the linearized fixed-point equations by conjugate gradients and never looks at the
+    iterations:
+    it is the gradient where the forward pass converged (see ``residual``).
+
+    Raises ``ValueError`` for sizes < 1, an unknown method, another last dimension, a mask that is not boolean,
+    and known
+    entries outside [0, 1].
+
+    Examples
+    --------
+    >>> layer = SATNet(3, 8, aux=2)
+    >>> layer(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([True, True, False])).shape
+    torch.Size([3])
+    """
+
+    def __init__(
+        self,
+        n: int,
+        m: int,
+        aux: int = 0,
+        *,
+        k: int | None = None,
+        max_iter: int = 40,
+        tol: float = 1e-4,
+        method: str = "block",
+        cg_iter: int = 40,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+    ):
+        super().__init__()
+        self.n, self.m = _validate.positive_int("n", n), _validate.positive_int("m", m)
+        self.aux = _validate.positive_int("aux", aux, 0)
+        self.k = default_rank(n + aux) if k is None else _validate.positive_int("k", k, 2)
+        self.max_iter, self.tol = _validate.positive_int("max_iter", max_iter), _validate.real("tol", tol, 0)
+        self.method = _validate.choice("method", method, METHODS)
+        self.cg_iter = _validate.positive_int("cg_iter", cg_iter)
+        seed = _validate.positive_int("seed", seed, 0)
+        columns = n + 1 + aux
+        generator = torch.Generator().manual_seed(seed)
+        S = torch.randn(m, columns, generator=generator, dtype=torch.float64) * math.sqrt(0.5 / (columns + m))
+        rows = starting_rows(columns + n, self.k, seed + 1)
+        V0, U = rows[:columns], rows[columns:]
+        U = U - (U @ V0[0])[:, None] * V0[0]
+        self.S = nn.Parameter(S.to(dtype))
+        self.register_buffer("V0", V0.to(dtype))
+        self.register_buffer("U", (U / U.norm(dim=1, keepdim=True)).to(dtype))
+
+    def extra_repr(self) -> str:
+        """Sizes and method, for printing."""
+        return f"n={self.n}, m={self.m}, aux={self.aux}, k={self.k}, method={self.method}, max_iter={self.max_iter}"
+
+    def forward(self, z: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        """(..., n) in [0, 1] and (..., n) bool -> (..., n)."""
+        z, known = self._check(z, known)
+        flat, mask = z.reshape(-1, self.n), known.reshape(-1, self.n)
+        if not len(flat):
+            return z.clone()
+        start, free = self._start(flat, mask)
+        V = _FixedPoint.apply(self.S, start, free, self.method, self.max_iter, self.tol, self.cg_iter)
+        # The slope of arccos is infinite at the ends.
+        limit = 1 - torch.finfo(V.dtype).eps
+        cosine = -(V[1 : self.n + 1] @ self.V0[0]).T
+        found = torch.arccos(cosine.clamp(-limit, limit)) / math.pi
+        return torch.where(mask, flat, found).reshape(z.shape)
+
+    @torch.no_grad()
+    def residual(self, z: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        """How far from its fixed point the forward pass ends: max over free rows of ||v + g/||g|| ||, (...)."""
+        z, known = self._check(z, known)
+        start, free = self._start(z.reshape(-1, self.n), known.reshape(-1, self.n))
+        V, _ = ITERATIONS[self.method](self.S, start, free, self.max_iter, self.tol)
+        return stationarity(self.S, V, free).reshape(z.shape[:-1])
+
+    def _check(self, z: Any, known: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        _validate.float_tensor("z", z, 1)
+        if z.shape[-1] != self.n:
+            raise ValueError(f"z must be (..., {self.n}), got shape {tuple(z.shape)}")
+        if not isinstance(known, torch.Tensor) or known.dtype != torch.bool:
+            raise ValueError(f"known must be a boolean tensor, got {getattr(known, 'dtype', type(known).__name__)}")
+        if known.shape[-1:] != (self.n,) or known.ndim > z.ndim:
+            raise ValueError(f"known must have the shape of z, {tuple(z.shape)}, got {tuple(known.shape)}")
+        known = known.expand(z.shape)
+        if not bool((~known | ((z >= 0) & (z <= 1))).all()):
+            raise ValueError("known entries of z must lie in [0, 1]")
+        return z.to(self.S.dtype), known
+
+    def _start(self, z: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Rows (n + 1 + aux, B, k) before the first iteration, and which of them are free (n + 1 + aux, B, 1)."""
+        angle = math.pi * torch.where(known, z, 0.5).T[..., None]
+        inputs = -torch.cos(angle) * self.V0[0] + torch.sin(angle) * self.U[:, None]
+        mask = known.T[..., None]
+        batch = z.shape[0]
+        shown = torch.where(mask, inputs, self.V0[1 : self.n + 1, None])
+        start = torch.cat(
+            [self.V0[:1, None].expand(-1, batch, -1), shown, self.V0[self.n + 1 :, None].expand(-1, batch, -1)]
+        )
+        free = torch.ones(len(start), batch, 1, dtype=torch.bool, device=z.device)
+        free[0] = False
+        free[1 : self.n + 1] = ~mask
+        return start, free
+
+
+class _FixedPoint(torch.autograd.Function):
+    """Rows at the fixed point g_o / ||g_o|| = -v_o, as a function of S and of the rows that are not free."""
+
+    @staticmethod
+    def forward(ctx, S, start, free, method, max_iter, tol, cg_iter):
+        V, _ = ITERATIONS[method](S.detach(), start.detach().contiguous(), free, max_iter, tol)
+        ctx.save_for_backward(S, V, free)
+        ctx.cg_iter = cg_iter
+        return V
+
+    @staticmethod
+    def backward(ctx, grad):
+        S, V, free = ctx.saved_tensors
+        C = without_diagonal(S.mT @ S)
+        U = -_solve(C, V, free, grad.contiguous(), ctx.cg_iter)
+        M = U.flatten(1) @ V.flatten(1).T
+        M.fill_diagonal_(0)
+        fixed = torch.where(free, 0.0, grad + (C @ U.flatten(1)).view_as(U))
+        return S @ (M + M.T), fixed, None, None, None, None, None
+
+
+def _solve(C: torch.Tensor, V: torch.Tensor, free: torch.Tensor, grad: torch.Tensor, iterations: int) -> torch.Tensor:
+    """u with P_o(||g_o|| u_o + sum_j C_oj u_j) = P_o grad_o on free rows, by conjugate gradients for every sample.
+
+    The scaling by 1 / ||g_o|| commutes with the projections P_o, which makes it a preconditioner for free.
+    """
+
+    def product(u: torch.Tensor) -> torch.Tensor:
+        return (C @ u.flatten(1)).view_as(u)
+
+    def tangent(x: torch.Tensor) -> torch.Tensor:
+        return torch.where(free, x - torch.linalg.vecdot(x, V)[..., None] * V, 0.0)
+
+    def inner(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("nbk,nbk->b", a, b)
+
+    weight = torch.linalg.vector_norm(product(V), dim=-1, keepdim=True)
+    scale = 1 / weight.clamp(min=1e-30).maximum(1e-3 * weight.amax(0))
+    r = tangent(grad)
+    u = torch.zeros_like(r)
+    y = scale * r
+    p, rho = y, inner(r, y)
+    target = RELATIVE_RESIDUAL**2 * inner(r, r)
+    for _ in range(iterations):
+        Ap = tangent(weight * p + product(p))
+        curvature = inner(p, Ap)
+        # Past its target, or where the forward pass stopped short of a minimum, a sample keeps what it has.
+        go = (inner(r, r) > target) & (curvature > 0)
+        if not bool(go.any()):
+            break
+        alpha = torch.where(go, rho / torch.where(go, curvature, 1.0), 0.0)[:, None]
+        u = u + alpha * p
+        r = r - alpha * Ap
+        y = scale * r
+        new = inner(r, y)
+        p = y + torch.where(go & (rho > 0), new / torch.where(rho > 0, rho, 1.0), 0.0)[:, None] * p
+        rho = new
+    return u

@@ -1,0 +1,141 @@
+"""Grids, puzzles with one solution, the baselines, and the training loop."""
+
+import pytest
+import torch
+
+from litrepro.layers import (
+    ConvNetSudoku,
+    SATNet,
+    completion_accuracy,
+    completion_loss,
+    fit_completion,
+    solve_sudoku,
+    sudoku_grids,
+    sudoku_puzzles,
+)
+
+
+def valid(grids, box):
+    n = box * box
+    digits = list(range(n))
+    for grid in grids.tolist():
+        columns = [list(c) for c in zip(*grid, strict=True)]
+        boxes = [
+            [grid[r + i][c + j] for i in range(box) for j in range(box)]
+            for r in range(0, n, box)
+            for c in range(0, n, box)
+        ]
+        if any(sorted(unit) != digits for unit in grid + columns + boxes):
+            return False
+    return True
+
+
+def test_small_grids_are_all_288():
+    grids = sudoku_grids(2, 288, seed=1)
+    assert len(grids.unique(dim=0)) == 288
+    assert valid(grids, 2)
+    assert torch.equal(grids[:10], sudoku_grids(2, 10, seed=1))
+
+
+def test_large_grids_are_valid_and_vary():
+    grids = sudoku_grids(3, 40, seed=0)
+    assert valid(grids, 3)
+    assert len(grids.unique(dim=0)) == 40
+    assert valid(sudoku_grids(4, 2, seed=0), 4)
+
+
+@pytest.mark.parametrize(("box", "holes", "count"), [(2, 6, 40), (2, 12, 4), (3, 36, 12), (3, 50, 2), (2, 0, 3)])
+def test_puzzles_have_one_solution_and_exactly_so_many_holes(box, holes, count):
+    n = box * box
+    grids = sudoku_grids(box, count, seed=3)
+    z, known = sudoku_puzzles(grids, holes, seed=4)
+    assert z.shape == known.shape == (count, n**3)
+    assert torch.equal(z.view(count, n, n, n).argmax(-1), grids)
+    assert bool((z.view(count, -1, n).sum(-1) == 1).all())
+    cells = known.view(count, n * n, n)
+    assert bool((cells.all(-1) == cells.any(-1)).all())
+    assert bool((cells[..., 0].sum(1) == n * n - holes).all())
+    for grid, given in zip(grids, cells[..., 0].view(count, n, n), strict=True):
+        found = solve_sudoku(torch.where(given, grid, -1), limit=2)
+        assert len(found) == 1
+        assert torch.equal(found[0], grid)
+
+
+def test_solver_counts_every_solution_and_sees_contradictions():
+    assert len(solve_sudoku(torch.full((4, 4), -1), limit=1000)) == 288
+    clash = torch.full((4, 4), -1)
+    clash[0, 0] = clash[0, 1] = 2
+    assert solve_sudoku(clash) == []
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_convnet_hides_what_is_unknown(mask):
+    net = ConvNetSudoku(4, mask, 8, 2, seed=1)
+    z, known = sudoku_puzzles(sudoku_grids(2, 3, seed=0), 6, seed=0)
+    out = net(z, known)
+    assert torch.equal(out, net(torch.where(known, z, 0.3), known))
+    assert torch.equal(out[known], z[known])
+    assert net.body[0].in_channels == (8 if mask else 4)
+    assert torch.allclose(net(z[1], known[1]), out[1], atol=1e-6)
+
+
+def test_accuracy_compares_cells_in_their_own_order():
+    target = torch.eye(4).flatten()[None].repeat(2, 1)
+    output = target * 0.4 + 0.1
+    output[1, 1] = 0.9
+    assert completion_accuracy(output, target, digits=4).tolist() == [True, False]
+    assert completion_accuracy(output, target).tolist() == [False, False]
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
+    inverse = order.argsort()
+    permuted = completion_accuracy(output[:, order], target[:, order], digits=4, order=inverse)
+    assert permuted.tolist() == [True, False]
+
+
+def test_loss_counts_what_it_is_told():
+    out, target = torch.tensor([0.0, 0.5, 0.9]), torch.tensor([0.0, 1.0, 0.0])
+    counted = torch.tensor([True, True, False])
+    expected = torch.nn.functional.binary_cross_entropy(out[:2].clamp(1e-6, 1), target[:2])
+    assert torch.allclose(completion_loss(out, target, counted), expected)
+    assert float(completion_loss(out, target, torch.zeros(3, dtype=torch.bool))) == 0
+
+
+def test_training_lowers_the_loss_and_resumes(tmp_path):
+    z, known = sudoku_puzzles(sudoku_grids(2, 24, seed=0), 3, seed=0)
+    settings = {"batch_size": 8, "lr": 2e-2, "digits": 4, "evaluate_on": {"train": (z, known)}, "eval_every": 3}
+
+    def layer():
+        return SATNet(64, 30, 8, k=12, max_iter=8, method="mixing", cg_iter=10)
+
+    whole = layer()
+    table = fit_completion(whole, (z, known), steps=6, **settings)
+    losses = table[table.metric == "loss"]["value"].tolist()
+    assert losses[-1] < losses[0]
+    assert set(table.columns) == {"member", "epoch", "step", "split", "metric", "value", "seconds"}
+    parts, path = layer(), tmp_path / "state.pt"
+    fit_completion(parts, (z, known), steps=3, checkpoint=path, **settings)
+    resumed = fit_completion(layer(), (z, known), steps=6, checkpoint=path, **settings)
+    assert resumed.step.tolist() == table.step.tolist()
+    assert abs(resumed["value"].iloc[-2] - losses[-1]) < 1e-4
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: sudoku_grids(2, 289, seed=0),
+        lambda: sudoku_grids(1, 1, seed=0),
+        lambda: sudoku_grids(3, 0, seed=0),
+        lambda: sudoku_puzzles(torch.zeros(1, 4, 4, dtype=torch.int64), 1, seed=0),
+        lambda: sudoku_puzzles(sudoku_grids(2, 1, seed=0), 17, seed=0),
+        lambda: sudoku_puzzles(sudoku_grids(2, 1, seed=0), -1, seed=0),
+        lambda: sudoku_puzzles(sudoku_grids(2, 1, seed=0), 13, seed=0),
+        lambda: solve_sudoku(torch.full((4, 4), 4)),
+        lambda: solve_sudoku(torch.full((5, 5), -1)),
+        lambda: ConvNetSudoku(4, True, 0, 2),
+        lambda: ConvNetSudoku(4, True, 4, 2)(torch.zeros(2, 63), torch.zeros(2, 63, dtype=torch.bool)),
+        lambda: completion_accuracy(torch.zeros(2, 5), torch.zeros(2, 5), digits=4),
+        lambda: fit_completion(SATNet(3, 3), (torch.zeros(2, 3), torch.zeros(2, 3)), steps=1),
+    ],
+)
+def test_bad_input(call):
+    with pytest.raises(ValueError):
+        call()
