@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+REFINEMENTS = 2
 STEP = 0.99  # fraction of the way to the boundary of the cones
 
 
@@ -178,9 +179,9 @@ class _Newton:
         cone = self.scaling.reduced()
         for j in range(m):
             H[..., j * d : (j + 1) * d, j * d : (j + 1) * d] += cone[..., j, :, :]
-        diagonal = H.diagonal(dim1=-2, dim2=-1)
-        diagonal += 1e-13 * diagonal.amax(-1, keepdim=True)
-        self.H, self.L = H, torch.linalg.cholesky_ex(H).L
+        jitter = torch.diag_embed(1e-14 * H.diagonal(dim1=-2, dim2=-1).amax(-1, keepdim=True).expand(H.shape[:-1]))
+        # The shift keeps the factorization alive; refinement removes its effect.
+        self.H, self.L = H, torch.linalg.cholesky_ex(H + jitter).L
         n = y.shape[-1]
         eye = torch.eye(n, dtype=y.dtype, device=y.device)
         self.K = torch.linalg.cholesky_ex(eye + blocks.schur(torch.cholesky_inverse(self.L))).L
@@ -190,10 +191,12 @@ class _Newton:
         self.r_s = state.s - blocks.constrain(state.x)
 
     def _solve(self, rhs: Tensor) -> Tensor:
-        """(H + F'F)^{-1} rhs with one step of refinement."""
+        """(H + F'F)^{-1} rhs with iterative refinement."""
         x = self._woodbury(rhs)
-        applied = (self.H @ x[..., None])[..., 0] + self.blocks.adjoint(self.blocks.forward(x))
-        return x + self._woodbury(rhs - applied)
+        for _ in range(REFINEMENTS):
+            applied = (self.H @ x[..., None])[..., 0] + self.blocks.adjoint(self.blocks.forward(x))
+            x = x + self._woodbury(rhs - applied)
+        return x
 
     def _woodbury(self, rhs: Tensor) -> Tensor:
         inner = torch.cholesky_solve(rhs[..., None], self.L)[..., 0]
