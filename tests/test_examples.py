@@ -1,5 +1,6 @@
 """Every public function and class has a short example, and every example of the library says what really happens."""
 
+import dataclasses
 import doctest
 import importlib
 import inspect
@@ -34,12 +35,17 @@ def examples(module):
             yield from finder.find(value, f"{module.__name__}.{name}", module, dict(vars(module)))
 
 
+def record(value):
+    """Whether a class only holds results; the function that returns it shows its fields."""
+    return inspect.isclass(value) and (dataclasses.is_dataclass(value) or hasattr(value, "_fields"))
+
+
 def bare(package):
     """Public functions and classes of a package that have no example, or one without anything to see."""
     top, parser = importlib.import_module(f"litrepro.{package}"), doctest.DocTestParser()
     for name in top.__all__:
         value = getattr(top, name)
-        if inspect.isclass(value) or inspect.isroutine(value):
+        if (inspect.isclass(value) and not record(value)) or inspect.isroutine(value):
             found = parser.get_examples(inspect.getdoc(value) or "")
             if "Examples\n--------\n>>> " not in inspect.getdoc(value) or not any(example.want for example in found):
                 yield name

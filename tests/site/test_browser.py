@@ -111,9 +111,8 @@ def test_a_claim_on_the_scoreboard_leads_to_its_cell(opened):
 def test_search_finds_a_chapter(opened):
     page = opened("search.html")
     page.open((HTML / "search.html").as_uri() + "?q=AdaGrad")
-    page.wait_for("document.querySelectorAll('#search-results li a').length > 0")
-    found = page.evaluate("[...document.querySelectorAll('#search-results li a')].map(a => a.getAttribute('href'))")
-    assert any("02-momentum" in address for address in found)
+    # Results arrive one by one, and the book has many pages on it.
+    page.wait_for("[...document.querySelectorAll('#search-results li a')].some(a => a.href.includes('02-momentum'))")
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -121,7 +120,8 @@ def test_phones_and_darkness(dark):
     from tests.site.cdp import Browser
 
     with Browser(width=390, height=844, dark=dark) as page:
-        for name in READ:
+        # Widths do not depend on the scheme: every page is measured in the dark, reviews and tables in the light as well.
+        for name in READ if dark else [page for page in READ if "review" in page or "/" not in page]:
             page.open((HTML / name).as_uri())
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, f"{name} is wider than a phone"
             assert page.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
