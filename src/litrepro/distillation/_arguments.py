@@ -1,0 +1,51 @@
+"""Checks that losses and targets share. Ranges are checked on Python numbers alone: tensors may be under ``vmap``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from litrepro import _validate
+
+
+def weight(name: str, value: Any) -> Any:
+    """A mixing weight in [0, 1]; a tensor is returned as it is."""
+    return value if isinstance(value, torch.Tensor) else _validate.real(name, value, 0, 1)
+
+
+def temperature(value: Any) -> Any:
+    """A temperature > 0; a tensor is returned as it is."""
+    return value if isinstance(value, torch.Tensor) else _validate.real("temperature", value, 0, open_low=True)
+
+
+def same_classes(logits: torch.Tensor, other: torch.Tensor, name: str) -> None:
+    """``other`` must have the classes of the logits (..., K), and broadcast to their shape."""
+    _validate.float_tensor("logits", logits, 1)
+    if not isinstance(other, torch.Tensor) or other.ndim < 1 or other.shape[-1] != logits.shape[-1]:
+        got = tuple(other.shape) if isinstance(other, torch.Tensor) else type(other).__name__
+        raise ValueError(f"{name} must have {logits.shape[-1]} classes in its last dimension, as logits; got {got}")
+    short = zip(reversed(other.shape), reversed(logits.shape))
+    if other.ndim > logits.ndim or any(a not in (1, b) for a, b in short):
+        raise ValueError(f"{name} must broadcast to the logits' shape {tuple(logits.shape)}, got {tuple(other.shape)}")
+
+
+def matching_labels(logits: torch.Tensor, labels: torch.Tensor) -> None:
+    """Integer labels (...) for logits (..., K)."""
+    integer_labels(labels)
+    if labels.shape != logits.shape[:-1]:
+        raise ValueError(f"labels must have shape {tuple(logits.shape[:-1])}, got {tuple(labels.shape)}")
+
+
+def integer_labels(labels: Any, classes: int | None = None) -> None:
+    """A tensor of integers, within 0..classes-1 if ``classes`` is given (its values are then looked at)."""
+    if not isinstance(labels, torch.Tensor) or labels.dtype.is_floating_point or labels.dtype == torch.bool:
+        got = labels.dtype if isinstance(labels, torch.Tensor) else type(labels).__name__
+        raise ValueError(f"labels must be a tensor of integers, got {got}")
+    if classes is not None and labels.numel() and not (labels.min() >= 0 and labels.max() < classes):
+        raise ValueError(f"labels must be in 0..{classes - 1}, got {int(labels.min())}..{int(labels.max())}")
+
+
+def one_hot(labels: torch.Tensor, classes: int) -> torch.Tensor:
+    """(..., K) bool; ``torch.nn.functional.one_hot`` does not work under vmap."""
+    return labels[..., None] == torch.arange(classes, device=labels.device)

@@ -1,0 +1,156 @@
+"""Train a student on a teacher's cached logits; a chain of them for teacher assistants."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from litrepro.distillation import _arguments
+from litrepro.distillation._losses import distillation_loss, hard_cross_entropy
+from litrepro.training import fit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHUNK = 1024
+Data = tuple[torch.Tensor, torch.Tensor]
+
+
+def distill(
+    student: nn.Module, teacher: nn.Module, train: Data, *, alpha: float, temperature: float, **fit_options: Any
+) -> pd.DataFrame:
+    """Train a student with ``distillation_loss`` on the logits of a trained teacher.
+
+    The teacher runs once over the training set, in eval mode and without gradients; with ``augment`` the student still
+    sees the logits of the images as they are.
+
+    Parameters
+    ----------
+    student, teacher
+        ``(B, ...) -> (B, K)``. The student is trained in place, the teacher is left as it was.
+    train
+        (x (n, ...), y (n,)) with int64 labels, and so are the values of ``evaluate_on``.
+    alpha, temperature
+        Weight of the hard labels in [0, 1]; T > 0.
+    **fit_options
+        Of ``training.fit`` (epochs, optimizer, lr, seed, evaluate_on, ...), except ``loss`` and ``objective``.
+
+    Returns
+    -------
+    The history of ``training.fit``; its ``loss`` and ``accuracy`` are those against y, on every split.
+
+    Raises ``ValueError`` for values out of range, teacher and student with different K, a given loss, and what ``fit``
+    raises.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.nets import mlp
+    >>> x, y = torch.rand(20, 4), torch.arange(20) % 3
+    >>> history = distill(mlp(4, [2], 3), mlp(4, [9], 3), (x, y), alpha=0.1, temperature=4.0, epochs=1)
+    >>> sorted(history.metric.unique())
+    ['accuracy', 'loss']
+    """
+    _arguments.weight("alpha", alpha), _arguments.temperature(temperature)
+    for name in ("loss", "objective"):
+        if fit_options.get(name) is not None:
+            raise ValueError(f"distill sets the {name} itself, got {fit_options[name]!r}")
+    x, y = _plain(train)
+    logits = _cached_logits(teacher, x)
+    with torch.no_grad():
+        was_training = student.training
+        own = student.to(x.device).eval()(x[:1]).shape[-1]
+        student.train(was_training)
+    if own != logits.shape[-1]:
+        raise ValueError(f"student and teacher must have the same classes, got {own} and {logits.shape[-1]}")
+
+    def loss(outputs: torch.Tensor, targets: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        return distillation_loss(outputs, *targets, alpha=alpha, temperature=temperature)
+
+    options = {name: value for name, value in fit_options.items() if name not in ("loss", "objective")}
+    options["metrics"] = on_labels_only(options.get("metrics", ("loss", "accuracy")))
+    return fit(student, (x, (y, logits)), loss=loss, **options)
+
+
+def distill_chain(
+    models: Sequence[nn.Module], train: Data, *, alpha: float, temperature: float, **fit_options: Any
+) -> pd.DataFrame:
+    """Distil along a chain: every model from its predecessor, as with teacher assistants.
+
+    Source: Mirzadeh et al., arXiv:1902.03393, section 3.
+
+    Parameters
+    ----------
+    models
+        From the teacher (already trained) over the assistants to the student; trained in place but for the first.
+    train, alpha, temperature, **fit_options
+        Of ``distill``, the same at every stage.
+
+    Returns
+    -------
+    The histories of the stages with a column ``stage`` = 1, 2, ...
+
+    Raises ``ValueError`` for fewer than two models, and what ``distill`` raises.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.nets import mlp
+    >>> x, y = torch.rand(20, 4), torch.arange(20) % 3
+    >>> chain = [mlp(4, [width], 3) for width in (9, 5, 2)]
+    >>> distill_chain(chain, (x, y), alpha=0.1, temperature=4.0, epochs=1).stage.unique()
+    array([1, 2])
+    """
+    import pandas as pd
+
+    models = list(models)
+    if len(models) < 2:
+        raise ValueError(f"models must hold a teacher and a student at least, got {len(models)}")
+    stages = []
+    for number, (teacher, student) in enumerate(itertools.pairwise(models), 1):
+        history = distill(student, teacher, train, alpha=alpha, temperature=temperature, **fit_options)
+        stages.append(history.assign(stage=number))
+    return pd.concat(stages, ignore_index=True)
+
+
+def _plain(train: Data) -> Data:
+    try:
+        x, y = train
+    except (TypeError, ValueError):
+        raise ValueError(f"train must be a pair (x, y), got {type(train).__name__}") from None
+    _arguments.integer_labels(y)
+    if not isinstance(x, torch.Tensor) or y.ndim != 1 or x.ndim < 1 or len(x) != len(y) or len(x) == 0:
+        raise ValueError(f"train must hold x (n, ...) and y (n,), got {getattr(x, 'shape', type(x))} and {y.shape}")
+    return x, y
+
+
+@torch.no_grad()
+def _cached_logits(teacher: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """(n, K) on the device of x; the teacher's mode is put back."""
+    was_training = teacher.training
+    where = next((parameter.device for parameter in teacher.parameters()), x.device)
+    teacher.eval()
+    try:
+        return torch.cat([teacher(part.to(where)).to(x.device) for part in x.split(CHUNK)])
+    finally:
+        teacher.train(was_training)
+
+
+def on_labels_only(metrics: Any) -> list:
+    """Metrics that see the labels alone on every split, "loss" being the cross-entropy against them."""
+
+    def wrap(metric):
+        function = hard_cross_entropy if metric == "loss" else metric
+
+        def on_labels(outputs, y):
+            return function(outputs, y[0] if isinstance(y, tuple) else y)
+
+        on_labels.__name__ = "loss" if metric == "loss" else getattr(metric, "__name__", "metric")
+        return on_labels
+
+    given = (metrics,) if isinstance(metrics, str) or callable(metrics) else metrics
+    return [wrap(metric) if metric == "loss" or callable(metric) else metric for metric in given]

@@ -1,0 +1,170 @@
+"""Seeds times kinds of targets, trained as one ensemble, and their paired gains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import nn
+
+from litrepro.distillation import _arguments
+from litrepro.distillation._distill import on_labels_only
+from litrepro.distillation._losses import regularized_loss
+from litrepro.training import Ensemble, fit_ensemble, paired_difference
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class SoftTargets(NamedTuple):
+    """A kind of targets and how they enter ``regularized_loss``.
+
+    Attributes
+    ----------
+    targets
+        (n, K), or (S, n, K) with one for each seed. None: hard labels alone.
+    alpha
+        Weight of the soft term.
+    temperature
+        Of the student's softmax in the soft term.
+    scale
+        Factor on the soft term; None: T^2.
+    labels
+        (n,) or (S, n) labels of the hard term in place of the true ones (for noisy ones).
+    """
+
+    targets: torch.Tensor | None = None
+    alpha: float = 0.9
+    temperature: float = 1.0
+    scale: float | None = None
+    labels: torch.Tensor | None = None
+
+
+def train_students(
+    model_fn: Callable[..., nn.Module],
+    seeds: Sequence[int],
+    train: tuple[torch.Tensor, torch.Tensor],
+    variants: Mapping[str, SoftTargets],
+    **fit_options: Any,
+) -> Ensemble:
+    """Train a student for every kind of targets and seed, all in one batch; equal seeds mean equal weights and orders.
+
+    Parameters
+    ----------
+    model_fn, seeds
+        ``model_fn(seed=s)`` builds a student.
+    train
+        (x (n, ...), y (n,)); every variant's targets belong to these examples.
+    variants
+        Kinds of targets by name.
+    **fit_options
+        Of ``training.fit_ensemble``; values of ``evaluate_on`` are plain (x, y).
+
+    Returns
+    -------
+    Ensemble, variants in order and seeds within them; the history has the columns ``variant`` and ``seed``.
+
+    Raises ``ValueError`` for targets of other shapes, no variants, and what ``fit_ensemble`` raises.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.nets import mlp
+    >>> x, y = torch.rand(20, 4), torch.arange(20) % 3
+    >>> kinds = {"hard": SoftTargets(), "smooth": SoftTargets(torch.full((20, 3), 1 / 3), alpha=0.1)}
+    >>> len(train_students(lambda seed: mlp(4, [2], 3, seed=seed), [0, 1], (x, y), kinds, epochs=1))
+    4
+    """
+    x, y = train
+    _arguments.integer_labels(y)
+    if not variants:
+        raise ValueError("variants must hold at least one kind of targets, got none")
+    given = [kind.targets for kind in variants.values() if kind.targets is not None]
+    classes = given[0].shape[-1] if given else int(y.max()) + 1
+    soft = torch.cat([_per_seed(name, kind, len(seeds), len(x), classes, x) for name, kind in variants.items()])
+    hard = torch.cat([_labels(name, kind, len(seeds), y) for name, kind in variants.items()])
+    names = [name for name in variants for _ in seeds]
+    kinds = [variants[name] for name in names]
+    fit_options["metrics"] = on_labels_only(fit_options.get("metrics", ("accuracy",)))
+    scales = [kind.temperature**2 if kind.scale is None else kind.scale for kind in kinds]
+    weights = [0.0 if kind.targets is None else _arguments.weight("alpha", kind.alpha) for kind in kinds]
+    return fit_ensemble(
+        model_fn,
+        list(seeds) * len(variants),
+        (x, (hard, soft)),
+        per_member=("y",),
+        loss=_loss,
+        loss_params={
+            "alpha": torch.tensor(weights),
+            "temperature": torch.tensor([float(_arguments.temperature(kind.temperature)) for kind in kinds]),
+            "scale": torch.tensor([float(value) for value in scales]),
+        },
+        members={"variant": names, "seed": list(seeds) * len(variants)},
+        **fit_options,
+    )
+
+
+def paired_gains(
+    history: pd.DataFrame, baseline: str, *, metric: str = "accuracy", split: str = "test"
+) -> pd.DataFrame:
+    """Last value of every variant, and its gain over the baseline with equal seeds.
+
+    Parameters
+    ----------
+    history
+        Of ``train_students``, or any with columns ``variant, seed, epoch, split, metric, value``.
+    baseline
+        The variant to compare with.
+
+    Returns
+    -------
+    DataFrame indexed by ``variant`` with columns ``mean, gain, error`` (standard error of the paired gain; 0 for the
+    baseline itself). Raises ``ValueError`` for an unknown baseline, and fewer than two seeds.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = [(v, s, 1, "test", "accuracy", a) for v, s, a in
+    ...         [("a", 0, 0.5), ("a", 1, 0.6), ("b", 0, 0.6), ("b", 1, 0.7)]]
+    >>> table = paired_gains(pd.DataFrame(rows, columns=["variant", "seed", "epoch", "split", "metric", "value"]), "a")
+    >>> round(float(table.gain["b"]), 6)
+    0.1
+    """
+    import pandas as pd
+
+    rows = history[(history.split == split) & (history.metric == metric)]
+    last = rows.sort_values("epoch", kind="stable").groupby(["variant", "seed"], sort=False).tail(1)
+    names = list(dict.fromkeys(rows["variant"]))
+    if baseline not in names:
+        raise ValueError(f"baseline must be one of {', '.join(map(str, names))}; got {baseline!r}")
+    found = {}
+    for name in names:
+        first, second = {"variant": name}, {"variant": baseline}
+        gain, error = paired_difference(last, "value", first, second)
+        found[name] = {"mean": last[last.variant == name]["value"].mean(), "gain": gain, "error": error}
+    return pd.DataFrame(found).T.rename_axis("variant")
+
+
+def _loss(outputs, y, alpha, temperature, scale):
+    return regularized_loss(outputs, y[0], y[1], alpha=alpha, temperature=temperature, scale=scale)
+
+
+def _per_seed(name: str, kind: SoftTargets, seeds: int, n: int, classes: int, like: torch.Tensor) -> torch.Tensor:
+    """(S, n, K) targets."""
+    if kind.targets is None:
+        return torch.full((seeds, n, classes), 1 / classes, dtype=like.dtype, device=like.device)
+    targets = kind.targets.to(like)
+    if targets.shape not in ((n, classes), (seeds, n, classes)):
+        expected = f"({n}, {classes}) or ({seeds}, {n}, {classes})"
+        raise ValueError(f"targets of {name} must have shape {expected}, got {tuple(targets.shape)}")
+    return targets.expand(seeds, n, classes)
+
+
+def _labels(name: str, kind: SoftTargets, seeds: int, y: torch.Tensor) -> torch.Tensor:
+    """(S, n) labels."""
+    labels = y if kind.labels is None else kind.labels
+    _arguments.integer_labels(labels)
+    if labels.shape not in (y.shape, (seeds, *y.shape)):
+        raise ValueError(f"labels of {name} must have shape {tuple(y.shape)}, got {tuple(labels.shape)}")
+    return labels.to(y.device).expand(seeds, *y.shape)

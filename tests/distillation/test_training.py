@@ -1,0 +1,149 @@
+"""distill against fit by hand, the chain stage by stage, the ensemble against single runs."""
+
+import pytest
+import torch
+
+from litrepro.distillation import (
+    SoftTargets,
+    distill,
+    distill_chain,
+    distillation_loss,
+    paired_gains,
+    regularized_loss,
+    smooth_labels,
+    train_students,
+)
+from litrepro.nets import mlp
+from litrepro.training import evaluate, fit
+
+
+def data(n=60, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, 4, generator=generator)
+    return x, x[:, :3].argmax(1)
+
+
+OPTIONS = {"epochs": 3, "batch_size": 20, "optimizer": "adam", "lr": 0.01, "seed": 4}
+
+
+def test_distill_equals_fit_on_cached_logits():
+    train, test = data(), data(30, 1)
+    teacher = mlp(4, [32], 3, seed=1)
+    teacher.train()
+    with torch.no_grad():
+        before = {name: value.clone() for name, value in teacher.state_dict().items()}
+        logits = teacher(train[0])
+    student, twin = mlp(4, [5], 3, seed=2), mlp(4, [5], 3, seed=2)
+    history = distill(student, teacher, train, alpha=0.3, temperature=2.0, evaluate_on={"test": test}, **OPTIONS)
+    loss = lambda z, y: distillation_loss(z, y[0], y[1], alpha=0.3, temperature=2.0)  # noqa: E731
+    fit(twin, (train[0], (train[1], logits)), loss=loss, metrics=(), **OPTIONS)
+    for a, b in zip(student.parameters(), twin.parameters()):
+        assert torch.equal(a, b)
+    assert teacher.training
+    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+    last = history[history.epoch == 3].set_index(["split", "metric"])["value"]
+    for name, part in (("train", train), ("test", test)):
+        for metric, value in evaluate(student, part).items():
+            assert last[name, metric] == pytest.approx(value, abs=1e-6)
+
+
+def test_teacher_runs_in_eval_mode_and_metrics_see_labels():
+    class Dropping(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.drop = mlp(4, [8], 3), torch.nn.Dropout(0.5)
+            self.calls = []
+
+        def forward(self, x):
+            self.calls.append((self.training, torch.is_grad_enabled(), len(x)))
+            return self.drop(self.net(x))
+
+    def share_of_first(outputs, y):
+        return (y == 0).to(outputs.dtype)
+
+    teacher, train = Dropping(), data()
+    student = mlp(4, [2], 3)
+    history = distill(student, teacher, train, alpha=0, temperature=4, epochs=2, metrics=(share_of_first, "loss"))
+    assert teacher.calls == [(False, False, 60)]
+    share = history[history.metric == "share_of_first"].value
+    assert share.tolist() == pytest.approx([float((train[1] == 0).float().mean())] * 3)
+
+
+def test_distill_chain_is_distill_stage_by_stage():
+    train = data()
+    teacher = mlp(4, [32], 3, seed=1)
+    assistant, student = mlp(4, [8], 3, seed=2), mlp(4, [2], 3, seed=3)
+    twins = mlp(4, [8], 3, seed=2), mlp(4, [2], 3, seed=3)
+    history = distill_chain([teacher, assistant, student], train, alpha=0.1, temperature=4.0, **OPTIONS)
+    first = distill(twins[0], teacher, train, alpha=0.1, temperature=4.0, **OPTIONS)
+    second = distill(twins[1], twins[0], train, alpha=0.1, temperature=4.0, **OPTIONS)
+    assert history.stage.unique().tolist() == [1, 2]
+    for stage, expected in ((1, first), (2, second)):
+        assert history[history.stage == stage].value.tolist() == pytest.approx(expected.value.tolist())
+
+
+def test_train_students_equals_single_runs():
+    train, test = data(), data(30, 1)
+    smooth = smooth_labels(train[1], 3, epsilon=0.5)
+    noisy = (train[1] + 1) % 3
+    kinds = {
+        "hard": SoftTargets(),
+        "soft": SoftTargets(smooth, alpha=0.7, temperature=3.0),
+        "noisy": SoftTargets(torch.stack([smooth, smooth.flip(1)]), alpha=0.2, scale=2.0, labels=noisy),
+    }
+    options = {**OPTIONS, "evaluate_on": {"test": test}, "metrics": ("loss", "accuracy")}
+    options.pop("seed")
+    found = train_students(lambda seed: mlp(4, [5], 3, seed=seed), [3, 8], train, kinds, **options)
+    assert len(found) == 6
+    settings = [(0.0, 1.0, 1.0, smooth, train[1]), (0.7, 3.0, 9.0, smooth, train[1])]
+    member = 0
+    for variant in range(3):
+        for number, seed in enumerate((3, 8)):
+            if variant < 2:
+                alpha, T, scale, target, labels = settings[variant]
+            else:
+                alpha, T, scale, target, labels = 0.2, 1.0, 2.0, (smooth, smooth.flip(1))[number], noisy
+            model = mlp(4, [5], 3, seed=seed)
+            loss = lambda z, y, a=alpha, t=T, s=scale: regularized_loss(z, *y, alpha=a, temperature=t, scale=s)  # noqa: E731
+            fit(model, (train[0], (labels, target)), loss=loss, metrics=(), **{**OPTIONS, "seed": seed})
+            with torch.no_grad():
+                assert torch.allclose(found(test[0])[member], model(test[0]), atol=1e-4)
+            rows = found.history[(found.history.member == member) & (found.history.epoch == 3)]
+            value = rows[(rows.split == "test") & (rows.metric == "loss")].value.item()
+            assert value == pytest.approx(evaluate(model, test)["loss"], abs=1e-4)
+            assert (rows.variant.iloc[0], rows.seed.iloc[0]) == (list(kinds)[variant], seed)
+            member += 1
+
+
+def test_paired_gains_by_hand():
+    import pandas as pd
+
+    values = {("a", 0): 0.5, ("a", 1): 0.7, ("b", 0): 0.6, ("b", 1): 0.9}
+    rows = [(v, s, e, "test", "accuracy", a + (e - 2)) for (v, s), a in values.items() for e in (1, 2)]
+    table = paired_gains(pd.DataFrame(rows, columns=["variant", "seed", "epoch", "split", "metric", "value"]), "a")
+    assert table.loc["b"].tolist() == pytest.approx([0.75, 0.15, 0.05])
+    assert table.loc["a"].tolist() == pytest.approx([0.6, 0.0, 0.0])
+
+
+def test_bad_input():
+    train = data()
+    small, big = mlp(4, [2], 3), mlp(4, [8], 3)
+    good = {"alpha": 0.1, "temperature": 4.0, "epochs": 1}
+    make = lambda seed: mlp(4, [2], 3, seed=seed)  # noqa: E731
+    bad = [
+        lambda: distill(small, mlp(4, [8], 5), train, **good),
+        lambda: distill(small, big, train, **good | {"alpha": 1.5}),
+        lambda: distill(small, big, train, **good | {"temperature": 0}),
+        lambda: distill(small, big, train, loss="mse", **good),
+        lambda: distill(small, big, (train[0], (train[1], train[0])), **good),
+        lambda: distill(small, big, (train[0][:5], train[1]), **good),
+        lambda: distill_chain([big], train, **good),
+        lambda: train_students(make, [0], train, {}, epochs=1),
+        lambda: train_students(make, [0], train, {"a": SoftTargets(torch.zeros(5, 3))}, epochs=1),
+        lambda: train_students(
+            make, [0], train, {"a": SoftTargets(labels=torch.zeros(5, dtype=torch.int64))}, epochs=1
+        ),
+    ]
+    for call in bad:
+        with pytest.raises(ValueError, match=r"got|must"):
+            call()
