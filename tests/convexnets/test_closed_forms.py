@@ -54,6 +54,14 @@ def test_modified_gradient_loses_no_sample():
     torch.testing.assert_close(cn.modified_gradient(A, y, X)[0], -2 * A.T @ y)
 
 
+def test_descent_follows_the_gradient():
+    A, y, X = normal(2, 5, 3), normal(2, 5, seed=1).abs(), normal(2, 1, 3, seed=2)
+    found, history = cn.descend_relu(A, y, X, modified=True, lr=0.01, steps=2)
+    middle = X - 0.01 * cn.modified_gradient(A, y, X)
+    torch.testing.assert_close(found, middle - 0.01 * cn.modified_gradient(A, y, middle))
+    torch.testing.assert_close(history[1], cn.relu_loss(A, y, middle))
+
+
 def test_multi_neuron_relaxation_is_not_convex():
     one = torch.ones(1, 1, dtype=F64)
     ends = [torch.tensor(X, dtype=F64) for X in ([[-2.0], [0.0]], [[0.0], [-2.0]])]
@@ -156,6 +164,7 @@ X, Y = normal(5, 2), normal(5, seed=1)
         lambda: cn.relaxed_loss(X, Y, Y),
         lambda: cn.modified_gradient(X, Y, Y),
         lambda: cn.modified_loss(X[0], Y, X),
+        lambda: cn.descend_relu(X, Y, X, modified=True, lr=0.0, steps=3),
         lambda: cn.dual_ball_projection(X, Y, -0.1),
         lambda: cn.dual_ball_projection(X, Y[:3], 0.1),
         lambda: cn.deep_linear_optimum(X, Y, 1, 0.1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from litrepro import _validate
 from litrepro.convexnets import _arguments
 
 
@@ -83,18 +84,39 @@ def modified_gradient(A: Tensor, y: Tensor, X: Tensor, modified: bool = True) ->
     ([[2.0, -2.0]], [[2.0, 0.0]])
     """
     A, y, X = _neurons(A, y, X)
+    return _gradient(A, y, X, modified)[0]
+
+
+def _gradient(A: Tensor, y: Tensor, X: Tensor, modified: bool) -> tuple[Tensor, Tensor]:
+    """The (modified) gradient and the loss, without checks."""
     product = A @ X.mT  # (..., n, m)
     r = product.clamp(min=0).sum(-1) - y
     weights = (product >= 0).to(r.dtype)
     if modified:
         weights = weights + (product < 0).all(-1, keepdim=True).to(r.dtype)
-    return 2 * (weights * r[..., None]).mT @ A
+    return 2 * (weights * r[..., None]).mT @ A, r.square().sum(-1)
 
 
 def descend_relu(A: Tensor, y: Tensor, X: Tensor, *, modified: bool, lr: float, steps: int) -> tuple[Tensor, Tensor]:
-    """Gradient descent on a batch of starts; final ``X (..., m, d)`` and the history of the loss (steps + 1, ...)."""
-    history = [relu_loss(A, y, X)]
+    """Gradient descent with the plain or the modified gradient on a batch of problems and starts.
+
+    Returns the final ``X (..., m, d)`` and the history (steps + 1, ...) of the loss. Raises ``ValueError`` for steps
+    < 1, lr <= 0 and shapes as ``relu_loss``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> A, y = torch.eye(2), torch.tensor([1.0, 1.0])
+    >>> X, history = descend_relu(A, y, torch.tensor([[-1.0, 2.0]]), modified=True, lr=0.1, steps=100)
+    >>> history.shape, bool(history[-1] < 1e-6)
+    (torch.Size([101]), True)
+    """
+    A, y, X = _neurons(A, y, X)
+    lr, steps = _validate.real("lr", lr, 0, open_low=True), _validate.positive_int("steps", steps)
+    history = []
     for _ in range(steps):
-        X = X - lr * modified_gradient(A, y, X, modified)
-        history.append(relu_loss(A, y, X))
+        gradient, loss = _gradient(A, y, X, modified)
+        history.append(loss)
+        X = X - lr * gradient
+    history.append(_gradient(A, y, X, modified)[1])
     return X, torch.stack(history)

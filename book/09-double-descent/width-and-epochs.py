@@ -1,0 +1,454 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Width, epochs, and effective complexity
+#
+# Nakkiran and colleagues {cite}`nakkiran2020deep` replace the count of parameters by the *effective model complexity* (EMC) of a
+# training procedure: the largest number of samples that it fits to a training error of at most $\epsilon$. Longer training raises it, label noise
+# lowers it, and the peak is expected where it equals $n$. So a large network that is trained for long passes through the peak in time:
+# its test error falls, rises, and falls again.
+#
+# We measure EMC where its value is known and where it is not, compute an epoch-wise double descent in the one model in which it has a
+# formula, and give the review's sweeps over the width of two convolutional networks, for whoever has a GPU for an hour or two.
+
+# %% tags=["parameters"]
+profile = "quick"
+seed = 0
+
+# %%
+import contextlib
+
+import pandas as pd
+import torch
+from torch.nn import functional
+
+from litrepro import Chapter
+from litrepro.data import cifar10, digits, with_label_noise
+from litrepro.interpolation import (
+    effective_model_complexity,
+    fourier_features,
+    gradient_descent_path,
+    gradient_descent_risk,
+    min_norm,
+    rff_curve,
+)
+from litrepro.nets import cnn5, count_parameters, grouped, mlp, resnet18
+from litrepro.training import fit, fit_ensemble
+
+ch = Chapter("09-double-descent", notebook="width-and-epochs", profile=profile, seed=seed, full_minutes=100)
+pool, test = digits("train"), digits("test")
+
+# %% [markdown]
+# ## Two descents in time, with a formula
+#
+# A linear model has coordinates of two scales. The strong ones are learned fast and carry little signal, the weak ones a
+# thousand times more slowly and carry a lot. Each group by itself has the textbook's U-shaped curve: signal first, then noise. Their sum
+# has two valleys {cite}`heckel2021early`. With many more samples than dimensions the expected excess risk after $t$ steps of
+# size $\eta$ is
+#
+# $$
+# \sum_i s_i^2\beta_i^2\, a_i^2 + \frac{\sigma^2}{n}(1 - a_i)^2, \qquad a_i = (1 - \eta s_i^2)^t .
+# $$
+
+# %%
+n, noise, step, trials = 2000, 5.0**0.5, 0.05, 40
+scales = torch.cat([torch.ones(60), torch.full((20,), 0.03)]).double()
+shares = torch.cat([torch.full((60,), 0.1 / 60), torch.full((20,), 0.2 / 20)]).double()  # of the risk at t = 0
+beta = shares.sqrt() / scales
+counts = sorted({round(10 ** (power / 8)) for power in range(45)} | {0})
+x = torch.randn(trials, n, 80, generator=ch.generator(1), dtype=torch.float64) * scales
+y = x @ beta + noise * torch.randn(trials, n, generator=ch.generator(2), dtype=torch.float64)
+path = gradient_descent_path(x, y, counts, step=step / n)
+excess = ((path - beta) * scales).square().sum(-1)
+measured, error = excess.mean(0), excess.std(0) / trials**0.5
+parts = gradient_descent_risk(scales, beta, counts, n=n, noise=noise, step=step)
+expected = parts.sum(-1)
+
+# %% tags=["nbval-check-output"]
+late = counts.index(next(count for count in counts if count >= 50))
+top = late + int(measured[late:-5].argmax())
+valley = int(measured[:top].argmin())
+deviation = (measured / expected - 1).abs().max().item()
+
+
+def above(first, second):
+    """Whether the mean risk at one time exceeds that at another by two standard errors of the paired difference."""
+    gap = excess[:, first] - excess[:, second]
+    return bool(gap.mean() > 2 * gap.std() / trials**0.5)
+
+
+ch.claim(
+    "epoch-wise-linear",
+    value={"first minimum": measured[valley].item(), "maximum": measured[top].item(), "end": measured[-1].item(),
+           "deviation from theory": deviation},
+    holds=0 < valley < top and above(top, valley) and above(top, len(counts) - 1) and deviation < 0.15,
+)  # fmt: skip
+
+# %% mystnb={"figure": {"name": "fig-09-epochs-linear", "caption": "Excess risk of gradient descent in a linear model with two scales: mean of 40 samples (dots, two standard errors), theory for the sum and for each group."}, "image": {"alt": "The risk falls to a first minimum near ten steps, rises to a maximum near two hundred, and falls to its lowest value after some ten thousand steps; dots lie on the theory curve. The fast group's curve is U-shaped early, the slow group's falls late."}} tags=["hide-input"]
+if ch.plots:
+    from litrepro.plotting import PALETTE, figure
+
+    fig, ax = figure(height=3.4)
+    shown = [max(count, 0.7) for count in counts]
+    ax.errorbar(shown, measured, 2 * error, fmt="o", ms=3.5, color=PALETTE[0], label="simulated")
+    for label, line, style in (
+        ("theory", expected, "-"),
+        ("fast coordinates", parts[:, :60].sum(-1), "--"),
+        ("slow coordinates", parts[:, 60:].sum(-1), ":"),
+    ):
+        ax.plot(shown, line, style, color="0.3", lw=1.3, label=label)
+    ax.set(xscale="log", xlabel="steps of gradient descent (first dot: none)", ylabel="excess risk", ylim=(0, 0.42))
+    ax.legend(ncol=2)
+
+# %% [markdown]
+# ## Effective complexity, where it is known
+#
+# Minimum-norm regression on $p$ features fits any $p$ samples and no more: its EMC is $p$, with $p = N$ complex coefficients and
+# $2N$ for pairs. And the peak is where EMC *equals* $n$. The review writes that double descent can be observed only when EMC exceeds
+# $n$; with EMC fixed at 100 the error is lower on both sides, where there are more samples and where there are fewer.
+
+# %%
+limit, seeds = 120, 5
+draws = torch.stack([torch.randperm(len(pool), generator=ch.generator(10 + s))[:limit] for s in range(seeds)])
+points = pool.images.flatten(1).double()[draws]
+hot = functional.one_hot(pool.labels[draws], 10).double()
+estimates = {}
+for kind in ("complex", "real"):
+    for width in (20, 35, 50):
+        v = torch.randn(width, 64, generator=ch.generator(width), dtype=torch.float64)
+        phi = fourier_features(points, v, kind=kind)
+        sizes = [*range(5, limit, 5), *range(width - 1, width + 2), *range(2 * width - 1, min(2 * width + 2, limit))]
+        errors = []
+        for size in sizes:
+            part, wanted = phi[:, :size], hot[:, :size].to(phi.dtype)
+            errors.append((part @ min_norm(part, wanted) - wanted).abs().square().sum(-1).mean(-1))
+        estimates[kind, width] = effective_model_complexity(torch.stack(errors, -1), sizes, epsilon=1e-8).tolist()
+
+held_out = (test.images, test.labels)
+around = [50, 75, 100, 150, 200]
+rows = []
+for s in range(seeds):
+    order = torch.randperm(len(pool), generator=ch.generator(20 + s))
+    for size in around:
+        chosen = order[:size]
+        frame = rff_curve(
+            (pool.images[chosen], pool.labels[chosen]), held_out, [50], bandwidth=1.5, kind="real", seed=s
+        )
+        rows.append(frame.assign(n=size, seed=s))
+fixed = pd.concat(rows).groupby("n").test_mse.median()
+
+# %% tags=["nbval-check-output"]
+truth = {(kind, width): width * (2 if kind == "real" else 1) for kind, width in estimates}
+ch.claim(
+    "emc-linear",
+    value={f"{kind}, N = {width}": values for (kind, width), values in estimates.items()},
+    holds=all(set(values) == {truth[key]} for key, values in estimates.items()),
+)
+ch.claim(
+    "erratum-emc-peak",
+    value={str(size): value for size, value in fixed.items()},
+    holds=bool(fixed.idxmax() == 100 and fixed[[50, 75]].max() < fixed[100] / 2 > fixed[[150, 200]].max()),
+)
+
+# %% [markdown]
+# ## Effective complexity, where it depends
+#
+# A network with ten hidden units on the digits: how many of them does it fit within 20, 40 or 80 epochs, with clean labels and with
+# a fifth of them wrong? Every member of the ensemble has its own digits.
+
+# %%
+grid = [10, 20, 40, 80, 160, 320]
+lengths = (20, 40, 80)
+levels = (0.0, 0.2)
+orders = torch.stack([torch.randperm(len(pool), generator=ch.generator(30 + s)) for s in range(5)])
+errors = {}
+for size in grid:
+    chosen = orders[:, :size].repeat(len(levels), 1)
+    noisy = torch.cat([
+        with_label_noise(pool.labels[orders[:, :size]], p, num_classes=10, generator=ch.generator(40)) for p in levels
+    ])  # fmt: skip
+    run = fit_ensemble(
+        lambda seed: mlp(64, [10], 10, seed=seed), [*range(5)] * len(levels), (pool.images[chosen], noisy),
+        epochs=lengths[-1], batch_size=10, lr=0.1, momentum=0.9, eval_every=5, metrics=["accuracy"],
+        per_member=("x", "y"),
+    )  # fmt: skip
+    table = run.history.pivot_table(index="member", columns="epoch", values="value")
+    errors[size] = 1 - table[list(lengths)]
+stacked = torch.stack([torch.tensor(errors[size].to_numpy()) for size in grid], -1)  # (member, length, size)
+emc = effective_model_complexity(stacked, grid, epsilon=0.05).double().view(len(levels), 5, len(lengths)).mean(1)
+complexity = pd.DataFrame(emc.numpy(), [f"{p:.0%} wrong" for p in levels], [f"{t} epochs" for t in lengths])
+
+# %% tags=["hide-input"]
+complexity.round(0)
+
+# %% tags=["nbval-check-output"]
+longer, noisier = bool((emc.diff(dim=1) > 0).all()), bool((emc[1] < emc[0]).all())
+ch.claim(
+    "emc-depends-on-procedure",
+    value={row: list(values) for row, values in zip(complexity.index, complexity.to_numpy().tolist())},
+    holds=True if longer and noisier else ("partly" if longer or noisier else False),
+)
+
+# %% [markdown]
+# ## Sizes of the two networks
+#
+# The review puts the peak at a model size of 60,000 for both networks, and calls ResNet18 at $k = 64$ a model of a million
+# parameters. Neither fits the architectures that it describes. Nor does padding 0, with which the image has shrunk to 4 pixels before
+# the pool of 8.
+
+# %%
+counted = {name: {k: count_parameters(build(k)) for k in (12, 15, 64)} for name, build in
+           (("CNN5", cnn5), ("ResNet18", resnet18))}  # fmt: skip
+
+
+def side_before_last_pool(padding):
+    """Pixels left of a 32 x 32 image after four 3x3 convolutions and the pools 1, 2, 2."""
+    side = 32
+    for pool_size in (1, 2, 2, 1):
+        side = (side + 2 * padding - 2) // pool_size
+    return side
+
+
+# %% tags=["hide-input"]
+pd.DataFrame(counted).rename_axis("k")
+
+# %% tags=["nbval-check-output"]
+ch.claim(
+    "erratum-parameter-counts",
+    value={name: {str(k): value for k, value in values.items()} for name, values in counted.items()},
+    holds=11e6 < counted["ResNet18"][64] < 11.3e6 and counted["ResNet18"][12] > 390_000
+    and 50_000 < counted["CNN5"][12] < 60_000 < counted["CNN5"][15] < 90_000,
+)  # fmt: skip
+left = {padding: side_before_last_pool(padding) for padding in (0, 1)}
+ch.claim("erratum-padding", value={str(k): v for k, v in left.items()}, holds=left[0] < 8 and left[1] == 8)
+
+# %% [markdown]
+# ## The sweeps
+#
+# The review's networks, Adam with step size $10^{-4}$, batches of 128, on 10,000 images for 500 epochs (4,000 epochs on 50,000 images are out
+# of reach of one GPU). All noise levels of a width are trained as one network with grouped convolutions: the same images in the same order, the
+# same initial weights, other labels. Each width is checkpointed after every epoch; a command stops after seven minutes, and the
+# next one goes on.
+
+# %%
+networks = {"CNN5": cnn5, "ResNet18": resnet18}
+noises = ch.pick(quick=(0.2,), full=(0.0, 0.1, 0.2), smoke=(0.0, 0.2))
+starts = ch.pick(
+    quick=tuple(range(10)), full=(0,), smoke=(0,)
+)  # seeds of the initial weights, relative to the notebook's
+plan = ch.pick(
+    quick=[("CNN5", 2)],
+    full=[("CNN5", k) for k in (2, 4, 6, 8, 10, 12, 15, 20, 32, 64)]
+    + [("ResNet18", k) for k in (2, 4, 6, 8, 10, 12, 16, 24, 64)],
+    smoke=[("CNN5", 1), ("CNN5", 2), ("CNN5", 3), ("ResNet18", 1), ("ResNet18", 2)],
+)
+n_train = ch.pick(quick=300, full=10_000, smoke=60)
+epochs = ch.pick(quick=75, full=500, smoke=6)
+batch = ch.pick(quick=50, full=128, smoke=30)
+rate = ch.pick(quick=3e-3, full=1e-4, smoke=1e-3)
+every = ch.pick(quick=3, full=2, smoke=1)
+if ch.full and not ch.smoke:
+    pool, test = cifar10("train", n=n_train, balanced=True, seed=seed), cifar10("test")
+    x, labels = pool.images, pool.labels
+else:
+    chosen = torch.randperm(len(pool), generator=ch.generator(50))[:n_train]
+    x, labels = pool.images[chosen], pool.labels[chosen]
+members = [(p, s) for p in noises for s in starts]
+targets = torch.stack([
+    with_label_noise(labels, p, num_classes=10, generator=ch.generator(60)) for p, _ in members
+], 1)  # fmt: skip
+
+
+def summed(scores, y):
+    """Cross-entropy (B,) summed over members: each has its own gradient."""
+    return functional.cross_entropy(scores.flatten(0, 1), y.flatten(), reduction="none").view(y.shape).sum(1)
+
+
+def error_of(member):
+    """The member's classification error as a metric of that name."""
+
+    def metric(scores, y):
+        return (scores[:, member].argmax(-1) != y[:, member]).float()
+
+    metric.__name__ = str(member)
+    return metric
+
+
+def train_one(name, k):
+    """Errors of all members of one width, or None if time ran out before the end."""
+    build = networks[name]
+    parts = [build(k, in_channels=x.shape[1], size=x.shape[-1], seed=seed + s) for _, s in members]
+    network = grouped(parts).to(ch.device)
+    held_out = (test.images.to(ch.device), test.labels[:, None].expand(-1, len(members)).contiguous().to(ch.device))
+    cheap = torch.autocast("cuda", torch.bfloat16) if ch.device.type == "cuda" else contextlib.nullcontext()
+    with cheap:
+        history = fit(
+            network, (x.to(ch.device), targets.to(ch.device)), epochs=epochs, batch_size=batch, optimizer="adam",
+            lr=rate, loss=summed, metrics=[error_of(m) for m in range(len(members))], evaluate_on={"test": held_out},
+            eval_every=every, seed=seed, checkpoint=ch.scratch(f"{name}-{k}.pt") if ch.full else None,
+            callback=lambda epoch, model: ch.full and ch.elapsed() > 420,
+        )  # fmt: skip
+    if history.epoch.max() < epochs:
+        return None
+    table = history.pivot(index=["epoch", "metric"], columns="split", values="value").reset_index()
+    which = table.metric.astype(int)
+    return pd.DataFrame({
+        "network": name, "k": k, "parameters": count_parameters(parts[0]),
+        "noise": [members[m][0] for m in which], "member": [members[m][1] for m in which], "epoch": table.epoch,
+        "train_error": table.train.round(5), "test_error": table.test.round(5),
+    })  # fmt: skip
+
+
+finished = []
+for name, k in ch.progress(plan, "widths"):
+    frame = train_one(name, k) if not (ch.full and ch.elapsed() > 420) else None
+    if frame is None:
+        print("time is up: the same command goes on from here")
+        break
+    finished.append(frame)
+sweep = pd.concat(finished, ignore_index=True) if finished else pd.DataFrame()
+if sweep.empty:
+    raise SystemExit(0)
+recorded = ch.table("widths", sweep)
+
+
+# %% [markdown]
+# ## A small network in time
+#
+# The quick profile runs the same code on 300 digits of 8 x 8 pixels, a fifth of the labels wrong: the CNN at $k = 2$, ten starts. It is
+# best after about fifteen epochs, long before it has fitted the wrong labels, and worse by several points once it has. There is no second descent in this time: a
+# network at the threshold has the rise, and only larger ones should come down again.
+
+
+# %%
+def smoothed(frame):
+    """Test error against epoch, over five evaluations."""
+    return frame.set_index("epoch").test_error.sort_index().rolling(5, center=True, min_periods=1).mean()
+
+
+one = sweep[(sweep.network == "CNN5") & (sweep.k == 2) & (sweep.noise == 0.2)]
+by_start = pd.DataFrame({start: smoothed(part[part.epoch > 0]) for start, part in one.groupby("member")})
+average = by_start.mean(axis=1)
+best = average.idxmin()
+rise = by_start.iloc[-1] - by_start.loc[best]
+error_of_rise = rise.sem() if len(rise) > 1 else (2 * average.iloc[-1] * (1 - average.iloc[-1]) / len(test)) ** 0.5
+
+# %% tags=["nbval-check-output"]
+ch.claim(
+    "small-cnn-early-stop",
+    value={"best epoch": int(best), "rise": rise.mean(), "standard error": error_of_rise},
+    holds=bool(best <= epochs / 2 and rise.mean() > 2 * error_of_rise),
+)
+
+# %% mystnb={"figure": {"name": "fig-09-small-cnn", "caption": "The small CNN with a fifth of the labels wrong: test and training error against epochs, mean of ten starts, bands of two standard errors."}, "image": {"alt": "Test error falls to about a quarter within fifteen epochs and then rises to about a third while the training error falls to zero."}} tags=["hide-input"]
+if ch.plots:
+    from litrepro.plotting import curves as lines
+
+    fig, ax = figure(height=3.2)
+    tidy = one.melt(["epoch", "member"], ["test_error", "train_error"], "split", "error")
+    lines(tidy, "epoch", "error", "split", ax=ax, labels={"test_error": "test", "train_error": "training"})
+    ax.set(xlabel="epochs", ylabel="error", ylim=(0, None))
+    ax.legend()
+
+# %% [markdown]
+# ## Widths and epochs at scale
+#
+# These verdicts come from the recorded sweep, where there is one.
+
+
+# %%
+def final(table, name, p):
+    """Test error by width, mean of the last five evaluations; None unless every width of the plan is there."""
+    part = table[(table.network == name) & (table.noise == p)]
+    if part.empty or part.k.nunique() < sum(network == name for network, _ in plan):
+        return None
+    last = sorted(part.epoch.unique())[-5:]
+    return part[part.epoch.isin(last)].groupby("k").test_error.mean()
+
+
+def spread(first, second):
+    """Binomial standard error of the difference of two test errors, 10,000 images."""
+    return ((first * (1 - first) + second * (1 - second)) / 10_000) ** 0.5
+
+
+def crest_of(values):
+    """(place, height over the minimum before it) of the highest interior point in excess of the earlier minimum."""
+    before = values.cummin().shift()
+    height = (values - before).iloc[1:-1]
+    place = height.idxmax()
+    return place, height.loc[place], values.loc[place], before.loc[place], values.iloc[-1]
+
+
+def has_crest(values):
+    """Whether that is two standard errors above the minimum before it, and above the last value."""
+    _, height, top, bottom, last = crest_of(values)
+    return bool(height > 2 * spread(top, bottom) and top - last > 2 * spread(top, last))
+
+
+scale = sweep if ch.full else recorded
+ends = {} if scale is None else {name: final(scale, name, 0.2) for name in networks}
+
+# %% tags=["nbval-check-output"]
+missing = "this full-scale sweep is not recorded"
+for claim_id, name in (("cnn-width-peak", "CNN5"), ("resnet-width-peak", "ResNet18")):
+    if ends.get(name) is None:
+        ch.not_run(claim_id, missing)
+    else:
+        place, height, *_ = crest_of(ends[name])
+        ch.claim(claim_id, value={"k": int(place), "height": height}, holds=has_crest(ends[name]), table="widths")
+by_level = {} if scale is None else {p: final(scale, "CNN5", p) for p in sorted(scale.noise.unique())}
+if not by_level or any(values is None for values in by_level.values()):
+    ch.not_run("noise-raises-peak", missing)
+else:
+    heights = [crest_of(values)[1] for values in by_level.values()]
+    ordered = heights == sorted(set(heights))
+    ch.claim("noise-raises-peak", value=heights, holds=ordered, table="widths")
+if not ends or any(values is None for values in ends.values()):
+    ch.not_run("epoch-wise", missing)
+    ch.not_run("small-model-early-stop", missing)
+else:
+    noisy = scale[scale.noise == 0.2]
+    lines = {name: {k: smoothed(part) for k, part in noisy[noisy.network == name].groupby("k")} for name in networks}
+    twice = {name: has_crest(found[max(found)]) for name, found in lines.items()}
+    ch.claim("epoch-wise", value={k: str(v) for k, v in twice.items()},
+             holds=True if all(twice.values()) else ("partly" if any(twice.values()) else False), table="widths")  # fmt: skip
+    early = {name: [int(found[k].idxmin()) for k in sorted(found)[:2]] for name, found in lines.items()}
+    longest = int(noisy.epoch.max())
+    ch.claim("small-model-early-stop", value=early,
+             holds=all(epoch < 0.9 * longest for values in early.values() for epoch in values), table="widths")  # fmt: skip
+
+# %% mystnb={"figure": {"name": "fig-09-widths-full", "caption": "Test error against width at the end (left) and against width and epoch (right, ResNet18, a fifth of the labels wrong), where the sweep has been recorded."}, "image": {"alt": "Curves of test error over width and a heat map over width and epoch, or an empty frame that says that no such run is recorded."}} tags=["hide-input"]
+if ch.plots:
+    if scale is None:
+        fig, ax = figure(height=1.2)
+        ax.text(0.5, 0.5, "no full-scale run is recorded", ha="center", va="center", color="0.4")
+        ax.axis("off")
+    else:
+        fig, axes = figure(1, 2, height=3.4)
+        for name in networks:
+            for p in sorted(scale.noise.unique()):
+                values = final(scale, name, p)
+                if values is not None:
+                    axes[0].plot(values.index, values, "o-", ms=3, label=f"{name}, {p:.0%} wrong")
+        axes[0].set(xscale="log", xlabel="width $k$", ylabel="test error")
+        axes[0].legend(fontsize=7)
+        part = scale[(scale.network == "ResNet18") & (scale.noise == 0.2) & (scale.epoch > 0)]
+        plane = part.pivot_table(index="k", columns="epoch", values="test_error")
+        mesh = axes[1].pcolormesh(plane.columns, range(len(plane)), plane, cmap="viridis")
+        axes[1].set_yticks(range(len(plane)), plane.index)
+        axes[1].set(xscale="log", xlabel="epoch", ylabel="width $k$")
+        axes[1].grid(False)
+        fig.colorbar(mesh, ax=axes[1], label="test error")
+
+# %% [markdown]
+# ## Takeaway
+#
+# Epoch-wise double descent needs no network: two time scales are enough, and then a formula gives both valleys. Effective
+# complexity is the right abscissa: it is $p$ where $p$ is all that matters, and it moves with epochs and noise as the review says. The
+# sweeps over the width of convolutional networks wait for a recorded run; the code for it is above.

@@ -1,0 +1,383 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Closed forms from convex duality
+#
+# For some networks the dual problem can be solved by hand, and with it every layer {cite}`ergen2020revealing`: deep linear
+# networks, and deep ReLU networks on whitened data. We put each closed form beside an ensemble of gradient descent runs. A
+# formula that is too low would be unreachable, one that is too high would be beaten, so agreement in the fifth digit is a test.
+
+# %% tags=["parameters"]
+profile = "quick"
+seed = 0
+
+# %%
+import math
+
+import pandas as pd
+import torch
+
+from litrepro import Chapter
+from litrepro.convexnets import (
+    deep_linear_optimum,
+    deep_relu_networks,
+    dual_ball_projection,
+    linear_networks,
+    whitened_relu_optimum,
+)
+
+ch = Chapter("11-convex-networks", notebook="duality", profile=profile, seed=seed, full_minutes=4)
+f64 = torch.float64
+steps = ch.pick(quick=3000, full=10_000, smoke=300)
+
+
+def normal(*shape, offset):
+    return torch.randn(*shape, generator=ch.generator(offset), dtype=f64)
+
+
+def cosine(a, b):
+    return torch.nn.functional.cosine_similarity(a, b, dim=-1).abs()
+
+
+# %% [markdown]
+# ## Two layers, minimum norm
+#
+# Among two-layer linear networks that fit $y$ exactly ($n < d$), the least $\|W_1\|^2 + \|w_2\|^2$ is twice $\|X^+y\|$: a factor
+# that the review loses between its equations 25 and 26. The dual is $\max \lambda^\top y$ over $\|X^\top\lambda\| \le 1$. Gradient
+# descent gets there as weight decay goes to zero.
+
+# %%
+X, y = normal(6, 10, offset=1), normal(6, offset=2)
+minimum = torch.linalg.pinv(X) @ y
+tiny = 1e-3
+W, value = linear_networks(X, y[:, None], 2, tiny, 5, 6, steps=2 * steps, scale=0.1, generator=ch.generator(3))
+best = int(value.argmin())
+penalty = sum(part[best].square().sum() for part in W).item()
+first = W[0][best]
+main = first[:, first.norm(dim=0).argmax()]
+# lambda = (X X')^+ y / norm(X+ y) is feasible and attains the bound: a certificate without a solver.
+lam = torch.linalg.solve(X @ X.T, y) / minimum.norm()
+feasible, dual = (X.T @ lam).norm().item(), (lam @ y).item()
+
+# %% tags=["nbval-check-output"]
+parallel = 1 - cosine(main, minimum).item()
+ch.claim(
+    "dual-min-norm",
+    value={"norm": minimum.norm().item(), "dual": dual, "half of eq 25": penalty / 2, "1 - cosine": parallel},
+    holds=abs(dual / minimum.norm().item() - 1) < 1e-5
+    and feasible < 1 + 1e-9
+    and abs(penalty / 2 / minimum.norm().item() - 1) < 1e-3
+    and parallel < 1e-3,
+)
+
+# %% [markdown]
+# ## Weight decay: the projection on a ball
+#
+# With weight decay $\beta$ the dual solution is the projection $u$ of $y$ on $\{u: \|X^\top u\| \le \beta\}$, and $w_1$ is parallel to
+# $X^\top u$. We compare value and direction with an independent minimization of $\tfrac12\|Xw-y\|^2 + \beta\|w\|$ (the bound from
+# the dual point closes the gap), for four data sets.
+
+# %%
+errors = []
+for s in range(4):
+    Xs, ys, beta = normal(12, 6, offset=10 + s), normal(12, offset=20 + s), 0.8
+    u = dual_ball_projection(Xs, ys, beta)
+    W, value = linear_networks(Xs, ys[:, None], 2, beta, 3, 6, steps=steps, generator=ch.generator(30 + s))
+    k = int(value.argmin())
+    w = (W[0][k] @ W[1][k])[:, 0]
+    bound = (ys.square().sum() - (ys - u).square().sum()).item() / 2
+    errors.append((abs(value[k].item() / bound - 1), 1 - cosine(w, Xs.T @ u).item()))
+
+# %% tags=["nbval-check-output"]
+ch.claim(
+    "dual-two-layer",
+    value={"value": max(e for e, _ in errors), "1 - cosine": max(e for _, e in errors)},
+    holds=max(max(pair) for pair in errors) < 1e-4,
+)
+
+# %% [markdown]
+# ## Deep linear networks
+#
+# With $L$ layers the penalty on the end-to-end vector is $\tfrac{\beta L}{2}\|w\|^{2/L}$, no longer convex: zero competes. The
+# layers of an optimal network have rank one and equal norm $t = \|w\|^{1/L}$.
+
+# %%
+Xd, yd, beta = normal(15, 6, offset=40), 2 * normal(15, offset=41), 0.3
+rows = []
+for L in (2, 3, 4):
+    exact = deep_linear_optimum(Xd, yd, L, beta)
+    W, value = linear_networks(Xd, yd[:, None], L, beta, 5, 12, steps=steps, generator=ch.generator(50 + L))
+    k = int(value.argmin())
+    layers = [part[k] for part in W]
+    product = layers[0]
+    for part in layers[1:]:
+        product = product @ part
+    singular = [torch.linalg.svdvals(part) for part in layers[:-1]]
+    u = dual_ball_projection(Xd, yd, beta * exact.layer_norm ** (2 - L))
+    rows.append(
+        {
+            "L": L,
+            "closed form": exact.objective,
+            "descent": value[k].item(),
+            "norm": exact.layer_norm,
+            "largest norm error": max(abs(part.norm().item() - exact.layer_norm) for part in layers),
+            "second singular value": max(s[1].item() for s in singular),
+            "1 - cosine": 1 - cosine(exact.w, Xd.T @ u).item(),
+            "of descent": 1 - cosine(product[:, 0], exact.w).item(),
+            "starts at zero": (value > exact.objective * 1.01).double().mean().item(),
+        }
+    )
+deep = pd.DataFrame(rows).set_index("L")
+deep.round(6)
+
+# %% tags=["nbval-check-output"]
+gap = (deep["descent"] / deep["closed form"] - 1).abs()
+ch.claim(
+    "dual-deep-linear",
+    value={"gaps": gap.tolist(), "second singular value": deep["second singular value"].max()},
+    holds=bool(
+        gap.max() < 1e-4
+        and deep["largest norm error"].max() < 1e-2
+        and deep["second singular value"].max() < 1e-2
+        and deep["1 - cosine"].max() < 1e-6
+        and deep["of descent"].max() < 1e-4
+    ),
+)
+
+# %% [markdown]
+# ## Vector outputs: a nuclear norm, and the rank
+#
+# With $K$ outputs, two layers of weight decay are the nuclear norm of $W = W_1W_2$. The optimum of
+# $\tfrac12\|XW-Y\|^2+\beta\|W\|_*$ is found by proximal gradient steps, and certified by $\sigma_{\max}(X^\top(Y-XW)) = \beta$. Its
+# rank falls as $\beta$ grows, and so does that of trained networks.
+
+# %%
+from litrepro.solvers import singular_value_threshold
+
+
+def nuclear_norm_optimum(X, Y, beta, iterations=4000):
+    """Proximal gradient steps for ||X W - Y||^2 / 2 + beta ||W||_*."""
+    step = 1 / torch.linalg.matrix_norm(X, 2).item() ** 2
+    W = torch.zeros(X.shape[1], Y.shape[1], dtype=X.dtype)
+    for _ in range(iterations):
+        W = singular_value_threshold(W - step * X.T @ (X @ W - Y), step * beta)
+    return W
+
+
+Xv = normal(20, 6, offset=60)
+Yv = Xv @ (normal(6, 4, offset=61) * torch.tensor([1.0, 0.6, 0.3, 0.15], dtype=f64)) + 0.3 * normal(20, 4, offset=62)
+rank_rows, spans = [], []
+for beta_v in (0.5, 2.0, 5.0, 9.0):
+    optimum = nuclear_norm_optimum(Xv, Yv, beta_v)
+    objective = (Xv @ optimum - Yv).square().sum() / 2 + beta_v * torch.linalg.matrix_norm(optimum, "nuc")
+    W, value = linear_networks(Xv, Yv, 2, beta_v, 8, 4, steps=steps, generator=ch.generator(63))
+    k = int(value.argmin())
+    U, s, _ = torch.linalg.svd(Xv.T @ (Yv - Xv @ optimum))
+    rank = int(torch.linalg.matrix_rank(optimum, atol=1e-6))
+    multiplicity = int((s > beta_v * (1 - 1e-3)).sum())
+    columns = W[0][k]
+    outside = columns - U[:, :multiplicity] @ (U[:, :multiplicity].T @ columns)
+    trained_rank = int((torch.linalg.svdvals(W[0][k] @ W[1][k]) > 1e-2).sum())
+    rank_rows.append(
+        {"beta": beta_v, "optimum": objective.item(), "descent": value[k].item(), "rank": rank, "trained": trained_rank}
+    )
+    spans.append((abs(s[0].item() / beta_v - 1), multiplicity - rank, (outside.norm() / columns.norm()).item()))
+ranks = pd.DataFrame(rank_rows).set_index("beta")
+ranks.round(5)
+
+# %% tags=["nbval-check-output"]
+agreement = (ranks["descent"] / ranks["optimum"] - 1).abs().max()
+ch.claim(
+    "dual-vector-rank",
+    value={"gap": agreement, "ranks": ranks["rank"].tolist(), "of trained networks": ranks["trained"].tolist()},
+    holds=bool(
+        agreement < 1e-4
+        and (ranks["rank"] == ranks["trained"]).all()
+        and ranks["rank"].is_monotonic_decreasing
+        and ranks["rank"].nunique() > 1
+    ),
+)
+ch.claim(
+    "dual-vector-directions",
+    value={
+        "largest singular value / beta - 1": max(a for a, _, _ in spans),
+        "outside the span": max(o for *_, o in spans),
+    },
+    holds=max(a for a, _, _ in spans) < 1e-3 and all(m == 0 for _, m, _ in spans) and max(o for *_, o in spans) < 1e-2,
+)
+
+# %% mystnb={"figure": {"name": "fig-11-rank", "caption": "Singular values of the end-to-end matrix of trained two-layer linear networks over beta, with the nuclear-norm optimum (lines). Weight decay removes one direction after the other."}, "image": {"alt": "Four falling lines over beta that reach zero one after another, with markers of trained networks on them."}} tags=["hide-input"]
+if ch.plots:
+    from litrepro.plotting import PALETTE, figure
+
+    grid = torch.linspace(0.2, 12, 25, dtype=f64).tolist()
+    lines = torch.stack([torch.linalg.svdvals(nuclear_norm_optimum(Xv, Yv, b, 400)) for b in grid])
+    shown = [0.5, 3.0, 6.0, 10.0]
+    marks = []
+    for b in shown:
+        W, value = linear_networks(Xv, Yv, 2, b, 8, 2, steps=1200, generator=ch.generator(64))
+        k = int(value.argmin())
+        marks.append(torch.linalg.svdvals(W[0][k] @ W[1][k]))
+    fig, ax = figure(height=3.2)
+    for j in range(4):
+        ax.plot(grid, lines[:, j], color=PALETTE[j], label=f"$\\sigma_{j + 1}$")
+        ax.plot(shown, [mark[j] for mark in marks], "o", color=PALETTE[j])
+    ax.set(xlabel=r"weight decay $\beta$", ylabel="singular value of $W_1W_2$")
+    ax.legend()
+
+# %% [markdown]
+# Three layers with vector outputs: the penalty becomes $\tfrac{\beta L}{2}\sum_i \sigma_i^{2/L}$, and the layers share their singular
+# values. Not convex any more: of eight starts we take the best.
+
+# %%
+W, value = linear_networks(Xv, Yv, 3, 1.0, 6, 8, steps=steps, generator=ch.generator(65))
+k = int(value.argmin())
+layers = [part[k] for part in W]
+sigma = torch.linalg.svdvals(layers[0] @ layers[1] @ layers[2])
+schatten = 1.5 * (sigma ** (2 / 3)).sum().item()
+penalty = 0.5 * sum(part.square().sum() for part in layers).item()
+spectra = torch.stack([torch.linalg.svdvals(part)[:4] for part in layers])
+
+# %% tags=["nbval-check-output"]
+spread = (spectra.amax(0) - spectra.amin(0)).max().item()
+ch.claim(
+    "dual-deep-vector",
+    value={"penalty": penalty, "of the singular values": schatten, "spread between layers": spread},
+    holds=abs(penalty / schatten - 1) < 1e-3 and spread < 1e-2,
+)
+
+# %% [markdown]
+# ## Whitened data, one-hot targets, ReLU
+#
+# When $XX^\top = I$ and targets are one-hot, a class with $n_j$ samples decouples: its part of the optimum minimizes
+# $\tfrac12(\sqrt{n_j} - c)^2 + \tfrac{\beta L}{2}c^{2/L}$. For $L = 2$ that is soft thresholding, $(\sqrt{n_j}-\beta)_+$. The review
+# prints this last layer for every $L$; for $L = 3$ the minimizer is the root of $c + \beta c^{-1/3} = \sqrt{n_j}$.
+
+# %%
+counts = torch.tensor([4, 3, 2])
+labels = torch.repeat_interleave(torch.arange(3), counts)
+Xw = torch.linalg.qr(normal(12, 9, offset=70)).Q.T.contiguous()
+Yw = torch.nn.functional.one_hot(labels).to(f64)
+root = counts.double().sqrt()
+table = []
+for L in (2, 3):
+    for beta_w in (0.2, 0.6):
+        exact = whitened_relu_optimum(counts, L, beta_w)
+        printed_c = (root - beta_w).clamp(min=0)
+        printed = ((root - printed_c).square() / 2 + beta_w * L / 2 * printed_c ** (2 / L)).sum().item()
+        _, value = deep_relu_networks(
+            Xw, Yw, L, beta_w, 12, 24, steps=steps, scale=0.4, generator=ch.generator(71), lr=0.02
+        )
+        table.append(
+            {"L": L, "beta": beta_w, "formula": exact.objective, "printed": printed, "descent": value.min().item()}
+        )
+whitened = pd.DataFrame(table).set_index(["L", "beta"])
+whitened.round(6)
+
+# %% tags=["nbval-check-output"]
+two, three = whitened.loc[2], whitened.loc[3]
+ch.claim(
+    "dual-whitened-two",
+    value={"formula": two["formula"].tolist(), "descent": two["descent"].tolist()},
+    holds=bool(((two["descent"] / two["formula"] - 1).abs() < 1e-3).all()),
+)
+right, wrong = (three["descent"] / three["formula"] - 1).abs(), (three["descent"] / three["printed"] - 1).abs()
+ch.claim(
+    "dual-whitened-deep",
+    value={
+        "descent": three["descent"].tolist(),
+        "corrected": three["formula"].tolist(),
+        "printed": three["printed"].tolist(),
+    },
+    holds=bool((right < 1e-4).all() and (wrong > 10 * right).all()),
+)
+
+# %% [markdown]
+# ## Rank-one data
+#
+# If $X = c a_0^\top$ with $c \ge 0$, a ReLU network sees one direction: it can do no better and no worse than a deep linear one.
+
+# %%
+c0, a0 = normal(8, offset=80).abs(), normal(5, offset=81)
+X1, y1 = c0[:, None] * a0, 1.5 * c0 + 0.5 * normal(8, offset=82)
+gaps = []
+for beta_1 in (0.1, 0.5):
+    exact = deep_linear_optimum(X1, y1, 3, beta_1)
+    _, value = deep_relu_networks(X1, y1[:, None], 3, beta_1, 6, 16, steps=steps, generator=ch.generator(83))
+    gaps.append(value.min().item() / exact.objective - 1)
+
+# %% tags=["nbval-check-output"]
+ch.claim("dual-rank-one", value={"gaps": gaps}, holds=max(abs(gap) for gap in gaps) < 1e-3)
+
+# %% [markdown]
+# ## Real data
+#
+# The original paper whitens 500 images, so that $n \le d$, and follows stochastic gradient descent to the formulas. In the full profile:
+# MNIST and CIFAR-10 with three, four and five layers. The optimal prediction for a new image $x$ is $x^\top X^\top Y_c$, where
+# class $j$ has its scale $c_j/\sqrt{n_j}$.
+
+# %%
+real = ch.pick(quick={"n": 0, "steps": 0}, full={"n": 500, "steps": 6000}, smoke={"n": 40, "steps": 50})
+if ch.full:
+    from litrepro.data import cifar10, mnist
+
+    rows = []
+    for name, load in (("MNIST", mnist), ("CIFAR-10", cifar10)):
+        train, test = load("train", n=real["n"], balanced=True, seed=seed), load("test", n=4 * real["n"], seed=seed)
+        flat, flat_test = train.images.flatten(1).to(ch.device, f64), test.images.flatten(1).to(ch.device, f64)
+        Y = torch.nn.functional.one_hot(train.labels, 10).to(ch.device, f64)
+        U, s, Vh = torch.linalg.svd(flat, full_matrices=False)
+        x, x_test = U @ Vh, flat_test @ (Vh.T / s.clamp(min=1e-3 * s[0].item())) @ Vh
+        for L in (3, 4, 5):
+            exact = whitened_relu_optimum(Y.sum(0).cpu(), L, 0.1)
+            scores = x_test @ x.T @ (Y * (exact.c.to(Y) / Y.sum(0).sqrt()))
+            W, value = deep_relu_networks(
+                x, Y, L, 0.1, 100, 2, steps=real["steps"], lr=0.005, scale=0.1, generator=ch.generator(90 + L)
+            )
+            k = int(value.argmin())
+            z = x_test @ W[0][k]
+            for part in W[1:]:
+                z = z.clamp(min=0) @ part[k]
+            labels_test = test.labels.to(ch.device)
+            rows.append(
+                {
+                    "data": name,
+                    "L": L,
+                    "formula": exact.objective,
+                    "descent": value[k].item(),
+                    "error of the formula": (scores.argmax(1) != labels_test).double().mean().item(),
+                    "error of descent": (z.argmax(1) != labels_test).double().mean().item(),
+                    "tests": len(labels_test),
+                }
+            )
+    images = pd.DataFrame(rows)
+    ch.save("whitened-images", images)
+else:
+    images = ch.paper("whitened-images")
+
+# %% tags=["nbval-check-output"]
+if images is None:
+    ch.not_run("dual-real-data", "the full-scale table whitened-images is not recorded")
+else:
+    off = (images["descent"] / images["formula"] - 1).abs()
+    p = images["error of the formula"]
+    apart = (images["error of descent"] - p).abs() / (2 * p * (1 - p) / images["tests"]).map(math.sqrt).clip(lower=1e-9)
+    ch.claim(
+        "dual-real-data",
+        value={"objective": off.max(), "test error, standard errors": apart.max()},
+        holds=bool((off < 0.01).all() and (apart < 2).all()),
+        table="whitened-images",
+    )
+
+# %% [markdown]
+# ## Takeaway
+#
+# Every closed form is met by gradient descent, most of them to four digits or more, once the constant between equations 25 and 26
+# and the last layer of theorem 4 are set right. Depth adds nothing to what a linear network can express, but it changes the
+# penalty: the more layers, the more weight decay prefers few directions, and the closer zero comes to being optimal.

@@ -1,0 +1,243 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A relaxation for ReLU regression
+#
+# With one neuron and planted targets $y = (Ax^*)_+$, the loss $f(x) = \|(Ax)_+ - y\|^2$ is not convex, and a neuron that
+# sees none of the samples gets no gradient. Ergen and Pilanci {cite}`ergen2019convex` replace it by
+#
+# $$
+# f_r(x) = \|(Ax)_+\|^2 - 2 y^\top A x + \|y\|^2 ,
+# $$
+#
+# which is convex. For several neurons they modify the gradient in the same spirit: a sample that no neuron sees moves all
+# of them. Their paper proves more for the modified objective than is true. One sample and two neurons refute it.
+
+# %% tags=["parameters"]
+profile = "quick"
+seed = 0
+
+# %%
+import pandas as pd
+import torch
+
+from litrepro import Chapter
+from litrepro.convexnets import descend_relu, modified_gradient, modified_loss, relaxed_loss, relu_loss
+
+ch = Chapter("11-convex-networks", notebook="relaxation", profile=profile, seed=seed)
+f64 = torch.float64
+
+
+def normal(*shape, offset):
+    return torch.randn(*shape, generator=ch.generator(offset), dtype=f64)
+
+
+# %% [markdown]
+# ## One neuron: convex, and above the loss
+#
+# Midpoints of random pairs near the origin test convexity (the loss itself fails there). The difference of the two objectives is known in closed form, $f_r - f =
+# 2y^\top(-Ax)_+$: for $y \ge 0$, as planted targets are, $f_r$ lies **above** $f$. It is an upper bound with the same
+# minimum, not a relaxation, which would lie below.
+
+# %%
+n, d, points = 30, 10, 500
+A, x_star = normal(n, d, offset=1), normal(d, offset=2)
+y = (A @ x_star).clamp(min=0)
+x = 0.3 * normal(2, points, d, offset=3)
+ends, middle = relaxed_loss(A, y, x), relaxed_loss(A, y, x.mean(0))
+convexity = (middle - ends.mean(0)).max().item()
+difference = relaxed_loss(A, y, x[0]) - relu_loss(A, y, x[0][:, None])
+formula = 2 * (-(x[0] @ A.T)).clamp(min=0) @ y
+loss_violations = int((relu_loss(A, y, x.mean(0)[:, None]) > relu_loss(A, y, x[..., None, :]).mean(0) + 1e-9).sum())
+
+# %% tags=["nbval-check-output"]
+ch.claim(
+    "relax-convex-planted",
+    value={
+        "largest midpoint excess": convexity,
+        "f_r at the planted point": relaxed_loss(A, y, x_star).item(),
+        "midpoint violations of f": loss_violations,
+    },
+    holds=convexity <= 1e-9 and abs(relaxed_loss(A, y, x_star).item()) < 1e-9 and loss_violations > 0,
+)
+ch.claim(
+    "relax-is-relaxation",
+    value={"smallest f_r - f": difference.min().item(), "formula misses by": (difference - formula).abs().max().item()},
+    holds=difference.min().item() >= -1e-9
+    and difference.max().item() > 1
+    and (difference - formula).abs().max().item() < 1e-9,
+)
+
+# %% [markdown]
+# ## With noise the optimum moves
+#
+# The proof needs targets that some neuron attains. With noise (standard deviation 1, so that some targets are negative) we
+# compare $f$ at the minimizer of $f_r$ with $f$ where gradient descent on $f$ ends, started at the planted point; eight data sets.
+
+# %%
+noisy = []
+for s in range(8):
+    B, star = normal(n, d, offset=100 + s), normal(d, offset=200 + s)
+    target = (B @ star).clamp(min=0) + normal(n, offset=300 + s)
+    start = star[None].clone()
+    on_loss, _ = descend_relu(B, target, start, modified=False, lr=3e-3, steps=2000)
+    on_relaxed, _ = descend_relu(B, target, start, modified=True, lr=3e-3, steps=2000)
+    noisy.append(
+        {
+            "f at argmin f_r": relu_loss(B, target, on_relaxed).item(),
+            "f by gradient descent": relu_loss(B, target, on_loss).item(),
+        }
+    )
+noisy = pd.DataFrame(noisy)
+
+# %% tags=["nbval-check-output"]
+ratio = noisy["f at argmin f_r"] / noisy["f by gradient descent"]
+ch.claim("relax-noisy", value={"mean ratio": ratio.mean(), "ratios": ratio.tolist()}, holds=bool(ratio.mean() < 1.01))
+
+# %% [markdown]
+# ## Training
+#
+# Planted problems in $d = 20$ dimensions, Gaussian data and starts, 60 problems for each setting, all trained as one batch with
+# the same constant rate. We count those whose loss has fallen below $10^{-6}$ of its start, with the plain and with the modified
+# gradient. For a single neuron the modified gradient is the gradient of $f_r$.
+
+# %%
+trials = ch.pick(quick=60, full=400, smoke=10)
+steps = ch.pick(quick=2500, full=20_000, smoke=100)
+settings = [(n, 1) for n in (15, 20, 30, 60)] + [(15, 2), (20, 2), (20, 5), (60, 2)]
+rows, histories = [], {}
+for n_k, m in settings:
+    A_k = normal(trials, n_k, 20, offset=1000 + 10 * n_k + m)
+    X_star, start = normal(trials, m, 20, offset=2000 + 10 * n_k + m), normal(trials, m, 20, offset=3000 + 10 * n_k + m)
+    y_k = (A_k @ X_star.mT).clamp(min=0).sum(-1)
+    for modified in (False, True):
+        found, history = descend_relu(A_k, y_k, start, modified=modified, lr=0.1 / (m * n_k**0.5 + 20), steps=steps)
+        relative = history / history[0]
+        histories[n_k, m, modified] = relative
+        solved = (relative[-1] < 1e-6).double().mean().item()
+        distance = (found.sort(1).values - X_star.sort(1).values).flatten(1).norm(dim=1) / X_star.flatten(1).norm(dim=1)
+        recovered = ((distance < 1e-2) & (relative[-1] < 1e-6)).double().mean().item()
+        rows.append({"n": n_k, "neurons": m, "modified": modified, "solved": solved, "recovered": recovered})
+training = pd.DataFrame(rows)
+ch.save("relaxation-training", training)
+solved = training.set_index(["n", "neurons", "modified"])["solved"]
+training.pivot(index=["neurons", "n"], columns="modified", values=["solved", "recovered"]).round(2)
+
+# %% tags=["nbval-check-output"]
+large = {"plain": solved[60, 1, False], "modified": solved[60, 1, True]}
+ch.claim("relax-n-large", value=large, holds=min(large.values()) >= 0.95)
+small = {f"n = {a}, m = {b}": [solved[a, b, False], solved[a, b, True]] for a, b in ((20, 1), (20, 2), (20, 5))}
+ch.claim(
+    "relax-n-small",
+    value={"plain, modified": small},
+    holds=bool(solved[20, 2, True] > solved[20, 2, False] + 0.3 and solved[20, 1, True] > solved[20, 1, False] + 0.3),
+)
+
+# %% mystnb={"figure": {"name": "fig-11-relaxation", "caption": "Loss relative to its start: median and quartiles over 60 planted problems, d = 20. With as few samples as dimensions the plain gradient leaves samples behind that no neuron sees; with three times as many samples both get to zero."}, "image": {"alt": "Three panels on logarithmic axes: for n = 20 the modified gradient falls to zero while the plain one stays at a tenth; for n = 60 both fall."}} tags=["hide-input"]
+if ch.plots:
+    from litrepro.plotting import PALETTE, band, figure
+
+    fig, axes = figure(1, 3, height=3.0, sharey=True)
+    for ax, (n_k, m) in zip(axes, ((20, 1), (20, 2), (60, 1))):
+        for color, modified in zip(PALETTE, (False, True)):
+            shown = histories[n_k, m, modified][:: max(1, steps // 200)].clamp(min=1e-12)
+            low, mid, high = shown.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=f64), dim=1).numpy()
+            t = range(0, steps + 1, max(1, steps // 200))
+            name = "modified" if modified else "plain"
+            band(list(t)[: len(mid)], mid, low, high, ax=ax, label=name, color=color)
+        ax.set(yscale="log", xlabel="step", title=f"n = {n_k}, {m} neuron{'s' if m > 1 else ''}")
+    axes[0].set_ylabel("loss / loss at start")
+    axes[0].legend()
+
+# %% [markdown]
+# Zero loss is not recovery. With fewer samples than unknowns many networks fit; the table's last columns say how often the planted
+# neurons came back. "Convex, hence one global minimum" does not follow for $n < d$.
+#
+# ## The modified gradient
+#
+# Wherever no neuron is at its kink, equation 21 is the gradient of equation 22. On $n \le d$ independent samples the map
+# from the residual to the gradients of all neurons has full rank, so that the modified gradient vanishes only at zero
+# residual; the plain map loses every sample that no neuron sees.
+
+# %%
+full_rank, plain_rank, errors = 0, 0, []
+for s in range(50):
+    A_s, X_s, y_s = normal(8, 10, offset=400 + s), normal(2, 10, offset=500 + s), normal(8, offset=600 + s)
+    direction, h = normal(2, 10, offset=700 + s), 1e-6
+    slope = (modified_loss(A_s, y_s, X_s + h * direction) - modified_loss(A_s, y_s, X_s - h * direction)) / (2 * h)
+    errors.append(abs(slope - (modified_gradient(A_s, y_s, X_s) * direction).sum()).item() / (1 + abs(slope.item())))
+    D = (A_s @ X_s.T >= 0).double()
+    dead = (D == 0).all(1).double()
+    maps = [torch.cat([A_s.T * (D[:, j] + extra) for j in range(2)]) for extra in (dead, 0 * dead)]
+    full_rank += int(torch.linalg.matrix_rank(maps[0])) == 8
+    plain_rank += int(torch.linalg.matrix_rank(maps[1])) == 8
+
+# %% tags=["nbval-check-output"]
+ch.claim(
+    "modified-gradient-objective",
+    value={"largest relative error": max(errors), "full rank": full_rank, "plain, full rank": plain_rank},
+    holds=max(errors) < 1e-6 and full_rank == 50 and plain_rank < 25,
+)
+
+# %% [markdown]
+# ## Two neurons: not convex
+#
+# One sample, $A = y = 1$, two neurons. At $(-2, 0)$ and at $(0, -2)$ one neuron is active (at its kink), and the objective
+# is $y^2 = 1$. Half way, at $(-1, -1)$, none is, and the extra term adds $2\cdot 2 = 4$. A convex function does not do
+# that. It could not have been otherwise: the objective does not change when neurons are exchanged, so a convex one would be
+# at its best with all neurons equal.
+
+# %%
+one = torch.ones(1, 1, dtype=f64)
+corners = torch.tensor([[[-2.0], [0.0]], [[0.0], [-2.0]]], dtype=f64)
+violation = (modified_loss(one, one[0], corners.mean(0)) - modified_loss(one, one[0], corners).mean()).item()
+pairs = 2 * normal(2, 2000, 2, 5, offset=800)
+A_r, y_r = normal(4, 5, offset=801), normal(4, offset=802).abs()
+gap = modified_loss(A_r, y_r, pairs.mean(0)) - modified_loss(A_r, y_r, pairs).mean(0)
+
+# %% tags=["nbval-check-output"]
+ch.claim(
+    "relax-multi-convex",
+    value={"violation at the counterexample": violation, "random pairs violated": (gap > 1e-9).double().mean().item()},
+    holds=violation <= 1e-9,
+)
+
+# %% mystnb={"figure": {"name": "fig-11-counterexample", "caption": "The objective of the modified gradient for one sample and two neurons, A = y = 1. It jumps by 2|x| along the edges of the quadrant where both neurons are off. The two dots are at height 1, the midpoint between them at height 5."}, "image": {"alt": "A surface over the plane that is a smooth valley where a neuron is on, and a raised tilted sheet over the negative quadrant, cut off from it by cliffs."}} tags=["hide-input"]
+if ch.plots:
+    import matplotlib.pyplot as plt
+
+    axis = torch.linspace(-3, 2, 101, dtype=f64)
+    grid = torch.cartesian_prod(axis, axis)
+    height = modified_loss(one, one[0], grid[:, :, None]).view(101, 101)
+    fig = plt.figure(figsize=(6.5, 4.2))
+    ax = fig.add_subplot(projection="3d")
+    X1, X2 = torch.meshgrid(axis, axis, indexing="ij")
+    ax.plot_surface(X1.numpy(), X2.numpy(), height.numpy(), cmap="viridis", rstride=2, cstride=2, alpha=0.85)
+    ax.plot([-2, 0], [0, -2], [1.05, 1.05], "o", color="red", zorder=10)
+    ax.plot([-1], [-1], [5.05], "^", color="red", zorder=10)
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", zlabel="objective")
+    ax.view_init(elev=35, azim=-120)
+
+# %% [markdown]
+# ## Residual blocks
+#
+# The review reads a residual block as two sub-networks with the identity inside. That gives $F(x) + (x)_+$, each with its own
+# ReLU; a residual block computes $(F(x) + x)_+$, where $F$ itself may be negative.
+
+# %% tags=["nbval-check-output"]
+F, x_in = -1.0, 2.0
+block, two = max(F + x_in, 0.0), max(F, 0.0) + max(x_in, 0.0)
+ch.claim("erratum-residual-block", value={"block": block, "two sub-networks": two}, holds=abs(block - two) > 0.5)
+
+# %% [markdown]
+# ## Takeaway
+#
+# The single-neuron objective is convex and keeps a planted optimum, noise removes that. The modified gradient works: it solves
+# nearly all problems with as many samples as dimensions, most of which the plain gradient leaves stuck. Its success has a reason,
+# no sample is ever lost, and that reason is not convexity.
