@@ -134,7 +134,7 @@ if ch.plots:
     for k, (name, values) in enumerate(distance.items()):
         ax.semilogy(values, label=name, color=f"C{k}", ls="-" if k < 4 else "--")
     ax.set(xlabel="step", ylabel="distance to the equilibrium", ylim=(1e-12, 1e12))
-    ax.legend(ncols=2, fontsize=8)
+    fig.legend(*ax.get_legend_handles_labels(), ncols=4, loc="outside upper center", fontsize=8)
 
 # %% [markdown]
 # Simultaneous play grows by $\sqrt{1+\eta^2\sigma^2}$ per step whatever the step size. Optimism turns the factor below one: with
@@ -273,7 +273,7 @@ if ch.plots:
     ax.set(xlabel=r"angle $\psi/\pi$ of the eigenvalue", ylabel="best factor per step", ylim=(0, 1.02))
     ax.legend()
 
-# %% mystnb={"figure": {"name": "fig-18-phase", "caption": "Logarithm of the rate over step size and momentum for one eigenvalue of modulus 1. White lines: the interval I of step sizes in which a little negative momentum helps. Circle: the best plain step. Star: the closed-form optimum."}, "image": {"alt": "Three maps at angles 0.15, 0.3 and 0.45 pi. The dark valley lies at beta below zero and moves down and right as the angle grows; the star sits at its deepest point."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-phase", "caption": "Logarithm of the rate over step size and momentum for one eigenvalue of modulus 1. Dashed lines: the interval I of step sizes in which a little negative momentum helps. Circle: the best plain step. Star: the closed-form optimum."}, "image": {"alt": "Three maps at angles 0.15, 0.3 and 0.45 pi. The dark valley lies at beta below zero and moves down and right as the angle grows; the star sits at its deepest point."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.optim import momentum_interval
 
@@ -285,7 +285,7 @@ if ch.plots:
         image = ax.pcolormesh(etas, betas, log_rate, cmap="PuOr", vmin=-1.2, vmax=1.2, rasterized=True)
         ax.contour(etas, betas, log_rate, [0.0], colors="k", linewidths=0.8)
         for end in momentum_interval(value):
-            ax.axvline(end.item(), color="w", lw=1.2)
+            ax.axvline(end.item(), color="0.2", lw=1.0, ls="--")
         eta_star, beta_star, _ = optimal_momentum(value)
         ax.plot(eta_star, beta_star, "*", color="k", ms=11)
         ax.plot(value.real, 0, "o", color="k", mfc="none")

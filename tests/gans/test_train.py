@@ -10,12 +10,13 @@ from litrepro.gans import (
     MLPDiscriminator,
     MLPGenerator,
     Variant,
+    game_field,
     gan_losses,
     ring_mixture,
     train_gans,
     train_score_net,
 )
-from litrepro.optim import GameAdam, GameSGD, consensus_gradients
+from litrepro.optim import GameAdam, GameSGD, consensus_gradients, field_jacobian
 
 VARIANTS = [
     Variant("Adam", lr=1e-2),
@@ -130,6 +131,27 @@ def test_snapshots_and_clipping():
     assert float(gans.discriminators.abs().max()) <= 0.0500001
     with pytest.raises(ValueError, match="step must be one of"):
         gans.sample(3, step=3)
+
+
+def test_field_of_a_member_is_what_its_players_follow():
+    x = data(12)
+    gans = train_gans(make_generator, make_discriminator, x, VARIANTS, steps=2, seeds=(0, 1))
+    noise = torch.randn(12, 3, generator=torch.Generator().manual_seed(4))
+    field, w = game_field(gans, 8, x, noise)  # seed 1, saturating
+    G, D = make_generator(), make_discriminator()
+    parameters = [list(net.parameters()) for net in (G, D)]
+    sizes = [sum(p.numel() for p in group) for group in parameters]
+    for group, values in zip(parameters, w.split(sizes)):
+        torch.nn.utils.vector_to_parameters(values, group)
+    loss_d, loss_g = gan_losses(D(x), D(G(noise)), "saturating")
+    expected = consensus_gradients([loss_g, loss_d], parameters, 0.0)
+    assert torch.allclose(field(w), torch.cat([g.flatten() for group in expected for g in group]), atol=1e-6)
+    J = field_jacobian(field, w)
+    direction = torch.randn(len(w), generator=torch.Generator().manual_seed(5))
+    numeric = (field(w + 1e-3 * direction) - field(w - 1e-3 * direction)) / 2e-3
+    assert (J @ direction - numeric).norm() < 1e-2 * numeric.norm()
+    with pytest.raises(ValueError, match="member must be below"):
+        game_field(gans, 12, x, noise)
 
 
 def test_it_learns_the_mean_of_a_gaussian():

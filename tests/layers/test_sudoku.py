@@ -6,12 +6,16 @@ import torch
 from litrepro.layers import (
     ConvNetSudoku,
     SATNet,
+    VisualSudoku,
     completion_accuracy,
     completion_loss,
     fit_completion,
+    fit_visual,
     solve_sudoku,
     sudoku_grids,
     sudoku_puzzles,
+    visual_accuracy,
+    visual_boards,
 )
 
 
@@ -139,3 +143,24 @@ def test_training_lowers_the_loss_and_resumes(tmp_path):
 def test_bad_input(call):
     with pytest.raises(ValueError):
         call()
+
+
+def test_visual_boards_show_the_digits_and_training_counts_what_it_should():
+    labels = torch.arange(1, 5).repeat(3)
+    images = torch.nn.functional.one_hot(labels - 1, 4).float().view(12, 1, 2, 2)
+    z, known = sudoku_puzzles(sudoku_grids(2, 12, seed=0), 5, seed=1)
+    index = visual_boards(z, 4, labels, seed=2)
+    assert torch.equal(labels[index] - 1, z.view(12, 16, 4).argmax(-1))
+    classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 4))
+    classifier[1].weight.data, classifier[1].bias.data = 20 * torch.eye(4), torch.zeros(4)
+    model = VisualSudoku(classifier, SATNet(64, 20, k=8, method="mixing", max_iter=5, cg_iter=5))
+    scores = visual_accuracy(model, images, (index, z, known), 4)
+    assert scores["digits"] == scores["readable"] == 1
+    # With the labels of givens most bits are right already, so that the mean loss is smaller.
+    losses = [
+        fit_visual(model, images, (index, z, known), steps=1, label_givens=g, lr=1e-6, batch_size=12)
+        for g in (True, False)
+    ]
+    assert losses[0][0] < losses[1][0]
+    with pytest.raises(ValueError):
+        visual_boards(z, 4, labels[labels < 4], seed=0)

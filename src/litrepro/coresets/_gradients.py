@@ -86,7 +86,7 @@ def last_layer_refresh(model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, st
     torch.Size([18])
     """
     step = _validate.real("step", step, 0)
-    features, scores = forward(model, x, y, 1024)
+    features, scores = forward(model, x, y, 256)
     gaps = residuals(scores, y)
     padded = torch.cat([features, torch.ones_like(features[:, :1])], 1)
     labels = functional.one_hot(y, scores.shape[1]).to(scores)

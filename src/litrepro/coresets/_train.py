@@ -164,6 +164,8 @@ class _Run:
         self.step_size = self.options.pop("step", 0.5) if method == "glister-online" else None
         if method in ("glister-online", "full") and self.options:
             raise ValueError(f"unknown options for {method}: {', '.join(self.options)}")
+        # Activations that stay in a CPU's cache halve the time of a pass.
+        self.chunk = 1024 if self.x.device.type == "cuda" else 256
         self.seed = _validate.positive_int("seed", seed, 0)
         self.draws = torch.Generator().manual_seed(seed)
         everything = torch.arange(len(self.y), device=self.x.device)
@@ -192,7 +194,7 @@ class _Run:
     def gradients(self) -> torch.Tensor:
         """Of the chosen kind, one row per example."""
         compute = last_layer_gradients if self.kind == "last" else per_sample_gradients
-        return compute(self.model, self.x, self.y)
+        return compute(self.model, self.x, self.y, batch_size=self.chunk)
 
     def _select(self, g: torch.Tensor | None) -> Coreset:
         if self.method != "glister-online":
@@ -242,7 +244,7 @@ class _Run:
         return [
             (epoch, self.steps, name, metric, value, *times)
             for name, data in sets.items()
-            for metric, value in evaluate(self.model, data).items()
+            for metric, value in evaluate(self.model, data, batch_size=self.chunk).items()
         ]
 
 

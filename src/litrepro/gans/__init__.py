@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_variant": ["Variant"],
         "_train": ["train_gans"],
         "_members": ["GANEnsemble"],
+        "_field": ["game_field"],
         "_scores": ["class_coverage", "frechet_distance", "inception_score"],
         "_modes": ["mode_coverage", "ring_mixture"],
         "_score_net": ["ScoreNet", "train_score_net"],

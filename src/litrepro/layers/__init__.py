@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_convnet": ["ConvNetSudoku"],
         "_completion": ["completion_accuracy", "completion_loss", "fit_completion"],
         "_composed": ["ParityChain", "VisualSudoku"],
+        "_visual": ["fit_visual", "visual_accuracy", "visual_boards"],
         "_assignment": ["blackbox_matching", "hungarian", "matching", "project_matching"],
         "_alternatives": ["implicit_matching", "sinkhorn_matching"],
         "_masks": ["boundary_f", "mask_iou", "matched_masks", "matching_cost"],

@@ -90,8 +90,8 @@ def matching(
 
     Examples
     --------
-    >>> matching(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), step=0.5, average=False).round(decimals=3).tolist()
-    [[1.0, 0.0], [0.0, 1.0]]
+    >>> matching(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), step=0.5, average=False).argmax(-1).tolist()
+    [0, 1]
     """
     check_costs("C", C)
     step = _validate.real("step", step, 0, open_low=True)

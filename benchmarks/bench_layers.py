@@ -1,0 +1,69 @@
+"""Discrete layers beside what people would use: a convex solver, SciPy's assignment, sequential against parallel SATNet."""
+
+from __future__ import annotations
+
+import torch
+from _timing import arguments, best_of, report, skip
+
+from litrepro.layers import SATNet, clauses_to_matrix, hungarian, matching, maxsat_sdp, sudoku_grids, sudoku_puzzles
+
+Row = tuple[str, str, float, float]
+
+
+def relaxations(sizes: list[int]) -> list[Row]:
+    """maxsat_sdp against CVXPY with Clarabel on random instances of two-literal clauses, m = 4 n."""
+    import cvxpy
+
+    rows = []
+    for n in sizes:
+        generator = torch.Generator().manual_seed(n)
+        chosen = torch.rand(4 * n, n, generator=generator).argsort(1) < 2
+        signs = torch.where(torch.rand(4 * n, n, generator=generator) < 0.5, -1.0, 1.0).double() * chosen
+        S = clauses_to_matrix(signs)
+        gram = (S.T @ S).numpy()
+        X = cvxpy.Variable((n + 1, n + 1), PSD=True)
+        problem = cvxpy.Problem(cvxpy.Minimize(cvxpy.trace(gram @ X)), [cvxpy.diag(X) == 1])
+        ours = best_of(lambda S=S: maxsat_sdp(S, tol=1e-8, max_iter=3000), 2)
+        theirs = best_of(lambda problem=problem: problem.solve(solver="CLARABEL"), 1)
+        rows.append((f"maxsat_sdp, n = {n}, m = {4 * n}", "cvxpy + Clarabel", ours, theirs))
+    return rows
+
+
+def layer(box: int, batch: int, device: str) -> list[Row]:
+    """One training step of SATNet, sequential sweeps against parallel iterations of the same accuracy."""
+    n = box * box
+    holes, m, aux = (6, 100, 50) if box == 2 else (36, 600, 300)
+    z, known = (x.to(device) for x in sudoku_puzzles(sudoku_grids(box, batch, seed=0), holes, seed=0))
+
+    def step(method: str, iterations: int):
+        net = SATNet(n**3, m, aux, k=32, max_iter=iterations, tol=0, method=method, cg_iter=20).to(device)
+        return lambda: net(z, known).sum().backward()
+
+    block, mixing = best_of(step("block", 100), 3), best_of(step("mixing", 20), 3)
+    return [(f"SATNet step, {n}x{n}, batch {batch}, 20 sweeps", "100 parallel iterations", mixing, block)]
+
+
+def assignments(count: int, device: str) -> list[Row]:
+    """The relaxed matching of a batch against a loop of linear_sum_assignment, 10 x 50."""
+    C = torch.rand(count, 10, 50, generator=torch.Generator().manual_seed(0)).to(device)
+    ours, theirs = best_of(lambda: matching(C), 2), best_of(lambda: hungarian(C), 2)
+    return [(f"matching 40 x 5, {count} problems of 10 x 50", "scipy linear_sum_assignment", ours, theirs)]
+
+
+def main() -> None:
+    """Print one row per task."""
+    args = arguments(__doc__)
+    rows: list[Row] = []
+    try:
+        rows += relaxations([10, 20] if args.quick else [10, 20, 40, 60])
+    except ImportError as error:
+        skip("maxsat_sdp", "cvxpy + Clarabel", error)
+    rows += layer(2, 40, args.device)
+    if not args.quick:
+        rows += layer(3, 300 if args.device != "cpu" else 20, args.device)
+    rows += assignments(512 if args.quick else 4096, args.device)
+    report(rows)
+
+
+if __name__ == "__main__":
+    main()
