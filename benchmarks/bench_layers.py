@@ -1,4 +1,4 @@
-"""Discrete layers beside what people would use: a convex solver, SciPy's assignment, sequential against parallel SATNet."""
+"""Discrete layers beside what people would use: a convex solver, SciPy's assignment, sequential SATNet."""
 
 from __future__ import annotations
 

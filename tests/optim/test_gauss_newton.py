@@ -111,15 +111,9 @@ def test_sqgn_solves_least_squares_faster_than_its_gradient():
     assert slow.pairs == 0
     assert fast.pairs > 20
     assert isinstance(fast.pairs, int)
-    assert (
-        fast.losses.shape == (31,)
-    )
-    assert (
-        fast.losses[-1] < 1e-6 * fast.losses[0]
-    )
-    assert (
-        fast.losses[-1] < slow.losses[-1] / 50
-    )
+    assert fast.losses.shape == (31,)
+    assert fast.losses[-1] < 1e-6 * fast.losses[0]
+    assert fast.losses[-1] < slow.losses[-1] / 50
     torch.testing.assert_close(fast.losses[0], square(linear(torch.zeros(4, dtype=f64), x), y))
     torch.testing.assert_close(fast.losses[-1], square(linear(fast.w, x), y))
     steps = 30 * 5  # the partial batch counts

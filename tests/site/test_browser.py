@@ -120,7 +120,7 @@ def test_phones_and_darkness(dark):
     from tests.site.cdp import Browser
 
     with Browser(width=390, height=844, dark=dark) as page:
-        # Widths do not depend on the scheme: every page is measured in the dark, reviews and tables in the light as well.
+        # Widths do not depend on the scheme: every page is measured in the dark, reviews and tables in the light too.
         for name in READ if dark else [page for page in READ if "review" in page or "/" not in page]:
             page.open((HTML / name).as_uri())
             assert page.evaluate("document.documentElement.scrollWidth") <= 390, f"{name} is wider than a phone"

@@ -68,8 +68,8 @@ def fit_visual(
     boards
         Indices (N, n^2) into the images, solutions z (N, n^3), known (N, n^3) bool.
     label_givens
-        Whether the loss counts the bits of given cells, which the layer hands through from the classifier: with them, every given
-        digit is labelled (Chang et al. 2020).
+        Whether the loss counts the bits of given cells, which the layer hands through from the classifier: with them,
+        every given digit is labelled (Chang et al. 2020).
     lr, classifier_lr
         Of Adam, for the layer and for the classifier.
     max_seconds
@@ -103,7 +103,7 @@ def fit_visual(
 def visual_accuracy(
     model: VisualSudoku, images: torch.Tensor, boards: tuple[torch.Tensor, torch.Tensor, torch.Tensor], n: int
 ) -> dict[str, float]:
-    """Share of boards completed without a mistake, of given digits read rightly, and of boards with all givens right."""
+    """Share of boards completed without a mistake, of given digits read right, and of boards with all givens right."""
     index, z, known = boards
     rows = {"boards": [], "digits": [], "readable": []}
     for i, target, mask in zip(index.split(100), z.split(100), known.split(100), strict=True):
