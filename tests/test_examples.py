@@ -18,6 +18,8 @@ PACKAGES = reference.packages(Path(__file__).resolve().parents[1])
 FIGURES = {"plotting"}
 # The data sets that no dependency bundles cannot be read everywhere; all other examples run.
 SKIPS = {"data"}
+# Whose smallest honest call is a training run of its own; the chapters show them.
+LONG = {"fit_visual", "visual_accuracy", "predictions"}
 
 
 def modules(package):
@@ -45,6 +47,8 @@ def bare(package):
     top, parser = importlib.import_module(f"litrepro.{package}"), doctest.DocTestParser()
     for name in top.__all__:
         value = getattr(top, name)
+        if name in LONG:
+            continue
         if (inspect.isclass(value) and not record(value)) or inspect.isroutine(value):
             found = parser.get_examples(inspect.getdoc(value) or "")
             if "Examples\n--------\n>>> " not in inspect.getdoc(value) or not any(example.want for example in found):

@@ -38,12 +38,11 @@ def game_field(gans: GANEnsemble, member: int, real: torch.Tensor, noise: torch.
     --------
     >>> import torch
     >>> from litrepro.gans import MLPDiscriminator, MLPGenerator, Variant, train_gans
-    >>> gans = train_gans(
-    ...     lambda: MLPGenerator(1, 2, (2,)), lambda: MLPDiscriminator((2,), 2), torch.randn(9, 2), [Variant("a")],
-    steps=1 ... )
+    >>> players = (lambda: MLPGenerator(1, 2, (2,)), lambda: MLPDiscriminator((2,), 2))
+    >>> gans = train_gans(*players, torch.randn(9, 2), [Variant("a")], steps=1)
     >>> field, w = game_field(gans, 0, torch.randn(9, 2), torch.randn(9, 1))
-    >>> field(w).shape
-    torch.Size([31])
+    >>> field(w).shape == w.shape
+    True
     """
     member = _validate.positive_int("member", member, 0)
     if member >= len(gans.members):
