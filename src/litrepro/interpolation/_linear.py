@@ -200,7 +200,22 @@ def _solve(x: torch.Tensor, y: torch.Tensor, ridge: float) -> torch.Tensor:
             if n < d:
                 return (x.mT @ torch.cholesky_solve(y[..., None], factor))[..., 0]
             return torch.cholesky_solve(x.mT @ y[..., None], factor)[..., 0]
-    return min_norm(x, y) if ridge == 0 or not min(n, d) else _augmented(x, y, ridge)
+    if ridge > 0 and min(n, d):
+        return _augmented(x, y, ridge)
+    solution = _by_qr(x, y) if min(n, d) else None
+    return min_norm(x, y) if solution is None else solution
+
+
+def _by_qr(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor | None:
+    """Minimum-norm solution by QR factors, which do not square the condition number; None if a rank is in doubt."""
+    n, d = x.shape[-2:]
+    q, r = torch.linalg.qr(x.mT if n < d else x)
+    pivots = r.diagonal(dim1=-2, dim2=-1).abs()
+    if not bool((pivots.amin(-1) > 100 * max(n, d) * torch.finfo(x.dtype).eps * pivots.amax(-1)).all()):
+        return None
+    if n < d:
+        return (q @ torch.linalg.solve_triangular(r.mT, y[..., None], upper=False))[..., 0]
+    return torch.linalg.solve_triangular(r, q.mT @ y[..., None], upper=True)[..., 0]
 
 
 def _augmented(x: torch.Tensor, y: torch.Tensor, ridge: float) -> torch.Tensor:
