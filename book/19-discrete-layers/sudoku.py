@@ -219,9 +219,9 @@ ranks = learned[upper].argsort().argsort().double() + 1
 positive = exclude[upper]
 count = positive.sum().item()
 auc = ((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(ranks) - count))).item()
-print("the learned couplings tell exclusions from other pairs better than chance:", auc > 0.6)
+print(f"area under the ROC curve: {auc:.2f} (chance: 0.50)")
 
-# %% mystnb={"figure": {"name": "fig-19-rules", "caption": "Left: the learned couplings between bits, digit by digit (sixteen cells each). Right: which pairs exclude each other by the rules of 4x4 Sudoku."}, "image": {"alt": "Two square maps of 64 by 64 bits. The right one shows blocks along the diagonal and short off-diagonal lines; the left one shows the same pattern, blurred."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-19-rules", "caption": "Left: the learned couplings between bits, digit by digit (sixteen cells each). Right: which pairs exclude each other by the rules of 4x4 Sudoku. The blocks within a digit show on the left; the diagonals, two digits in one cell, do not."}, "image": {"alt": "Two square maps of 64 by 64 bits. The right one shows blocks along the diagonal and short off-diagonal lines; in the left one noisy blocks of positive couplings lie along the diagonal, and the off-diagonal lines cannot be seen."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 2, height=3.2)
     by_digit = torch.argsort(digit * n * n + cell)
@@ -242,5 +242,6 @@ ch.paper("sudoku-accuracy")
 # %% [markdown]
 # ## Takeaway
 #
-# The layer learns to complete every unseen 4x4 board within thirty steps, whatever the order of the bits, and the couplings show the rules.
+# The layer learns to complete every unseen 4x4 board within thirty steps, whatever the order of the bits. Its couplings show
+# part of the rules: that a digit excludes itself from a row, column or box is visible, that two digits exclude each other from a cell is not.
 # What it does not do is outrun a solver: it is a way to learn constraints, not a way to solve them.
