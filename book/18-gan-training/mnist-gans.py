@@ -13,7 +13,7 @@
 # $0.9$ and $-0.5$, and scores the samples with an Inception network. We train the table as one ensemble: the members are
 # seeds times optimizers, all on the same minibatches and noise, variants of one seed from the same initial weights.
 #
-# What differs in the quick profile: 5,000 digits for 60,000, narrower networks, about a thousandth of the steps at five times the step
+# What differs in the quick profile: 5,000 digits for 60,000, narrower networks, about a hundredth of the steps at five times the step
 # size ($10^{-3}$; SGD $10^{-2}$ and $10^{-1}$). The scores are those of our own digit classifier, so that they live between 1 and 10: orderings can
 # be compared with the review's table, values cannot.
 
@@ -272,7 +272,7 @@ if ch.plots:
 # %% [markdown]
 # ## Takeaway
 #
-# The order of the review's first column is largely there, at a thousandth of its steps: optimism helps the plain GAN on
+# The order of the review's first column is largely there, at a hundredth of its steps: optimism helps the plain GAN on
 # every measure, and SGD with negative momentum learns nothing next to Adam with it. What the quick run cannot show is
 # whether SGD with momentum 0.9 catches up (here its discriminator wins and the generator starves) and which of the two variants of Adam ends first: the
-# seeds disagree. Missing digits are real and common; on the ring no mode is lost, which a careless count would have called collapse.
+# seeds disagree. Missing digits occur, if rarely (one trained member in nine); on the ring no mode is lost, which a careless count would have called collapse.
