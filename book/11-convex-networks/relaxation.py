@@ -218,11 +218,13 @@ if ch.plots:
     fig = plt.figure(figsize=(6.5, 4.2))
     ax = fig.add_subplot(projection="3d")
     X1, X2 = torch.meshgrid(axis, axis, indexing="ij")
-    ax.plot_surface(X1.numpy(), X2.numpy(), height.numpy(), cmap="viridis", rstride=2, cstride=2, alpha=0.85)
+    ax.plot_surface(
+        X1.numpy(), X2.numpy(), height.numpy(), cmap="viridis", rstride=2, cstride=2, edgecolor="none", alpha=0.8
+    )
     ax.plot([-2, 0], [0, -2], [1.05, 1.05], "o", color="red", zorder=10)
     ax.plot([-1], [-1], [5.05], "^", color="red", zorder=10)
     ax.set(xlabel="$x_1$", ylabel="$x_2$", zlabel="objective")
-    ax.view_init(elev=35, azim=-120)
+    ax.view_init(elev=28, azim=25)
 
 # %% [markdown]
 # ## Residual blocks
