@@ -78,7 +78,9 @@ def test_program_batch_is_loop_whoever_the_neighbours():
         alone = cn.convex_relu_program(X, y[j], betas[i].item(), patterns)
         assert together.objective[i, j].item() == pytest.approx(alone.objective, rel=1e-9)
         assert together.iterations[i, j].item() == alone.iterations
-        torch.testing.assert_close(together.v[i, j], alone.v, rtol=1e-5, atol=1e-7)
+        # Objectives agree to 1e-9. A solution within a gap of 1e-6 is itself only determined to about 1e-3, and how far
+        # two of them lie apart depends on the number of threads that sum.
+        torch.testing.assert_close(together.v[i, j], alone.v, rtol=1e-3, atol=1e-4)
     assert (together.v[2] == 0).all()
     batched = cn.convex_relu_program(torch.stack([X, 2 * X]), y, 0.5, patterns.expand(2, -1, -1))
     alone = cn.convex_relu_program(2 * X, y[1], 0.5, patterns)
