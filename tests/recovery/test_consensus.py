@@ -166,6 +166,9 @@ def test_scale_redundancy_and_zero():
         linear_measurements(4, 20, generator=seeded(6)), torch.ones(20).double(), {"l1": 1.0}
     )
     assert determined.X.isfinite().all()
+    nothing = structured_recovery(A[:0], b[:0], weights)
+    assert nothing.X.shape == (0, 8, 8)
+    assert nothing.converged.shape == nothing.residual.shape == (0,)
 
 
 def test_rank_equal_to_k_and_quadratic_measurements():

@@ -111,6 +111,8 @@ def test_bad_input():
             lambda: project_sparse_low_rank(X, 0, 1),
             lambda: project_sparse_low_rank(X, 2, 1, psd=True),
             lambda: project_sparse_low_rank(X[0, 0], 2, 1),
+            lambda: project_sparse_low_rank(X * torch.nan, 2, 1),
+            lambda: structured_iht(A, b, 2, init=torch.full((2, 4, 4), torch.inf)),
             lambda: structured_iht(A, b[:, :2], 2),
             lambda: structured_iht(A, b, 5),
             lambda: structured_iht(A, b, 2, 3),

@@ -131,6 +131,8 @@ def test_bad_input():
         lambda: phase_diagram(**grid | {"success": 0.0}),
         lambda: phase_diagram(**grid | {"kind": "none"}),
         lambda: phase_diagram(**grid | {"weights": lambda d: {"l3": 1.0}}),
+        lambda: phase_diagram(**grid | {"weights": {"l1": 1.0}}),
+        lambda: sparse_low_rank(4, 2, batch=(-1,)),
         lambda: success_threshold(frame),
         lambda: success_threshold(frame, "beta"),
     ):

@@ -2,12 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from litrepro import ConvergenceWarning
 from litrepro.recovery import (
+    descent_dimension,
     deterministic_failure,
     gaussian_distance_sq,
     linear_measurements,
@@ -157,6 +160,15 @@ def test_bad_input():
     for call in (
         lambda: norm_geometry(X0, "l2"),
         lambda: norm_geometry(0 * X0, "l1"),
+        lambda: norm_geometry(X0 / 0, "l1"),
+        lambda: deterministic_failure(A * torch.nan, X0, {"l1": 1.0}),
+        lambda: deterministic_failure(A[:0], X0, {"l1": 1.0}),
+        lambda: descent_dimension(X0, {}),
+        lambda: descent_dimension(X0, {"l1": 0.0}),
+        lambda: descent_dimension(0 * X0, {"l1": 1.0}),
+        lambda: descent_dimension(X0, {"l1": 1.0}, psd=True),
+        lambda: descent_dimension(A[:, :2], {"l1": 1.0}, psd=True),
+        lambda: descent_dimension(X0, {"l1": 1.0}, samples=0),
         lambda: random_subgradient(X0, "l2"),
         lambda: deterministic_failure(A, X0[:2], {"l1": 1.0}),
         lambda: deterministic_failure(A, X0, {}),
@@ -175,3 +187,52 @@ def test_bad_input():
     ):
         with pytest.raises(ValueError):
             call()
+
+
+def tangent_dimension(G, X0, weights, psd):
+    """The same number by its polar definition: the squared projection of G on the descent cone, by cvxpy."""
+    cp = pytest.importorskip("cvxpy")
+    x, d = X0.numpy(), len(X0)
+    H = cp.Variable((d, d), symmetric=psd)
+    u, s, vh = np.linalg.svd(x)
+    r = int((s > 1e-10).sum())
+    length = np.linalg.norm(x, axis=0)
+    on, off = np.flatnonzero(length), np.flatnonzero(length == 0)
+    slope = {
+        "l1": lambda: cp.sum(cp.multiply(np.sign(x), H)) + cp.sum(cp.multiply((x == 0) * 1.0, cp.abs(H))),
+        "l12": lambda: sum((x[:, j] / length[j]) @ H[:, j] for j in on) + sum(cp.norm(H[:, j]) for j in off),
+        "nuclear": lambda: (
+            cp.trace(H) if psd else cp.sum(cp.multiply(u[:, :r] @ vh[:r], H)) + cp.normNuc(u[:, r:].T @ H @ vh[r:].T)
+        ),
+    }
+    constraints = [sum(weight * slope[name]() for name, weight in weights.items()) <= 0]
+    if psd:
+        constraints.append(u[:, r:].T @ H @ u[:, r:] >> 0)
+    target = ((G + G.mT) / 2 if psd else G).numpy()
+    cp.Problem(cp.Minimize(cp.sum_squares(H - target)), constraints).solve(solver="CLARABEL")
+    return float((H.value**2).sum())
+
+
+@pytest.mark.filterwarnings("ignore:Solution may be inaccurate")
+@pytest.mark.parametrize("psd", [True, False])
+@pytest.mark.parametrize("weights", [{"l1": 0.6, "nuclear": 1.5}, {"l12": 1.0, "nuclear": 1.0}, {"l1": 1.0}])
+def test_descent_dimension_is_a_projection_on_the_descent_cone(psd, weights):
+    X0 = sparse_low_rank(6, 3, psd=psd, generator=seeded(3))
+    found = descent_dimension(X0, weights, psd=psd, samples=2, generator=seeded(4))
+    G = torch.randn(1, 2, 6, 6, generator=seeded(4), dtype=torch.float64)[0]
+    assert found.item() == pytest.approx(sum(tangent_dimension(g, X0, weights, psd) for g in G) / 2, rel=0.02)
+
+
+def test_descent_dimension_of_single_norms_is_the_formula():
+    X0 = sparse_low_rank(10, 3, psd=False, batch=(2, 10), generator=seeded(5))
+    for name, size in (("l1", {"k": 3}), ("l12", {"k": 3}), ("l12_rows", {"k": 3}), ("nuclear", {"rank": 1})):
+        found = descent_dimension(X0, {name: 2.0}, generator=seeded(6))
+        assert found.shape == (2, 10)
+        assert found.mean().item() == pytest.approx(statistical_dimension(name, 10, **size), rel=0.05)
+    one = descent_dimension(X0[0, 0], {"l1": 1.0, "l12": torch.tensor(0.5)}, generator=seeded(6))
+    assert one.shape == ()
+    square = X0 @ X0.mT
+    whole = descent_dimension(square, {"nuclear": 1.0}, psd=True, generator=seeded(7))
+    assert (whole < descent_dimension(square, {"nuclear": 1.0}, generator=seeded(7))).all()
+    with pytest.warns(ConvergenceWarning, match="still fall after 1 rounds"):
+        descent_dimension(square, {"l1": 1.0, "nuclear": 1.0}, psd=True, max_iter=1)

@@ -169,7 +169,7 @@ def spectral_graphical_lasso(
         lam, U = lam.gather(-1, back), U.gather(-1, back[:, None, :].expand_as(U))
     p = lam.shape[-1]
     return SpectralLassoResult(
-        w.reshape(*shape, -1),
+        w.reshape(*shape, w.shape[-1]),
         U.reshape(*shape, p, p),
         lam.reshape(*shape, p),
         objective.reshape(shape),

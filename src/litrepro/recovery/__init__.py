@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "_bounds": ["gaussian_distance_sq", "statistical_dimension", "sufficient_measurements"],
+        "_cones": ["descent_dimension"],
         "_consensus": ["RecoveryResult", "structured_recovery"],
         "_failure": ["FailureTest", "deterministic_failure"],
         "_greedy": ["project_sparse_low_rank", "structured_iht"],

@@ -102,6 +102,9 @@ def structured_recovery(
         penalty = penalty * _per_problem("rho", rho, A)
         if not bool((penalty > 0).all()):
             raise ValueError("rho must be positive everywhere")
+    if not A.numel():  # an empty batch
+        empty = torch.zeros(batch, dtype=torch.long, device=A.device)
+        return RecoveryResult(A[..., 0, :, :].clone(), empty.bool(), empty, empty.to(A))
     flat = {name: weight.reshape(-1) for name, weight in weights.items()}
     run = _Consensus(A.reshape(-1, *A.shape[-3:]), b.reshape(-1, b.shape[-1]), flat, penalty.reshape(-1), psd)
     run.solve(max_iter, tol)

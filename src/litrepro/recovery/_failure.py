@@ -51,7 +51,8 @@ def deterministic_failure(
     weights
         As in ``structured_recovery``; not all zero.
 
-    Raises ``ValueError`` for shapes that do not fit, no or unknown norms, negative weights or nothing but zeros.
+    Raises ``ValueError`` for shapes that do not fit, no measurements, entries that are not finite, no or unknown norms,
+    negative weights or nothing but zeros.
 
     Examples
     --------
@@ -64,6 +65,8 @@ def deterministic_failure(
     _validate.float_tensor("X0", X0, 2)
     if X0.shape != (*A.shape[:-3], *A.shape[-2:]):
         raise ValueError(f"A (..., m, p, q) and X0 (..., p, q) must fit, got {tuple(A.shape)} and {tuple(X0.shape)}")
+    if A.shape[-3] < 1 or not bool(torch.isfinite(A).all()):
+        raise ValueError(f"A must be finite with at least one measurement, got shape {tuple(A.shape)}")
     numbers = check_weights(weights, A)
     if not bool((sum(numbers.values()) > 0).all()):
         raise ValueError("at least one weight must be positive")

@@ -48,7 +48,8 @@ def project_sparse_low_rank(X: torch.Tensor, k: int, rank: int, *, psd: bool = F
     that have the structure: truncate to the rank, keep the k rows and columns of largest energy, truncate the block;
     score rows and columns again by their products with the factors of the block; the block that captures more remains.
 
-    Raises ``ValueError`` unless 1 <= rank <= k <= min(p, q), and for matrices that are not square where ``psd`` asks.
+    Raises ``ValueError`` unless 1 <= rank <= k <= min(p, q) and X is finite, and for matrices that are not square where
+    ``psd`` asks.
 
     Examples
     --------
@@ -61,6 +62,8 @@ def project_sparse_low_rank(X: torch.Tensor, k: int, rank: int, *, psd: bool = F
     """
     _validate.float_tensor("X", X, 2)
     k, rank = _check_structure(X.shape[-2:], k, rank, psd)
+    if not bool(torch.isfinite(X).all()):
+        raise ValueError("X must be finite, got NaN or infinite entries")
     flat = X.reshape(-1, *X.shape[-2:])
     return _project(flat, k, rank, psd).dense(*X.shape[-2:]).reshape(X.shape)
 
@@ -121,6 +124,8 @@ def structured_iht(
         _validate.float_tensor("init", init, 2)
         if init.shape != (*batch, *shape):
             raise ValueError(f"init must have shape {(*batch, *shape)}, got {tuple(init.shape)}")
+        if not bool(torch.isfinite(init).all()):
+            raise ValueError("init must be finite, got NaN or infinite entries")
         start = init.to(A).reshape(-1, *shape)
     X, steps, residual = _iterate(rows, target, start, (k, rank, psd), iterations, tol)
     converged = residual < FITTED

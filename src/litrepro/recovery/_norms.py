@@ -38,7 +38,7 @@ def norm_geometry(X0: torch.Tensor, norm: str) -> NormGeometry:
     structure: n kappa^2 is at most the number of nonzero entries, p times that of nonzero columns, max(p, q) times
     the rank (Oymak et al. 2015, section 2.2 and table II).
 
-    Raises ``ValueError`` for another norm and for a zero matrix.
+    Raises ``ValueError`` for another norm and for a matrix that is zero or not finite.
 
     Examples
     --------
@@ -52,8 +52,8 @@ def norm_geometry(X0: torch.Tensor, norm: str) -> NormGeometry:
     _validate.float_tensor("X0", X0, 2)
     _validate.choice("norm", norm, NORMS)
     size = torch.linalg.matrix_norm(X0)
-    if not bool((size > 0).all()):
-        raise ValueError("X0 must be non-zero everywhere in the batch")
+    if not bool(((size > 0) & torch.isfinite(size)).all()):
+        raise ValueError("X0 must be finite, and non-zero everywhere in the batch")
     value = norm_value(X0 / size[..., None, None], norm)
     constant = lipschitz_constant(norm, *X0.shape[-2:])
     return NormGeometry(value, constant, value / constant)

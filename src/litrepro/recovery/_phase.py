@@ -69,7 +69,8 @@ def phase_diagram(
     One row per trial: ``d, m, trial, error, success, iterations, converged``. Problems that did not converge are marked
     there; no warning is issued.
 
-    Raises ``ValueError`` for empty or invalid sizes, trials < 1, success <= 0 and what the solver refuses.
+    Raises ``ValueError`` for empty or invalid sizes, weights that are no function, trials < 1, success <= 0 and what
+    the solver refuses.
 
     Examples
     --------
@@ -86,6 +87,8 @@ def phase_diagram(
         raise ValueError("ds and ms must not be empty")
     if min(ds) < k:
         raise ValueError(f"every d must be at least k = {k}, got {min(ds)}")
+    if weights is not None and not callable(weights):
+        raise ValueError(f"weights must be None or a function from d to weights, got {type(weights).__name__}")
     trials = _validate.positive_int("trials", trials)
     success = _validate.real("success", success, 0, open_low=True)
     chunk_bytes = _validate.positive_int("chunk_bytes", chunk_bytes)

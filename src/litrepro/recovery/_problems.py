@@ -36,7 +36,7 @@ def sparse_low_rank(
     d, k, rank = (_validate.positive_int(name, value) for name, value in (("d", d), ("k", k), ("rank", rank)))
     if not rank <= k <= d:
         raise ValueError(f"1 <= rank <= k <= d is required, got rank = {rank}, k = {k}, d = {d}")
-    generator = seeded(generator)
+    generator, batch = seeded(generator), _sizes(batch)
     u = _sparse_factor(d, k, rank, batch, generator, dtype)
     v = u if psd else _sparse_factor(d, k, rank, batch, generator, dtype)
     x = u @ v.mT
@@ -66,7 +66,7 @@ def linear_measurements(
     """
     d, m = _validate.positive_int("d", d), _validate.positive_int("m", m)
     _validate.choice("kind", kind, ("gaussian", "quadratic"))
-    generator = seeded(generator)
+    generator, batch = seeded(generator), _sizes(batch)
     options = {"generator": generator, "dtype": dtype, "device": generator.device}
     if kind == "gaussian":
         return torch.randn(*batch, m, d, d, **options)
@@ -96,6 +96,10 @@ def measure(A: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
 def seeded(generator: torch.Generator | None) -> torch.Generator:
     """The generator, or a fresh one with seed 0: nothing here draws from global state."""
     return torch.Generator().manual_seed(0) if generator is None else generator
+
+
+def _sizes(batch: Sequence[int]) -> tuple[int, ...]:
+    return tuple(_validate.positive_int("batch", size, 0) for size in batch)
 
 
 def _sparse_factor(
