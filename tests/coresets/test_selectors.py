@@ -368,3 +368,20 @@ def test_select_names_what_is_wrong():
         with pytest.raises(ValueError):
             call()
     assert select(g, labels, 2, method="craig", per_class=False).indices.shape == (2,)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 3.0])
+def test_grad_match_with_more_coordinates_than_examples(ridge):
+    g = normal(2, 20, 50)
+    found = grad_match(g, 8, ridge=ridge)
+    for b in range(2):
+        chosen, w = naive_pursuit(g[b].numpy(), 8, ridge)
+        assert found.indices[b].tolist() == chosen
+        np.testing.assert_allclose(found.weights[b].numpy(), w, atol=1e-7)
+    # Coordinates that are all zero change the way, not the result; a target outside the span of the examples, too.
+    target = normal(2, 12, seed=5)
+    narrow = grad_match(g[..., :12], 8, target=target, ridge=ridge, nonnegative=False)
+    padded = torch.nn.functional.pad(g[..., :12], (0, 30))
+    wide = grad_match(padded, 8, target=torch.nn.functional.pad(target, (0, 30)), ridge=ridge, nonnegative=False)
+    assert torch.equal(narrow.indices, wide.indices)
+    torch.testing.assert_close(narrow.weights, wide.weights, atol=1e-8, rtol=1e-8)

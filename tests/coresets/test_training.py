@@ -261,3 +261,26 @@ def test_rank_correlation_is_pandas():
     assert rank_correlation(a, b).tolist() == pytest.approx(expected)
     with pytest.raises(ValueError):
         rank_correlation(a, b[:, :-1])
+
+
+def test_training_on_whole_batches():
+    x, y = data(60)
+    settings = {"fraction": 0.4, "every": 2, "epochs": 4, "batch_size": 6, "per_batch": True}
+    history, chosen = train_on_coresets(mlp(6, [5], 3), (x, y), method="grad-match", warm_start=1, **settings)
+    assert chosen["epoch"].tolist() == [1, 3]
+    assert chosen["size"].tolist() == [24, 24]
+    assert history.step.max() == 10 + 3 * 4
+    for method in ("random", "craig"):
+        train_on_coresets(mlp(6, [5], 3), (x, y), method=method, **settings)
+    for bad in ({"fraction": 0.35}, {"batch_size": 7}, {"method": "glister-online"}):
+        with pytest.raises(ValueError):
+            train_on_coresets(mlp(6, [5], 3), (x, y), **{"method": "craig"} | settings | bad)
+
+
+def test_tables_have_the_types_of_numbers_even_without_rows():
+    x, y = data(20)
+    settings = {"fraction": 0.5, "every": 1, "epochs": 1}
+    tables = [train_on_coresets(mlp(6, [5], 3), (x, y), method=m, **settings)[1] for m in ("full", "craig")]
+    assert len(tables[0]) == 0
+    assert all(pd.api.types.is_numeric_dtype(kind) for table in tables for kind in table.dtypes)
+    assert tables[0].dtypes.equals(tables[1].dtypes)

@@ -221,3 +221,22 @@ def train(**changes):
 def test_bad_input(call):
     with pytest.raises(ValueError):
         call()
+
+
+def test_a_stopped_run_goes_on_to_the_same_result(tmp_path):
+    settings = {"steps": 30, "batch": 8, "seeds": (0, 3), "record": 10, "snapshots": (10,)}
+    asked, two = [], [VARIANTS[1], VARIANTS[3]]
+
+    def run(**changes):
+        return train_gans(make_generator, make_discriminator, data(40), two, **settings | changes)
+
+    whole, path = run(), tmp_path / "state.pt"
+    assert run(checkpoint=path, stop=lambda: asked.append(1) or len(asked) == 1) is None  # in the first cohort
+    assert run(checkpoint=path, stop=lambda: asked.append(1) or len(asked) == 3) is None  # in a later one
+    again = run(checkpoint=path)
+    for step in (10, 30):
+        assert torch.equal(again.sample(3, step=step), whole.sample(3, step=step))
+    assert torch.equal(again.history, whole.history)
+    assert torch.equal(run(checkpoint=path).discriminators, whole.discriminators)  # finished: nothing is left to do
+    with pytest.raises(ValueError, match="must belong to this run"):
+        run(checkpoint=path, batch=9)

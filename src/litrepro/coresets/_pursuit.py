@@ -11,6 +11,7 @@ from litrepro._warnings import ConvergenceWarning
 from litrepro.coresets._coreset import Coreset, check_gradients, check_k, check_target
 
 JITTER = 1e-10  # of the largest squared norm: more examples than dimensions make the Gram matrix singular
+SLICE = 8192  # coordinates in float64 at a time, where there are more of them than examples
 KKT = 1e-9  # of max |<g, b>|: when a weight of zero counts as optimal
 
 
@@ -75,7 +76,9 @@ def grad_match(
     n, p = gradients.shape[-2:]
     k, b = check_k(k, n), check_target(gradients, target)
     ridge, tol = _validate.real("ridge", ridge, 0), _validate.real("tol", tol, 0)
-    pursuit = _Pursuit(gradients.double().reshape(-1, n, p), b.double().reshape(-1, p), k, ridge, bool(nonnegative))
+    g, b = gradients.reshape(-1, n, p), b.reshape(-1, p)
+    kind = _Wide if p > n else _Narrow
+    pursuit = _Pursuit(kind(g, b, k), k, ridge, bool(nonnegative))
     for step in range(k):
         pursuit.extend(step, tol)
     if not pursuit.converged:
@@ -84,43 +87,85 @@ def grad_match(
     return Coreset(pursuit.chosen.reshape(shape), pursuit.weights.reshape(shape).to(gradients.dtype))
 
 
+class _Narrow:
+    """Inner products of B problems whose examples outnumber their coordinates: by the residual."""
+
+    def __init__(self, g: torch.Tensor, b: torch.Tensor, k: int):
+        self.g, self.b = g.double(), b.double()
+        self.rows = self.g.new_zeros(len(g), k, g.shape[2])
+        self.everyone = torch.arange(len(g), device=g.device)
+        self.target = (self.g @ self.b[..., None])[..., 0]
+        self.squares = self.g.square().sum(2)
+
+    def correlation(self, weights: torch.Tensor) -> torch.Tensor:
+        """Of all examples (B, n) with b minus the weighted sum of those chosen so far."""
+        residual = self.b - (weights[:, None] @ self.rows[:, : weights.shape[1]])[:, 0]
+        return (self.g @ residual[..., None])[..., 0]
+
+    def choose(self, step: int, best: torch.Tensor) -> torch.Tensor:
+        """One more example per problem: its products (B, step + 1) with all that are chosen, itself the last."""
+        self.rows[:, step] = self.g[self.everyone, best]
+        return (self.rows[:, : step + 1] @ self.rows[:, step, :, None])[..., 0]
+
+
+class _Wide:
+    """Inner products of B problems with more coordinates than examples: from the Gram matrix, computed once."""
+
+    def __init__(self, g: torch.Tensor, b: torch.Tensor, k: int):
+        count, n, p = g.shape
+        self.gram = torch.zeros(count, n, n, dtype=torch.float64, device=g.device)
+        self.target = torch.zeros(count, n, dtype=torch.float64, device=g.device)
+        for start in range(0, p, SLICE):
+            part = g[..., start : start + SLICE].double()
+            self.gram += part @ part.mT
+            self.target += (part @ b[:, start : start + SLICE, None].double())[..., 0]
+        self.rows = self.gram.new_zeros(count, k, n)
+        self.chosen = torch.zeros(count, k, dtype=torch.int64, device=g.device)
+        self.everyone = torch.arange(count, device=g.device)
+        self.squares = self.gram.diagonal(dim1=1, dim2=2)
+
+    def correlation(self, weights: torch.Tensor) -> torch.Tensor:
+        """As in ``_Narrow``."""
+        return self.target - (weights[:, None] @ self.rows[:, : weights.shape[1]])[:, 0]
+
+    def choose(self, step: int, best: torch.Tensor) -> torch.Tensor:
+        """As in ``_Narrow``."""
+        self.chosen[:, step] = best
+        self.rows[:, step] = self.gram[self.everyone, best]
+        return self.rows[:, step].gather(1, self.chosen[:, : step + 1])
+
+
 class _Pursuit:
-    """B problems side by side: chosen examples with their gradients, weights, and the Cholesky factor of the refit.
+    """B problems side by side: chosen examples with their products, weights, and the Cholesky factor of the refit.
 
     Outside the positive set the factor's rows and columns are those of the identity, so that problems whose sets differ
     share one batch.
     """
 
-    def __init__(self, g: torch.Tensor, b: torch.Tensor, k: int, ridge: float, nonnegative: bool):
-        self.g, self.b, self.ridge, self.nonnegative = g, b, ridge, nonnegative
-        count, n, p = g.shape
-        self.everyone = torch.arange(count, device=g.device)
-        self.scale = torch.zeros(count, dtype=g.dtype, device=g.device)
-        self.jitter = JITTER * g.square().sum(2).amax(1)
-        self.rows = g.new_zeros(count, k, p)
-        self.c, self.weights = g.new_zeros(count, k), g.new_zeros(count, k)
-        self.gram, self.factor = g.new_zeros(count, k, k), g.new_zeros(count, k, k)
-        self.chosen = torch.zeros(count, k, dtype=torch.int64, device=g.device)
-        self.positive = torch.zeros(count, k, dtype=torch.bool, device=g.device)
-        self.taken = torch.zeros(count, n, dtype=torch.bool, device=g.device)
+    def __init__(self, products: _Narrow | _Wide, k: int, ridge: float, nonnegative: bool):
+        self.products, self.ridge, self.nonnegative = products, ridge, nonnegative
+        count, n = products.target.shape
+        self.everyone = products.everyone
+        self.scale = products.target.abs().amax(1)
+        self.jitter = JITTER * products.squares.amax(1)
+        self.c, self.weights = products.target.new_zeros(2, count, k)
+        self.gram, self.factor = products.target.new_zeros(2, count, k, k)
+        self.chosen = torch.zeros(count, k, dtype=torch.int64, device=self.c.device)
+        self.positive = torch.zeros(count, k, dtype=torch.bool, device=self.c.device)
+        self.taken = torch.zeros(count, n, dtype=torch.bool, device=self.c.device)
         self.converged = True
 
     def extend(self, step: int, tol: float) -> None:
         """Choose one more example in every problem, and refit."""
-        residual = self.b - (self.weights[:, None, :step] @ self.rows[:, :step])[:, 0]
-        correlation = (self.g @ residual[..., None])[..., 0]
+        correlation = self.products.correlation(self.weights[:, :step])
         if not self.nonnegative:
             correlation = correlation.abs()
-        if step == 0:
-            self.scale = (self.g @ self.b[..., None])[..., 0].abs().amax(1)
         value, best = correlation.masked_fill(self.taken, -torch.inf).max(1)
         useful = value > tol * self.scale
         self.chosen[:, step] = best
         self.taken[self.everyone, best] = True
-        new = self.g[self.everyone, best]
-        self.rows[:, step] = new
-        self.c[:, step] = (new * self.b).sum(1)
-        cross = (self.rows[:, : step + 1] @ new[..., None])[..., 0]
+        cross = self.products.choose(step, best)
+        self.c[:, step] = self.products.target[self.everyone, best]
         self.gram[:, step, : step + 1] = cross
         self.gram[:, : step + 1, step] = cross
         self.gram[:, step, step] += self.ridge

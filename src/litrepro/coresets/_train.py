@@ -16,7 +16,7 @@ from litrepro.coresets._clock import Clock
 from litrepro.coresets._coreset import Coreset, check_k, equal_weights, gradient_error
 from litrepro.coresets._glister import online_greedy
 from litrepro.coresets._gradients import last_layer_gradients, last_layer_refresh, per_sample_gradients
-from litrepro.coresets._select import METHODS, class_quotas, select
+from litrepro.coresets._select import METHODS, class_quotas, select, select_batches
 from litrepro.training import batches, cosine, evaluate
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def train_on_coresets(
     weight_decay: float = 0.0,
     warm_start: int = 0,
     per_class: bool = True,
+    per_batch: bool = False,
     gradients: str = "last",
     evaluate_on: Mapping[str, Data] | None = None,
     eval_every: int = 1,
@@ -69,6 +70,9 @@ def train_on_coresets(
         Number of epochs on all data before the first selection.
     per_class
         As in ``select``.
+    per_batch
+        Choose whole batches instead, see ``select_batches``: every selection draws a new partition, and the chosen
+        batches stay together in training. ``per_class`` is then without meaning.
     gradients
         ``"last"``: of the head, in closed form; ``"all"``: of all layers.
     evaluate_on
@@ -93,7 +97,8 @@ def train_on_coresets(
     ------
     ValueError
         Unknown method or kind of gradients, fraction outside (0, 1], every < 1, warm_start < 0, a coreset smaller than
-        the number of classes with ``per_class``, "glister-online" on gradients of all layers, bad sizes.
+        the number of classes with ``per_class``, "glister-online" on gradients of all layers or with ``per_batch``,
+        sizes of data or coreset that are not multiples of batch_size with ``per_batch``, bad sizes.
 
     Warns
     -----
@@ -117,7 +122,7 @@ def train_on_coresets(
     """
     import pandas as pd
 
-    run = _Run(model, train, method, fraction, per_class, gradients, seed, options)
+    run = _Run(model, train, method, fraction, per_class, per_batch, gradients, seed, options)
     every = _validate.positive_int("every", every)
     epochs, warm = _validate.positive_int("epochs", epochs, 0), _validate.positive_int("warm_start", warm_start, 0)
     batch_size = _validate.positive_int("batch_size", batch_size)
@@ -140,7 +145,9 @@ def train_on_coresets(
             break
     model.eval()
     columns = ["epoch", "step", "split", "metric", "value", "seconds", "selection_seconds"]
-    chosen = pd.DataFrame(run.selections, columns=["epoch", "size", "gradient_error", "seconds"])
+    kinds = {"epoch": "int64", "size": "int64", "gradient_error": "float64", "seconds": "float64"}
+    # The types are those of a table with rows even where there are none, so that tables can be joined.
+    chosen = pd.DataFrame(run.selections, columns=list(kinds)).astype(kinds)
     return pd.DataFrame(rows, columns=columns), chosen
 
 
@@ -148,8 +155,8 @@ class _Run:
     """One call of ``train_on_coresets``: the data, what is trained on now, clocks."""
 
     def __init__(
-        self, model: nn.Module, train: Data, method: str, fraction: float, per_class: bool, gradients: str,
-        seed: int, options: dict[str, Any],
+        self, model: nn.Module, train: Data, method: str, fraction: float, per_class: bool, per_batch: bool,
+        gradients: str, seed: int, options: dict[str, Any],
     ):  # fmt: skip
         self.method = _validate.choice("method", method, (*METHODS, "glister-online", "full"))
         self.kind = _validate.choice("gradients", gradients, ("last", "all"))
@@ -158,7 +165,10 @@ class _Run:
         self.k = check_k(max(1, round(fraction * len(self.y))), len(self.y))
         if method == "glister-online" and gradients == "all":
             raise ValueError("glister-online knows the last layer's gradients only, got gradients='all'")
-        if method != "full" and per_class:
+        if method == "glister-online" and per_batch:
+            raise ValueError("glister-online chooses examples only, got per_batch=True")
+        self.per_batch = bool(per_batch) and method != "full"
+        if method != "full" and per_class and not per_batch:
             class_quotas(self.y, self.k)
         self.model, self.per_class, self.options = model.to(self.x.device), per_class, dict(options)
         self.step_size = self.options.pop("step", 0.5) if method == "glister-online" else None
@@ -177,6 +187,9 @@ class _Run:
     def plan(self, epochs: int, warm: int, batch_size: int) -> None:
         """How many steps there will be, for the cosine."""
         self.warm, self.batch_size = min(warm, epochs), batch_size
+        if self.per_batch and (len(self.y) % batch_size or self.k % batch_size):
+            got = f"{len(self.y)} examples and {self.k} of a coreset"
+            raise ValueError(f"with per_batch both must be multiples of batch_size {batch_size}, got {got}")
         per_epoch = [-(-size // batch_size) for size in (len(self.y), self.k)]
         self.total = self.warm * per_epoch[0] + (epochs - self.warm) * per_epoch[1]
 
@@ -199,6 +212,10 @@ class _Run:
     def _select(self, g: torch.Tensor | None) -> Coreset:
         if self.method != "glister-online":
             g = self.x.new_zeros(len(self.y), 1) if g is None else g
+            if self.per_batch:
+                return select_batches(
+                    g, self.k, batch_size=self.batch_size, method=self.method, generator=self.draws, **self.options
+                )
             return select(
                 g, self.y, self.k, method=self.method, per_class=self.per_class, generator=self.draws, **self.options
             )
@@ -222,7 +239,7 @@ class _Run:
         devices = [self.x.device] if self.x.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), self.clock.running():
             torch.manual_seed(self.seed * 1_000_003 + epoch)
-            for part in batches(len(indices), self.batch_size, self.seed, epoch):
+            for part in self._parts(epoch):
                 part = part.to(indices.device)
                 chosen = indices[part]
                 for group in optimizer.param_groups:
@@ -236,6 +253,13 @@ class _Run:
                 self.steps += 1
         self.model.eval()
         return not bool(bad)
+
+    def _parts(self, epoch: int) -> tuple[torch.Tensor, ...]:
+        """Positions of the epoch's batches in what is trained on now."""
+        size, whole = self.batch_size, self.per_batch and epoch >= self.warm
+        if not whole:
+            return batches(len(self.now.indices), size, self.seed, epoch)
+        return tuple(b * size + torch.arange(size) for b in batches(self.k // size, 1, self.seed, epoch))
 
     def rows(self, epoch: int, sets: Mapping[str, Data]) -> list[tuple]:
         """Metrics on all sets, with the clocks."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +13,9 @@ from torch import nn
 from litrepro import _validate
 from litrepro.gans._variant import Variant
 from litrepro.nets._seeded import build_seeded
+
+EPS = 1e-8  # of Adam
+BLOCK = 65_536  # parameters
 
 
 class Player:
@@ -51,7 +55,27 @@ class Stepper:
     def move(self, parameters: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
         """The parameters after a step."""
         self.count += 1
-        return parameters - self.lr * (self._adam(gradient) if self.adam else self._sgd(gradient))
+        if not self.adam:
+            return parameters - self.lr * self._sgd(gradient)
+        if self.optimistic and self.previous is None:
+            self.previous = torch.zeros_like(parameters)
+        moved = torch.empty_like(parameters)
+        # On a CPU a few members at a time, so that their moments stay in its cache from one operation to the next.
+        members, width = parameters.shape
+        size = members if parameters.is_cuda else max(1, BLOCK // width)
+        for start in range(0, members, size):
+            self._adam(slice(start, start + size), parameters, gradient, moved)
+        return moved
+
+    def state(self) -> dict[str, Any]:
+        """All that a later ``load`` needs."""
+        names = ("first", "second", "previous", "count")
+        return {name: getattr(self, name) for name in names}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Put a saved state back."""
+        for name, value in state.items():
+            setattr(self, name, value.to(self.lr.device) if isinstance(value, torch.Tensor) else value)
 
     def _sgd(self, gradient: torch.Tensor) -> torch.Tensor:
         predicted = gradient
@@ -61,16 +85,21 @@ class Stepper:
         self.first = self.beta1 * self.first + predicted
         return self.first
 
-    def _adam(self, gradient: torch.Tensor) -> torch.Tensor:
-        self.first.mul_(self.beta1).add_((1 - self.beta1) * gradient)
-        self.second.mul_(self.beta2).add_((1 - self.beta2) * gradient.square())
-        root = (self.second / (1 - self.beta2**self.count)).sqrt_().add_(1e-8)
-        direction = self.first / (1 - self.beta1**self.count) / root
+    def _adam(self, rows: slice, parameters: torch.Tensor, gradient: torch.Tensor, moved: torch.Tensor) -> None:
+        """Write the moved parameters of some members; the corrections of both moments go into the step size and eps."""
+        beta1, beta2, g = self.beta1[rows], self.beta2[rows], gradient[rows]
+        first = self.first[rows].lerp_(g, 1 - beta1)
+        second = self.second[rows].lerp_(g.square(), 1 - beta2)
+        root = (1 - beta2**self.count).sqrt()
+        step = root / (1 - beta1**self.count)
+        direction = first / second.sqrt().add_(EPS * root)
         if not self.optimistic:
-            return direction
-        previous = torch.zeros_like(direction) if self.previous is None else self.previous
-        self.previous = direction
-        return (1 + self.k) * direction - self.k * previous
+            torch.addcmul(parameters[rows], direction, -self.lr[rows] * step, out=moved[rows])
+            return
+        direction.mul_(step)
+        ahead = torch.addcmul(direction, direction - self.previous[rows], self.k[rows])
+        self.previous[rows] = direction
+        torch.addcmul(parameters[rows], ahead, -self.lr[rows], out=moved[rows])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import nn
 from torch.func import grad, grad_and_value, vmap
 
 from litrepro import _validate
+from litrepro.gans._checkpoint import Checkpoint, describe
 from litrepro.gans._losses import gan_losses
 from litrepro.gans._members import GANEnsemble, Player, Stepper
 from litrepro.gans._variant import Variant
@@ -31,7 +33,9 @@ def train_gans(
     simultaneous: bool = False,
     device: torch.device | str | None = None,
     snapshots: Sequence[int] = (),
-) -> GANEnsemble:
+    checkpoint: str | Path | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> GANEnsemble | None:
     """Train one GAN for every seed and variant, on the same minibatches and noise.
 
     A step is algorithm 1 of Goodfellow et al. 2014: ``critic_steps`` updates of the discriminator, each on a fresh
@@ -61,17 +65,21 @@ def train_gans(
         Where to train; that of the data by default.
     snapshots
         Steps after which the generators are kept, for ``GANEnsemble.sample(..., step=)``.
+    checkpoint
+        A file that keeps the state every 2,000 steps; the same call goes on from there, to the same result.
+    stop
+        Asked every 20 steps; once it returns True the state is saved and the call ends.
 
     Returns
     -------
     ``GANEnsemble``, members ordered ``for seed in seeds: for variant in variants``. A member that diverges becomes inf
-    or nan, is reported by ``finite`` and leaves the others alone.
+    or nan, is reported by ``finite`` and leaves the others alone. None if ``stop`` ended the call before the last step.
 
     Raises
     ------
     ValueError
         No variants or seeds, steps, batch, critic_steps or record < 1, data that are empty or not floating point,
-        networks with buffers, a generator without ``latent``, a snapshot outside 1..steps.
+        networks with buffers, a generator without ``latent``, a snapshot outside 1..steps, a checkpoint of another run.
 
     Notes
     -----
@@ -111,18 +119,23 @@ def train_gans(
     players = Player(make_generator, seeds, data.device), Player(make_discriminator, seeds, data.device)
     if players[0].latent is None:
         raise ValueError("the generator must have an attribute latent, the dimension of its noise")
+    sizes = settings | {"seed": seed, "simultaneous": bool(simultaneous), "snapshots": sorted(run.snapshots)}
+    kept = Checkpoint(checkpoint, describe(variants, seeds, sizes, players), stop)
     order, results = [], []
-    for chosen in cohorts.values():
+    for number, chosen in enumerate(cohorts.values()):
         order += [s * len(variants) + v for s in range(len(seeds)) for v in chosen]
-        results.append(_train_cohort(run, players, [variants[v] for v in chosen], len(seeds)))
+        found = _train_cohort(run, players, [variants[v] for v in chosen], len(seeds), kept, number)
+        if found is None:
+            return None
+        results.append(found)
     back = torch.tensor(order).argsort()
-    histories, kept, critics = zip(*results)
+    histories, by_step, critics = zip(*results)
     return GANEnsemble(
         variants=variants,
         seeds=seeds,
         history=torch.cat(histories, 1)[:, back],
         steps_recorded=torch.arange(0, steps, record),
-        snapshots={step: torch.cat([k[step] for k in kept])[back.to(data.device)] for step in sorted(kept[0])},
+        snapshots={step: torch.cat([k[step] for k in by_step])[back.to(data.device)] for step in sorted(by_step[0])},
         discriminators=torch.cat(critics)[back.to(data.device)],
         players=players,
     )
@@ -142,13 +155,20 @@ class _Run:
     snapshots: frozenset[int]
 
 
-def _train_cohort(run: _Run, players: tuple[Player, Player], variants: Sequence[Variant], seeds: int) -> tuple:
-    """Train members of one loss and optimizer; (history, generators by step, discriminators)."""
+def _train_cohort(
+    run: _Run,
+    players: tuple[Player, Player],
+    variants: Sequence[Variant],
+    seeds: int,
+    checkpoint: Checkpoint,
+    number: int,
+) -> tuple | None:
+    """Train members of one loss and optimizer; (history, generators by step, discriminators), or None if stopped."""
     generator, _ = players
     members = list(variants) * seeds
     theta = generator.initial.repeat_interleave(len(variants), 0)
     phi = players[1].initial.repeat_interleave(len(variants), 0)
-    move_g, move_d = Stepper(members, theta).move, Stepper(members, phi).move
+    of_g, of_d = Stepper(members, theta), Stepper(members, phi)
     gamma = torch.tensor([v.gamma for v in members], dtype=theta.dtype, device=theta.device)
     slope_d, slope_g = _gradients(players, variants[0].loss, gamma if variants[0].gamma > 0 else None)
     bound = torch.tensor([v.clip or torch.inf for v in members], dtype=phi.dtype, device=phi.device)[:, None]
@@ -156,25 +176,40 @@ def _train_cohort(run: _Run, players: tuple[Player, Player], variants: Sequence[
 
     # A generator of the cohort's own, with the run's seed: every cohort sees the same draws.
     random = torch.Generator().manual_seed(run.seed)
+    done, history, kept = 0, [], {}
+    if number in checkpoint.states:
+        state = checkpoint.states[number]
+        done, history = state["step"], list(state["history"].to(theta.device))
+        theta, phi = state["theta"].to(theta.device), state["phi"].to(phi.device)
+        kept = {step: value.to(theta.device) for step, value in state["kept"].items()}
+        of_g.load(state["of_g"])
+        of_d.load(state["of_d"])
+        random.set_state(state["random"])
 
     def noise() -> torch.Tensor:
         return torch.randn(run.batch, generator.latent, generator=random).to(run.data)
 
-    history, kept = [], {}
-    for step in range(run.steps):
+    for step in range(done, run.steps):
         for _ in range(run.critic_steps):
             index = torch.randint(len(run.data), (run.batch,), generator=random)
             real, old = run.data[index.to(run.data.device)], phi
             change, loss_d = slope_d(theta, phi, real, noise())
-            phi = move_d(phi, change)
+            phi = of_d.move(phi, change)
             if clipped:
                 phi = torch.minimum(torch.maximum(phi, -bound), bound)
         change, loss_g = slope_g(theta, old if run.simultaneous else phi, real, noise())
-        theta = move_g(theta, change)
+        theta = of_g.move(theta, change)
         if step % run.record == 0:
             history.append(torch.stack((loss_d, loss_g), -1))
         if step + 1 in run.snapshots:
             kept[step + 1] = theta.clone()
+        save, stop = checkpoint.due(step + 1, run.steps)
+        if save:
+            moments = {"of_g": of_g.state(), "of_d": of_d.state(), "random": random.get_state()}
+            now = {"step": step + 1, "history": torch.stack(history), "theta": theta, "phi": phi, "kept": kept}
+            checkpoint.save(number, now | moments)
+        if stop:
+            return None
     return torch.stack(history).cpu(), kept, phi
 
 

@@ -1,0 +1,53 @@
+"""Interrupt the training of an ensemble of GANs, and go on as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+EVERY = 2000  # steps between two saves
+ASK = 20  # steps between two questions whether to stop
+
+
+class Checkpoint:
+    """The states of all cohorts in one file; without a path nothing is written.
+
+    Raises ``ValueError`` if the file was written by another run.
+    """
+
+    def __init__(self, path: str | Path | None, about: dict[str, Any], stop: Callable[[], bool] | None):
+        self.path, self.about, self.stop = None if path is None else Path(path), about, stop
+        self.states: dict[int, dict[str, Any]] = {}
+        if self.path is not None and self.path.exists():
+            saved = torch.load(self.path, weights_only=True, map_location="cpu")
+            if saved["about"] != about:
+                got = f"was written by {saved['about']}"
+                raise ValueError(f"{self.path} must belong to this run, but {got}: delete it to start afresh")
+            self.states = saved["cohorts"]
+
+    def due(self, step: int, steps: int) -> tuple[bool, bool]:
+        """Whether to save after so many steps, and whether to stop there."""
+        over = step == steps
+        stop = self.stop is not None and not over and step % ASK == 0 and bool(self.stop())
+        return self.path is not None and (stop or over or step % EVERY == 0), stop
+
+    def save(self, cohort: int, state: dict[str, Any]) -> None:
+        """Write to a temporary name, then rename."""
+        self.states[cohort] = state
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(self.path.suffix + ".part")
+        torch.save({"about": self.about, "cohorts": self.states}, temporary)
+        temporary.replace(self.path)
+
+
+def describe(variants: Sequence[Any], seeds: Sequence[int], sizes: dict[str, Any], players: Sequence[Any]) -> dict:
+    """What two runs must share to be one run."""
+    return {
+        "variants": [repr(variant) for variant in variants],
+        "seeds": list(seeds),
+        "sizes": [[name, value] for name, value in sizes.items()],
+        "shapes": [[name, *shape] for player in players for name, shape in player.shapes.items()],
+    }
