@@ -193,11 +193,11 @@ ch.claim(
     holds=reached.loc[5, "positive"] > 0.8 and reached.loc[5, "negative"] < 0.1,
 )
 
-# %% mystnb={"figure": {"name": "fig-08-factors", "caption": "Left: largest norm of the small factors of 30 random targets, with slope -1 and the theorem's bound (median target). Middle: share of targets reached by gradient descent from zero. Right: along the straight path from zero to the small factors of one target, 16 layers: squared gradient, its lower bound, and the excess risk."}, "image": {"alt": "Left: norms fall along the line of slope minus one, far below the bound. Middle: success near one for positive determinants, near zero from depth five on for negative ones. Right: three curves falling to zero at the end of the path, the bound far below the gradient."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-08-factors", "caption": "Left: largest norm of the small factors of 30 random targets, with slope -1 and the theorem's bound (median target). Right: share of targets reached by gradient descent from zero."}, "image": {"alt": "Left: norms fall along the line of slope minus one, far below the bound. Right: success near one for positive determinants, near zero from depth five on for negative ones."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import band, reference_slope
 
-    fig, axes = figure(1, 3, height=3.2)
+    fig, axes = figure(1, 2, height=3.2)
     group = factors.groupby("L")["norm"]
     band(group.median().index, group.median(), group.min(), group.max(), ax=axes[0], label="norm of factors")
     reference_slope(axes[0], (depths[0], depths[-1]), group.median().iloc[0], -1, "slope -1")
@@ -209,28 +209,52 @@ if ch.plots:
     axes[1].set(xlabel="depth L", ylabel="share of targets reached", ylim=(-0.05, 1.05), xticks=(1, 2, 5, 10))
     axes[1].legend()
 
-    def draw_path(index=0, depth=16, ax=None):
-        """Gradient, bound and risk on the way from zero to the small factors of a target."""
-        end = identity_factorization(targets[index], depth)
-        s = torch.linspace(0, 1, 61, dtype=f64)
-        blocks = s[:, None, None, None] * end
-        ax.plot(s, residual_gradient(blocks, targets[index]).square().sum((-3, -2, -1)), label="squared gradient")
-        ax.plot(s, gradient_lower_bound(blocks, targets[index]), label="its bound")
-        ax.plot(s, residual_risk(blocks, targets[index]), label="excess risk")
-        ax.set(yscale="log", ylim=(1e-6, None), xlabel="position on the path", title=f"L = {depth}")
-        ax.legend()
+# %% [markdown]
+# ## From zero to the optimum
+#
+# Theorem and construction together: on the straight way from zero blocks to the small factors of one target, 16 layers,
+# the point never meets the line of equality, and gradient and bound reach zero only together with the risk. Move the
+# slider along the way.
 
-    draw_path(int(gamma.argmin()), ax=axes[2])
+# %%
+target = targets[int(gamma.argmin())]
+end = identity_factorization(target, 16)
+way = torch.cat([torch.linspace(0, 0.95, 39, dtype=f64), 1 - torch.logspace(-1.4, -3, 12, dtype=f64)])
+blocks = way[:, None, None, None] * end
+along = pd.DataFrame({
+    "squared gradient": residual_gradient(blocks, target).square().sum((-3, -2, -1)).numpy(),
+    "its lower bound": gradient_lower_bound(blocks, target).numpy(),
+    "excess risk": residual_risk(blocks, target).numpy(),
+    "largest norm": torch.linalg.matrix_norm(blocks, 2).amax(-1).numpy(),
+}, index=way.numpy())  # fmt: skip
+
+# %% tags=["hide-input"]
+if ch.plots:
+    from litrepro.plotting import frames
+
+    pages = {}
+    for place in (0, 8, 16, 24, 32, 38, 44, 50):
+        fig, (left, right) = figure(1, 2, height=3.2)
+        here = along.iloc[place]
+        for index, name in enumerate(along.columns[:3]):
+            left.plot(along.index, along[name], color=f"C{index}", label=name)
+            left.plot(way[place], here[name], "o", color=f"C{index}", ms=6)
+        left.set(yscale="log", ylim=(1e-7, 1e5), xlabel="position on the path", ylabel="value")
+        left.legend(loc="lower left")
+        right.plot(along["its lower bound"], along["squared gradient"], color="0.6", lw=1.2)
+        right.plot(here["its lower bound"], here["squared gradient"], "o", color="C0", ms=7)
+        right.plot([1e-7, 1e5], [1e-7, 1e5], color="0.35", ls="--", lw=1.2, label="equality")
+        right.set(xscale="log", yscale="log", xlim=(1e-7, 1e5), ylim=(1e-7, 1e5), xlabel="lower bound",
+                  ylabel="squared gradient", title=f"largest norm of a block: {here['largest norm']:.3f}")  # fmt: skip
+        right.legend(loc="lower right")
+        pages[f"{way[place].item():.3f}"] = fig
+    view = frames(pages, label="Position on the path", name="path-to-the-optimum",
+                  alt="Left: squared gradient, lower bound and excess risk along the path, all falling to zero at its end, with the position marked. Right: the squared gradient against its bound, above the line of equality all the way.")  # fmt: skip
+else:
+    view = None
+view
 
 # %% [markdown]
-# In JupyterLab the path can be explored with sliders for the target and the depth:
-#
-# ```python
-# import ipywidgets
-#
-# ipywidgets.interact(lambda index, depth: draw_path(index, depth, figure()[1]), index=(0, 29), depth=(2, 64))
-# ```
-#
 # ## With ReLUs: any labels
 #
 # For classification the claim is about expressive power: enough residual blocks $u + V\,\mathrm{relu}(Uu+s)$ of constant

@@ -162,6 +162,7 @@ def test_identity_factorization_against_scipy():
         lambda: linear_resnet_descent(
             torch.ones(2, 5), torch.ones(2, 5), 2, step=0.1, iterations=1, initial=torch.ones(3, 2, 2)
         ),
+        lambda: linear_resnet_descent(torch.ones(2, 5), torch.ones(2, 5).double(), 2, step=0.1, iterations=1),
         lambda: zou_rate(torch.zeros(2, 5), None, None, 2, 0.1),
         lambda: zou_rate(torch.ones(2, 5), None, None, 2, -0.1),
     ],

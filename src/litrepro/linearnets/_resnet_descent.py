@@ -189,6 +189,9 @@ def _check_maps(inputs, targets, input_map, output_map):
     if not fits:
         expected = "inputs (..., d, n), input_map (..., m, d), output_map (..., k, m), targets (..., k, n)"
         raise ValueError(f"expected {expected}; got {shapes}")
+    dtypes = {name: value.dtype for name, value in given.items() if value is not None}
+    if len(set(dtypes.values())) > 1:
+        raise ValueError(f"inputs, targets and maps must have one dtype, got {dtypes}")
     try:
         batch = torch.broadcast_shapes(*(shape[:-2] for shape in shapes.values()))
     except RuntimeError:
