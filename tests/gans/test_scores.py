@@ -7,7 +7,23 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from litrepro.gans import class_coverage, frechet_distance, gan_losses, inception_score, mode_coverage, ring_mixture
+from litrepro.gans import (
+    MLPDiscriminator,
+    MLPGenerator,
+    ScoreNet,
+    Variant,
+    class_coverage,
+    frechet_distance,
+    gan_losses,
+    inception_score,
+    mode_coverage,
+    ring_mixture,
+    score_samples,
+    score_table,
+    thumbnail_images,
+    thumbnails,
+    train_gans,
+)
 
 
 def randn(*shape, seed=0):
@@ -121,3 +137,24 @@ def test_losses():
 def test_bad_input(call):
     with pytest.raises(ValueError):
         call()
+
+
+def test_score_table_is_its_parts_and_survives_a_diverged_member():
+    net, x = ScoreNet(), torch.rand(40, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    players = (lambda: MLPGenerator(2, 4, (1, 28, 28)), lambda: MLPDiscriminator((1, 28, 28), 4))
+    variants = [Variant("good"), Variant("bad", optimizer="sgd", lr=1e38)]
+    gans = train_gans(*players, x, variants, steps=4, seeds=(0, 1), batch=8, record=1)
+    reference = net.embed(x)
+    table = score_table(gans, net, reference, n=50)
+    assert table["variant"].tolist() == ["good", "bad"] * 2
+    samples = gans.sample(50, seed=1)
+    good = samples[0]
+    assert abs(table["IS"][0] - inception_score(net.probabilities(good))[0].item()) < 1e-6
+    assert abs(table["FD"][0] - frechet_distance(net.embed(good), reference).item()) < 1e-6
+    assert table["classes"][0] == class_coverage(net.probabilities(good)).item()
+    assert bool(table[["IS", "classes"]].notna().all(axis=None))
+    images = thumbnail_images(thumbnails(gans, 5))
+    assert list(images) == ["good", "bad"]
+    assert float((images["good"] - gans.sample(5, seed=2)[0, :, 0]).abs().max()) <= 1 / 15 + 1e-6
+    with pytest.raises(ValueError, match="samples must be"):
+        score_samples(net, x, reference)

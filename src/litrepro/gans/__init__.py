@@ -14,5 +14,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_scores": ["class_coverage", "frechet_distance", "inception_score"],
         "_modes": ["mode_coverage", "ring_mixture"],
         "_score_net": ["ScoreNet", "train_score_net"],
+        "_tables": ["score_samples", "score_table", "thumbnail_images", "thumbnails"],
     },
 )
