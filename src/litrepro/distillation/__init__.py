@@ -23,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_adaptive": ["AdaptiveLabels", "adaptive_objective", "residual_distribution"],
         "_distill": ["distill", "distill_chain"],
         "_students": ["SoftTargets", "paired_gains", "train_students"],
+        "_shifts": ["random_shift"],
         "_representations": ["cluster_tightness", "gradient_noise", "logit_information", "plane_through_means"],
     },
 )
