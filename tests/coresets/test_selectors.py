@@ -385,3 +385,12 @@ def test_grad_match_with_more_coordinates_than_examples(ridge):
     wide = grad_match(padded, 8, target=torch.nn.functional.pad(target, (0, 30)), ridge=ridge, nonnegative=False)
     assert torch.equal(narrow.indices, wide.indices)
     torch.testing.assert_close(narrow.weights, wide.weights, atol=1e-8, rtol=1e-8)
+
+
+def test_finite_gradients_whose_sum_overflows_are_finite():
+    g = torch.full((4, 2), 1e308, dtype=torch.float64)
+    assert random(g, 2, generator=0).weights.tolist() == [2.0, 2.0]
+    for bad in (torch.inf, torch.nan):
+        g[1, 1] = bad
+        with pytest.raises(ValueError, match="finite"):
+            random(g, 2, generator=0)
