@@ -75,16 +75,24 @@ ch.claim(
 # %%
 def scaled(data):
     """Images in [-1, 1] and labels, on the device."""
-    return (2 * data.images - 1).to(ch.device), data.labels.to(ch.device)
+    images, labels = data
+    return (2 * images - 1).to(ch.device), labels.to(ch.device)
+
+
+def first_of(data, n):
+    """The first n / 10 images of every digit: parsing the bundled file again takes longer than training on it."""
+    images, labels = data
+    chosen = torch.cat([(labels == digit).nonzero()[: n // 10, 0] for digit in range(10)])
+    return images[chosen], labels[chosen]
 
 
 easy = mnist("train", source="bundled", size=14, n=2000, balanced=True, seed=seed)
 held_out = mnist("test", source="bundled", size=14)
 runs = fit_ensemble(
-    lambda seed: mlp(196, [100], 10, seed=seed), range(seed, seed + 5), (easy.images, easy.labels), epochs=15, batch_size=50,
-    lr=0.2, momentum=0.9, eval_every=15, evaluate_on={"test": (held_out.images, held_out.labels)},
+    lambda seed: mlp(196, [100], 10, seed=seed), range(seed, seed + 5), (easy.images, easy.labels), epochs=10, batch_size=50,
+    lr=0.2, momentum=0.9, eval_every=10, evaluate_on={"test": (held_out.images, held_out.labels)},
 ).history  # fmt: skip
-last = runs[(runs.epoch == 15) & (runs.split == "test") & (runs.metric == "accuracy")]
+last = runs[(runs.epoch == 10) & (runs.split == "test") & (runs.metric == "accuracy")]
 error, spread = 1 - last.value.mean(), last.value.sem()
 
 # %% tags=["nbval-check-output"]
@@ -159,7 +167,7 @@ if source == "cifar-10":
 else:
     pool = ch.pick(quick=640, full=640, smoke=40)
     train = scaled(mnist("train", source="bundled", size=14, n=pool, balanced=True))
-    test = scaled(mnist("test", source="bundled", size=14, n=ch.pick(quick=500, full=500, smoke=40), balanced=True))
+    test = scaled(first_of(held_out, ch.pick(quick=500, full=500, smoke=40)))
 
 
 def train_one(run):

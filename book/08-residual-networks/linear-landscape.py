@@ -212,9 +212,9 @@ if ch.plots:
 # %% [markdown]
 # ## From zero to the optimum
 #
-# Theorem and construction together: on the straight way from zero blocks to the small factors of one target, 16 layers,
-# the point never meets the line of equality, and gradient and bound reach zero only together with the risk. Move the
-# slider along the way.
+# Theorem and construction together, on the straight way from zero blocks to the small factors of one target, 16 layers.
+# With all blocks zero the bound is an equality. From there on the gradient stays far above it, and both reach zero only
+# where the risk does. Move the slider along the way.
 
 # %%
 target = targets[int(gamma.argmin())]
@@ -249,7 +249,7 @@ if ch.plots:
         right.legend(loc="lower right")
         pages[f"{way[place].item():.3f}"] = fig
     view = frames(pages, label="Position on the path", name="path-to-the-optimum",
-                  alt="Left: squared gradient, lower bound and excess risk along the path, all falling to zero at its end, with the position marked. Right: the squared gradient against its bound, above the line of equality all the way.")  # fmt: skip
+                  alt="Left: squared gradient, lower bound and excess risk along the path, all falling to zero at its end, with the position marked. Right: the squared gradient against its bound, on the line of equality at the start and above it from there on.")  # fmt: skip
 else:
     view = None
 view

@@ -29,7 +29,7 @@ from torch import nn
 from litrepro import Chapter, ConvergenceWarning
 from litrepro.data import mnist
 from litrepro.nets import allconv_resnet, fixup_
-from litrepro.training import fit, fit_ensemble
+from litrepro.training import fit_ensemble
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 ch = Chapter("08-residual-networks", notebook="signal-at-init", profile=profile, seed=seed, full_minutes=5)
@@ -57,8 +57,8 @@ def digits(size, n, **options):
 # repeated in three channels; the networks are the review's, up to 13.6 million parameters.
 
 # %%
-images = digits(32, 10)[0][:8].expand(-1, 3, -1, -1)
-labels = digits(32, 10)[1][:8]
+images, labels = (part[:8] for part in digits(32, 10))
+images = images.expand(-1, 3, -1, -1)
 variants = {
     "Xavier": {"init": "xavier"},
     "small": {"init": "small"},
@@ -101,7 +101,8 @@ if ch.plots:
 # weights run in double precision: single precision loses numbers as small as theirs.
 
 # %%
-x, y = (part[:64] for part in digits(14, 640))
+many, their_labels = digits(14, 640)
+x, y = many[:64], their_labels[:64]
 rows = []
 for init in ("xavier", "small", "he"):
     for shortcuts in (True, False):
@@ -167,7 +168,7 @@ class Block(nn.Module):
         return (inner + x if self.shortcut else inner).flatten(1)
 
 
-pictures = (digits(14, 640)[0] + 1) / 2
+pictures = (many + 1) / 2
 grid = (0.01, 0.03, 0.1, 0.3, 1.0)
 members = pd.DataFrame([(lr, s) for lr in grid for s in range(5)], columns=["lr", "seed"])
 rows = []
@@ -226,19 +227,12 @@ def start(kind, blocks):
 rows = []
 for kind in ("Xavier", "small", "Fixup", "batch norm"):
     for blocks in stages:
-        for lr in step_sizes:
-            history = fit(
-                start(kind, blocks),
-                tiny,
-                epochs=epochs,
-                batch_size=32,
-                lr=lr,
-                momentum=0.9,
-                metrics=("loss",),
-                eval_every=1 if kind in ("Xavier", "batch norm") else epochs,  # the others' speed is not compared
-                seed=seed,
-            )
-            rows.append(history.assign(kind=kind, blocks=blocks, lr=lr))
+        run = fit_ensemble(
+            lambda seed, kind=kind, blocks=blocks: start(kind, blocks), [seed] * len(step_sizes), tiny, epochs=epochs,
+            batch_size=32, lr=step_sizes, momentum=0.9, metrics=("loss",), members={"lr": step_sizes}, vectorize=True,
+            eval_every=1 if kind in ("Xavier", "batch norm") else epochs,  # the others' speed is not compared
+        ).history  # fmt: skip
+        rows.append(run.assign(kind=kind, blocks=blocks))
 phase = pd.concat(rows)
 phase = phase[["kind", "blocks", "lr", "epoch", "value"]]
 ch.save("phase", phase)
