@@ -1,8 +1,8 @@
 """Games and GANs: an ensemble against a loop with torch.optim, Frechet distances and step sizes against scipy.
 
-On two cores the ensemble of 15 perceptrons is about twice as fast as the loop at batches of 8, short of the factor of three
-aimed at, and 1.2 to 1.4 times at batches of 64, where both spend their time in matrix products. The factors against scipy
-are 50 and more for step sizes, 5 to 50 for Frechet distances.
+On two cores the ensemble of 15 perceptrons is about twice as fast as the loop at batches of 8, short of the factor of
+three aimed at, and 1.2 to 1.4 times at batches of 64, where both spend their time in matrix products. The factors
+against scipy are 50 and more for step sizes, 5 to 50 for Frechet distances.
 """
 
 from __future__ import annotations
