@@ -13,7 +13,7 @@
 # $0.9$ and $-0.5$, and scores the samples with an Inception network. We train the table as one ensemble: the members are
 # seeds times optimizers, all on the same minibatches and noise, variants of one seed from the same initial weights.
 #
-# What differs in the quick profile: 5,000 digits for 60,000, narrower networks, about a hundredth of the steps at five times the step
+# What differs in the quick profile: 5,000 digits for 60,000, narrower networks, a fortieth of the steps, in batches of 32, at five times the step
 # size ($10^{-3}$; SGD $10^{-2}$ and $10^{-1}$). The scores are those of our own digit classifier, so that they live between 1 and 10: orderings can
 # be compared with the review's table, values cannot.
 
@@ -31,20 +31,21 @@ from litrepro.gans import (
     MLPDiscriminator,
     MLPGenerator,
     Variant,
-    class_coverage,
-    frechet_distance,
-    inception_score,
     mode_coverage,
     ring_mixture,
+    score_samples,
+    score_table,
+    thumbnail_images,
+    thumbnails,
     train_gans,
     train_score_net,
 )
 
 ch = Chapter("18-gan-training", notebook="mnist-gans", profile=profile, seed=seed, full_minutes=8)
-steps = ch.pick(quick=1000, full=60_000, smoke=20)
+steps = ch.pick(quick=1500, full=60_000, smoke=20)
 seeds = ch.pick(quick=3, full=5, smoke=2)
 width, latent = ch.pick(quick=(64, 32), full=(256, 100), smoke=(16, 8))
-batch = ch.pick(quick=64, full=200, smoke=16)  # full: 60,000 batches of 200 are 200 epochs
+batch = ch.pick(quick=32, full=200, smoke=16)  # full: 60,000 batches of 200 are 200 epochs
 lr = ch.pick(quick=1e-3, full=2e-4)
 sgd_lr = ch.pick(quick=(1e-2, 1e-1), full=(1e-3, 1e-3))
 source = "full" if ch.full and not ch.smoke else "bundled"
@@ -63,20 +64,11 @@ mixed = torch.randperm(len(test), generator=ch.generator(1))[:1000].to(ch.device
 
 
 # %%
-def scores(net, samples, reference):
-    """Inception Score (10 splits), Frechet distance and class coverage of samples (members, n, 1, 28, 28)."""
-    probs = net.probabilities(samples)
-    mean, spread = inception_score(probs)
-    distance = frechet_distance(net.embed(samples), reference)
-    columns = {"IS": mean, "IS spread": spread, "FD": distance, "classes": class_coverage(probs)}
-    return pd.DataFrame({name: value.cpu().double().numpy() for name, value in columns.items()})
-
-
 net = train_score_net(images, train.labels.to(ch.device), epochs=ch.pick(quick=6, full=3, smoke=1), seed=ch.seed)
 accuracy = (net.probabilities(held_out).argmax(-1).cpu() == test.labels).double().mean().item()
 reference = net.embed(images[:10_000])
 noise = torch.rand(1000, 1, 28, 28, generator=ch.generator(2)).to(ch.device) * 2 - 1
-ruler = scores(net, torch.stack((held_out[mixed], noise)), reference).set_axis(["real digits", "uniform noise"])
+ruler = score_samples(net, torch.stack((held_out[mixed], noise)), reference).set_axis(["real digits", "uniform noise"])
 print(f"held-out accuracy above 0.93: {accuracy > 0.93}")
 ruler.round(2)
 
@@ -92,29 +84,26 @@ variants = [
     Variant("SGDNM", optimizer="sgd", lr=sgd_lr[1], beta1=-0.5),
 ]
 checkpoints = [steps * k // 5 for k in range(1, 6)]
-gans = train_gans(
-    lambda: MLPGenerator(latent, width, (1, 28, 28)),
-    lambda: MLPDiscriminator((1, 28, 28), width),
-    images,
-    variants,
-    steps=steps,
-    batch=batch,
-    seeds=range(seeds),
-    seed=ch.seed,
-    record=max(1, steps // 200),
-    snapshots=checkpoints,
-)
 
 
-def members_table(gans, **columns):
-    """Scores of all members, with names."""
-    table = scores(net, gans.sample(1000, seed=1, **columns), reference)
-    names = pd.DataFrame([{"seed": s, "optimizer": v.name} for s, v in gans.members])
-    return pd.concat((names, table), axis=1)
+def trained_ensemble(name, *players, steps, seeds, **settings):
+    """``train_gans``; a full command ends after seven minutes, and the next one goes on from its checkpoint."""
+    keep = {"checkpoint": ch.scratch(f"{name}-{steps}.pt"), "stop": lambda: ch.elapsed() > 420} if ch.full else {}
+    found = train_gans(*players, steps=steps, seeds=range(seeds), seed=ch.seed, **settings, **keep)
+    if found is None:
+        print("time is up: the same command goes on from here")
+        raise SystemExit(0)
+    return found
 
 
-course = pd.concat([members_table(gans, step=step).assign(step=step) for step in checkpoints])
+gans = trained_ensemble(
+    "mlp", lambda: MLPGenerator(latent, width, (1, 28, 28)), lambda: MLPDiscriminator((1, 28, 28), width), images, variants,
+    steps=steps, seeds=seeds, batch=batch, record=max(1, steps // 200), snapshots=checkpoints,
+)  # fmt: skip
+course = pd.concat([score_table(gans, net, reference, step=step).assign(step=step) for step in checkpoints])
+course = course.rename(columns={"variant": "optimizer"})
 ch.save("gan-scores", course.round(4))
+ch.save("gan-samples", thumbnails(gans))
 recorded = ch.paper("gan-scores")
 final = course[course["step"] == steps]
 losses = pd.DataFrame(
@@ -130,18 +119,24 @@ summary.columns = [f"{name}{' +-' if kind == 'sem' else ''}" for name, kind in s
 table1 = {"Adam": 1.878, "OAdam": 3.085, "AdamNM": 3.148, "SGD": 2.691, "SGDNM": 1.547}
 summary.assign(**{"IS in table 1": pd.Series(table1)}).round(2)
 
-# %% mystnb={"figure": {"name": "fig-18-mlp-samples", "caption": "Samples of the plain GAN, first seed, one row per optimizer, the same noise in every row. At this scale Adam's variants draw strokes that are half digits; SGD draws one blob for all noise."}, "image": {"alt": "Five rows of twelve small grey images. The first three rows show digit-like strokes, the last two rows repeat one shapeless image."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-mlp-samples", "caption": "Samples of the plain GAN, first seed, one row per optimizer, the same noise in every row. After the quick run's 1,500 steps Adam's variants draw strokes that are half digits; SGD draws one blob for all noise."}, "image": {"alt": "Five rows of twelve small grey images. The first three rows show digit-like strokes, the last two rows repeat one shapeless image."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
-    drawn = gans.sample(12, seed=2).cpu()
-    fig, axes = figure(len(variants), 12, height=0.62)
-    for line, variant, row in zip(axes, variants, drawn):
-        for ax, image in zip(line, row):
-            ax.imshow(image[0], cmap="gray", vmin=-1, vmax=1)
-            ax.set(xticks=[], yticks=[])
-            ax.grid(False)
-        line[0].set_ylabel(variant.name, rotation=0, ha="right", va="center", fontsize=9)
+    def grid(pictures, count=12):
+        """Samples as one image: a row for every optimizer."""
+        rows = [torch.nn.functional.pad(images[:count], (1, 1, 1, 1), value=-1.0) for images in pictures.values()]
+        _, ax = figure(height=0.7 * len(rows))
+        ax.imshow(torch.cat([torch.cat(list(row), 1) for row in rows]), cmap="gray", vmin=-1, vmax=1)
+        ax.set(xticks=[], yticks=[30 * k + 15 for k in range(len(rows))], yticklabels=list(pictures))
+        ax.grid(False)
+
+    grid(thumbnail_images(thumbnails(gans, 12)))
+
+# %% mystnb={"figure": {"name": "fig-18-mlp-samples-full", "caption": "The same after 200 epochs at the review's scale, where it has been recorded."}, "image": {"alt": "Rows of digits at full scale, or an empty frame that says that no such run is recorded."}} tags=["hide-input"]
+samples_recorded = ch.paper("gan-samples")
+if ch.plots and samples_recorded is not None:
+    grid(thumbnail_images(samples_recorded))
 
 # %% mystnb={"figure": {"name": "fig-18-mlp-course", "caption": "Inception Score and Frechet distance during training: mean over seeds, bands of two standard errors. Grey: real digits."}, "image": {"alt": "Two panels over training steps. Scores of OAdam and AdamNM rise above Adam's; both SGD lines stay at 1. The Frechet distance falls in the same order."}} tags=["hide-input"]
 if ch.plots:
@@ -153,7 +148,7 @@ if ch.plots:
         curves(data, "step", name, "optimizer", ax=ax, markers=True)
         ax.axhline(ruler.loc["real digits", name], color="0.5", lw=1)
         ax.set(xlabel="step", ylabel={"IS": "Inception Score", "FD": "Frechet distance"}[name])
-    axes[0].legend(fontsize=8)
+    axes[0].legend(fontsize=8, ncols=2, loc=(0.03, 0.62))
 
 # %% mystnb={"figure": {"name": "fig-18-mlp-losses", "caption": "Losses of both players, first seed. A discriminator loss at 0 with a growing generator loss (SGD with momentum 0.9) means that the discriminator has won."}, "image": {"alt": "Five small panels with two lines each over training steps. For Adam's variants both losses fluctuate around 1; for SGD the generator loss climbs while the discriminator's is zero."}} tags=["hide-input"]
 if ch.plots:
@@ -174,8 +169,8 @@ if ch.plots:
 # %%
 by_seed = final.pivot(index="seed", columns="optimizer")
 IS, FD = by_seed["IS"], by_seed["FD"]
-trained = final[(final["IS"] > 2)]
-collapsed = trained[trained["classes"] < 8]
+able = course[course["IS"] > 2]  # by what they draw, whenever that is
+collapsed = able[able["classes"] < 8]
 
 # %% tags=["nbval-check-output"]
 higher = bool(IS["OAdam"].mean() > IS["Adam"].mean())
@@ -183,7 +178,8 @@ closer = (FD["OAdam"] < FD["Adam"]).mean()
 ch.claim(
     "oadam-beats-adam-gan",
     value={"Adam": IS["Adam"].mean(), "OAdam": IS["OAdam"].mean(), "share of seeds with smaller distance": closer},
-    holds=True if higher and closer >= 2 / 3 else "partly" if higher or closer >= 2 / 3 else False,
+    # A lead after 1,500 steps is not yet one at the end: see the note in the ledger.
+    holds=(ch.full or "partly") if higher and closer >= 2 / 3 else "partly" if higher or closer >= 2 / 3 else False,
 )
 ratio = IS["SGDNM"] / IS["AdamNM"]
 ch.claim("sgdnm-fails", value=ratio.tolist(), holds=bool((ratio < 0.65).all()))
@@ -217,7 +213,7 @@ ch.claim(
 # %% [markdown]
 # ## Modes
 #
-# Does a GAN miss modes? On the digits we count classes. On a ring of eight narrow Gaussians modes are known exactly, and two counts must be kept apart:
+# Does a GAN miss modes? On the digits we count classes, in every state of training from which an Inception Score above 2 has been measured. On a ring of eight narrow Gaussians modes are known exactly, and two counts must be kept apart:
 # by *nearest centre*, few modes means collapse; within *three standard deviations*, few modes may only mean that the samples are not sharp.
 
 # %%
@@ -230,9 +226,9 @@ ring_variants = [
     Variant("OAdam", lr=ring_lr, optimism=1.0),
     Variant("AdamNM", lr=ring_lr, beta1=-0.5),
 ]
-rings = train_gans(
-    lambda: MLPGenerator(8, 64, (2,)), lambda: MLPDiscriminator((2,), 64), ring.to(ch.device), ring_variants,
-    steps=ring_steps, seeds=range(ch.pick(quick=3, full=25, smoke=2)), seed=ch.seed, snapshots=ring_marks,
+rings = trained_ensemble(
+    "ring", lambda: MLPGenerator(8, 64, (2,)), lambda: MLPDiscriminator((2,), 64), ring.to(ch.device), ring_variants,
+    steps=ring_steps, seeds=ch.pick(quick=3, full=25, smoke=2), snapshots=ring_marks,
 )  # fmt: skip
 rows = []
 for mark in ring_marks:
@@ -252,12 +248,12 @@ missing = modes[(modes["step"] == ring_steps)]["nearest"].min()
 on_digits, on_ring = len(collapsed) > 0, missing < 8
 ch.claim(
     "mode-collapse",
-    value={"classes, fewest of a trained member": int(trained["classes"].min()) if len(trained) else 0,
-           "trained members below 8 classes": len(collapsed), "ring, fewest modes": int(missing)},
+    value={"instances below 8 classes": len(collapsed), "of them at the end": int((collapsed["step"] == steps).sum()),
+           "ring, fewest modes": int(missing)},
     holds=True if on_digits and on_ring else "partly" if on_digits or on_ring else False,
 )  # fmt: skip
 
-# %% mystnb={"figure": {"name": "fig-18-ring", "caption": "A thousand samples of the first seed's members on the ring, early, half way and at the end, with the eight centres. All modes are found; what is lacking is precision: bridges between them remain."}, "image": {"alt": "Three by three scatter plots. Early a shapeless cloud, half way a ring with bulges, at the end clusters near the eight centres joined by thin bridges."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-ring", "caption": "A thousand samples of the first seed's members on the ring, early, half way and at the end, with the eight centres. All modes are reached; what is lacking is precision: after the quick run the generators draw the circle, not yet its eight points."}, "image": {"alt": "Three by three scatter plots. Early a shapeless cloud, half way a blurred ring with points inside, at the end a thin ring through all eight centres."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(len(ring_variants), 3, height=2.2, sharex=True, sharey=True)
     for column, mark in enumerate(ring_marks):
@@ -267,12 +263,13 @@ if ch.plots:
             ax.plot(centers[:, 0], centers[:, 1], "k+", ms=7)
             ax.set(aspect="equal", xlim=(-3, 3), ylim=(-3, 3))
             axes[0, column].set_title(f"step {mark}")
-            axes[row, 0].set_ylabel(variant.name)
+            axes[row, 0].set_ylabel(f"{variant.name}\n$x_2$")
+        axes[-1, column].set_xlabel("$x_1$")
 
 # %% [markdown]
 # ## Takeaway
 #
-# The order of the review's first column is largely there, at a hundredth of its steps: optimism helps the plain GAN on
-# every measure, and SGD with negative momentum learns nothing next to Adam with it. What the quick run cannot show is
-# whether SGD with momentum 0.9 catches up (here its discriminator wins and the generator starves) and which of the two variants of Adam ends first: the
-# seeds disagree. Missing digits occur, if rarely (one trained member in nine); on the ring no mode is lost, which a careless count would have called collapse.
+# The order of the review's first column is there after 1,500 steps: optimism and negative momentum are ahead of plain Adam on
+# every measure, and SGD with negative momentum learns nothing next to Adam with it. The lead does not last. Over ten times as many steps, about the
+# review's length in units of step size, plain Adam catches up (scores of 5.6, 5.5 with negative momentum and 5.2 with optimism, three seeds), and both
+# SGDs end at a score of 1. Digits are missing while the networks learn, and are found later; on the ring no mode is lost, which a careless count would have called collapse.
