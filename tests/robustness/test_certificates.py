@@ -224,6 +224,7 @@ def test_training_pieces():
     loss.backward()
     assert all(bool((p.grad != 0).any()) for p in model.parameters())
     assert [ramp(s, start=1, end=3, target=0.2) for s in (0, 1, 2, 3, 9)] == [0, 0, 0.1, 0.2, 0.2]
+    assert [ramp(s, start=2, end=2, target=0.2) for s in (1, 2, 3)] == [0, 0.2, 0.2]  # a jump
     assert torch.equal(
         certified(torch.tensor([[0.0, 1.0], [-1.0, 0.0]]), torch.tensor([0, 1])), torch.tensor([True, False])
     )

@@ -118,6 +118,8 @@ def test_bad_input():
         (lambda: gradient_sdp_matrix(torch.rand(2, 4), torch.rand(3, 4, 3)), "broadcast"),
         (lambda: sdp_dual_value(v, W, torch.rand(7, dtype=v.dtype)), "c must"),
         (lambda: sdp_gradient_bound(v, W, steps=0), "steps"),
+        (lambda: sdp_gradient_bound(v * float("nan"), W), "v must be finite"),
+        (lambda: sdp_dual_value(v, W, torch.full((8,), torch.inf, dtype=v.dtype)), "c must be finite"),
         (lambda: sdp_gradient_bound(v, W, lr=-1.0), "lr"),
         (lambda: lanczos_max(torch.rand(3, 4)), "n, n"),
         (lambda: sdp_margins(layers[:1], x, y, 0.1), "two affine layers"),

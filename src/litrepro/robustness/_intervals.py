@@ -183,4 +183,6 @@ def ramp(step: float, *, start: float, end: float, target: float) -> float:
     end, target = _validate.real("end", end, start), _validate.real("target", target)
     if step >= end:
         return target
-    return target * max(0.0, step - start) / (end - start)
+    if step <= start:  # also where start and end coincide
+        return 0.0
+    return target * (step - start) / (end - start)

@@ -59,6 +59,14 @@ def _check(v: torch.Tensor, W: torch.Tensor) -> None:
         torch.broadcast_shapes(v.shape[:-1], W.shape[:-2])
     except RuntimeError as error:
         raise ValueError(f"batch shapes {tuple(v.shape[:-1])} and {tuple(W.shape[:-2])} do not broadcast") from error
+    _finite(v=v, W=W)
+
+
+def _finite(**tensors: torch.Tensor) -> None:
+    """Eigenvalue solvers fail on a whole batch, and without a word about the cause, where one entry is not finite."""
+    for name, value in tensors.items():
+        if not bool(torch.isfinite(value).all()):
+            raise ValueError(f"{name} must be finite, got {int((~torch.isfinite(value)).sum())} entries that are not")
 
 
 def gradient_sdp_matrix(v: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
@@ -131,6 +139,7 @@ def sdp_dual_value(v: torch.Tensor, W: torch.Tensor, c: torch.Tensor) -> torch.T
     size = 1 + sum(W.shape[-2:])
     if c.shape[-1] != size:
         raise ValueError(f"c must be (..., {size}), got {tuple(c.shape)}")
+    _finite(c=c)
     M = gradient_sdp_matrix(v, W)
     # An eigenvalue from a few Lanczos steps lies below the largest one: it would not certify.
     top = torch.linalg.eigvalsh(M - torch.diag_embed(c))[..., -1]
