@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from litrepro.build import notebooks
-from litrepro.claims import MIME
+from litrepro.claims import MIME, NOT_RUN
 
 CHECK_TAG = "nbval-check-output"
+UNAVAILABLE = "not available"  # in the reason of a claim that is not run for want of data
 _COMPARED = ("text/plain", "text/html", "text/markdown", "text/latex")
 
 
@@ -23,10 +24,34 @@ def differences(pair: notebooks.Pair, fresh: Any) -> list[str]:
     for number, (new, old) in enumerate(zip(fresh.cells, committed.cells, strict=True), start=1):
         if new.cell_type != "code":
             continue
+        if _without_data(new, old):
+            continue
         found += [f"cell {number}: {text}" for text in _verdict_changes(new, old)]
         if CHECK_TAG in new.metadata.get("tags", []) and shown(new) != shown(old):
             found.append(f"cell {number}: its output changed\n--- committed\n{shown(old)}\n--- fresh\n{shown(new)}")
     return found
+
+
+def skipped(pair: notebooks.Pair, fresh: Any) -> list[str]:
+    """Claims that the committed copy judges and this machine cannot, for want of data: no differences, but said."""
+    if not pair.executed.is_file():
+        return []
+    committed = notebooks.read_executed(pair)
+    cells = zip(fresh.cells, committed.cells, strict=False)
+    return [text for new, old in cells if new.cell_type == "code" for text in _without_data(new, old)]
+
+
+def _without_data(new: Any, old: Any) -> list[str]:
+    before = _verdicts(old)
+    payloads = (output.get("metadata", {}).get(MIME) for output in new.get("outputs", []))
+    return [
+        f"not run here: {payload['id']} ({payload['reason']}); committed: {before[payload['id']]}"
+        for payload in payloads
+        if payload
+        and payload["verdict"] == NOT_RUN
+        and UNAVAILABLE in payload.get("reason", "")
+        and before.get(payload["id"], NOT_RUN) != NOT_RUN
+    ]
 
 
 def shown(cell: Any) -> str:

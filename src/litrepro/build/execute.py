@@ -305,7 +305,8 @@ def _finish(pair: notebooks.Pair, job: dict[str, Any], result: dict[str, Any], s
             from litrepro.build import compare
 
             problems = compare.differences(pair, notebook)
-            return Outcome(pair, "differs" if problems else "same", seconds, cpu, problems=problems)
+            notes = compare.skipped(pair, notebook)
+            return Outcome(pair, "differs" if problems else "same", seconds, cpu, problems=[*problems, *notes])
         target = _target(pair, settings)
         _note(notebook, job, settings)
         write_atomically(target, notebooks.dump(notebook))

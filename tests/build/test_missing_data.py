@@ -1,0 +1,45 @@
+"""Claims that need data which is not here are skipped with a reason, by `litrepro run --compare` and by nbval."""
+
+import importlib.util
+from pathlib import Path
+
+import nbformat
+
+from litrepro.build import compare
+from litrepro.claims import MIME
+
+
+def cell(verdict, reason=""):
+    aside = f" ({reason})" if reason else ""
+    payload = {"id": "a", "verdict": verdict} | ({"reason": reason} if reason else {})
+    output = nbformat.v4.new_output("display_data", {"text/plain": f"[{verdict}] x/a{aside}"}, metadata={MIME: payload})
+    return nbformat.v4.new_code_cell("ch.claim()", metadata={"tags": [compare.CHECK_TAG]}, outputs=[output])
+
+
+def test_missing_data_is_no_difference_and_anything_else_is(monkeypatch, tmp_path):
+    class Pair:
+        executed = tmp_path / "x.ipynb"
+
+    Pair.executed.touch()
+    committed = nbformat.v4.new_notebook(cells=[cell("reproduced")])
+    monkeypatch.setattr(compare.notebooks, "read_executed", lambda pair: committed)
+    monkeypatch.setattr(compare.notebooks, "clean", lambda notebook: None)
+    monkeypatch.setattr(compare.notebooks, "cells_of", lambda notebook: len(notebook.cells))
+    without = nbformat.v4.new_notebook(cells=[cell("not run", "the tables are not available")])
+    assert compare.differences(Pair, without) == []
+    assert "the tables are not available" in compare.skipped(Pair, without)[0]
+    for other in (cell("not run", "scikit-learn is not installed"), cell("partly")):
+        fresh = nbformat.v4.new_notebook(cells=[other])
+        assert compare.differences(Pair, fresh)
+        assert compare.skipped(Pair, fresh) == []
+
+
+def test_nbval_reads_the_same_reason():
+    spec = importlib.util.spec_from_file_location("root_conftest", Path(__file__).parents[2] / "conftest.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (
+        module.missing_data(cell("not run", "the tables are not available").outputs) == "the tables are not available"
+    )
+    assert module.missing_data(cell("reproduced").outputs) is None
+    assert module.missing_data(None) is None
