@@ -107,24 +107,28 @@ rates = pd.DataFrame(
 )
 rates.round(4)
 
-# %% mystnb={"figure": {"name": "fig-18-trajectories", "caption": "Forty steps of the bilinear game from (1, 1) at step size 0.4 (above), and the eigenvalues of one step (below; the unit circle in black, the circle of the largest modulus in red). Outside the unit circle: a spiral outwards. On it: a closed orbit. Inside: convergence."}, "image": {"alt": "Four pairs of panels. Simultaneous play spirals out, with multipliers outside the unit circle; alternating play orbits, multipliers on the circle; alternating with negative momentum and optimism spiral in, multipliers inside."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-trajectories", "caption": "Forty steps of the bilinear game from (1, 1) at step size 0.4 (above), and the eigenvalues of one step (below; the unit circle in black, the circle of the largest modulus in red). Outside the unit circle: a spiral outwards. On it: a closed orbit. Inside: convergence."}, "image": {"alt": "Five pairs of panels. Simultaneous play spirals out, with multipliers outside the unit circle; alternating play orbits, multipliers on the circle; alternation with negative momentum, optimism and consensus spiral in, multipliers inside."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
-    shown = ["simultaneous", "alternating", "alternating, negative momentum", "optimistic"]
-    fig, axes = figure(2, 4, height=2.1)
+    shown = ["simultaneous", "alternating", "alternating, negative momentum", "optimistic", "consensus"]
+    fig, axes = figure(2, len(shown), height=2.0)
     angles = torch.linspace(0, 2 * math.pi, 200)
     for k, name in enumerate(shown):
         path, values = paths[name][:41], multipliers[name]
         axes[0, k].plot(path[:, 0], path[:, 1], ".-", color=f"C{k}", lw=1, ms=4)
         axes[0, k].plot(0, 0, "k+", ms=9)
-        axes[0, k].set(title=name.replace(", ", ",\n"), xlabel="$x$", aspect="equal", xlim=(-3, 3), ylim=(-3, 3))
+        axes[0, k].set(
+            title=name.replace(", negative ", ",\nnegative\n"), xlabel="$x$", aspect="equal", xlim=(-3, 3), ylim=(-3, 3)
+        )
         axes[1, k].plot(angles.cos(), angles.sin(), "k", lw=0.9)
         radius = values.abs().max()
         axes[1, k].plot(radius * angles.cos(), radius * angles.sin(), color="#c00000", lw=0.9)
         axes[1, k].plot(values.real, values.imag, "o", color=f"C{k}", ms=5)
         axes[1, k].set(xlabel=r"Re $\mu$", aspect="equal", xlim=(-1.3, 1.3), ylim=(-1.3, 1.3))
-        axes[0, k].title.set_fontsize(9)
+        axes[0, k].title.set_fontsize(8)
+        for ax in axes[:, k]:
+            ax.tick_params(labelsize=7)
     axes[0, 0].set_ylabel("$y$")
     axes[1, 0].set_ylabel(r"Im $\mu$")
 
