@@ -6,11 +6,16 @@ import cvxpy
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from litrepro.robustness import (
+    dual_margins,
+    exact_margins,
     gradient_sdp_matrix,
     ibp_margins,
     lanczos_max,
+    lp_margins,
     pgd,
     sdp_dual_value,
     sdp_gradient_bound,
@@ -107,6 +112,31 @@ def test_margins_hold_against_attacks_and_reuse_their_bounds():
     assert torch.allclose(sdp_margins(layers, x, y, 0.0, steps=5), ibp_margins(layers, x, y, 0.0))
     B = torch.zeros(3, 3, dtype=torch.float64)
     assert torch.allclose(sdp_margins(layers, x, y, 0.2, bounds=B), ibp_margins(layers, x, y, 0.0))
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0, 1))
+def test_no_corner_of_the_ball_beats_a_bound(seed, eps):
+    v, W = problem(5, 4, seed)
+    generator = torch.Generator().manual_seed(seed)
+    V = torch.randn(3, 5, generator=generator, dtype=v.dtype)
+    layers = [(W, v), (V, torch.zeros(3, dtype=v.dtype))]
+    x, y = torch.randn(3, 4, generator=generator, dtype=v.dtype), torch.tensor([0, 1, 2])
+    corners = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=4)), dtype=v.dtype)
+    inside = 2 * torch.rand(50, 4, generator=generator, dtype=v.dtype) - 1
+    points = x[:, None] + eps * torch.cat([corners, inside])
+    logits = torch.relu(points @ W.T + v) @ V.T
+    lowest = (logits.gather(2, y[:, None, None].expand(-1, logits.shape[1], 1)) - logits).amin(1)
+    bounds = {
+        "interval": ibp_margins(layers, x, y, eps, box=None),
+        "dual": dual_margins(layers, x, y, eps, box=None, steps=10),
+        "program": lp_margins(layers, x, y, eps, box=None),
+        "semidefinite": sdp_margins(layers, x, y, eps, steps=50),
+        "exact": exact_margins(layers, x, y, eps, box=None).margin,
+    }
+    for name, bound in bounds.items():
+        assert bool((bound <= lowest + 1e-6).all()), name
+        assert bool((bound <= bounds["exact"] + 1e-6).all()), name
 
 
 def test_bad_input():
