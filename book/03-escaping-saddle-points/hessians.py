@@ -67,8 +67,41 @@ ch.claim("linear-strict-shallow", value={"lambda_min, 2 matrices": lowest, "norm
          holds=lowest < -0.1 and max(norms.values()) < 1e-12)  # fmt: skip
 
 # %% [markdown]
-# ("Every local minimum is global" is a theorem about deep *linear* networks; the review states it for deep networks.)
-#
+# "Every local minimum is global" is a theorem about deep *linear* networks; the review states it for deep networks. One
+# ReLU network is enough to tell the two apart. Let all its hidden units be off on the data and its output bias be the mean
+# of the targets: whatever is changed a little, the loss does not fall, and a linear fit, which the same network can
+# represent, is better.
+
+
+# %%
+def relu_net(w):
+    """Squared loss of a 3-3-3 ReLU network with biases as a function of its 24 weights, (..., 24) -> (...)."""
+    first, shift, second, bias = w.split([9, 3, 9, 3], -1)
+    hidden = torch.relu(first.unflatten(-1, (3, 3)) @ inputs + shift[..., None])
+    return (second.unflatten(-1, (3, 3)) @ hidden + bias[..., None] - outputs).square().mean((-2, -1)) / 2
+
+
+off = torch.cat([torch.ones(9, **f64), torch.full((3,), -20.0, **f64), torch.ones(9, **f64), outputs.mean(1)])
+nearby = off + 0.1 * torch.randn(2000, 24, generator=g, dtype=torch.float64).to(ch.device)
+design = torch.cat([inputs, torch.ones_like(inputs[:1])]).mT
+residual = outputs.mT - design @ torch.linalg.lstsq(design, outputs.mT).solution
+dead = {
+    "gradient": gradient(relu_net, off).norm().item(),
+    "lowest rise nearby": (relu_net(nearby) - relu_net(off)).min().item(),
+    "loss": relu_net(off).item(),
+    "loss of a linear fit": (residual.square().mean() / 2).item(),
+}
+
+# %% tags=["nbval-check-output"]
+ch.claim(
+    "erratum-linear-only",
+    value=dead,
+    holds=dead["gradient"] < 1e-12
+    and dead["lowest rise nearby"] > -1e-12
+    and dead["loss of a linear fit"] < 0.99 * dead["loss"],
+)
+
+# %% [markdown]
 # ## A trained network
 #
 # Full-batch heavy ball on the cross-entropy, several seeds at once, for a network with one hidden layer and one with

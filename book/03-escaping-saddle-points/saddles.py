@@ -24,7 +24,7 @@ import math
 import torch
 
 from litrepro import Chapter
-from litrepro.landscape import hessian, monkey_saddle, quadratic, quartic_saddle
+from litrepro.landscape import gradient, hessian, monkey_saddle, quadratic, quartic_saddle
 from litrepro.optim import (
     descend,
     negative_curvature,
@@ -289,10 +289,65 @@ ch.claim(
 
 # %% [markdown]
 # The pseudo-code of the exploitation step prints the argmin over the *interval* between $x \pm \delta$ and resets the
-# velocity in one branch only. The method compares the two end points, and resets in both; without the reset the energy
-# argument fails. On the concave segment the minimum over the interval is at an end point, so that the first slip does no
-# harm where the step applies.
+# velocity in one branch only. On the concave segment the minimum over the interval is at an end point, so that the first
+# slip does no harm where the step applies. The second does: a trial that is fast enough ($|v| \ge s$) keeps its point, and
+# as printed it keeps its velocity as well. Its state then repeats for ever.
+
+
+# %%
+def accelerated(x, reset, *, lr=0.1, theta=0.2, gamma=0.4, s=0.01, steps=600):
+    """Accelerated descent with the branch |v| >= s of the exploitation step alone, the velocity reset there or kept."""
+    v = torch.zeros_like(x)
+    for _ in range(steps):
+        y = x + (1 - theta) * v
+        slope = gradient(quartic_saddle, y)
+        tangent = quartic_saddle(y) + (slope * (x - y)).sum(-1)
+        concave = quartic_saddle(x) <= tangent - gamma / 2 * (x - y).square().sum(-1)
+        keep = (concave & (v.norm(dim=-1) >= s))[..., None]
+        new = y - lr * slope
+        v, x = torch.where(keep, 0 * v if reset else v, new - x), torch.where(keep, x, new)
+    return quartic_saddle(x)
+
+
+ends_lower = {name: accelerated(0.05 * starts, reset) for name, reset in (("reset", True), ("as printed", False))}
+span = {name: [f.min().item(), f.max().item()] for name, f in ends_lower.items()}
+
+# %% tags=["nbval-check-output"]
+ch.claim("erratum-exploitation", value=span, holds=span["reset"][1] < -0.2499 and span["as printed"][0] > -0.1)
+
+# %% [markdown]
+# ## Where the bracket belongs
 #
+# Equations 1 to 3 print $\ell f(x_0) - f^*$ in the numerator of the number of steps. Multiply the objective by $c$, its
+# tolerance too, and divide the step by $c$; or add a constant: descent visits the same points, and a bound has to stay
+# what it is. With the bracket, $\ell\,(f(x_0) - f^*)/\epsilon^2$, it does.
+
+# %%
+bound = {}
+for name, c, shift in (("as it is", 1.0, 0.0), ("times 100", 100.0, 0.0), ("plus 10", 1.0, 10.0)):
+
+    def changed(x, c=c, shift=shift):
+        """The same landscape in other units, or lifted."""
+        return c * quartic_saddle(x) + shift
+
+    path = descend(changed, starts.clamp(-1, 1), "sgd", 0.1 / c, 600)
+    slopes = gradient(changed, path.x).norm(dim=-1)
+    smooth, value, lowest_value, eps = 2 * c, path.f[0].mean().item(), shift - c / 4, 0.01 * c
+    bound[name] = {
+        "median steps": first_step(path, slopes <= eps).median().item(),
+        "printed": (smooth * value - lowest_value) / eps**2,
+        "with the bracket": smooth * (value - lowest_value) / eps**2,
+    }
+
+# %% tags=["nbval-check-output"]
+spread = {key: max(r[key] for r in bound.values()) / min(r[key] for r in bound.values()) for key in bound["as it is"]}
+ch.claim(
+    "erratum-bracket",
+    value=bound,
+    holds=spread["median steps"] == 1 and spread["with the bracket"] < 1 + 1e-9 and spread["printed"] > 2,
+)
+
+# %% [markdown]
 # ## Stochastic gradients
 #
 # The rate $\epsilon^{-4}$ for SGD to reach a small gradient is an upper bound: a measurement can refute it, not confirm
