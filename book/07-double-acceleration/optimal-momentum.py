@@ -190,7 +190,7 @@ if ch.plots:
 # workers and the explicit momentum, the step tuned in every cell.
 
 # %%
-counts, explicit = [1, 2, 3, 4, 6, 8], torch.linspace(-0.6, 0.6, 13, dtype=torch.float64)
+counts, explicit = [1, 2, 3, 4, 6, 8], torch.linspace(-0.9, 0.6, 16, dtype=torch.float64)
 lambdas = spectrum(5, 3)
 budget_lrs = torch.linspace(0.1, 1.6, 16, dtype=torch.float64)
 errors = torch.empty(len(counts), len(explicit))
