@@ -166,7 +166,7 @@ if ch.plots:
     import numpy as np
     from matplotlib.ticker import NullLocator
 
-    from litrepro.plotting import curves as lines, figure
+    from litrepro.plotting import PALETTE, curves as lines, figure
 
     names = {"test_mse": "test MSE", "test_error": "test error", "norm": r"norm $\|a\|$", "train_mse": "training MSE"}
     labels = {"complex": "complex", "real": "cosine-sine pairs"}
@@ -261,6 +261,24 @@ if ch.plots:
 else:
     view = None
 view
+
+# %% mystnb={"figure": {"name": "fig-09-rff-cuts", "caption": "Cuts through the plane, cosine-sine pairs, no wrong labels: test MSE against samples for fixed frequencies (left, more data hurt) and against frequencies for fixed samples (right). Dots: measured, mean of two seeds; lines: theory, from the spectrum of the kernel; vertical lines: n = 2 N."}, "image": {"alt": "Left: two curves that peak at 100 and 200 samples. Right: two curves that peak at 50 and 100 frequencies. Dots follow the theory lines."}} tags=["hide-input"]
+if ch.plots:
+    measured_plane = planes["measured, 0% wrong labels"]
+    fig, (left, right) = figure(1, 2, height=3.3, sharey=True)
+    for index, (width, count) in enumerate(((50, 100), (100, 200))):
+        style = {"color": PALETTE[index], "lw": 1.4}
+        for ax, grid, line, dots, label, threshold in (
+            (left, np.arange(25, 401), lambda g, w=width: theory(g, w), measured_plane[width], f"N = {width}", 2 * width),
+            (right, np.arange(12, 201), lambda g, c=count: theory(c, g), measured_plane.loc[count], f"n = {count}", count / 2),
+        ):  # fmt: skip
+            values = line(torch.as_tensor(grid))
+            ax.plot(grid, values.where(values.isfinite(), torch.nan), label=label, **style)
+            ax.plot(dots.index, dots, "os"[index], ms=4.5, color=PALETTE[index])
+            ax.axvline(threshold, color="0.75", lw=0.8, zorder=0)
+            ax.legend(fontsize=8)
+    left.set(yscale="log", ylim=(0.3, 300), xlabel="samples $n$", ylabel="test MSE")
+    right.set(xlabel="frequencies $N$")
 
 # %% mystnb={"figure": {"name": "fig-09-rff-full", "caption": "The four panels at the review's scale, n = 10,000, where they have been recorded."}, "image": {"alt": "The same four panels at n = 10,000, or an empty frame that says that no such run is recorded."}} tags=["hide-input"]
 if ch.plots:

@@ -29,7 +29,7 @@ import torch
 from torch.nn import functional
 
 from litrepro import Chapter
-from litrepro.data import cifar10, digits, with_label_noise
+from litrepro.data import cifar10, digits, mnist, with_label_noise
 from litrepro.interpolation import (
     effective_model_complexity,
     fourier_features,
@@ -42,7 +42,10 @@ from litrepro.nets import cnn5, count_parameters, grouped, mlp, resnet18
 from litrepro.training import fit, fit_ensemble
 
 ch = Chapter("09-double-descent", notebook="width-and-epochs", profile=profile, seed=seed, full_minutes=100)
-pool, test = digits("train"), digits("test")
+if ch.full and not ch.smoke:  # needs no scikit-learn
+    pool, test = (mnist(split, n=n, size=8) for split, n in (("train", 1437), ("test", 360)))
+else:
+    pool, test = digits("train"), digits("test")
 
 # %% [markdown]
 # ## Two descents in time, with a formula
