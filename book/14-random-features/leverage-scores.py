@@ -21,6 +21,7 @@ seed = 0
 # %%
 import math
 
+import pandas as pd
 import torch
 
 from litrepro import Chapter
@@ -86,6 +87,27 @@ ch.claim(
     value={"sum of p": total, "sum / (D d_eff)": total / (4000 * d_eff), "sum / d_eff": total / d_eff},
     holds=abs(total / (4000 * d_eff) - 1) < 0.1 and total / d_eff > 2000,
 )
+
+# %% [markdown]
+# The two formulas side by side, at three values of $\lambda$: the mean of $l_\lambda/p$ over frequencies drawn from $p$, and what the
+# integral should be. With the inverse it is the effective dimension, which grows slowly as $\lambda$ falls (and becomes noisy to
+# sample, because rare frequencies matter). As printed it is a thousand times as large, hardly depends on $\lambda$, and counts
+# nothing.
+
+# %% tags=["hide-input"]
+formulas = []
+for value in (1e-2, 1e-4, 1e-6):
+    right = ridge_leverage_scores(Z, K, value)
+    printed = torch.einsum("ij,ik,kj->j", Z[:, :4000], K + 300 * value * torch.eye(300, dtype=f64), Z[:, :4000])
+    formulas.append(
+        {
+            "lambda": f"{value:g}",
+            "mean l/p, with inverse": f"{right.mean():.2f} +- {right.std() / len(right) ** 0.5:.2f}",
+            "effective dimension": f"{effective_dimension(K, value):.2f}",
+            "mean l/p, as printed": f"{printed.mean():.0f} +- {printed.std() / len(printed) ** 0.5:.0f}",
+        }
+    )
+pd.DataFrame(formulas).set_index("lambda")
 
 # %% mystnb={"figure": {"name": "fig-14-leverage-density", "caption": "Frequencies of the Gaussian kernel (width 0.2): the spectral density p, and the leverage density q* at three values of lambda, phases averaged out. The smaller lambda, the flatter and wider q*: the data can tell apart many more frequencies than p offers."}, "image": {"alt": "A bell-shaped density and three ever flatter and wider plateaus with steep ends."}} tags=["hide-input"]
 if ch.plots:
