@@ -52,9 +52,7 @@ def kl_divergence(logits: torch.Tensor, targets: torch.Tensor, *, temperature: N
     1.3863
     """
     cross = soft_cross_entropy(logits, targets, temperature=temperature)
-    targets = targets.to(cross.dtype)
-    # log 1 where the target is 0: neither the value nor the gradient becomes nan.
-    return cross + (targets * torch.where(targets > 0, targets, 1).log()).sum(-1)
+    return cross + _negative_entropy(targets.to(cross.dtype))
 
 
 def mimic_loss(logits: torch.Tensor, teacher_logits: torch.Tensor, *, center: bool = False) -> torch.Tensor:
@@ -173,13 +171,23 @@ def regularized_loss(
         scale = _validate.real("scale", scale, 0)
     _arguments.same_classes(logits, targets, "targets")
     _arguments.matching_labels(logits, labels)
-    soft = kl_divergence(logits, targets, temperature=T)
-    return (1 - alpha) * hard_cross_entropy(logits, labels) + alpha * scale * soft
+    scores = logits.log_softmax(-1)
+    hard = -scores.gather(-1, labels[..., None])[..., 0]
+    if isinstance(T, torch.Tensor) or T != 1:  # at T = 1 both terms share one softmax
+        scores = (logits / T).log_softmax(-1)
+    targets = targets.to(scores.dtype)
+    soft = _negative_entropy(targets) - (targets * scores).sum(-1)
+    return (1 - alpha) * hard + alpha * scale * soft
 
 
 def hard_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """-log softmax(z) at the label, (...)."""
     return -logits.log_softmax(-1).gather(-1, labels[..., None])[..., 0]
+
+
+def _negative_entropy(targets: torch.Tensor) -> torch.Tensor:
+    """sum_i t_i log t_i, with log 1 where the target is 0: neither the value nor the gradient becomes nan."""
+    return (targets * torch.where(targets > 0, targets, 1).log()).sum(-1)
 
 
 def _same_shape(logits: torch.Tensor, teacher_logits: torch.Tensor) -> None:
