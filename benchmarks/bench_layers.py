@@ -11,7 +11,10 @@ Row = tuple[str, str, float, float]
 
 
 def relaxations(sizes: list[int]) -> list[Row]:
-    """maxsat_sdp against CVXPY with Clarabel on random instances of two-literal clauses, m = 4 n."""
+    """maxsat_sdp against CVXPY with Clarabel on random instances of two-literal clauses, m = 4 n.
+
+    The values agree to 1e-6 of the optimum; one instance alone, and 64 copies of it as one batch (time per instance).
+    """
     import cvxpy
 
     rows = []
@@ -23,9 +26,15 @@ def relaxations(sizes: list[int]) -> list[Row]:
         gram = (S.T @ S).numpy()
         X = cvxpy.Variable((n + 1, n + 1), PSD=True)
         problem = cvxpy.Problem(cvxpy.Minimize(cvxpy.trace(gram @ X)), [cvxpy.diag(X) == 1])
-        ours = best_of(lambda S=S: maxsat_sdp(S, tol=1e-8, max_iter=3000), 2)
-        theirs = best_of(lambda problem=problem: problem.solve(solver="CLARABEL"), 1)
+        batch = S.expand(64, -1, -1).contiguous()
+        ours = best_of(lambda S=S: maxsat_sdp(S, tol=1e-8, max_iter=3000), 3)
+        together = best_of(lambda batch=batch: maxsat_sdp(batch, tol=1e-8, max_iter=3000), 2) / 64
+        theirs = best_of(lambda problem=problem: problem.solve(solver="CLARABEL"), 2)
+        error = abs(float(maxsat_sdp(S, tol=1e-8, max_iter=3000)[1]) / problem.value - 1)
+        if error > 1e-6:
+            raise RuntimeError(f"the values differ by {error:.1e} of the optimum")
         rows.append((f"maxsat_sdp, n = {n}, m = {4 * n}", "cvxpy + Clarabel", ours, theirs))
+        rows.append((f"maxsat_sdp, n = {n}, one of 64", "cvxpy + Clarabel", together, theirs))
     return rows
 
 

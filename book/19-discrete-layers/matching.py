@@ -27,7 +27,6 @@ seed = 0
 # %%
 import time
 
-import numpy
 import pandas as pd
 import torch
 
@@ -35,6 +34,7 @@ from litrepro import Chapter
 from litrepro.data import moving_objects
 from litrepro.layers import (
     MaskTracker,
+    assignment_prices,
     blackbox_matching,
     boundary_f,
     fit_tracker,
@@ -59,25 +59,25 @@ def random_costs(*shape, offset):
 # ## The relaxation is exact, the iteration is not
 #
 # The constraint matrix is totally unimodular: the vertices of the relaxed polytope are the matchings, so a linear program has a
-# binary optimum. Softness comes from stopping early and from averaging. We ask HiGHS for the program, SciPy for the
-# matching, and a convex solver for the projection.
+# binary optimum. Softness comes from stopping early and from averaging. No solver has to be trusted for that. Prices $u_i$ of the
+# rows and $v_j\le 0$ of the columns with $u_i + v_j \le C_{ij}$ bound the linear program from below by $\sum_i u_i + \sum_j v_j$; where
+# the bound is the cost of a matching, the matching is optimal among all fractional ones as well. We compute prices for the matchings
+# that SciPy finds.
 
 # %%
-from scipy.optimize import linprog
-
 count = ch.pick(quick=200, full=2000, smoke=20)
 C = random_costs(count, 4, 7, offset=1)
 exact = hungarian(C)
-rows = torch.eye(4).repeat_interleave(7, 1).numpy()
-columns = torch.eye(7).repeat(1, 4).numpy()
-found = [linprog(c.flatten().numpy(), A_ub=columns, b_ub=[1] * 7, A_eq=rows, b_eq=[1] * 4, method="highs") for c in C]
-values = torch.tensor([f.fun for f in found], dtype=torch.float64)
-solutions = torch.tensor(numpy.stack([f.x for f in found]), dtype=torch.float64)
-value_gap = (values - (exact * C).sum((1, 2))).abs().max().item()
-fraction = torch.minimum(solutions.abs(), (1 - solutions).abs()).max().item()
+u, v = assignment_prices(C)
+slack = min((C - u[..., :, None] - v[..., None, :]).min().item(), -v.max().item())
+value_gap = ((exact * C).sum((1, 2)) - u.sum(1) - v.sum(1)).abs().max().item()
 
-import cvxpy
+# %% [markdown]
+# A projection has a certificate too. $X$ in the polytope is at most $\sqrt{\max_Z \langle Y - X, Z - X\rangle}$ from the projection of
+# $Y$, and the maximum over the polytope is one more matching. After 4,000 rounds Dykstra's method is compared with this bound, and
+# alternating projections without its corrections are compared with the point that it certifies.
 
+# %%
 Y = 2 * random_costs(5, 4, 7, offset=2) - 0.5
 projected = project_matching(Y, 4000)
 plain = Y.clone()
@@ -85,17 +85,22 @@ for _ in range(4000):
     plain = plain + (1 - plain.sum(-1, keepdim=True)) / 7
     plain = plain - (plain.sum(-2, keepdim=True) - 1).clamp(min=0) / 4
     plain = plain.clamp(min=0)
-distance = {"Dykstra": 0.0, "alternating": 0.0}
-for y, ours, other in zip(Y, projected, plain):
-    X = cvxpy.Variable((4, 7))
-    rules = [cvxpy.sum(X, axis=1) == 1, cvxpy.sum(X, axis=0) <= 1, X >= 0]
-    cvxpy.Problem(cvxpy.Minimize(cvxpy.sum_squares(X - y.numpy())), rules).solve(solver="CLARABEL")
-    for name, tried in (("Dykstra", ours), ("alternating", other)):
-        distance[name] = max(distance[name], abs(tried.numpy() - X.value).max().item())
+furthest = ((Y - projected) * (hungarian(projected - Y) - projected)).sum((1, 2))
+violated = max(
+    (projected.sum(-1) - 1).abs().max().item(), (projected.sum(-2) - 1).max().item(), -projected.min().item()
+)
+distance = {
+    "Dykstra, at most": furthest.clamp(min=0).sqrt().max().item() + violated,
+    "alternating": (plain - projected).abs().max().item(),
+}
 
 # %% tags=["nbval-check-output"]
-ch.claim("lp-is-tight", value={"value gap": value_gap, "fraction": fraction}, holds=max(value_gap, fraction) < 1e-7)
-ch.claim("dykstra-converges", value=distance, holds=distance["Dykstra"] < 2e-4 and distance["alternating"] > 0.01)
+ch.claim("lp-is-tight", value={"value gap": value_gap, "least slack": slack}, holds=value_gap < 1e-7 and slack > -1e-9)
+ch.claim(
+    "dykstra-converges",
+    value=distance,
+    holds=distance["Dykstra, at most"] < 2e-4 and distance["alternating"] > 0.01,
+)
 
 # %% [markdown]
 # ## How far projected gradients get
@@ -228,7 +233,8 @@ results.groupby(["features", "matching"])[["J", "F", "G"]].mean().round(2)
 
 # %% [markdown]
 # Greedy gives two look-alike templates the same proposal; a matching cannot. With untrained features that makes no difference, because
-# what they confuse a matching confuses too; with trained ones it does. The comparison is paired, video by video. Training is through
+# what they confuse a matching confuses too; with trained ones it does. The review says that an optimal matching is better and does
+# not say with which features, so that the claim has to hold with both. The comparison is paired, video by video. Training is through
 # the soft matching, and the gain is measured on videos that it never saw.
 
 # %% tags=["nbval-check-output"]
@@ -306,10 +312,10 @@ ch.claim(
 # {cite:t}`vlastelica2020differentiation`, and Sinkhorn's entropic matching.
 
 # %%
-problems, sigma = ch.pick(quick=20, full=100, smoke=4), 0.15
+problems, sigma = ch.pick(quick=40, full=100, smoke=8), 0.15
 costs = random_costs(problems, 4, 7, offset=5)
 weights = torch.randn(problems, 4, 7, generator=ch.generator(6), dtype=torch.float64)
-draws = ch.pick(quick=1000, full=20000, smoke=50)
+draws = ch.pick(quick=2000, full=20000, smoke=400)
 noise = torch.randn(draws, problems, 4, 7, generator=ch.generator(7), dtype=torch.float64)
 loss = (hungarian(costs + sigma * noise) * weights).sum((-2, -1))
 smoothed = ((loss - loss.mean(0))[..., None, None] * noise).mean(0) / sigma
@@ -339,6 +345,14 @@ if ch.plots:
         )
     ax.set(xscale="log", xlabel="CPU time of a batch (ms)", ylabel="alignment (cosine)")
     ax.legend()
+
+# %% tags=["nbval-check-output"]
+alignment = ways_table.set_index("way")
+ch.claim(
+    "gradient-alignment",
+    value={name: [row.alignment, row.se] for name, row in alignment.iterrows()},
+    holds=bool((alignment.alignment > 5 * alignment.se).all()) and alignment.alignment["unrolled"] >= 0.5,
+)
 
 # %% [markdown]
 # ## The published tables
@@ -371,6 +385,12 @@ ch.claim(
     value={"misfit of G": misfit, "ranks": ranks, "ahead": ahead},
     holds=(True if among else "partly") if first and misfit <= 0.06 else False,
 )
+
+# %% [markdown]
+# ## The recorded table
+
+# %%
+ch.paper("video-scores")
 
 # %% [markdown]
 # ## Takeaway

@@ -28,6 +28,7 @@ seed = 0
 # %%
 import itertools
 import math
+import os
 import warnings
 
 import pandas as pd
@@ -113,7 +114,8 @@ if ch.plots:
 # ## What a sweep costs
 #
 # The review counts $O(nmk)$. Seconds depend on the machine, operations do not: PyTorch counts those of every matrix product in one
-# sweep while one of the sizes doubles and the others stay.
+# sweep while one of the sizes doubles and the others stay. The library runs the same sweep as compiled C where it can, which
+# PyTorch cannot see into; for the count that is switched off.
 
 
 # %%
@@ -129,8 +131,10 @@ def operations(n, m, k):
     return counts[1] - counts[0]
 
 
+os.environ["LITREPRO_COMPILE"] = "0"
 base = {"n": 20, "m": 80, "k": 8}
 exponents = {name: math.log2(operations(**(base | {name: 2 * base[name]})) / operations(**base)) for name in base}
+del os.environ["LITREPRO_COMPILE"]
 
 # %% tags=["nbval-check-output"]
 ch.claim("linear-cost", value=exponents, holds=all(0.7 <= e <= 1.2 for e in exponents.values()))

@@ -67,7 +67,11 @@ parts = [
     ("baselines", "convolutional, with and without mask", "ConvNetSudoku"),
     ("composed", "chained along a string; behind a classifier", "ParityChain, VisualSudoku"),
     ("relaxed matching", "projected gradients, Dykstra", "matching, project_matching"),
-    ("exact matching", "and its interpolated gradient", "hungarian, blackbox_matching"),
+    (
+        "exact matching",
+        "its interpolated gradient, prices that prove it",
+        "hungarian, blackbox_matching, assignment_prices",
+    ),
     ("other relaxations", "quadratic term, entropy", "implicit_matching, sinkhorn_matching"),
     ("masks", "overlap, contours, tracking", "mask_iou, boundary_f, track"),
 ]

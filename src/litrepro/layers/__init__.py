@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_visual": ["fit_visual", "visual_accuracy", "visual_boards"],
         "_assignment": ["blackbox_matching", "hungarian", "matching", "project_matching"],
         "_alternatives": ["implicit_matching", "sinkhorn_matching"],
+        "_augment": ["assignment_prices"],
         "_masks": ["boundary_f", "mask_iou", "matched_masks", "matching_cost"],
         "_tracking": ["MaskTracker", "fit_tracker", "proposal_patches", "track"],
     },

@@ -114,6 +114,8 @@ def matching(
 def hungarian(C: torch.Tensor) -> torch.Tensor:
     """Exact matching of least cost, one problem after the other with ``scipy.optimize.linear_sum_assignment``.
 
+    Off the CPU, or where SciPy is not installed, the batch is solved in step by shortest augmenting paths.
+
     Parameters
     ----------
     C
@@ -130,15 +132,27 @@ def hungarian(C: torch.Tensor) -> torch.Tensor:
     >>> hungarian(torch.tensor([[1.0, 0.0, 3.0], [2.0, 0.0, 4.0]])).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
-    import numpy as np
-    from scipy.optimize import linear_sum_assignment
-
     check_costs("C", C)
+    try:
+        import numpy as np
+        from scipy.optimize import linear_sum_assignment
+    except ImportError:
+        return _in_step(C)
+    if C.device.type != "cpu":
+        return _in_step(C)
     costs = C.detach().cpu().double().reshape(-1, *C.shape[-2:]).numpy()
     found = np.zeros(costs.shape)
     for matrix, cost in zip(found, costs, strict=True):
         matrix[linear_sum_assignment(cost)] = 1
     return torch.from_numpy(found).to(C).reshape(C.shape)
+
+
+def _in_step(C: torch.Tensor) -> torch.Tensor:
+    from litrepro.layers._augment import shortest_paths
+
+    n, m = C.shape[-2:]
+    owner, _, _ = shortest_paths(C.detach().double().reshape(-1, n, m))
+    return (owner[:, None, :] == torch.arange(n, device=C.device)[:, None]).to(C.dtype).reshape(C.shape)
 
 
 class _Blackbox(torch.autograd.Function):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import torch
 
+from litrepro.layers import _compiled
+
 # Weight of a row's own vector: it decides only where the gradient vanishes, and there it keeps the row as it is.
 KEEP = 1e-15
 DAMPING = 0.6  # of the largest eigenvalue: half as many iterations as the provably monotone 1
@@ -86,7 +88,7 @@ def block_iterations(
     for iteration in range(1, max_iter + 1):
         V = work.V
         W = (A @ V.flatten(1)).view_as(V)
-        objective = constant - torch.einsum("nbk,nbk->b", V, W)
+        objective = constant - torch.linalg.vecdot(V, W).sum(0)
         work.V = torch.where(work.free, normalized(W), V)
         if before is not None and iteration % CHECK_EVERY == 0:
             done = work.still(before, objective, V)
@@ -104,8 +106,10 @@ def mixing_sweeps(
 ) -> tuple[torch.Tensor, int]:
     """Coordinate by coordinate, v_i <- -g_i / ||g_i||. V (N, B, k), free (N, B, 1) -> (V, sweeps)."""
     C = without_diagonal(S.mT @ S)
-    minus = -C + KEEP * torch.eye(len(C), dtype=C.dtype, device=C.device)
     trace = (S * S).sum()
+    if _compiled.available(V) and _compiled.available(C):
+        return _compiled_sweeps(C, trace, V, free, max_iter, tol)
+    minus = -C + KEEP * torch.eye(len(C), dtype=C.dtype, device=C.device)
     work = _Active(V.clone(), free, tol)
     rows = [int(i) for i in torch.where(free.flatten(1).any(1))[0].tolist()]
     before, sweep = None, 0
@@ -117,7 +121,7 @@ def mixing_sweeps(
         for i in rows:
             step = torch.mv(flat.T, minus[i]).view(shape)
             V[i] = torch.where(free[i], normalized(step), V[i])
-        objective = trace + torch.einsum("nbk,nbk->b", V, (C @ flat).view_as(V))
+        objective = trace + torch.linalg.vecdot(V, (C @ flat).view_as(V)).sum(0)
         if before is not None:
             done = work.still(before, objective, moved)
             if bool(done.any()):
@@ -127,6 +131,28 @@ def mixing_sweeps(
                 break
         before = objective
     return work.finish(), sweep
+
+
+def _compiled_sweeps(
+    C: torch.Tensor, trace: torch.Tensor, V: torch.Tensor, free: torch.Tensor, max_iter: int, tol: float
+) -> tuple[torch.Tensor, int]:
+    """The same in machine code; samples that stopped are skipped, the fall of the objective comes with a sweep."""
+    k = V.shape[-1]
+    objective = (trace + torch.linalg.vecdot(V, (C @ V.flatten(1)).view_as(V)).sum(0)).double()
+    W = _compiled.padded(V.transpose(0, 1))
+    run = _compiled.DenseSweep(-C, free[..., 0].T.to(torch.uint8), W.shape[-1], KEEP)
+    active = torch.ones(len(W), dtype=torch.uint8)
+    still = 4 * torch.finfo(V.dtype).eps
+    sweep = 0
+    for sweep in range(1, max_iter + 1):
+        run(W, active)
+        objective = torch.where(active.bool(), objective - run.fell, objective)
+        if sweep > 1:
+            stops = run.moved <= still if tol == 0 else run.fell.abs() <= tol * objective.abs()
+            active[stops] = 0
+            if not bool(active.any()):
+                break
+    return W[..., :k].transpose(0, 1).contiguous(), sweep
 
 
 ITERATIONS = {"block": block_iterations, "mixing": mixing_sweeps}

@@ -177,7 +177,7 @@ def _solve(C: torch.Tensor, V: torch.Tensor, free: torch.Tensor, grad: torch.Ten
         return torch.where(free, x - torch.linalg.vecdot(x, V)[..., None] * V, 0.0)
 
     def inner(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return torch.einsum("nbk,nbk->b", a, b)
+        return torch.linalg.vecdot(a, b).sum(0)
 
     weight = torch.linalg.vector_norm(product(V), dim=-1, keepdim=True)
     scale = 1 / weight.clamp(min=1e-30).maximum(1e-3 * weight.amax(0))

@@ -9,6 +9,7 @@ import torch
 
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
+from litrepro.layers import _compiled
 from litrepro.layers._descent import DAMPING, KEEP, damped, largest_eigenvalue, normalized
 
 METHODS = ("mixing", "block")
@@ -91,6 +92,8 @@ def maxsat_sdp(
 
 def _descend(S: torch.Tensor, V: torch.Tensor, max_iter: int, tol: float, method: str) -> bool:
     """Iterate in place; whether every instance converged."""
+    if method == "mixing" and len(S) and _compiled.available(S):
+        return _compiled_descent(S, V, max_iter, tol)
     index = torch.arange(len(S), device=S.device)
     limit = max(math.sqrt(tol), 100 * torch.finfo(S.dtype).eps)
     parallel = damped(S.mT @ S, DAMPING * largest_eigenvalue(S))[0] if method == "block" and len(S) else None
@@ -114,6 +117,30 @@ def _descend(S: torch.Tensor, V: torch.Tensor, max_iter: int, tol: float, method
             parallel = None if parallel is None else parallel[stay]
     V[index] = rows
     return not len(index)
+
+
+def _compiled_descent(S: torch.Tensor, V: torch.Tensor, max_iter: int, tol: float) -> bool:
+    """The same in machine code. The residual is computed only where the objective has stopped falling."""
+    limit = max(math.sqrt(tol), 100 * torch.finfo(S.dtype).eps)
+    k = V.shape[-1]
+    W = _compiled.padded(V)
+    run = _compiled.SparseSweep(S, W.shape[-1], KEEP)
+    objective = (S @ V).square().sum((-1, -2)).double()
+    floor = 4 * torch.finfo(S.dtype).eps * objective  # a smaller fall drowns in rounding
+    active = torch.ones(len(S), dtype=torch.uint8)
+    for _ in range(max_iter):
+        run(W, active)
+        going = active.bool()
+        objective = torch.where(going, objective - run.fell, objective)
+        slow = (going & (run.fell.abs() <= (tol * objective.abs()).maximum(floor))).nonzero()[:, 0]
+        if len(slow):
+            objective_there, gap = _state(S[slow], W[slow, :, :k])
+            objective[slow] = objective_there.double()
+            active[slow[gap <= limit]] = 0
+            if not bool(active.any()):
+                break
+    V.copy_(W[..., :k])
+    return not bool(active.any())
 
 
 def _sweep(S: torch.Tensor, V: torch.Tensor) -> None:
