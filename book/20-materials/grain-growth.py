@@ -242,6 +242,14 @@ ch.claim(
 )
 
 # %% [markdown]
+# ## At full scale
+#
+# Sixteen microstructures of 20,000 grains on $1024^2$ pixels, where they were recorded.
+
+# %%
+ch.paper("growth")
+
+# %% [markdown]
 # ## Takeaway
 #
 # Both simulators obey the laws of two-dimensional grain growth: parabolic growth, and von Neumann and Mullins' theorem grain

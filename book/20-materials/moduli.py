@@ -258,7 +258,8 @@ if ch.plots and not reason:
 # ## The search
 #
 # A model trained on the whole 2015 set ranks every ternary and quaternary composition of AFLOW and Matbench that it has not
-# seen. Their computed moduli are the answer.
+# seen. Their computed moduli are the answer, and what was asked of the list inside the training data is asked here: six in ten of
+# the first forty.
 
 # %%
 if not reason:
@@ -299,7 +300,7 @@ None if reason else pool.nlargest(12, "G_predicted").set_index("formula")[
 
 # %% tags=["nbval-check-output"]
 def external():
-    good = [share >= 0.5 for share in top.values()]
+    good = [share >= 0.6 for share in top.values()]
     return {**top, "pool": len(pool), "by chance": chance}, True if all(good) else "partly" if any(good) else False
 
 
@@ -378,7 +379,7 @@ None if reason else hidden.set_index(["element", "target"]).round(2)
 #
 # 529 distinct compositions with 1,062 measured Vickers hardnesses, at loads from .25 N. The model ranks those ternary and
 # quaternary compositions that it was not trained on by their predicted shear modulus. A candidate is confirmed if its
-# measured hardness reaches 40 GPa at some load, which is the review's "under some conditions".
+# measured hardness reaches 40 GPa at some load, which is the review's "under some conditions"; once more six in ten of forty have to be.
 
 # %%
 if not reason:
@@ -414,7 +415,7 @@ None if reason else candidates.head(20).set_index("formula")[
 def superhard():
     value = {"confirmed of 40": int((candidates.hardest >= 40).sum()), "share of all": base, "superhard in all": every}
     error = (base * (1 - base) / len(candidates)) ** 0.5
-    return value, bool(confirmed > 0.5 and confirmed > base + 2 * error)
+    return value, bool(confirmed >= 0.6 and confirmed > base + 2 * error)
 
 
 def proxies():
@@ -449,12 +450,22 @@ if ch.plots and not reason:
     fig.colorbar(dots, ax=axes, label="smallest load (N)")
 
 # %% [markdown]
-# More than half of the forty are confirmed, about twice the share in the table as a whole. Two things qualify that. The forty are one
+# Two thirds of the forty are confirmed, about twice the share in the table as a whole. Two things qualify that. The forty are one
 # family, borides of tungsten, osmium and their neighbours, measured because they were suspected to be hard. And most of the
 # superhard compositions of the table are *missed*: its dodecaborides reach 40 GPa with a predicted shear modulus below 130. The
 # correlation over all compositions is moderate, better for the shear than for the bulk modulus, best for Chen's formula
 # {cite}`chen2011modeling`. Every composition that was measured at several loads is softer at the highest: hardness is not a number.
+
+# %% [markdown]
+# ## At full scale
 #
+# Cross-validation on five deals of the folds, and the learning curve on Matbench, where they were recorded.
+
+# %%
+ch.paper("learning-curve")
+ch.paper("moduli-scores")
+
+# %% [markdown]
 # ## Takeaway
 #
 # Composition alone predicts bulk moduli about as well as claimed and shear moduli much worse, and it is the shear modulus that
