@@ -39,6 +39,9 @@ from litrepro.robustness import (
 
 ch = Chapter("17-certified-defenses", notebook="attacks", profile=profile, seed=seed, full_minutes=4)
 seeds = ch.pick(quick=3, full=10, smoke=2)
+n_noise = ch.pick(
+    quick=8, full=20, smoke=2
+)  # networks on which noise is measured: its effect is small, and cheap to see
 n_train = ch.pick(quick=4000, full=60_000, smoke=400)
 n_test = ch.pick(quick=1000, full=10_000, smoke=100)
 n_few = ch.pick(quick=200, full=2000, smoke=20)  # for the attacks that take many steps
@@ -69,12 +72,14 @@ def sign_noise(inputs, eps, offset=0):
     return (inputs + eps * signs).clamp(0, 1)
 
 
-models = networks(x, y, list(range(seed, seed + seeds)))
+crowd = networks(x, y, list(range(seed, seed + n_noise)))
+models = crowd[:seeds]
 
 # %% [markdown]
 # ## Chosen perturbations and noise
 #
-# A random corner of the $\ell_\infty$ ball is as large as any attack's perturbation, and harmless. A chosen one is not.
+# A random corner of the $\ell_\infty$ ball is as large as any attack's perturbation, and nearly harmless: it costs two to three points
+# of accuracy where a chosen one costs more than eighty. "Random perturbations do not fool" is true to that extent.
 # PGD steps along the sign of the gradient, which is the steepest direction in this norm. The review prints the step with the
 # raw gradient; projected on the same ball with the same step size it is a much weaker attack, because most entries of the
 # gradient are far smaller than the step.
@@ -114,12 +119,30 @@ ch.save("attack-strength", strength.round(4))
 recorded = ch.paper("attack-strength")
 mean = strength.groupby(["attack", "eps"])["accuracy"].mean()
 
+# What noise costs, network by network, each with four draws of its own
+lost = pd.Series(
+    [
+        accuracy(model, x_test) - sum(accuracy(model, sign_noise(x_test, 0.1, 10 + 4 * k + r)) for r in range(4)) / 4
+        for k, model in enumerate(crowd)
+    ]
+)
+
+# %% tags=["hide-input"]
+cost = mean["clean", 0.1] - mean["PGD", 0.1]
+summary = {
+    "by noise": [lost.mean(), lost.sem()],
+    "by PGD": [cost, strength[strength.eps == 0.1].query("attack == 'PGD'")["accuracy"].sem()],
+}
+pd.DataFrame(summary, index=["accuracy lost at radius 0.1", "standard error"]).round(4)
+
 # %% tags=["nbval-check-output"]
 at = {name: mean[name, 0.1] for name in attacks}
+harmless = lost.mean() + 2 * lost.sem() < 0.02
+small = lost.mean() + 2 * lost.sem() < cost / 10
 ch.claim(
     "adversarial-not-noise",
-    value=at,
-    holds=at["PGD"] < 0.3 and abs(at["noise"] - at["clean"]) < 0.04,
+    value=at | {"lost by noise": [lost.mean(), lost.sem()]},
+    holds=False if at["PGD"] >= 0.3 else True if harmless else "partly" if small else False,
 )
 stronger = {str(eps): mean["FGSM", eps] - mean["PGD", eps] for eps in radii}
 ch.claim("pgd-stronger", value=stronger, holds=min(stronger.values()) >= 0 and stronger["0.1"] > 0.01)
@@ -129,7 +152,7 @@ ch.claim(
     holds=at["raw-gradient PGD"] > at["PGD"] + 0.2,
 )
 
-# %% mystnb={"figure": {"name": "fig-17-strength", "caption": "Accuracy against the radius of the perturbation, mean over networks with two standard errors. Noise of the same size does nothing; the raw gradient step printed in the review is the weakest of the attacks."}, "image": {"alt": "Accuracy over epsilon from 0.02 to 0.1. Clean and noise stay flat near 0.92; raw-gradient PGD falls to about 0.6; FGSM and PGD fall together to about 0.2 and 0.15."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-17-strength", "caption": "Accuracy against the radius of the perturbation, mean over networks with two standard errors. Noise of the same size costs two points; the raw gradient step printed in the review is the weakest of the attacks."}, "image": {"alt": "Accuracy over epsilon from 0.02 to 0.1. Clean stays flat at 0.93 and noise almost so; raw-gradient PGD falls to about 0.6; FGSM and PGD fall together to about 0.2 and 0.15."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves, figure
 
@@ -182,10 +205,11 @@ if ch.plots:
 half = len(x) // 2
 queries = x[half : half + ch.pick(quick=1000, full=1000, smoke=100)]
 shift = []
-for s in range(seeds):
-    (source_net,) = networks(x[:half], y[:half], [seed + s])
-    (other,) = networks(x[half:], y[half:], [seed + 100 + s])
-    (target,) = networks(x[:half], y[:half], [seed + 200 + s])
+numbers = range(seed, seed + seeds)
+first_half = networks(x[:half], y[:half], [*numbers, *(200 + s for s in numbers)])
+sources, targets = first_half[:seeds], first_half[seeds:]
+others = networks(x[half:], y[half:], [100 + s for s in numbers])
+for s, (source_net, other, target) in enumerate(zip(sources, others, targets)):
     with torch.no_grad():
         answers = target(queries).argmax(1)
     substitute = networks(queries, answers, [seed + 300 + s])[0]

@@ -92,7 +92,7 @@ pd.DataFrame(methods, columns=["method", "bound", "how", "in the library"]).set_
 #
 # - {doc}`attacks`: are adversarial perturbations special, do they transfer, what do iterations and momentum add?
 # - {doc}`certificates`: the ladder from intervals to the exact value, image by image; Danskin's theorem; prices.
-# - {doc}`sdp`: the semidefinite certificate, corrected, and training with it.
+# - {doc}`sdp`: the semidefinite certificate, corrected, and training with it; all bounds beside each other on every test image.
 # - {doc}`training`: training on lower and upper bounds, catastrophic overfitting, schedules.
 #
 # ## Errata
@@ -117,5 +117,5 @@ ch.ledger()
 # ## Takeaway
 #
 # As a map of bounds the review stands: on every image that we tried, interval, program, exact value and attack come in that order, and
-# its warnings (transfer, black boxes, one-step training, schedules) hold with room to spare. What does not stand is the
+# its warnings (transfer, black boxes, one-step training, schedules) hold. What does not stand is the
 # formula at its heart: the printed semidefinite matrix gives "bounds" below the truth.

@@ -39,6 +39,11 @@ attack_steps = ch.pick(quick=5, full=7, smoke=2)
 datasets = ch.pick(quick=["mnist"], full=["mnist", "fashion"], smoke=["mnist"])
 radii = ch.pick(quick=[0.1], full=[0.1, 0.2, 0.3], smoke=[0.1])
 numbers = list(range(seed, seed + seeds))
+# The verdict on one-step training hangs on a difference of accuracies, and its networks are the cheapest: more seeds.
+one_step = list(range(seed, seed + ch.pick(quick=5, full=5, smoke=2)))
+many_step = list(range(seed, seed + ch.pick(quick=2, full=5, smoke=2)))
+look_every = ch.pick(quick=2, full=2, smoke=1)  # epochs between two looks at the networks
+n_looked = ch.pick(quick=200, full=2000, smoke=50)
 slowly, at_once = (0.0, 0.5), (0.0, 0.0)  # the radius grows over the first half, or is there from the start
 
 
@@ -51,48 +56,60 @@ def load(name):
 
 
 # %%
-plan = []  # method, label, radius, ramp
+plan = []  # method, label, radius, ramp, seeds
 for eps in radii:
-    plan += [("fgsm", "FGSM", eps, slowly), ("pgd", "PGD", eps, slowly), ("ibp", "IBP", eps, slowly)]
-    plan += [("ibp", "IBP at once", eps, at_once)]
-plan += [("standard", "standard", 0.0, slowly), ("fgsm", "FGSM", 0.25, slowly), ("pgd", "PGD", 0.25, slowly)]
-plan += [("fgsm", "FGSM at once", 0.3, at_once)]
+    plan += [("fgsm", "FGSM", eps, slowly, numbers), ("pgd", "PGD", eps, slowly, numbers)]
+    plan += [("ibp", "IBP", eps, slowly, numbers), ("ibp", "IBP at once", eps, at_once, numbers)]
+plan += [("standard", "standard", 0.0, slowly, numbers)]
+plan += [("fgsm", "FGSM", 0.25, slowly, one_step), ("pgd", "PGD", 0.25, slowly, many_step)]
+plan += [("fgsm", "FGSM at once", 0.3, at_once, numbers)]
+
+
+def train_stack(method, members, train, test, about):
+    """All networks of a method as one stack: accuracies at the end, and those of a few images along the way."""
+    _, eps, ramps, seeds = zip(*members)
+    # A plainly trained network is tested at the smallest radius, the others at their own.
+    tested = [radius or radii[0] for radius in eps]
+    few, along = (test[0][:n_looked], test[1][:n_looked]), []
+
+    def look(epoch, stack):
+        if epoch == 1 or epoch % look_every == 0:
+            table = robust_accuracy(stack, few, tested, attack_steps=ch.pick(quick=5, full=20, smoke=1))
+            along.append(about.join(table.set_index("member")).assign(epoch=epoch))
+
+    stack = train_robust(
+        train, (784, *hidden, 10), method=method, eps=eps, seeds=seeds, ramps=ramps, attack_steps=attack_steps,
+        epochs=ibp_epochs if method == "ibp" else epochs, callback=look,
+    )  # fmt: skip
+    table = robust_accuracy(stack, test, tested, attack_steps=ch.pick(quick=20, full=40, smoke=2))
+    return about.join(table.set_index("member")), pd.concat(along)
 
 
 def train_and_measure(name):
-    """Accuracies of every method, radius and seed on one data set: one stack per method."""
+    """Final accuracies and training curves of every method, radius and seed on one data set."""
     train, test = load(name)
     for method in ch.progress(dict.fromkeys(entry[0] for entry in plan), name):
-        members = [(label, eps, ramp, s) for kind, label, eps, ramp in plan if kind == method for s in numbers]
-        checkpoint = ch.scratch(f"{name}-{method}.csv")
-        if ch.full and checkpoint.exists():
-            yield pd.read_csv(checkpoint)
+        kept = [ch.scratch(f"{name}-{method}-{kind}.csv") for kind in ("end", "curve")]
+        if ch.full and all(path.exists() for path in kept):
+            yield tuple(pd.read_csv(path) for path in kept)
             continue
-        stack = train_robust(
-            train,
-            (784, *hidden, 10),
-            method=method,
-            eps=[eps for _, eps, _, _ in members],
-            seeds=[s for *_, s in members],
-            ramps=[ramp for _, _, ramp, _ in members],
-            epochs=ibp_epochs if method == "ibp" else epochs,
-            attack_steps=attack_steps,
-        )
-        # A plainly trained network is tested at the smallest radius, the others at their own.
-        tested = [eps or radii[0] for _, eps, _, _ in members]
-        table = robust_accuracy(stack, test, tested, attack_steps=ch.pick(quick=20, full=40, smoke=2))
+        members = [(label, eps, ramp, s) for kind, label, eps, ramp, seeds in plan if kind == method for s in seeds]
         about = pd.DataFrame([{"data": name, "training": label, "trained at": eps, "seed": s}
                               for label, eps, _, s in members])  # fmt: skip
-        table = about.join(table.set_index("member"))
+        found = train_stack(method, members, train, test, about)
         if ch.full:
-            table.to_csv(checkpoint, index=False)
-        yield table
+            for table, path in zip(found, kept):
+                table.to_csv(path, index=False)
+        yield found
 
 
-accuracies = pd.concat([table for name in datasets for table in train_and_measure(name)], ignore_index=True)
+ends, along = zip(*(pair for name in datasets for pair in train_and_measure(name)))
+accuracies, watched = pd.concat(ends, ignore_index=True), pd.concat(along, ignore_index=True)
 ch.save("robust-training", accuracies.round(4))
+ch.save("robust-training-curves", watched.round(4))
 recorded = ch.paper("robust-training")
 digits = accuracies[accuracies.data == "mnist"]
+watched = watched[watched.data == "mnist"]
 mean = digits.groupby(["training", "trained at", "metric"])["value"].mean()
 
 # %% tags=["hide-input"]
@@ -117,51 +134,76 @@ if ch.plots:
     bars(digits, ax)
 
 # %% [markdown]
-# ## Robust against what it was trained on
+# ## How they get there
 #
-# At radius 0.1 one step is as good a training attack as five. At 0.25 the loss surface bends within the ball, and a network
-# learns to defeat the single step: under FGSM it looks as robust as one trained with PGD, under PGD it is not. Without a schedule,
-# at 0.3, the collapse is complete. It is known as catastrophic overfitting {cite}`wong2020fast`.
+# The same networks along their training, judged at the full radius throughout, also while the radius of training still
+# grows (first half, shaded). Adversarial and certified training reach about the same accuracy under attack; only the
+# latter verifies any of it, and begins to do so late in the ramp. Without a schedule the interval loss drives the
+# networks to a constant guess in the first epoch, and they do not come back.
 
-# %% tags=["nbval-check-output"]
-gaps = {label: mean[label, 0.25, "fgsm"] - mean[label, 0.25, "pgd"] for label in ("FGSM", "PGD")}
-collapse = {metric: mean["FGSM at once", 0.3, metric] for metric in ("clean", "fgsm", "pgd")}
-ch.claim(
-    "fgsm-training-breaks",
-    value={"FGSM - PGD accuracy": gaps, "without a schedule at 0.3": collapse},
-    holds=gaps["FGSM"] > 0.1 and gaps["PGD"] < 0.1,
-)
-
-# %% [markdown]
-# When does it happen? The same training, watched after every epoch.
-
-# %%
-train, test = load("mnist")
-few = (test[0][: ch.pick(quick=300, full=2000, smoke=50)], test[1][: ch.pick(quick=300, full=2000, smoke=50)])
-watched = []
-
-
-def watch(epoch, stack):
-    """Accuracies after an epoch, at the radius of training."""
-    table = robust_accuracy(stack, few, 0.3, metrics=("fgsm", "pgd"), attack_steps=10)
-    watched.append(table.assign(epoch=epoch))
-
-
-train_robust(
-    train, (784, *hidden, 10), method="fgsm", eps=[0.3] * seeds, seeds=numbers, ramps=[at_once] * seeds,
-    epochs=epochs, callback=watch,
-)  # fmt: skip
-watched = pd.concat(watched)
-
-# %% mystnb={"figure": {"name": "fig-17-overfitting", "caption": "FGSM training at radius 0.3 from the first step on: accuracy under FGSM and PGD after every epoch, band over seeds. The network learns to resist the attack it sees and stays defenceless against the other."}, "image": {"alt": "Two curves over epochs: accuracy under FGSM rises to about one half, accuracy under PGD stays at zero."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-17-curves", "caption": "Accuracy and verified share against epochs at the radius of training, 0.1, on a part of the test images; mean over seeds, bands: range. Shaded: the epochs in which the radius of training grows (not for the last panel)."}, "image": {"alt": "Four panels over epochs. FGSM and PGD: clean accuracy rises to 0.9, accuracy under PGD to about 0.7, verified stays at zero. IBP: the same, and verified rises to about 0.6. IBP at once: everything stays at 0.1."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves
 
-    fig, ax = figure(height=2.8)
+    names = {"clean": "clean", "pgd": "under PGD", "verified": "verified"}
+    fig, axes = figure(1, 4, height=2.8, sharey=True)
+    for ax, label in zip(axes, ("FGSM", "PGD", "IBP", "IBP at once")):
+        part = watched[(watched.training == label) & (watched["trained at"] == radii[0])]
+        part = part[part.metric.isin(list(names))]
+        curves(part, "epoch", "value", "metric", ax=ax, error="range", labels=names, order=list(names))
+        if label != "IBP at once":
+            ax.axvspan(0, part.epoch.max() / 2, color="0.5", alpha=0.12, lw=0)
+        ax.set(title=label, xlabel="epoch", ylabel="", ylim=(0, 1), xlim=(0, None))
+        ax.get_legend() and ax.get_legend().remove()
+    axes[0].set_ylabel("accuracy, verified share")
+    axes[3].legend(fontsize=8, loc="upper right")
+
+# %% [markdown]
+# ## Robust against what it was trained on
+#
+# At radius 0.1 one step is as good a training attack as five. At 0.25 the loss surface bends within the ball, and a network
+# learns to defeat the single step: under FGSM it looks more robust than one trained with PGD, under PGD it is less. Without a schedule,
+# at 0.3, the collapse is complete. It is known as catastrophic overfitting {cite}`wong2020fast`.
+#
+# The verdict asks for a mean gap of more than 0.15 between the accuracies under the two attacks, and for less than 0.1 after
+# training with PGD; "partly", if the gap is only larger than that of PGD training by two standard errors over seeds.
+
+
+# %%
+def gap_of(label, eps):
+    """FGSM minus PGD accuracy of the networks of one training, mean over seeds and its standard error."""
+    part = digits[(digits.training == label) & (digits["trained at"] == eps)]
+    wide = part.pivot_table(index="seed", columns="metric", values="value")
+    difference = wide["fgsm"] - wide["pgd"]
+    return difference.mean(), difference.sem()
+
+
+gaps = {label: gap_of(label, 0.25) for label in ("FGSM", "PGD")}
+collapse = {metric: mean["FGSM at once", 0.3, metric] for metric in ("clean", "fgsm", "pgd")}
+
+# %% tags=["hide-input"]
+pd.DataFrame(gaps, index=["FGSM - PGD accuracy", "standard error"]).rename_axis(columns="trained with").round(3)
+
+# %% tags=["nbval-check-output"]
+(broken, error), (kept, kept_error) = gaps["FGSM"], gaps["PGD"]
+wide_gap = broken > 0.15 and kept < 0.1
+wider = broken - kept > 2 * (error**2 + kept_error**2) ** 0.5
+ch.claim(
+    "fgsm-training-breaks",
+    value={"FGSM - PGD accuracy, standard error": gaps, "without a schedule at 0.3": collapse},
+    holds=True if wide_gap else "partly" if wider else False,
+)
+
+# %% mystnb={"figure": {"name": "fig-17-overfitting", "caption": "Training with one step, accuracy under FGSM and PGD at the radius of training along the epochs, band: range over seeds. Left: radius 0.25, grown over the first half; the network gains less under the attack that it does not see. Right: radius 0.3 from the first step on; the network learns to resist the attack it sees and stays defenceless against the other."}, "image": {"alt": "Two panels of two curves over epochs. Left: both accuracies rise, that under PGD to about half of that under FGSM. Right: accuracy under FGSM rises to about 0.4, accuracy under PGD stays at zero."}} tags=["hide-input"]
+if ch.plots:
+    fig, axes = figure(1, 2, height=2.8, sharey=True)
     names = {"fgsm": "under FGSM", "pgd": "under PGD"}
-    curves(watched, "epoch", "value", "metric", ax=ax, error="range", labels=names)
-    ax.set(xlabel="epoch", ylabel="accuracy at radius 0.3", ylim=(0, 1))
-    ax.legend()
+    for ax, (label, eps) in zip(axes, (("FGSM", 0.25), ("FGSM at once", 0.3))):
+        part = watched[(watched.training == label) & (watched["trained at"] == eps) & watched.metric.isin(list(names))]
+        curves(part, "epoch", "value", "metric", ax=ax, error="range", labels=names)
+        ax.set(title=f"{label}, radius {eps:g}", xlabel="epoch", ylim=(0, 0.6))
+    axes[0].set_ylabel("accuracy at the radius")
+    axes[0].legend()
 
 # %% [markdown]
 # ## The schedule
@@ -223,7 +265,7 @@ if ch.plots:
 # %% [markdown]
 # ## Takeaway
 #
-# All three predictions hold where they could be tested. Training against one step breaks at large radii, spectacularly
-# without a schedule; training on intervals needs the schedule absolutely, every seed collapses without it. The price of the
+# The predictions hold where they could be tested, the first by degrees: training against one step loses part of its robustness at
+# radius 0.25 and all of it at 0.3 without a schedule. Training on intervals needs the schedule absolutely, every seed collapses without it. The price of the
 # certificate is small next to what it buys at radius 0.1; whether it is there at all at full scale waits for the
 # recorded run.
