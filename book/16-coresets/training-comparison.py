@@ -213,13 +213,13 @@ train_loss = digits[(digits.split == "train") & (digits.metric == "loss")].pivot
 
 
 # Whatever else a machine does makes a run longer, never shorter: of the seeds' times the shortest counts. Where Full falls
-# steeply a few per cent of time decide, so that its lead must be there at four fifths of the method's time already.
+# steeply little time decides, so that its lead must be there at three fifths of the method's time already.
 seconds = train_loss.seconds.groupby(level=["method", "epoch"]).min()
 
 
 def full_at(method):
-    """Loss of Full at four fifths of the seconds that a method took, interpolated, by run."""
-    there = 0.8 * seconds.loc[method].iloc[-1]
+    """Loss of Full at three fifths of the seconds that a method took, interpolated, by run."""
+    there = 0.6 * seconds.loc[method].iloc[-1]
     paths = {run: np.log(train_loss.value.loc[("Full", run)]) for run in range(seeds)}
     return pd.Series({run: float(np.exp(np.interp(there, seconds.loc["Full"], path))) for run, path in paths.items()})
 
