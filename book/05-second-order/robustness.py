@@ -141,7 +141,13 @@ def width_of(frame, tolerance):
 
 
 widths = {("digits", method): width_of(both[both.method == method], 0.02) for method in names}
-gain = widths["digits", "adahessian"]["width"] - widths["digits", "adamw"]["width"]
+
+
+def wider(one, other):
+    """Whether an interval of rates is wider than another beyond the 95% bootstrap intervals of both widths."""
+    return bool(one["low"] > other["high"])
+
+
 collapse = {
     method: cells.loc[(method, 5), "mean"] - cells.loc[(method, 1), "mean"] for method in ("adamw", "adahessian")
 }
@@ -153,7 +159,7 @@ ch.claim(
         names[m]: [widths["digits", m][key] for key in ("width", "low", "high")] for m in ("adamw", "adahessian", "sgd")
     }
     | {"points lost at x 5": {names[m]: -value for m, value in collapse.items()}},
-    holds=gain > 0,
+    holds=wider(widths["digits", "adahessian"], widths["digits", "adamw"]),
 )
 
 # %% mystnb={"figure": {"name": "fig-05-rates", "caption": "Test accuracy on digits against the rate divided by each optimizer's own best rate; mean and two standard errors over five seeds. The grey band is within 0.02 of the best."}, "image": {"alt": "Four hump-shaped curves on a logarithmic axis. AdamW and SGD fall off gently on the right, AdaHessian earlier and SQGN in a cliff."}} tags=["hide-input"]
@@ -219,18 +225,17 @@ if ch.plots:
     ax.set(xlabel="width of the good interval (decades)", xlim=(0, None))
 
 # %%
-wins = {}
+wins, gains = {}, {}
 for name in ("digits", "breast cancer", "tomography"):
-    first = max(widths[name, method]["width"] for method in ("sgd", "adamw"))
-    second = max(widths[name, method]["width"] for method in ("adahessian", "sqgn"))
-    wins[name] = second - first
+    first = max((widths[name, method] for method in ("sgd", "adamw")), key=lambda found: found["width"])
+    second = max((widths[name, method] for method in ("adahessian", "sqgn")), key=lambda found: found["width"])
+    gains[name], wins[name] = second["width"] - first["width"], wider(second, first)
 
 # %% tags=["nbval-check-output"]
 ch.claim(
     "robustness-is-the-advantage",
-    value={name: value for name, value in wins.items()},
-    holds=all(value > 0 for value in wins.values())
-    or ("partly" if any(value > 0.1 for value in wins.values()) else False),
+    value=gains,
+    holds=all(wins.values()) or ("partly" if any(wins.values()) else False),
 )
 
 # %% [markdown]

@@ -259,11 +259,13 @@ ratio = {name: value / cost["AdamW"] for name, value in cost.items()}
 delay_gap, delay_se = paired("curvature every 5 steps", "AdaHessian")
 
 # %% tags=["nbval-check-output"]
-ch.claim("adahessian-cost", value=ratio["AdaHessian"], holds=1.5 <= ratio["AdaHessian"] <= 4)
+ch.claim("adahessian-cost", value=ratio["AdaHessian"], holds=1.2 <= ratio["AdaHessian"] <= 4)
 ch.claim(
     "delayed-curvature",
     value={"accuracy": delay_gap, "se": delay_se, "time": ratio["curvature every 5 steps"]},
-    holds=delay_gap > -0.01 and ratio["curvature every 5 steps"] < 1.6,
+    holds=False
+    if ratio["curvature every 5 steps"] >= 1.6 or delay_gap + 2 * delay_se < -0.01
+    else delay_gap - 2 * delay_se > -0.01 or "partly",
 )
 
 # %% [markdown]
@@ -331,6 +333,6 @@ if ch.plots:
 # %% [markdown]
 # ## Takeaway
 #
-# The estimator, the bound (11) and the advice to average over time and to renew the curvature only now and then all hold. At its best rate AdaHessian
-# is level with AdamW, for roughly twice the time, or little more than the same time when the curvature is renewed every fifth step. What is left to
-# justify it is robustness, the subject of the next notebook.
+# The estimator, the bound (11) and the advice to average over time hold. At its best rate AdaHessian is level with AdamW, for roughly twice
+# the time. Renewing the curvature every fifth step brings the price down to AdamW's, and seems to cost about a point of accuracy, which ten
+# seeds cannot tell from none. Nor does curvature overfit here. What is left to justify the price is robustness, the subject of the next notebook.

@@ -60,8 +60,6 @@ f64 = torch.float64
 # %%
 generator = ch.generator(1)
 inputs = torch.randn(40, 8, generator=generator, dtype=f64)
-tiny = digits_problem().model  # only for its kind: a perceptron of flat weights
-shapes = (8, 6, 3)
 
 
 def network(w):
@@ -220,17 +218,17 @@ noisy, clean = "(17) two minibatches", "(18) damped Gauss-Newton"
 ch.claim(
     "lbfgs-noise",
     value={"share of s.y <= 0": bad, "variance ratio": variance[noisy] / variance[clean]},
-    holds=bad[noisy] > 0.2 and bad[clean] == 0 and variance[noisy] / variance[clean] > 10,
+    holds=(bad[clean] == 0 and variance[noisy] / variance[clean] > 10) and (bad[noisy] > 0.2 or "partly"),
 )
 
-# %% mystnb={"figure": {"name": "fig-05-pairs", "caption": "Curvature along short steps, s.y / s.s, from 400 pairs: differences of gradients of two minibatches, and Gauss-Newton products. Left of the dashed line a pair cannot be used."}, "image": {"alt": "The histogram of differences is very wide, with a large part left of zero; that of products is narrow and right of zero."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-05-pairs", "caption": "Curvature along short steps, s.y / s.s, from 400 pairs: differences of gradients of two minibatches, and Gauss-Newton products. Left of the dashed line a pair cannot be used."}, "image": {"alt": "The histogram of differences is very wide, with a few pairs left of zero; that of products is two narrow bars right of zero."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure()
-    edges = torch.linspace(-60, 60, 61)
+    edges = torch.linspace(-100, 300, 81)
     for name, color in ((noisy, PALETTE[1]), (clean, PALETTE[0])):
-        ax.hist(curvature[name].clamp(-60, 60), bins=edges, alpha=0.6, color=color, label=name)
+        ax.hist(curvature[name].clamp(-100, 300), bins=edges, alpha=0.6, color=color, label=name)
     ax.axvline(0, color="k", ls="--", lw=1)
-    ax.set(xlabel="curvature along the step (clipped at 60)", ylabel="pairs")
+    ax.set(xlabel="curvature along the step (clipped at -100 and 300)", ylabel="pairs")
     ax.legend()
 
 # %% [markdown]
@@ -341,8 +339,9 @@ recorded = ch.table("tomography-curves", curve.merge(final["TV ratio"].reset_ind
 
 # %% tags=["hide-input"]
 summary = final.groupby("method")[["training loss", "held-out loss", "SSIM", "TV ratio"]].agg(["mean", "std"])
+summary.columns = [f"{name}, {statistic}" for name, statistic in summary.columns]
 summary.insert(0, "rate", [tuned["adamw"], tuned["sqgn"]])
-summary.round(3)
+summary.round(3).T
 
 # %%
 loss_gap, loss_se = compare("training loss")
@@ -355,7 +354,7 @@ null = draws_f.chisquare(dof, 400_000) / draws_f.chisquare(dof, 400_000)
 p_value = float((null >= variance_ratio).mean())  # one-sided F test, by simulation
 
 # %% tags=["nbval-check-output"]
-better = [loss_gap < -2 * loss_se, ssim_gap > 2 * ssim_se]
+better = [loss_gap < -2 * loss_se, ssim_gap > 0.02 and ssim_gap > 2 * ssim_se]
 ch.claim(
     "sqgn-adam",
     value={
@@ -368,19 +367,16 @@ ch.claim(
 ch.claim(
     "sqgn-variance",
     value={"standard deviations": spread.to_dict(), "p": p_value},
-    holds=True if variance_ratio > 1 and p_value < 0.1 else "partly" if variance_ratio > 1 else False,
+    holds=variance_ratio > 1 and p_value < 0.05,
 )
-if recorded is None:
-    ch.not_run("ssim-misses-realism", "the full-scale table tomography-curves is not recorded")
-else:
-    last = recorded[recorded.epoch == recorded.epoch.max()].groupby("method")[["TV ratio", "SSIM"]].mean()
-    distance = (last["TV ratio"] - 1).abs()
-    ch.claim(
-        "ssim-misses-realism",
-        value=last["TV ratio"].to_dict(),
-        holds=bool(distance["SQGN"] < distance["Adam"]),
-        table="tomography-curves",
-    )
+off = (final["TV ratio"] - 1).abs()
+tv_gap = float(off.loc["Adam"].mean() - off.loc["SQGN"].mean())
+tv_se = float((off.loc["Adam"].sem() ** 2 + off.loc["SQGN"].sem() ** 2) ** 0.5)
+ch.claim(
+    "ssim-misses-realism",
+    value={"TV ratio": final.groupby("method")["TV ratio"].mean().to_dict(), "gap": [tv_gap, tv_se]},
+    holds=tv_gap > 2 * tv_se and ssim_gap > -2 * ssim_se,
+)
 
 # %% mystnb={"figure": {"name": "fig-05-curves", "caption": "Training loss, held-out loss (thin dotted) and structural similarity on held-out models against epochs, ten seeds; bands are one standard deviation. The review's figure 4."}, "image": {"alt": "Two panels with lines for Adam and SQGN: losses fall, training loss far below held-out loss; similarity rises and levels off."}} tags=["hide-input"]
 if ch.plots:
@@ -459,7 +455,8 @@ if ch.plots:
 # %% [markdown]
 # ### Price, variance reduction, transfer
 #
-# Cost per epoch, one network at a time; the oracle counts beside it (a Gauss-Newton product counts two gradients). Then SQGN without its variance reduction, five
+# Cost per epoch, one network at a time, in seconds and in oracle calls (a Gauss-Newton product counts two gradients); the calls decide, since no
+# machine changes them. Then SQGN without its variance reduction, five
 # paired seeds at rate 0.1. Then the claim that SQGN transfers untuned: one setting (rate 0.1, memory 10, pairs every 5 steps), on three problems, against
 # its best rate on each.
 
@@ -507,7 +504,7 @@ for task, length in ((digits, 10), (breast_cancer_problem(), 10), (problem, epoc
     untuned[task.name] = (losses[3] / losses.min()).item(), candidates[losses.argmin().item()]
 
 # %% tags=["nbval-check-output"]
-ch.claim("sqgn-cost", value={"seconds": seconds_ratio, "oracle calls": calls_ratio}, holds=2 <= seconds_ratio <= 4)
+ch.claim("sqgn-cost", value={"seconds": seconds_ratio, "oracle calls": calls_ratio}, holds=2 <= calls_ratio <= 4)
 ch.claim("variance-reduction", value=[saving_mean, saving_se], holds=bool(saving_mean > 2 * saving_se))
 close = [ratio <= 1.2 for ratio, _ in untuned.values()]
 ch.claim(
@@ -551,5 +548,7 @@ if ch.plots:
 # %% [markdown]
 # ## Takeaway
 #
-# The parts hold up: Gauss-Newton is the semidefinite part of the Hessian, products make usable curvature pairs where differences do not, inexact inner solves are
-# enough, and curvature separates coupled parameters. The whole is, as the review says, more expensive per epoch than Adam, and on this problem not better in training loss.
+# The parts hold up: Gauss-Newton is the semidefinite part of the Hessian, products make curvature pairs a thousand times less noisy than differences do, and
+# curvature separates coupled parameters. Inexact inner solves need four times the outer iterations and an eighth of the products. The whole costs, as the
+# review says, about three gradients of Adam, trains to a higher loss, and ends level with it on models that it has not seen. That its images are smoother, or its
+# runs more alike, is not what we see.
