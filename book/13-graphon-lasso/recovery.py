@@ -284,11 +284,12 @@ disconnected.pivot_table(index="n", columns="prior", values="error").round(2)
 
 # %%
 ch.paper("recovery")
+ch.paper("nodes-and-beta")
 
 # %% [markdown]
 # ## Takeaway
 #
 # The review's two figures are reproduced: for few signals, known graphon or sibling, the prior cuts the error by a factor
-# of two to three. What it adds to them is three limits. The gain is there only for fewer signals than a few times the number
-# of nodes. At the smallest samples it does not come from the structure. And a plain $\ell_1$ penalty on the weights, tuned
+# of two to three. What this page adds is three limits. The gain is there only for fewer signals than a few times the number
+# of nodes, whatever that number is. At the smallest samples it does not come from the structure. And a plain $\ell_1$ penalty on the weights, tuned
 # as well as the prior, has most of the gain.
