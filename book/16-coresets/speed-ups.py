@@ -43,7 +43,7 @@ from litrepro.training import cosine, evaluate, fit
 ch = Chapter("16-coresets", notebook="speed-ups", profile=profile, seed=seed, full_minutes=6)
 n = ch.pick(quick=500, full=2000, smoke=200)
 n_test = ch.pick(quick=500, full=10_000, smoke=200)
-epochs = ch.pick(quick=60, full=120, smoke=20)
+epochs = ch.pick(quick=60, full=120, smoke=30)
 every = ch.pick(quick=10, full=5, smoke=10)
 few = ch.pick(quick=3, full=10, smoke=2)
 many = ch.pick(quick=5, full=10, smoke=2)
