@@ -86,8 +86,9 @@ def first_of(data, n):
     return images[chosen], labels[chosen]
 
 
-easy = mnist("train", source="bundled", size=14, n=2000, balanced=True, seed=seed)
-held_out = mnist("test", source="bundled", size=14)
+digits_from = "auto" if ch.full and not ch.smoke else "bundled"
+easy = mnist("train", source=digits_from, size=14, n=2000, balanced=True, seed=seed)
+held_out = mnist("test", source=digits_from, size=14)
 runs = fit_ensemble(
     lambda seed: mlp(196, [100], 10, seed=seed), range(seed, seed + 5), (easy.images, easy.labels), epochs=10, batch_size=50,
     lr=0.2, momentum=0.9, eval_every=10, evaluate_on={"test": (held_out.images, held_out.labels)},

@@ -44,8 +44,9 @@ epochs = ch.pick(quick=8, full=40, smoke=8)
 
 
 def digits(size, n, **options):
-    """n digits (always the bundled ones), balanced over the classes, scaled to [-1, 1]."""
-    images, labels = mnist(source="bundled", size=size, n=n, balanced=True, **options)
+    """n digits, balanced over the classes, scaled to [-1, 1]."""
+    source = "auto" if ch.full and not ch.smoke else "bundled"
+    images, labels = mnist(source=source, size=size, n=n, balanced=True, **options)
     return (2 * images - 1).to(ch.device), labels.to(ch.device)
 
 

@@ -262,7 +262,7 @@ else:
     view = None
 view
 
-# %% mystnb={"figure": {"name": "fig-09-rff-cuts", "caption": "Cuts through the plane, cosine-sine pairs, no wrong labels: test MSE against samples for fixed frequencies (left, more data hurt) and against frequencies for fixed samples (right). Dots: measured, mean of two seeds; lines: theory, from the spectrum of the kernel; vertical lines: n = 2 N."}, "image": {"alt": "Left: two curves that peak at 100 and 200 samples. Right: two curves that peak at 50 and 100 frequencies. Dots follow the theory lines."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-09-rff-cuts", "caption": "Cuts through the plane, cosine-sine pairs, no wrong labels: test MSE against samples for fixed frequencies (left, more data hurt) and against frequencies for fixed samples (right). Dots: measured, mean of two seeds; lines: theory, from the spectrum of the kernel; vertical lines: n = 2 N, where the points measured lie above the frame."}, "image": {"alt": "Left: two curves that peak at 100 and 200 samples. Right: two curves that peak at 50 and 100 frequencies. Dots follow the theory lines."}} tags=["hide-input"]
 if ch.plots:
     measured_plane = planes["measured, 0% wrong labels"]
     fig, (left, right) = figure(1, 2, height=3.3, sharey=True)

@@ -70,7 +70,7 @@ traces = {
     ),
     "consensus": multiblock_admm(
         consensus(columns), torch.zeros(9, dtype=torch.float64),
-        [torch.ones(3, dtype=torch.float64), torch.zeros(6, dtype=torch.float64)], iterations=400,
+        [torch.ones(3, dtype=torch.float64), torch.ones(6, dtype=torch.float64)], iterations=400,
     ),
 }  # fmt: skip
 radii = {
