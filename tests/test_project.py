@@ -1,5 +1,6 @@
 """The project's own files agree with each other."""
 
+import importlib
 import re
 import tomllib
 from pathlib import Path
@@ -126,3 +127,37 @@ def test_modules_stay_small():
         if (lines := len(path.read_text().splitlines())) > 400
     }
     assert not large
+
+
+def test_the_index_of_methods_names_functions_that_exist():
+    text = (ROOT / "book" / "methods.md").read_text()
+    named = re.findall(r"`([a-z][\w.]*\.\w+)(?:\([^`]*\))?`", text)
+    missing = []
+    for path in named:
+        package, name = path.rsplit(".", 1)
+        if not hasattr(importlib.import_module(f"litrepro.{package}"), name):
+            missing.append(path)
+    assert len(named) > 60
+    assert not missing
+
+
+def test_every_chapter_has_a_row_in_the_index_of_methods():
+    rows = re.findall(r"\| ([\d, ]+) \|$", (ROOT / "book" / "methods.md").read_text(), re.MULTILINE)
+    found = {number.strip() for row in rows for number in row.split(",")}
+    chapters = {path.name[:2] for path in (ROOT / "book").glob("[0-9][0-9]-*") if path.is_dir()}
+    assert chapters <= found
+
+
+def test_citations_have_an_entry_and_entries_are_unique():
+    entries = re.findall(r"^@\w+\{([^,]+),", (ROOT / "book" / "references.bib").read_text(), re.MULTILINE)
+    assert len(entries) == len(set(entries))
+    sources = [
+        path for path in (ROOT / "book").rglob("*") if path.suffix in {".py", ".md"} and "_build" not in path.parts
+    ]
+    cited = {
+        key.strip()
+        for path in sources
+        for group in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", path.read_text())
+        for key in group.split(",")
+    }
+    assert cited <= set(entries)
