@@ -26,7 +26,7 @@ import pandas as pd
 import torch
 
 from litrepro import Chapter
-from litrepro.convexnets import frank_wolfe, project_gamma1, relu_lmo_search
+from litrepro.convexnets import frank_wolfe, project_gamma1, relu_lmo_search, sparsify_weights
 
 ch = Chapter("11-convex-networks", notebook="frank-wolfe", profile=profile, seed=seed, full_minutes=1)
 f64 = torch.float64
@@ -123,9 +123,6 @@ if ch.plots:
 # two neurons suffice for anything, which proves little; here the data are Gaussian and the oracle is a search.
 
 # %%
-import numpy as np
-from scipy.optimize import linprog
-
 support = []
 for k in range(3):
     g = ch.generator(50 + k)
@@ -134,17 +131,14 @@ for k in range(3):
     oracle = functools.partial(relu_lmo_search, restarts=12, iterations=15, generator=k)
     radius = 0.5 * target.norm().item()
     theta, weights = frank_wolfe(data, target, radius, iterations=T, lmo=oracle)[:2]
-    atoms = (data @ theta.T).clamp(min=0).numpy()
-    found = linprog(
-        np.ones(2 * T), A_eq=np.concatenate([atoms, -atoms], 1), b_eq=atoms @ weights.numpy(), method="highs-ds"
-    )
-    sparse = found.x[:T] - found.x[T:]
+    atoms = (data @ theta.T).clamp(min=0)
+    sparse = sparsify_weights(atoms, weights)
     support.append(
         {
-            "before": len(np.unique(atoms.T.round(8), axis=0)),
-            "after": int((np.abs(sparse) > 1e-10).sum()),
-            "prediction": float(np.abs(atoms @ (sparse - weights.numpy())).max()),
-            "norm ratio": float(np.abs(sparse).sum() / weights.abs().sum()),
+            "before": len(torch.unique(atoms.T.round(decimals=8), dim=0)),
+            "after": int((sparse.abs() > 1e-10).sum()),
+            "prediction": (atoms @ (sparse - weights)).abs().max().item(),
+            "norm ratio": (sparse.abs().sum() / weights.abs().sum()).item(),
         }
     )
 support = pd.DataFrame(support)

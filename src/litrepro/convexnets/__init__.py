@@ -22,6 +22,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "relu_lmo_search",
             "relu_lmo_whitened",
         ],
+        "_sparsify": ["sparsify_weights"],
         "_relaxation": ["descend_relu", "modified_gradient", "modified_loss", "relaxed_loss", "relu_loss"],
         "_duality": [
             "DeepLinearOptimum",

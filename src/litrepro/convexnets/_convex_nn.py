@@ -5,13 +5,16 @@ from __future__ import annotations
 import warnings
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from litrepro import ConvergenceWarning, _validate
 from litrepro.convexnets import _arguments
 from litrepro.convexnets._halfplane import best_halfplane, extend, unit_sign
 from litrepro.convexnets._oracles import ORACLES, propose, refine_tanh
+from litrepro.convexnets._simplex import minimize
 
 
 class OutputFit(NamedTuple):
@@ -33,7 +36,7 @@ class ConvexNN(NamedTuple):
 
 
 def fit_output_weights(H: Tensor, y: Tensor, lam: float) -> OutputFit:
-    """Minimize lam ||w||_1 + sum_t (1 - y_t w.h_t)_+, a linear program (scipy's HiGHS).
+    """Minimize lam ||w||_1 + sum_t (1 - y_t w.h_t)_+, a linear program, by the simplex method: w is a vertex.
 
     Parameters
     ----------
@@ -74,17 +77,24 @@ def _checked(X: Tensor, y: Tensor, lam: float) -> tuple[Tensor, Tensor, float]:
 
 
 def _fit(H: Tensor, y: Tensor, lam: float) -> OutputFit:
-    import numpy as np
-    from scipy.optimize import linprog
+    return _refit(H, y, lam, None)[0]
 
+
+def _refit(H: Tensor, y: Tensor, lam: float, basis: NDArray | None) -> tuple[OutputFit, NDArray]:
+    """The fit and its basis; ``basis`` of the same program with fewer units is a start that a few pivots improve."""
     n, m = H.shape
-    signed = (y[:, None] * H).cpu().numpy()
-    cost = np.concatenate([np.full(2 * m, lam), np.ones(n)])
-    rows = np.concatenate([-signed, signed, -np.eye(n)], 1)
-    found = linprog(cost, A_ub=rows, b_ub=-np.ones(n), method="highs")
-    w = torch.from_numpy(found.x[:m] - found.x[m : 2 * m]).to(H)
-    dual = torch.from_numpy(-found.ineqlin.marginals).to(H).clamp(0, 1)
-    return OutputFit(w, dual, float(found.fun))
+    signed = (y[:, None] * H).detach().cpu().numpy()
+    # Slacks xi and surpluses first, then the two signs of every weight: new units come last, old indices stay.
+    A = np.concatenate([np.eye(n), -np.eye(n), np.stack([signed, -signed], 2).reshape(n, 2 * m)], 1)
+    cost = np.concatenate([np.ones(n), np.zeros(n), np.full(2 * m, lam)])
+    found = minimize(cost, A, np.ones(n), np.arange(n) if basis is None else basis)
+    if not found.optimal:
+        message = f"the linear program of {n} examples and {m} units was not solved"
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)
+    pairs = found.x[2 * n :].reshape(m, 2)
+    w = torch.from_numpy(pairs[:, 0] - pairs[:, 1]).to(H)
+    dual = torch.from_numpy(found.dual).to(H).clamp(0, 1)
+    return OutputFit(w, dual, float(cost @ found.x)), found.basis
 
 
 def convex_nn(
@@ -147,11 +157,12 @@ def convex_nn(
     V = torch.zeros(1, Z.shape[1], dtype=Z.dtype, device=Z.device)
     V[0, -1] = 1.0
     history: list[float] = []
-    converged = False
+    converged, basis = False, None
     while True:
-        fit = _fit(act(Z @ V.T), y, lam)
+        fit, basis = _refit(act(Z @ V.T), y, lam, basis)
         if tune:
             V, fit = _tune(Z, y, lam, V, fit, tune)
+            basis = None  # moved units are other columns
         history.append(fit.objective)
         q = fit.dual * y
         v = propose(oracle, Z, q)

@@ -1,0 +1,71 @@
+"""The package's linear programs against HiGHS."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import linprog
+
+from litrepro.convexnets import fit_output_weights, sparsify_weights
+from litrepro.convexnets._simplex import least_l1, minimize
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_support_vector_programs_have_the_value_and_the_dual_of_highs(seed):
+    rng = np.random.default_rng(seed)
+    n, m, lam = int(rng.integers(2, 60)), int(rng.integers(1, 30)), float(rng.choice([0.05, 0.3, 3.0]))
+    H = rng.standard_normal((n, m)) if seed % 2 else np.sign(rng.standard_normal((n, m)))
+    y = np.sign(rng.standard_normal(n))
+    rows = y[:, None] * H
+    cost = np.concatenate([np.full(2 * m, lam), np.ones(n)])
+    reference = linprog(cost, A_ub=np.concatenate([-rows, rows, -np.eye(n)], 1), b_ub=-np.ones(n), method="highs").fun
+    fit = fit_output_weights(torch.from_numpy(H), torch.from_numpy(y), lam)
+    assert fit.objective == pytest.approx(reference, rel=1e-9, abs=1e-9)
+    assert fit.dual.sum().item() == pytest.approx(reference, rel=1e-8, abs=1e-8)  # strong duality
+
+
+def degenerate(kind):
+    rng = np.random.default_rng(7)
+    A = np.maximum(rng.standard_normal((12, 15)) @ rng.standard_normal((15, 80)), 0)
+    if kind == "zero row":
+        A[3] = 0
+    elif kind == "ties":
+        A = A.round(0)
+    elif kind == "twin rows":
+        A[5] = A[6]
+    return A, A @ rng.standard_normal(80)
+
+
+@pytest.mark.parametrize("kind", ["general", "zero row", "ties", "twin rows"])
+def test_least_l1_is_a_vertex_with_the_value_of_highs(kind):
+    A, b = degenerate(kind)
+    x, optimal = least_l1(A, b)
+    reference = linprog(np.ones(160), A_eq=np.concatenate([A, -A], 1), b_eq=b, method="highs-ds").fun
+    assert optimal
+    assert np.abs(x).sum() == pytest.approx(reference, rel=1e-8)
+    np.testing.assert_allclose(A @ x, b, atol=1e-8)
+    assert (x != 0).sum() <= 12
+
+
+def test_what_cannot_be_solved_says_so():
+    assert not least_l1(np.eye(3)[:, :2], np.array([1.0, 2.0, 3.0]))[1]
+    A = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+    assert not minimize(np.array([-1.0, 0.0, 0.0]), A, np.ones(2), np.array([1, 2]), max_pivots=1).optimal
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sparse_weights_keep_the_predictions(dtype):
+    generator = torch.Generator().manual_seed(0)
+    atoms = torch.randn(6, 40, generator=generator, dtype=dtype).clamp(min=0)
+    weights = torch.randn(40, generator=generator, dtype=dtype)
+    sparse = sparsify_weights(atoms, weights)
+    assert sparse.dtype == dtype
+    assert int((sparse != 0).sum()) <= 6
+    torch.testing.assert_close(atoms @ sparse, atoms @ weights, rtol=1e-4, atol=1e-5)
+    assert sparse.abs().sum() <= weights.abs().sum() + 1e-5
+
+
+def test_bad_input():
+    with pytest.raises(ValueError, match="expected"):
+        sparsify_weights(torch.ones(2, 3), torch.ones(2))
+    with pytest.raises(ValueError, match="finite"):
+        sparsify_weights(torch.full((2, 3), torch.nan), torch.ones(3))
