@@ -458,8 +458,7 @@ if ch.plots:
 # %% [markdown]
 # ### Price, variance reduction, transfer
 #
-# Cost per epoch, one network at a time, in seconds and in oracle calls (a Gauss-Newton product counts two gradients); the calls decide, since no
-# machine changes them. Then SQGN without its variance reduction, five
+# Cost per epoch, one network at a time, in seconds and in oracle calls (a Gauss-Newton product counts two gradients). Then SQGN without its variance reduction, five
 # paired seeds at rate 0.1 over half the epochs. Then the claim that SQGN transfers untuned: one setting (rate 0.1, memory 10, pairs every 5 steps), on three problems, against
 # its best rate on each.
 
@@ -507,7 +506,11 @@ for task, length in ((digits, 10), (breast_cancer_problem(), 10), (problem, epoc
     untuned[task.name] = (losses[3] / losses.min()).item(), candidates[losses.argmin().item()]
 
 # %% tags=["nbval-check-output"]
-ch.claim("sqgn-cost", value={"seconds": seconds_ratio, "oracle calls": calls_ratio}, holds=2 <= calls_ratio <= 4)
+ch.claim(
+    "sqgn-cost",
+    value={"seconds": seconds_ratio, "oracle calls": calls_ratio},
+    holds=(2 <= calls_ratio <= 4) and (calls_ratio <= 3 or "partly"),
+)
 ch.claim("variance-reduction", value=[saving_mean, saving_se], holds=bool(saving_mean > 2 * saving_se))
 close = [ratio <= 1.2 for ratio, _ in untuned.values()]
 ch.claim(

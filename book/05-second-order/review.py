@@ -164,5 +164,5 @@ ch.ledger()
 # ## Takeaway
 #
 # The formulas hold once put right, and the estimators do what they promise. Of the thesis little is left: measured from each optimizer's own best rate,
-# second-order methods do not tolerate more of it than AdamW or SGD with momentum on any of three problems. Curvature pays where it can be had exactly
+# none of three problems shows a wider interval of good rates for second-order methods than for AdamW or SGD with momentum. Curvature pays where it can be had exactly
 # and the problem is one of conditioning: on regularized regression, and on coupled parameters.
