@@ -53,6 +53,7 @@ import pandas as pd
 
 from litrepro.build import scoreboard
 
+pd.set_option("display.max_colwidth", None)
 counts = pd.crosstab(failed["cause"], failed["verdict"]).reindex(columns=["partly", "not reproduced"], fill_value=0)
 counts = counts.loc[counts.sum(axis=1).sort_values().index]
 fig, ax = plotting.figure(height=3)
