@@ -223,13 +223,14 @@ def record(
 @app.command()
 def build(
     lenient: Annotated[bool, typer.Option("--lenient", help="Warnings of the renderer do not fail the build.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Render again although nothing has changed.")] = False,
 ) -> None:
     """Render the site from the executed notebooks to book/_build/html."""
     from litrepro.build import site
 
     book, _ = _book_and_pairs(None)
     try:
-        index = site.build(book.parent, strict=not lenient)
+        index = site.build(book.parent, strict=not lenient, force=force)
     except (RuntimeError, ValueError, OSError) as error:
         console.print(f"[red]{escape(str(error))}")
         raise typer.Exit(1) from None
