@@ -63,3 +63,17 @@ def test_assignment_in_step_is_that_of_scipy_and_proved_by_its_prices(shape):
     assert torch.equal(_in_step(ties).sum(-1), torch.ones(2, 3))
     with pytest.raises(ValueError):
         assignment_prices(torch.zeros(3, 2))
+
+
+@pytest.mark.parametrize("compiled", ["1", "0"])
+@pytest.mark.parametrize("method", ["mixing", "block"])
+def test_variables_in_no_clause_stay_finite(monkeypatch, compiled, method):
+    monkeypatch.setenv("LITREPRO_COMPILE", compiled)
+    layer = SATNet(5, 6, 2, method=method)
+    with torch.no_grad():
+        layer.S[:, 3] = 0
+    known = torch.tensor([[True, True, False, False, False]] * 3)
+    found = layer(torch.rand(3, 5, generator=torch.Generator().manual_seed(0)), known)
+    found.sum().backward()
+    assert found.isfinite().all()
+    assert layer.S.grad.isfinite().all()
