@@ -5,9 +5,10 @@
     tar xzf out.tar.gz && python3 litrepro-bundle/bundle.py run --minutes 9      # there: torch, numpy, pandas
     python scripts/bundle.py collect results.tar.gz                              # here again
 
-``pack`` writes sources, ledgers, recorded tables and the chosen data below a size limit. ``run`` executes one notebook
-after the other as a plain script in the full profile, within a time limit, and packs what they recorded; called again
-it continues from their checkpoints. ``collect`` checks every table against its provenance before it lies in the book.
+``pack`` writes sources, ledgers, recorded tables and the chosen data below a size limit. ``run`` executes the notebooks
+as plain scripts in the full profile, within a time limit and as many at a time as asked for, and packs what they
+recorded with their logs; called again it continues from their checkpoints. Scripts named by ``--cpu`` leave the GPU to
+the others. ``collect`` checks every table against its provenance before it lies in the book.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ import subprocess
 import sys
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NAME = "litrepro-bundle"
 STATE = "bundle.json"
+LOGS = "logs"
 MIB = 2**20
 
 
@@ -141,19 +144,70 @@ def _add_text(archive: tarfile.TarFile, name: str, text: str) -> None:
 # --- there: run ---------------------------------------------------------------------------------------------------
 
 
-def run(folder: Path, minutes: float, out: Path, smoke: bool = False) -> int:
-    """Execute the bundle's scripts until the time is up; returns how many failed. Results are packed in any case."""
+def run(
+    folder: Path,
+    minutes: float,
+    out: Path,
+    smoke: bool = False,
+    *,
+    jobs: int = 1,
+    cpu_jobs: int = 1,
+    only: list[str] | None = None,
+    cpu: list[str] | None = None,
+) -> int:
+    """Execute the bundle's scripts until the time is up; returns how many failed. Results are packed in any case.
+
+    Parameters
+    ----------
+    folder
+        The unpacked bundle.
+    minutes
+        Time limit for all scripts together.
+    out
+        The archive of results to write.
+    smoke
+        The same code at a thousandth of its size.
+    jobs, cpu_jobs
+        Scripts at a time on the default device, and beside them on the CPU.
+    only, cpu
+        Patterns of the scripts to execute (default: all), and of those to execute on the CPU (default: none).
+    """
     state = json.loads((folder / STATE).read_text())
     _unpack_shards(folder / "data")
-    environment = _environment(folder, state, smoke)
+    scripts = [name for name in state["scripts"] if only is None or _matches(name, only)]
+    on_cpu = [name for name in scripts if _matches(name, cpu or [])]
     deadline = time.monotonic() + 60 * minutes
-    log, failed = [], 0
-    for script in state["scripts"]:
-        left = deadline - time.monotonic()
-        if left < 5:
-            log.append({"script": script, "state": "no time left"})
-            continue
-        started = time.monotonic()
+    threads = str(max(1, (os.cpu_count() or 1) // (jobs + (cpu_jobs if on_cpu else 0))))
+    environment = {"OMP_NUM_THREADS": threads} | _environment(folder, state, smoke)
+
+    def execute(script: str) -> dict:
+        device = {"LITREPRO_DEVICE": "cpu"} if script in on_cpu else {}
+        return _execute(folder, script, environment | device, deadline)
+
+    with ThreadPoolExecutor(jobs) as pool, ThreadPoolExecutor(cpu_jobs) as beside:
+        waiting = [(beside if script in on_cpu else pool).submit(execute, script) for script in scripts]
+        log = [each.result() for each in waiting]
+    with tarfile.open(out, "w:gz") as archive:
+        _add_text(archive, "run.json", json.dumps({"commit": state["commit"], "smoke": smoke, "log": log}, indent=1))
+        for path in sorted([*(folder / "book").glob("*/results/*"), *(folder / LOGS).glob("*.txt")]):
+            archive.add(path, path.relative_to(folder).as_posix(), filter=_anonymous)
+    return sum(entry["state"].startswith("failed") for entry in log)
+
+
+def _matches(script: str, patterns: list[str]) -> bool:
+    key = script.removeprefix("book/").removesuffix(".py")
+    return any(key.startswith(pattern) or fnmatch.fnmatch(key, pattern) for pattern in patterns)
+
+
+def _execute(folder: Path, script: str, environment: dict[str, str], deadline: float) -> dict:
+    """One script with its output in a log; what became of it."""
+    left = deadline - time.monotonic()
+    if left < 5:
+        return {"script": script, "state": "no time left"}
+    log = folder / LOGS / (script.removeprefix("book/").removesuffix(".py").replace("/", ".") + ".txt")
+    log.parent.mkdir(exist_ok=True)
+    started = time.monotonic()
+    with log.open("ab") as output:
         try:
             done = subprocess.run(
                 [sys.executable, str(folder / script)],
@@ -161,18 +215,17 @@ def run(folder: Path, minutes: float, out: Path, smoke: bool = False) -> int:
                 cwd=(folder / script).parent,
                 timeout=left,
                 check=False,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
             word = "done" if done.returncode == 0 else f"failed with {done.returncode}"
         except subprocess.TimeoutExpired:
             word = "cut off: run again to continue"
-        failed += word.startswith("failed")
-        log.append({"script": script, "state": word, "seconds": round(time.monotonic() - started, 1)})
-        print(f"{word:>12} {script} {log[-1]['seconds']:.0f} s", flush=True)
-    with tarfile.open(out, "w:gz") as archive:
-        _add_text(archive, "run.json", json.dumps({"commit": state["commit"], "smoke": smoke, "log": log}, indent=1))
-        for path in sorted((folder / "book").glob("*/results/*")):
-            archive.add(path, path.relative_to(folder).as_posix(), filter=_anonymous)
-    return failed
+    seconds = round(time.monotonic() - started, 1)
+    print(f"{word:>12} {script} {seconds:.0f} s", flush=True)
+    if word.startswith("failed"):
+        print(log.read_text(errors="replace")[-1500:], flush=True)
+    return {"script": script, "state": word, "seconds": seconds}
 
 
 def _environment(folder: Path, state: dict, smoke: bool) -> dict[str, str]:
@@ -222,6 +275,7 @@ def collect(root: Path, archive: Path) -> list[str]:
     about = json.loads(members.pop("run.json", b"{}"))
     if about.get("smoke"):
         raise ValueError("this is a smoke run: its tables are no results")
+    members = {name: content for name, content in members.items() if not name.startswith(f"{LOGS}/")}
     for name, content in members.items():
         if (
             not fnmatch.fnmatch(name, "book/[0-9]*/results/*")
@@ -258,6 +312,10 @@ def main(arguments: list[str] | None = None) -> int:
     running.add_argument("--minutes", type=float, default=9)
     running.add_argument("--out", type=Path, default=Path("results.tar.gz"))
     running.add_argument("--smoke", action="store_true", help="the same code at a thousandth of its size")
+    running.add_argument("--jobs", type=int, default=1, help="scripts at a time")
+    running.add_argument("--cpu-jobs", type=int, default=1, help="scripts at a time on the CPU, beside the others")
+    running.add_argument("--only", nargs="*", metavar="PATTERN", help="the scripts to execute")
+    running.add_argument("--cpu", nargs="*", metavar="PATTERN", help="the scripts to execute on the CPU")
     collecting = commands.add_parser("collect", help="unpack recorded tables into the book")
     collecting.add_argument("archive", type=Path)
     given = parser.parse_args(arguments)
@@ -266,7 +324,8 @@ def main(arguments: list[str] | None = None) -> int:
             size = pack(HERE.parent, given.target, given.notebooks, given.data, given.wheels, given.limit)
             print(f"{given.target}: {size / MIB:.1f} MiB")
         elif given.command == "run":
-            return 1 if run(HERE, given.minutes, given.out, given.smoke) else 0
+            options = {"jobs": given.jobs, "cpu_jobs": given.cpu_jobs, "only": given.only, "cpu": given.cpu}
+            return 1 if run(HERE, given.minutes, given.out, given.smoke, **options) else 0
         else:
             print("\n".join(collect(HERE.parent, given.archive)))
     except ValueError as error:
