@@ -32,6 +32,7 @@ HERE = Path(__file__).resolve().parent
 NAME = "litrepro-bundle"
 STATE = "bundle.json"
 LOGS = "logs"
+SITE = "site"
 MIB = 2**20
 
 
@@ -174,6 +175,8 @@ def run(
     """
     state = json.loads((folder / STATE).read_text())
     _unpack_shards(folder / "data")
+    for wheel in sorted((folder / "wheels").glob("*.whl")):  # a package with data files does not run from the archive
+        shutil.unpack_archive(wheel, folder / SITE, "zip")
     scripts = [name for name in state["scripts"] if only is None or _matches(name, only)]
     on_cpu = [name for name in scripts if _matches(name, cpu or [])]
     deadline = time.monotonic() + 60 * minutes
@@ -229,7 +232,7 @@ def _execute(folder: Path, script: str, environment: dict[str, str], deadline: f
 
 
 def _environment(folder: Path, state: dict, smoke: bool) -> dict[str, str]:
-    paths = [folder / "src", *sorted((folder / "wheels").glob("*.whl")), os.environ.get("PYTHONPATH", "")]
+    paths = [folder / "src", folder / SITE, os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(str(path) for path in paths if path),

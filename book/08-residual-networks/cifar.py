@@ -123,10 +123,10 @@ quick_plan = plan(
     + [(9, "xavier", "linear", True, False, 0.05, 5, s) for s in seeds]
 )
 full_plan = plan(
-    [(9, "xavier", "linear", False, False, 0.05, 10, s) for s in seeds]
-    + [(9, "small", "linear", False, False, 0.05, 12, s) for s in seeds]
-    + [(9, "xavier", "linear", False, False, 0.01, 10, s) for s in seeds[1:]]
+    [(9, "xavier", "linear", False, False, 0.01, 10, s) for s in seeds]
     + [(9, init, "linear", True, False, 0.05, 5, s) for init in ("xavier", "small") for s in seeds]
+    + [(9, "xavier", "linear", False, False, 0.05, 10, s) for s in seeds]
+    + [(9, "small", "linear", False, False, 0.05, 12, s) for s in seeds]
     + [(2, "xavier", "linear", norm, False, 0.05, long, s) for norm in (False, True) for s in seeds]
     + [(3, "xavier", "linear", False, False, 0.05, long, seed)]
     + [(b, "xavier", "linear", False, False, 0.01, long, seed) for b in (8, 9)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 CASES = {}
-NETWORKS = set()  # cases that build a network, which lies on the default device until it is moved
+NETWORKS = set()  # cases that build a network, or an optimizer of torch's, whose step count lies on the default device
 
 
 def case(function):
@@ -15,7 +15,7 @@ def case(function):
 
 
 def network(function):
-    """Register a call that builds a network."""
+    """Register a call that builds a network or uses torch.optim."""
     NETWORKS.add(function.__name__)
     return case(function)
 
@@ -119,7 +119,7 @@ def random_features(device):
     )
 
 
-@case
+@network
 def interval_and_dual_margins(device):
     from litrepro.robustness import dual_margins, ibp_margins, pgd, sdp_gradient_bound
 
@@ -136,7 +136,7 @@ def interval_and_dual_margins(device):
     )
 
 
-@case
+@network
 def carlini_wagner_and_deepfool(device):
     from litrepro.robustness import carlini_wagner, deepfool
 

@@ -64,7 +64,7 @@ def logistic_descent(x: torch.Tensor, y: torch.Tensor, decay: float, *, lr: torc
     w = torch.zeros(*lr.shape, x.shape[1], dtype=x.dtype, device=x.device)
     path = [w]
     for _ in range(_validate.positive_int("steps", steps)):
-        w = w - lr[..., None] * _gradient(w, x, y, decay)
+        w = w - lr.to(w)[..., None] * _gradient(w, x, y, decay)
         path.append(w)
     return torch.stack(path)
 
