@@ -86,3 +86,15 @@ def test_documentation_and_exports_make_nothing_stale():
     assert digest.code_of(package.format(names="'a'")) == digest.code_of(package.format(names="'a', 'b'"))
     assert "return x" in digest.code_of("class A:\n    '''doc'''\n    x = 1\n    def f(self): return x\n")
     assert digest.code_of('x = """kept"""\n') == 'x = """kept"""'
+
+
+def test_what_another_notebook_judges_or_draws_does_not_matter(toy, digest_of):
+    before = digest_of()
+    ledger = toy.chapter / "claims.yml"
+    ledger.write_text(ledger.read_text() + "- id: of-another-notebook\n  kind: statement\n")
+    (toy.chapter / "results").mkdir()
+    (toy.chapter / "results" / "of-another-notebook.csv").write_text("n\n1\n")
+    (toy.chapter / "results" / "another.verdicts.json").write_text("{}")
+    assert digest_of() == before
+    (toy.chapter / "results" / "toy.verdicts.json").write_text("{}")
+    assert digest_of() != before

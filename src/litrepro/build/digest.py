@@ -1,8 +1,9 @@
 """When is an executed notebook still good? When nothing that it is made from has changed.
 
-The digest covers the notebook's source, the library modules that it imports (transitively), its ledger, the recorded
-tables it draws, the checksums of the data it may read, its parameters and the pinned versions. It is noted in the
-executed copy itself, so a fresh clone knows what is stale without a cache.
+The digest covers the notebook's source, the library modules that it imports (transitively), the entries of the ledger
+that it judges (all of them where it shows the ledger), the recorded tables that it draws, the checksums of the data it
+may read, its parameters and the pinned versions. It is noted in the executed copy itself, so a fresh clone knows what
+is stale without a cache.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ast
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,19 +29,46 @@ def notebook_digest(pair: notebooks.Pair, notebook: Any, parameters: dict[str, A
     modules = module_closure(imported_modules(code))
     chapter = pair.book / pair.folder
     files = [path for _, path in sorted(modules.items())]
-    files += [chapter / "claims.yml", *sorted(chapter.glob("results/*"))] if pair.folder else []
+    files += _recorded(chapter, pair.source.stem, code) if pair.folder else []
     files += [pair.book.parent / "constraints.txt", *([pair.book / "lessons.yml"] if pair.is_scoreboard else [])]
     parts: dict[str, Any] = {
         "schema": SCHEMA,
         "cells": notebooks.cells_of(notebook),
         "metadata": [c.metadata for c in notebook.cells],
         "parameters": parameters,
+        "ledger": _entries(chapter / "claims.yml", code) if pair.folder else "",
         "files": [(_name(path, pair.book), _sha(path)) for path in files if path.is_file()],
     }
     if pair.is_scoreboard:
         parts["claims"] = [_claims_digest(other) for other in notebooks.discover(pair.book) if other != pair]
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _recorded(chapter: Path, stem: str, code: str) -> list[Path]:
+    """Recorded tables that the code names, and the verdicts of the notebook's own full run."""
+    words = {word for word in _words(code) if isinstance(word, str)}
+    starts = tuple(word for word in words if re.fullmatch(r"[a-z0-9-]+-", word))  # of f"phase-{name}"
+
+    def drawn(path: Path) -> bool:
+        return path.stem in words or path.stem.startswith(starts) or path.name == f"{stem}.verdicts.json"
+
+    return [path for path in sorted(chapter.glob("results/*")) if drawn(path)]
+
+
+def _entries(ledger: Path, code: str) -> str:
+    """The ledger's entries whose claims the code names; the whole file where the code shows it."""
+    text = ledger.read_text(encoding="utf-8") if ledger.is_file() else ""
+    if ".ledger(" in code:
+        return text
+    named = _words(code)
+    entries = re.split(r"^(?=- id:)", text, flags=re.MULTILINE)
+    return "".join(entry for entry in entries if entry.removeprefix("- id:").split("\n")[0].strip(" \"'") in named)
+
+
+def _words(code: str) -> set[Any]:
+    """The constants in a piece of code."""
+    return {node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)}
 
 
 def _name(path: Path, book: Path) -> str:
