@@ -225,10 +225,10 @@ def test_bad_input(call):
 
 def test_a_stopped_run_goes_on_to_the_same_result(tmp_path):
     settings = {"steps": 30, "batch": 8, "seeds": (0, 3), "record": 10, "snapshots": (10,)}
-    asked, two = [], [VARIANTS[1], VARIANTS[3]]
+    asked, some = [], [VARIANTS[1], VARIANTS[3], VARIANTS[4]]  # two optimizers in the first cohort, another loss
 
     def run(**changes):
-        return train_gans(make_generator, make_discriminator, data(40), two, **settings | changes)
+        return train_gans(make_generator, make_discriminator, data(40), some, **settings | changes)
 
     whole, path = run(), tmp_path / "state.pt"
     assert run(checkpoint=path, stop=lambda: asked.append(1) or len(asked) == 1) is None  # in the first cohort

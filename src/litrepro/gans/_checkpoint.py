@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-EVERY = 2000  # steps between two saves
+EVERY = 2000  # steps between two saves, a multiple of ASK
 ASK = 20  # steps between two questions whether to stop
+LAYOUT = 2  # of the states; a file of another one cannot be read
 
 
 class Checkpoint:
@@ -48,6 +49,7 @@ def describe(variants: Sequence[Any], seeds: Sequence[int], sizes: dict[str, Any
     return {
         "variants": [repr(variant) for variant in variants],
         "seeds": list(seeds),
+        "layout": LAYOUT,
         "sizes": [[name, value] for name, value in sizes.items()],
         "shapes": [[name, *shape] for player in players for name, shape in player.shapes.items()],
     }

@@ -39,7 +39,11 @@ class Player:
 
 
 class Stepper:
-    """GameSGD or GameAdam on the rows of a matrix of parameters (members, P), with hyperparameters per row."""
+    """GameAdam on the first rows of a matrix of parameters (members, P), GameSGD on the rest; hyperparameters per row.
+
+    Members that follow Adam come first. On a CPU a few members move at a time, so that their moments stay in its cache
+    from one operation to the next.
+    """
 
     def __init__(self, variants: Sequence[Variant], like: torch.Tensor):
         def column(values):
@@ -47,24 +51,32 @@ class Stepper:
 
         self.lr, self.beta1 = column([v.lr for v in variants]), column([v.beta1 for v in variants])
         self.beta2, self.k = column([v.beta2 for v in variants]), column([v.optimism for v in variants])
-        self.adam, self.optimistic = variants[0].optimizer == "adam", any(v.optimism for v in variants)
-        self.first, self.second = torch.zeros_like(like), torch.zeros_like(like)
-        self.previous: torch.Tensor | None = None
+        self.rest1, self.rest2 = 1 - self.beta1, 1 - self.beta2
+        self.optimism = [v.optimism for v in variants]
+        self.adams = sum(v.optimizer == "adam" for v in variants)
+        if any(v.optimizer == "adam" for v in variants[self.adams :]):
+            raise ValueError("members that follow Adam must come first")
+        self.first, self.second = torch.zeros_like(like), torch.zeros_like(like[: self.adams])
+        self.previous = torch.zeros_like(like) if any(self.optimism) else None
         self.count = 0
 
     def move(self, parameters: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
         """The parameters after a step."""
         self.count += 1
-        if not self.adam:
-            return parameters - self.lr * self._sgd(gradient)
-        if self.optimistic and self.previous is None:
-            self.previous = torch.zeros_like(parameters)
         moved = torch.empty_like(parameters)
-        # On a CPU a few members at a time, so that their moments stay in its cache from one operation to the next.
         members, width = parameters.shape
         size = members if parameters.is_cuda else max(1, BLOCK // width)
-        for start in range(0, members, size):
-            self._adam(slice(start, start + size), parameters, gradient, moved)
+        if self.adams:
+            root = (1 - self.beta2**self.count).sqrt()
+            corrections = root, EPS * root, root / (1 - self.beta1**self.count)
+        for low, high, adam in ((0, self.adams, True), (self.adams, members, False)):
+            for start in range(low, high, size):
+                rows = slice(start, min(start + size, high))
+                of_rows = parameters[rows], gradient[rows], moved[rows]
+                if adam:
+                    self._adam(rows, *of_rows, *(value[rows] for value in corrections[1:]))
+                else:
+                    self._sgd(rows, *of_rows)
         return moved
 
     def state(self) -> dict[str, Any]:
@@ -77,29 +89,33 @@ class Stepper:
         for name, value in state.items():
             setattr(self, name, value.to(self.lr.device) if isinstance(value, torch.Tensor) else value)
 
-    def _sgd(self, gradient: torch.Tensor) -> torch.Tensor:
+    def _sgd(self, rows: slice, old: torch.Tensor, gradient: torch.Tensor, moved: torch.Tensor) -> None:
+        """Write the moved parameters of some members."""
         predicted = gradient
-        if self.optimistic:
-            previous = gradient if self.previous is None else self.previous
-            predicted, self.previous = gradient + self.k * (gradient - previous), gradient
-        self.first = self.beta1 * self.first + predicted
-        return self.first
+        if any(self.optimism[rows]):
+            if self.count > 1:
+                predicted = gradient + self.k[rows] * (gradient - self.previous[rows])
+            self.previous[rows] = gradient
+        first = self.first[rows].mul_(self.beta1[rows]).add_(predicted)
+        torch.sub(old, self.lr[rows] * first, out=moved)
 
-    def _adam(self, rows: slice, parameters: torch.Tensor, gradient: torch.Tensor, moved: torch.Tensor) -> None:
-        """Write the moved parameters of some members; the corrections of both moments go into the step size and eps."""
-        beta1, beta2, g = self.beta1[rows], self.beta2[rows], gradient[rows]
-        first = self.first[rows].lerp_(g, 1 - beta1)
-        second = self.second[rows].lerp_(g.square(), 1 - beta2)
-        root = (1 - beta2**self.count).sqrt()
-        step = root / (1 - beta1**self.count)
-        direction = first / second.sqrt().add_(EPS * root)
-        if not self.optimistic:
-            torch.addcmul(parameters[rows], direction, -self.lr[rows] * step, out=moved[rows])
-            return
-        direction.mul_(step)
-        ahead = torch.addcmul(direction, direction - self.previous[rows], self.k[rows])
-        self.previous[rows] = direction
-        torch.addcmul(parameters[rows], ahead, -self.lr[rows], out=moved[rows])
+    def _adam(
+        self,
+        rows: slice,
+        old: torch.Tensor,
+        gradient: torch.Tensor,
+        moved: torch.Tensor,
+        eps: torch.Tensor,
+        step: torch.Tensor,
+    ) -> None:
+        """Write the moved parameters of some members; the corrections of both moments are in the step size and eps."""
+        first = self.first[rows].lerp_(gradient, self.rest1[rows])
+        second = self.second[rows].lerp_(gradient.square(), self.rest2[rows])
+        ahead = direction = (first / second.sqrt().add_(eps)).mul_(step)
+        if any(self.optimism[rows]):
+            ahead = torch.addcmul(direction, direction - self.previous[rows], self.k[rows])
+            self.previous[rows] = direction
+        torch.addcmul(old, ahead, -self.lr[rows], out=moved)
 
 
 @dataclasses.dataclass(frozen=True)

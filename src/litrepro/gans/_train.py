@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import nn
 from torch.func import grad, grad_and_value, vmap
 
 from litrepro import _validate
-from litrepro.gans._checkpoint import Checkpoint, describe
+from litrepro.gans._checkpoint import ASK, Checkpoint, describe
 from litrepro.gans._losses import gan_losses
 from litrepro.gans._members import GANEnsemble, Player, Stepper
 from litrepro.gans._variant import Variant
@@ -83,7 +83,7 @@ def train_gans(
 
     Notes
     -----
-    Members with one loss and optimizer are one cohort: their parameters are the rows of a matrix, gradients come from
+    Members with one loss are one cohort: their parameters are the rows of a matrix, gradients come from
     ``vmap(grad)``. A player with gamma > 0 follows the gradient of ``L_i + gamma |v|^2/2`` at the point where it moves,
     on the minibatch at hand (Mescheder et al. 2017).
 
@@ -115,7 +115,7 @@ def train_gans(
 
     cohorts: dict[Any, list[int]] = {}
     for v, variant in enumerate(variants):
-        cohorts.setdefault((variant.loss, variant.optimizer, variant.gamma > 0), []).append(v)
+        cohorts.setdefault((variant.loss, variant.gamma > 0), []).append(v)
     players = Player(make_generator, seeds, data.device), Player(make_discriminator, seeds, data.device)
     if players[0].latent is None:
         raise ValueError("the generator must have an attribute latent, the dimension of its noise")
@@ -123,8 +123,10 @@ def train_gans(
     kept = Checkpoint(checkpoint, describe(variants, seeds, sizes, players), stop)
     order, results = [], []
     for number, chosen in enumerate(cohorts.values()):
-        order += [s * len(variants) + v for s in range(len(seeds)) for v in chosen]
-        found = _train_cohort(run, players, [variants[v] for v in chosen], len(seeds), kept, number)
+        pairs = [(s, v) for s in range(len(seeds)) for v in chosen]
+        pairs.sort(key=lambda pair: variants[pair[1]].optimizer != "adam")  # the order that ``Stepper`` wants
+        order += [s * len(variants) + v for s, v in pairs]
+        found = _train_cohort(run, players, [s for s, _ in pairs], [variants[v] for _, v in pairs], kept, number)
         if found is None:
             return None
         results.append(found)
@@ -158,19 +160,19 @@ class _Run:
 def _train_cohort(
     run: _Run,
     players: tuple[Player, Player],
-    variants: Sequence[Variant],
-    seeds: int,
+    starts: Sequence[int],
+    members: Sequence[Variant],
     checkpoint: Checkpoint,
     number: int,
 ) -> tuple | None:
-    """Train members of one loss and optimizer; (history, generators by step, discriminators), or None if stopped."""
-    generator, _ = players
-    members = list(variants) * seeds
-    theta = generator.initial.repeat_interleave(len(variants), 0)
-    phi = players[1].initial.repeat_interleave(len(variants), 0)
+    """Train members of one loss, from their rows of initial weights; (history, generators by step, discriminators).
+
+    None if the checkpoint stopped it.
+    """
+    theta, phi = (player.initial[list(starts)] for player in players)
     of_g, of_d = Stepper(members, theta), Stepper(members, phi)
     gamma = torch.tensor([v.gamma for v in members], dtype=theta.dtype, device=theta.device)
-    slope_d, slope_g = _gradients(players, variants[0].loss, gamma if variants[0].gamma > 0 else None)
+    slope_d, slope_g = _gradients(players, members[0].loss, gamma if members[0].gamma > 0 else None)
     bound = torch.tensor([v.clip or torch.inf for v in members], dtype=phi.dtype, device=phi.device)[:, None]
     clipped = any(v.clip for v in members)
 
@@ -185,24 +187,22 @@ def _train_cohort(
         of_g.load(state["of_g"])
         of_d.load(state["of_d"])
         random.set_state(state["random"])
-
-    def noise() -> torch.Tensor:
-        return torch.randn(run.batch, generator.latent, generator=random).to(run.data)
+    draws = _draws(run, players[0].latent, done, random)
 
     for step in range(done, run.steps):
         for _ in range(run.critic_steps):
-            index = torch.randint(len(run.data), (run.batch,), generator=random)
-            real, old = run.data[index.to(run.data.device)], phi
-            change, loss_d = slope_d(theta, phi, real, noise())
+            (index, noise), old = next(draws), phi
+            real = run.data[index]
+            change, loss_d = slope_d(theta, phi, real, noise)
             phi = of_d.move(phi, change)
             if clipped:
-                phi = torch.minimum(torch.maximum(phi, -bound), bound)
-        change, loss_g = slope_g(theta, old if run.simultaneous else phi, real, noise())
+                phi = phi.clamp_(-bound, bound)
+        change, loss_g = slope_g(theta, old if run.simultaneous else phi, real, next(draws)[1])
         theta = of_g.move(theta, change)
         if step % run.record == 0:
             history.append(torch.stack((loss_d, loss_g), -1))
         if step + 1 in run.snapshots:
-            kept[step + 1] = theta.clone()
+            kept[step + 1] = theta
         save, stop = checkpoint.due(step + 1, run.steps)
         if save:
             moments = {"of_g": of_g.state(), "of_d": of_d.state(), "random": random.get_state()}
@@ -211,6 +211,32 @@ def _train_cohort(
         if stop:
             return None
     return torch.stack(history).cpu(), kept, phi
+
+
+def _draws(
+    run: _Run, latent: int, done: int, random: torch.Generator
+) -> Iterator[tuple[torch.Tensor | None, torch.Tensor]]:
+    """Indices and noise of every update of a discriminator, (None, noise) of every one of a generator, from a step on.
+
+    They are drawn on the CPU, so that all devices see the same, and travel in one copy for many steps: a device that
+    waited for each would stand still. Blocks end where a checkpoint may be written, so that the state of the random
+    generator then is that of the last step.
+    """
+    while done < run.steps:
+        end = min(done + ASK - done % ASK, run.steps)
+        indices, noises = [], []
+        for _ in range(done, end):
+            for _ in range(run.critic_steps):
+                indices.append(torch.randint(len(run.data), (run.batch,), generator=random))
+                noises.append(torch.randn(run.batch, latent, generator=random))
+            noises.append(torch.randn(run.batch, latent, generator=random))
+        index = iter(torch.stack(indices).to(run.data.device))
+        noise = iter(torch.stack(noises).to(run.data))
+        for _ in range(done, end):
+            for _ in range(run.critic_steps):
+                yield next(index), next(noise)
+            yield None, next(noise)
+        done = end
 
 
 def _gradients(players: tuple[Player, Player], kind: str, gamma: torch.Tensor | None) -> tuple[Callable, Callable]:
@@ -231,25 +257,22 @@ def _gradients(players: tuple[Player, Player], kind: str, gamma: torch.Tensor | 
         return lambda theta, phi, real, z: slope_d(phi, theta, real, z), slope_g
 
     def energy(theta, phi, real, noise):
-        v_g, v_d = grad(loss_g)(theta, phi, real, noise), grad(loss_d)(phi, theta, real, noise)
-        return (v_g.square().sum() + v_d.square().sum()) / 2
+        v_g, value_g = grad_and_value(loss_g)(theta, phi, real, noise)
+        v_d, value_d = grad_and_value(loss_d)(phi, theta, real, noise)
+        return (v_g.square().sum() + v_d.square().sum()) / 2, (v_g, value_g, v_d, value_d)
 
+    # The plain gradient is a by-product of the energy, it is not computed again.
     def regular_d(phi, theta, real, noise, weight):
-        value = loss_d(phi, theta, real, noise)
-        return value + weight * energy(theta, phi, real, noise), value
+        change, (_, _, plain, value) = grad(lambda phi: energy(theta, phi, real, noise), has_aux=True)(phi)
+        return plain + weight * change, value
 
     def regular_g(theta, phi, real, noise, weight):
-        value = loss_g(theta, phi, real, noise)
-        return value + weight * energy(theta, phi, real, noise), value
+        change, (plain, value, _, _) = grad(energy, has_aux=True)(theta, phi, real, noise)
+        return plain + weight * change, value
 
-    def first_then_loss(function):
-        mapped = vmap(grad_and_value(function, has_aux=True), in_dims=(0, 0, None, None, 0))
+    def mapped(function):
+        each = vmap(function, in_dims=(0, 0, None, None, 0))
+        return lambda *arguments: each(*arguments, gamma)
 
-        def call(*arguments):
-            gradient, (_, value) = mapped(*arguments, gamma)
-            return gradient, value
-
-        return call
-
-    slope_d, slope_g = first_then_loss(regular_d), first_then_loss(regular_g)
+    slope_d, slope_g = mapped(regular_d), mapped(regular_g)
     return lambda theta, phi, real, z: slope_d(phi, theta, real, z), slope_g
