@@ -29,9 +29,7 @@ import torch
 from torch import nn
 
 from litrepro import Chapter
-from litrepro.data import mnist
-from litrepro.distillation import AdaptiveLabels, adaptive_objective
-from litrepro.nets import mlp
+from litrepro.distillation import AdaptiveLabels, adaptive_objective, digit_sets, last_values, perceptrons
 from litrepro.training import cosine, fit_ensemble
 
 ch = Chapter("15-distillation", notebook="adaptive-labels", profile=profile, seed=seed, full_minutes=4)
@@ -46,21 +44,9 @@ plan = [(width, weight) for width in widths for weight in (0.0, 1.0, 10.0) if wi
 K = 10
 
 source = "full" if ch.full and not ch.smoke else "bundled"
-train, test = (
-    (part.images.to(ch.device), part.labels.to(ch.device))
-    for part in (
-        mnist("train", n=n_train, balanced=True, source=source, size=side, seed=seed),
-        mnist("test", source=source, size=side, seed=seed),
-    )
-)
-options = {
-    "batch_size": batch,
-    "optimizer": "adam",
-    "lr": 4e-3,
-    "schedule": cosine,
-    "eval_every": epochs,
-    "epochs": epochs,
-}
+train, test = digit_sets(n_train, size=side, source=source, device=ch.device, seed=seed)
+options = {"batch_size": batch, "optimizer": "adam", "lr": 4e-3, "schedule": cosine, "epochs": epochs}
+options |= {"eval_every": epochs, "evaluate_on": {"test": test}}
 
 
 class Adaptive(nn.Module):
@@ -68,7 +54,7 @@ class Adaptive(nn.Module):
 
     def __init__(self, width, seed):
         super().__init__()
-        self.net = mlp(side**2, [width], K, seed=seed)
+        self.net = perceptrons(side, width)(seed=seed)
         self.labels = AdaptiveLabels(K)
 
     def forward(self, x):
@@ -78,8 +64,7 @@ class Adaptive(nn.Module):
 def trained(width, weight):
     """Networks of all seeds; weight 0 is plain cross-entropy (the residual and update losses vanish)."""
     return fit_ensemble(
-        lambda seed: Adaptive(width, seed), numbers, train, objective=adaptive_objective(weight), vectorize=True,
-        evaluate_on={"test": test}, **options,
+        lambda seed: Adaptive(width, seed), numbers, train, objective=adaptive_objective(weight), vectorize=True, **options
     )  # fmt: skip
 
 
@@ -90,7 +75,7 @@ ch.save("adaptive-labels", runs.drop(columns="seconds"))
 recorded = ch.paper("adaptive-labels")
 
 # %%
-last = runs[(runs.split == "test") & (runs.metric == "accuracy") & (runs.epoch == epochs)]
+last = pd.concat([last_values(part) for part in parts])
 wide = last.pivot_table(index="member", columns=["width", "weight"], values="value")
 paired = pd.DataFrame({(width, weight): wide[width, weight] - wide[width, 0.0] for width, weight in plan if weight})
 table = pd.DataFrame({"gain (points)": 100 * paired.mean(), "s.e.": 100 * paired.sem()}).rename_axis(
