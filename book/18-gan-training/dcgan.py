@@ -25,7 +25,6 @@ seed = 0
 import itertools
 
 import pandas as pd
-import torch
 
 from litrepro import Chapter
 from litrepro.data import mnist
@@ -35,11 +34,13 @@ from litrepro.gans import (
     MLPDiscriminator,
     MLPGenerator,
     Variant,
+    draw_thumbnails,
+    score_course,
+    score_summary,
     score_table,
-    thumbnail_images,
     thumbnails,
-    train_gans,
     train_score_net,
+    trained_ensemble,
 )
 
 ch = Chapter("18-gan-training", notebook="dcgan", profile=profile, seed=seed, full_minutes=8)
@@ -52,39 +53,6 @@ train = mnist("train", source=source)
 images = (train.images * 2 - 1).to(ch.device)
 net = train_score_net(images, train.labels.to(ch.device), epochs=ch.pick(quick=6, full=3, smoke=1), seed=ch.seed)
 reference = net.embed(images[:10_000])
-
-
-def trained_ensemble(name, *players, steps, seeds, batch=batch, **settings):
-    """``train_gans``; a full command ends after seven minutes, and the next one goes on from its checkpoint."""
-    keep = {"checkpoint": ch.scratch(f"{name}-{steps}.pt"), "stop": lambda: ch.elapsed() > 420} if ch.full else {}
-    found = train_gans(*players, steps=steps, batch=batch, seeds=range(seeds), seed=ch.seed, **settings, **keep)
-    if found is None:
-        print("time is up: the same command goes on from here")
-        raise SystemExit(0)
-    return found
-
-
-def table(gans, step=None):
-    """Scores of all members by seed and name."""
-    return score_table(gans, net, reference, step=step)
-
-
-def summary(frame):
-    """Mean and standard error over seeds."""
-    found = frame.groupby("variant", sort=False)[["IS", "FD", "classes"]].agg(["mean", "sem"])
-    return found.set_axis([f"{name}{' +-' if kind == 'sem' else ''}" for name, kind in found.columns], axis=1)
-
-
-def grid(pictures, count=12):
-    """Samples as one image: a row for every variant, first seed."""
-    from litrepro.plotting import figure
-
-    rows = [torch.nn.functional.pad(images[:count], (1, 1, 1, 1), value=-1.0) for images in pictures.values()]
-    _, ax = figure(height=0.7 * len(rows))
-    ax.imshow(torch.cat([torch.cat(list(row), 1) for row in rows]), cmap="gray", vmin=-1, vmax=1)
-    ax.set(xticks=[], yticks=[30 * k + 15 for k in range(len(rows))], yticklabels=list(pictures))
-    ax.grid(False)
-
 
 # %% [markdown]
 # ## DCGAN
@@ -102,27 +70,26 @@ sgds = [
 sgdnm = Variant("SGDNM, 0.1", optimizer="sgd", lr=0.1, beta1=-0.5)
 marks = sorted({max(1, steps * k // 4) for k in range(1, 5)})
 convolutional = lambda: DCGenerator(latent, width), lambda: DCDiscriminator(width)
-dcgans = trained_ensemble("dcgan", *convolutional, images, [*adams, sgdnm], steps=steps, seeds=seeds, snapshots=marks)
-with_sgd = trained_ensemble(
-    "dcgan-sgd", *convolutional, images, sgds, steps=steps, seeds=ch.pick(quick=1, full=5), snapshots=marks
-)
-course = pd.concat([table(found, step).assign(step=step) for step in marks for found in (dcgans, with_sgd)])
+shared = {"steps": steps, "batch": batch, "snapshots": marks}
+dcgans = trained_ensemble(ch, "dcgan", *convolutional, images, [*adams, sgdnm], seeds=seeds, **shared)
+with_sgd = trained_ensemble(ch, "dcgan-sgd", *convolutional, images, sgds, seeds=ch.pick(quick=1, full=5), **shared)
+course = score_course((dcgans, with_sgd), net, reference, marks)
 dc_samples = pd.concat([thumbnails(dcgans), thumbnails(with_sgd)])
 ch.save("dcgan-samples", dc_samples)
 ch.save("dcgan-scores", course.round(4))
 recorded = ch.paper("dcgan-scores")
 final = course[course["step"] == steps]
 table1 = {"Adam": 2.412, "OAdam": 2.453, "AdamNM": 2.427, "SGD": 2.208, "SGDNM": 1.1}
-summary(final).assign(**{"IS in table 1": pd.Series(table1)}).round(2)
+score_summary(final).assign(**{"IS in table 1": pd.Series(table1)}).round(2)
 
 # %% mystnb={"figure": {"name": "fig-18-dcgan-samples", "caption": "Samples of the DCGAN of width 8 after the quick run's 250 steps, first seed, the same noise in every row."}, "image": {"alt": "Six rows of twelve small images, one row per optimizer. The three Adam rows show rough but varied digits, so does that of SGD with negative momentum at step size 0.1; those of the other two SGDs show noise and shapeless patches."}} tags=["hide-input"]
 if ch.plots:
-    grid(thumbnail_images(dc_samples))
+    draw_thumbnails(dc_samples)
 
 # %% mystnb={"figure": {"name": "fig-18-dcgan-samples-full", "caption": "The same after 200 epochs at width 64, where it has been recorded."}, "image": {"alt": "Rows of digits at full scale, one row per optimizer."}} tags=["hide-input"]
 dcgan_recorded = ch.paper("dcgan-samples")
 if ch.plots and dcgan_recorded is not None:
-    grid(thumbnail_images(dcgan_recorded))
+    draw_thumbnails(dcgan_recorded)
 
 # %% mystnb={"figure": {"name": "fig-18-dcgan-course", "caption": "Inception Score and Frechet distance of the DCGAN during training, mean over seeds and two standard errors. The scores end within a few per cent of each other."}, "image": {"alt": "Two panels over training steps with three rising lines of score and three falling lines of distance, close together with overlapping bands."}} tags=["hide-input"]
 if ch.plots:
@@ -176,25 +143,27 @@ perceptrons = (
     lambda: MLPDiscriminator((1, 28, 28), wgan_width),
 )
 wgans = trained_ensemble(
-    "wgan", *perceptrons, images, wasserstein, steps=wgan_steps, seeds=ch.pick(quick=1, full=5, smoke=1), critic_steps=5,
+    ch, "wgan", *perceptrons, images, wasserstein, steps=wgan_steps, batch=batch,
+    seeds=ch.pick(quick=1, full=5, smoke=1), critic_steps=5,
 )  # fmt: skip
-wgan_final = table(wgans)
+wgan_final = score_table(wgans, net, reference)
 ch.save("wgan-scores", wgan_final.round(4))
 ch.save("wgan-samples", thumbnails(wgans))
 wgan_table = {"WGAN": 2.355, "WGAN OAdam": 2.026, "WGAN AdamNM": 2.459, "WGAN SGD": 1.007, "WGAN SGDNM": 1.018}
-summary(wgan_final)[["IS", "FD", "classes"]].assign(**{"IS in table 1": pd.Series(wgan_table)}).round(2)
+score_summary(wgan_final)[["IS", "FD", "classes"]].assign(**{"IS in table 1": pd.Series(wgan_table)}).round(2)
 
 # %%
 # For the claim about SGD, at the review's step sizes (a few steps in quick, where it is not judged).
 plain_variants = [Variant("Adam", lr=2e-4), sgds[0]]
+plain_steps = ch.pick(quick=20, full=60_000, smoke=4)
 plain_gans = trained_ensemble(
-    "plain", *perceptrons, images, plain_variants, steps=ch.pick(quick=20, full=60_000, smoke=4), seeds=seeds
+    ch, "plain", *perceptrons, images, plain_variants, steps=plain_steps, batch=batch, seeds=seeds
 )
-plain = table(plain_gans).groupby("variant")["IS"].mean()
+plain = score_table(plain_gans, net, reference).groupby("variant")["IS"].mean()
 
 # %% mystnb={"figure": {"name": "fig-18-wgan-samples", "caption": "Samples of the clipped WGAN on perceptrons after the quick run: nothing legible yet with any optimizer."}, "image": {"alt": "Five rows of twelve images of grey noise without digits."}} tags=["hide-input"]
 if ch.plots:
-    grid(thumbnail_images(thumbnails(wgans, 12)))
+    draw_thumbnails(thumbnails(wgans, 12))
 
 # %% tags=["nbval-check-output"]
 wgan_mean, wgan_error = (getattr(wgan_final.groupby("variant")["IS"], kind)() for kind in ("mean", "sem"))
@@ -232,10 +201,10 @@ makers = {
 }
 consensus_marks = sorted({max(1, consensus_steps * k // 4) for k in range(1, 5)})
 players = trained_ensemble(
-    "consensus", *makers[kind], images, [Variant(f"gamma {g:g}", lr=1e-3, gamma=g) for g in gammas], steps=consensus_steps,
-    seeds=consensus_seeds, simultaneous=True, snapshots=consensus_marks,
+    ch, "consensus", *makers[kind], images, [Variant(f"gamma {g:g}", lr=1e-3, gamma=g) for g in gammas],
+    steps=consensus_steps, batch=batch, seeds=consensus_seeds, simultaneous=True, snapshots=consensus_marks,
 )  # fmt: skip
-sweep = pd.concat([table(players, step).assign(step=step) for step in consensus_marks])
+sweep = score_course(players, net, reference, consensus_marks)
 ch.save("consensus-scores", sweep.round(4))
 ch.save("consensus-samples", thumbnails(players))
 consensus_recorded = ch.paper("consensus-scores")
@@ -243,7 +212,7 @@ sweep.pivot_table(index="step", columns="variant", values=["IS", "classes"], sor
 
 # %% mystnb={"figure": {"name": "fig-18-consensus-samples", "caption": "Samples under simultaneous play with consensus of three weights after the quick run, first seed. At weight 10 one image for all noise, and at weight 0 too, where simultaneous play has lost the game; the weight between starts to draw."}, "image": {"alt": "Three rows of twelve images for gamma 0, 0.1 and 10. The first and last rows repeat one shape, the middle one varies."}} tags=["hide-input"]
 if ch.plots:
-    grid(thumbnail_images(thumbnails(players, 12)))
+    draw_thumbnails(thumbnails(players, 12))
 
 # %% mystnb={"figure": {"name": "fig-18-consensus-course", "caption": "Inception Score under simultaneous play with consensus, mean over seeds with their range."}, "image": {"alt": "Score over training steps for three weights of the consensus term; the lines of weights 0 and 10 stay near 1, that of 0.1 rises."}} tags=["hide-input"]
 if ch.plots:

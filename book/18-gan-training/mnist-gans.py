@@ -31,14 +31,15 @@ from litrepro.gans import (
     MLPDiscriminator,
     MLPGenerator,
     Variant,
+    draw_thumbnails,
     mode_coverage,
     ring_mixture,
+    score_course,
     score_samples,
-    score_table,
-    thumbnail_images,
+    score_summary,
     thumbnails,
-    train_gans,
     train_score_net,
+    trained_ensemble,
 )
 
 ch = Chapter("18-gan-training", notebook="mnist-gans", profile=profile, seed=seed, full_minutes=8)
@@ -85,23 +86,11 @@ variants = [
 ]
 checkpoints = [steps * k // 5 for k in range(1, 6)]
 
-
-def trained_ensemble(name, *players, steps, seeds, **settings):
-    """``train_gans``; a full command ends after seven minutes, and the next one goes on from its checkpoint."""
-    keep = {"checkpoint": ch.scratch(f"{name}-{steps}.pt"), "stop": lambda: ch.elapsed() > 420} if ch.full else {}
-    found = train_gans(*players, steps=steps, seeds=range(seeds), seed=ch.seed, **settings, **keep)
-    if found is None:
-        print("time is up: the same command goes on from here")
-        raise SystemExit(0)
-    return found
-
-
 gans = trained_ensemble(
-    "mlp", lambda: MLPGenerator(latent, width, (1, 28, 28)), lambda: MLPDiscriminator((1, 28, 28), width), images, variants,
+    ch, "mlp", lambda: MLPGenerator(latent, width, (1, 28, 28)), lambda: MLPDiscriminator((1, 28, 28), width), images, variants,
     steps=steps, seeds=seeds, batch=batch, record=max(1, steps // 200), snapshots=checkpoints,
 )  # fmt: skip
-course = pd.concat([score_table(gans, net, reference, step=step).assign(step=step) for step in checkpoints])
-course = course.rename(columns={"variant": "optimizer"})
+course = score_course(gans, net, reference, checkpoints).rename(columns={"variant": "optimizer"})
 ch.save("gan-scores", course.round(4))
 ch.save("gan-samples", thumbnails(gans))
 recorded = ch.paper("gan-scores")
@@ -114,33 +103,21 @@ losses = pd.DataFrame(
     ]
 )
 ch.save("gan-losses", losses.round(4))
-summary = final.groupby("optimizer", sort=False)[["IS", "FD", "classes"]].agg(["mean", "sem"])
-summary.columns = [f"{name}{' +-' if kind == 'sem' else ''}" for name, kind in summary.columns]
 table1 = {"Adam": 1.878, "OAdam": 3.085, "AdamNM": 3.148, "SGD": 2.691, "SGDNM": 1.547}
-summary.assign(**{"IS in table 1": pd.Series(table1)}).round(2)
+score_summary(final, "optimizer").assign(**{"IS in table 1": pd.Series(table1)}).round(2)
 
 # %% mystnb={"figure": {"name": "fig-18-mlp-samples", "caption": "Samples of the plain GAN, first seed, one row per optimizer, the same noise in every row. After the quick run's 1,500 steps Adam's variants draw strokes that are half digits; SGD draws one blob for all noise."}, "image": {"alt": "Five rows of twelve small grey images. The first three rows show digit-like strokes, the last two rows repeat one shapeless image."}} tags=["hide-input"]
 if ch.plots:
-    from litrepro.plotting import figure
-
-    def grid(pictures, count=12):
-        """Samples as one image: a row for every optimizer."""
-        rows = [torch.nn.functional.pad(images[:count], (1, 1, 1, 1), value=-1.0) for images in pictures.values()]
-        _, ax = figure(height=0.7 * len(rows))
-        ax.imshow(torch.cat([torch.cat(list(row), 1) for row in rows]), cmap="gray", vmin=-1, vmax=1)
-        ax.set(xticks=[], yticks=[30 * k + 15 for k in range(len(rows))], yticklabels=list(pictures))
-        ax.grid(False)
-
-    grid(thumbnail_images(thumbnails(gans, 12)))
+    draw_thumbnails(thumbnails(gans, 12))
 
 # %% mystnb={"figure": {"name": "fig-18-mlp-samples-full", "caption": "The same after 100 epochs at the review's scale, where it has been recorded."}, "image": {"alt": "Rows of digits at full scale, or an empty frame that says that no such run is recorded."}} tags=["hide-input"]
 samples_recorded = ch.paper("gan-samples")
 if ch.plots and samples_recorded is not None:
-    grid(thumbnail_images(samples_recorded))
+    draw_thumbnails(samples_recorded)
 
 # %% mystnb={"figure": {"name": "fig-18-mlp-course", "caption": "Inception Score and Frechet distance during training: mean over seeds, bands of two standard errors. Grey: real digits."}, "image": {"alt": "Two panels over training steps. Scores of OAdam and AdamNM rise earlier than Adam's, to about 4; SGD stays at 1 and SGDNM below 2. The Frechet distance falls in the same order."}} tags=["hide-input"]
 if ch.plots:
-    from litrepro.plotting import curves
+    from litrepro.plotting import curves, figure
 
     data = recorded if recorded is not None else course
     fig, axes = figure(1, 2, height=3.1)
@@ -227,7 +204,7 @@ ring_variants = [
     Variant("AdamNM", lr=ring_lr, beta1=-0.5),
 ]
 rings = trained_ensemble(
-    "ring", lambda: MLPGenerator(8, 64, (2,)), lambda: MLPDiscriminator((2,), 64), ring.to(ch.device), ring_variants,
+    ch, "ring", lambda: MLPGenerator(8, 64, (2,)), lambda: MLPDiscriminator((2,), 64), ring.to(ch.device), ring_variants,
     steps=ring_steps, seeds=ch.pick(quick=3, full=25, smoke=2), snapshots=ring_marks,
 )  # fmt: skip
 rows = []

@@ -14,6 +14,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_scores": ["class_coverage", "frechet_distance", "inception_score"],
         "_modes": ["mode_coverage", "ring_mixture"],
         "_score_net": ["ScoreNet", "train_score_net"],
-        "_tables": ["score_samples", "score_table", "thumbnail_images", "thumbnails"],
+        "_tables": ["score_course", "score_samples", "score_summary", "score_table", "thumbnail_images", "thumbnails"],
+        "_draw": ["draw_thumbnails"],
+        "_sittings": ["trained_ensemble"],
     },
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -98,6 +99,87 @@ def score_table(
 
     names = pd.DataFrame([{"seed": s, "variant": variant.name} for s, variant in gans.members])
     return pd.concat((names, score_samples(net, gans.sample(n, seed, step=step), reference)), axis=1)
+
+
+def score_course(
+    ensembles: GANEnsemble | Sequence[GANEnsemble],
+    net: ScoreNet,
+    reference: torch.Tensor,
+    steps: Sequence[int],
+    *,
+    n: int = 1000,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """``score_table`` at several snapshots, with the column ``step`` at the end.
+
+    Parameters
+    ----------
+    ensembles
+        One, or several that have the same snapshots; their rows follow each other within a step.
+    net, reference, n, seed
+        As in ``score_table``.
+    steps
+        Snapshots, at least one.
+
+    Returns
+    -------
+    DataFrame ``seed, variant, IS, IS spread, FD, classes, step``.
+
+    Raises
+    ------
+    ValueError
+        No ensembles or steps, a step without a snapshot, and what ``score_table`` raises.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from litrepro.gans import MLPDiscriminator, MLPGenerator, Variant, train_gans
+    >>> players = (lambda: MLPGenerator(1, 2, (1, 28, 28)), lambda: MLPDiscriminator((1, 28, 28), 2))
+    >>> gans = train_gans(*players, torch.zeros(9, 1, 28, 28), [Variant("a")], steps=2, snapshots=(1,))
+    >>> score_course(gans, ScoreNet(), torch.zeros(9, 64), (1, 2), n=10)["step"].tolist()
+    [1, 2]
+    """
+    import pandas as pd
+
+    ensembles = [ensembles] if isinstance(ensembles, GANEnsemble) else list(ensembles)
+    if not ensembles or not len(steps):
+        raise ValueError(f"ensembles and steps must not be empty, got {len(ensembles)} and {list(steps)}")
+    parts = [
+        score_table(gans, net, reference, n=n, seed=seed, step=step).assign(step=step)
+        for step in steps
+        for gans in ensembles
+    ]
+    return pd.concat(parts)
+
+
+def score_summary(scores: pd.DataFrame, by: str = "variant") -> pd.DataFrame:
+    """Mean over seeds and its standard error, of the scores at one step.
+
+    Parameters
+    ----------
+    scores
+        Rows of ``score_table``.
+    by
+        Column that names the members.
+
+    Returns
+    -------
+    DataFrame ``IS, IS +-, FD, FD +-, classes, classes +-`` in order of appearance; nan errors for a single seed.
+    Raises ``ValueError`` if a column is missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> scores = pd.DataFrame({"variant": ["a", "a"], "IS": [1.0, 3.0], "FD": [5.0, 5.0], "classes": [9, 9]})
+    >>> score_summary(scores).loc["a", ["IS", "IS +-", "FD +-"]].tolist()
+    [2.0, 1.0, 0.0]
+    """
+    names = ["IS", "FD", "classes"]
+    missing = [name for name in (by, *names) if name not in scores]
+    if missing:
+        raise ValueError(f"scores must have the columns {[by, *names]}, got none named {missing}")
+    found = scores.groupby(by, sort=False)[names].agg(["mean", "sem"])
+    return found.set_axis([f"{name}{' +-' if kind == 'sem' else ''}" for name, kind in found.columns], axis=1)
 
 
 def thumbnails(gans: GANEnsemble, count: int = 64, *, seed: int = 2) -> pd.DataFrame:
