@@ -248,23 +248,31 @@ agreement = pd.DataFrame(
 )  # fmt: skip
 agreement.round(3)
 
-# %% mystnb={"figure": {"name": "fig-03-quadrature", "caption": "Share of the Hessian's eigenvalues below a value, at three points of the training: exact (lines) and by Lanczos quadrature from random vectors (dashed); right, where it has been recorded, the quadrature for the perceptron on CIFAR-10. The quadrature follows the tails and the outliers closely, and the pile at zero in coarse steps."}, "image": {"alt": "Cumulative curves on a symmetric logarithmic axis, rising steeply at zero; the estimated staircases follow the exact curves in both tails and are coarse around zero."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-03-quadrature", "caption": "Share of the Hessian's eigenvalues below a value, at three points of the training: exact (lines) and by Lanczos quadrature from random vectors (dashed); right, where it has been recorded, the quadrature for the perceptron on CIFAR-10: the share of larger eigenvalues among the positive (lines) and of smaller ones among the negative (dashed). The quadrature follows the tails and the outliers closely, and the pile at zero in coarse steps."}, "image": {"alt": "Cumulative curves on a symmetric logarithmic axis, rising steeply at zero; the estimated staircases follow the exact curves in both tails and are coarse around zero."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 1 if recorded is None else 2, height=3.3, squeeze=False)
-    for ax, frame in zip(axes[0], (quadratures, recorded)):
-        for index, (step, part) in enumerate(frame.groupby("step")):
-            part = part.sort_values("node")
-            ax.step(part.node, part.weight.cumsum(), where="post", ls="--", color=f"C{index}", lw=1.2)
-            own = exact.get(step) if frame is quadratures else None
-            if own is not None:
-                ax.plot(own, torch.linspace(0, 1, len(own)), color=f"C{index}")
-            ax.plot([], [], color=f"C{index}", label=f"step {step}")
-        ax.set_xscale("symlog", linthresh=1e-3)
-        ax.set(xlabel="eigenvalue", ylabel="share of eigenvalues below")
-        ax.legend(fontsize=8)
+    ax = axes[0, 0]
+    for index, (step, part) in enumerate(quadratures.groupby("step")):
+        part = part.sort_values("node")
+        ax.step(part.node, part.weight.cumsum(), where="post", ls="--", color=f"C{index}", lw=1.2)
+        if step in exact:
+            ax.plot(exact[step], torch.linspace(0, 1, len(exact[step])), color=f"C{index}", label=f"step {step}")
+    ax.set_xscale("symlog", linthresh=1e-3)
+    ax.set(xlabel="eigenvalue", ylabel="share of eigenvalues below", xticks=[-1, -0.01, 0, 0.01, 1])
+    ax.legend(fontsize=8)
+    for index, (step, part) in enumerate([] if recorded is None else recorded.groupby("step")):
+        part = part[part.weight > 1e-9].sort_values("node", ascending=False)
+        for sign, style in ((1, "-"), (-1, "--")):
+            side = part[sign * part.node > 0][::sign]
+            label = f"step {step}" if sign == 1 else None
+            axes[0, 1].step(side.node.abs(), side.weight.cumsum(), style, color=f"C{index}", lw=1.2, label=label)
+    if recorded is not None:
+        axes[0, 1].set(xscale="log", yscale="log", xlim=(1e-3, None), xlabel="size of the eigenvalue",
+                       ylabel="share of larger ones")  # fmt: skip
+        axes[0, 1].legend(fontsize=8, loc="lower left")
 
 # %% [markdown]
-# At the review's size (right, recorded: CIFAR-10, 398,000 weights) the picture is the same, only more extreme: at the start two thousandths of
+# At the review's size (right, recorded: CIFAR-10, 398,000 weights) the picture is more extreme: at the start two thousandths of
 # the spectrum lie beyond one per cent of the largest eigenvalue, half of them on the negative side, and training thins them out to a tenth.
 
 # %%
