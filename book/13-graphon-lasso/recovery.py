@@ -78,12 +78,18 @@ classic = pd.concat(
     ignore_index=True,
 )
 recovery = pd.concat([table, classic], ignore_index=True)
-ch.save("recovery", recovery)
+recorded = ch.table("recovery", recovery)
+shown = {"quick": recovery} | ({} if recorded is None or ch.full else {"full scale": recorded})
 none = {"prior": "none", "alpha": 0.0, "method": "laplacian"}
 
 
 def at(prior, gamma=0.1):
     return {"prior": prior, "gamma": gamma, "alpha": 0.0}
+
+
+def line(frame, prior, gamma):
+    """The rows of one setting without l1 penalty."""
+    return frame[(frame.method == "laplacian") & (frame.prior == prior) & (frame.gamma == gamma) & (frame.alpha == 0)]
 
 
 residuals = table.groupby("gamma")["residual"].agg(["median", "max"])
@@ -95,28 +101,27 @@ residuals
 #
 # ## Known graphon, sibling, control
 
-# %% mystnb={"figure": {"name": "fig-13-recovery", "caption": "Relative recovery error against the number of signals, 30 nodes, mean over 16 connected graphs with bands of two standard errors. (a) prior from the true graphon, (b) from the degrees of a sibling graph, (c) the graph's own spectrum and a constant graphon of equal density, gamma = 0.1. The blue line without prior is the same in all panels."}, "image": {"alt": "Three panels, error falling with n on logarithmic axes. In each the line without prior starts at 1.5 and crosses the others: in panels a and b between 80 and 640 signals, and in panel c the constant prior stays flat near 0.42, lowest at ten signals and far above the others at 640."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-13-recovery", "caption": "Relative recovery error against the number of signals, 30 nodes, mean over 16 connected graphs with bands of two standard errors. (a) prior from the true graphon, (b) from the degrees of a sibling graph, (c) the graph's own spectrum and a constant graphon of equal density, gamma = 0.1. The blue line without prior is the same in all panels. Where a full-scale run is recorded it is drawn below by the same call."}, "image": {"alt": "Three panels, error falling with n on logarithmic axes. In each the line without prior starts at 1.5 and crosses the others: in panels a and b between 80 and 640 signals, and in panel c the constant prior stays flat near 0.42, lowest at ten signals and far above the others at 640."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves, figure
 
-    fig, axes = figure(1, 3, height=3.3, sharey=True)
-    base = table[(table.prior == "none") & (table.alpha == 0)].assign(line="no prior")
-    for ax, title, wanted in (
-        (axes[0], "(a) graphon", [("graphon", 0.1), ("graphon", 1.0)]),
-        (axes[1], "(b) sibling", [("sibling", 0.1), ("sibling", 1.0)]),
-        (axes[2], "(c) oracle and control", [("own spectrum", 0.1), ("constant", 0.1)]),
-    ):
-        lines = [base]
-        for name, g in wanted:
-            part = table[(table.prior == name) & (table.gamma == g)]
-            lines.append(part.assign(line=rf"$\gamma = {g:g}$" if ax is not axes[2] else name))
-        curves(pd.concat(lines), "n", "error", "line", ax=ax, logx=True, logy=True, markers=True)
-        ax.set(title=title, xlabel="signals $n$")
-        ax.set_xticks([10, 40, 160, 640], ["10", "40", "160", "640"])
-        ax.minorticks_off()
-        ax.legend(fontsize=8)
-    axes[0].set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
-    axes[0].set_ylabel("relative error")
+    fig, rows = figure(len(shown), 3, height=3.3, sharey=True, squeeze=False)
+    for axes, (scale, frame) in zip(rows, shown.items()):
+        base = line(frame, "none", 0.0).assign(line="no prior")
+        for ax, title, wanted in (
+            (axes[0], "(a) graphon", [("graphon", 0.1), ("graphon", 1.0)]),
+            (axes[1], "(b) sibling", [("sibling", 0.1), ("sibling", 1.0)]),
+            (axes[2], "(c) oracle and control", [("own spectrum", 0.1), ("constant", 0.1)]),
+        ):
+            names = [name if title[1] == "c" else rf"$\gamma = {g:g}$" for name, g in wanted]
+            lines = [base, *(line(frame, *one).assign(line=name) for one, name in zip(wanted, names))]
+            curves(pd.concat(lines), "n", "error", "line", ax=ax, logx=True, logy=True, markers=True)
+            ax.set(title=title, xlabel="signals $n$")
+            ax.set_xticks([10, 40, 160, 640], ["10", "40", "160", "640"])
+            ax.minorticks_off()
+            ax.legend(fontsize=8)
+        axes[0].set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
+        axes[0].set_ylabel("relative error" if len(shown) == 1 else f"relative error, {scale}")
 
 # %%
 gain = {name: paired_gain(table, at(name), none, "error") for name in (*priors, "own spectrum")}
@@ -147,9 +152,9 @@ ch.claim("prior-structure-matters", value=structure.loc[[10, 40, 80]].to_dict("i
 
 
 # %%
-def crossing(prior, gamma):
+def crossing(frame, prior, gamma):
     """The n at which the mean error with the prior first exceeds that without, interpolated in log n."""
-    ratio = (lambda g: g["better"] / g["worse"])(paired_gain(table, at(prior, gamma), none, "error")).apply(math.log)
+    ratio = (lambda g: g["better"] / g["worse"])(paired_gain(frame, at(prior, gamma), none, "error")).apply(math.log)
     n, r = list(ratio.index), ratio.tolist()
     for k in range(1, len(n)):
         if r[k - 1] <= 0 < r[k]:
@@ -157,29 +162,37 @@ def crossing(prior, gamma):
     return float(n[-1]) if r[-1] <= 0 else float(n[0])
 
 
-cells = [
-    {"prior": name, "gamma": g, "n": n, "log2 ratio": math.log2(row["better"] / row["worse"])}
-    for name in priors for g in gammas
-    for n, row in paired_gain(table, at(name, g), none, "error").iterrows()
-]  # fmt: skip
-crossings = pd.DataFrame({name: {g: crossing(name, g) for g in gammas} for name in priors}).rename_axis("gamma")
+def crossover(frame):
+    """By strength and prior the n where the prior stops helping, and for every n the logarithm of the error ratio."""
+    strengths = sorted(frame[frame.prior == "graphon"]["gamma"].unique())
+    ratios = [
+        {"prior": name, "gamma": g, "n": n, "log2 ratio": math.log2(row["better"] / row["worse"])}
+        for name in priors for g in strengths
+        for n, row in paired_gain(frame, at(name, g), none, "error").iterrows()
+    ]  # fmt: skip
+    where = pd.DataFrame({name: {g: crossing(frame, name, g) for g in strengths} for name in priors})
+    return where.rename_axis("gamma"), pd.DataFrame(ratios)
+
+
+crossings, _ = crossover(table)
 crossings.round(0)
 
-# %% mystnb={"figure": {"name": "fig-13-crossover", "caption": "Error with the prior over error without (logarithm to base 2), against the number of signals and the strength of the prior. Green is a gain; the black line is where the prior stops helping."}, "image": {"alt": "Three heat maps, green at few signals and purple at many. The black border stands above 200 signals for the true graphon, near 100 for a sibling, and below 100 for the constant graphon, and hardly depends on gamma."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-13-crossover", "caption": "Error with the prior over error without (logarithm to base 2), against the number of signals and the strength of the prior. Green is a gain; the black line is where the prior stops helping. A recorded full-scale run is drawn below."}, "image": {"alt": "Three heat maps, green at few signals and purple at many. The black border stands above 200 signals for the true graphon, near 100 for a sibling, and below 100 for the constant graphon, and hardly depends on gamma."}} tags=["hide-input"]
 if ch.plots:
-    fig, axes = figure(1, 3, height=3.0, sharey=True)
-    for ax, name in zip(axes, priors):
-        part = pd.DataFrame([cell for cell in cells if cell["prior"] == name])
-        grid = part.pivot_table(index="gamma", columns="n", values="log2 ratio")
-        mesh = ax.pcolormesh(grid.columns, grid.index, grid, cmap="PRGn_r", vmin=-2, vmax=2, shading="nearest")
-        ax.plot(crossings[name], crossings.index, color="black")
-        ax.set(title=name, xlabel="signals $n$", xscale="log", yscale="log")
-        ax.set_xticks([10, 40, 160, 640], ["10", "40", "160", "640"])
-        ax.set_yticks([0.1, 1.0], ["0.1", "1"])
-        ax.minorticks_off()
-        ax.grid(False)
-    axes[0].set_ylabel(r"strength $\gamma$")
-    fig.colorbar(mesh, ax=axes, label="log2 of the error ratio")
+    fig, grid = figure(len(shown), 3, height=3.0, sharey="row", squeeze=False)
+    for axes, (scale, frame) in zip(grid, shown.items()):
+        where, ratios_by_n = crossover(frame)
+        for ax, (name, part) in zip(axes, ratios_by_n.groupby("prior", sort=False)):
+            heat = part.pivot_table(index="gamma", columns="n", values="log2 ratio")
+            mesh = ax.pcolormesh(heat.columns, heat.index, heat, cmap="PRGn_r", vmin=-2, vmax=2, shading="nearest")
+            ax.plot(where[name], where.index, color="black")
+            ax.set(title=name, xlabel="signals $n$", xscale="log", yscale="log")
+            ax.set_xticks([10, 40, 160, 640], ["10", "40", "160", "640"])
+            ax.set_yticks([0.1, 1.0], ["0.1", "1"])
+            ax.minorticks_off()
+            ax.grid(False)
+        axes[0].set_ylabel(r"strength $\gamma$" if len(shown) == 1 else rf"strength $\gamma$, {scale}")
+    fig.colorbar(mesh, ax=grid, label="log2 of the error ratio")
 
 # %% tags=["nbval-check-output"]
 first = crossings.loc[0.1]
@@ -194,7 +207,7 @@ if ch.plots:
 
     from litrepro.plotting import frames
 
-    pictures = {}
+    pictures, base = {}, line(table, "none", 0.0).assign(line="no prior")
     for g in gammas:
         fig, ax = figure(height=3.2)
         lines = [table[(table.prior == name) & (table.gamma == g)].assign(line=name) for name in priors]
@@ -270,45 +283,49 @@ nodes = ch.pick(quick=[15, 60], full=[60, 100], smoke=[15])
 few = ch.pick(quick=3, full=10, smoke=3)
 ratios = [1 / 3, 2 / 3, 4 / 3, 8 / 3, 16 / 3, 64 / 3]
 pair = [{"prior": "none", "gamma": 0.0}, {"prior": "graphon", "gamma": 0.1}]
-tables = [table[(table.alpha == 0) & (((table.prior == "graphon") & (table.gamma == 0.1)) | (table.prior == "none"))]]
+tables = [line(table, "none", 0.0), line(table, "graphon", 0.1)]
 for q in nodes:
     other = recovery_trials(W, q, few if q > p else graphs, [round(q * r) for r in ratios],
                             generator=ch.generator(30 + q), device=ch.device)  # fmt: skip
     setting = [one | {"mu": spectral_prior(W, q), "beta": beta} for one in pair]
     tables.append(spectral_sweep(other, setting, **options | {"max_iter": 1000}))
-by_size = pd.concat(tables, ignore_index=True)
 part = ch.pick(quick=4, full=20, smoke=2)
 subset = trials._replace(weights=trials.weights[:part], covariances=trials.covariances[:, :part],
                          degrees=trials.degrees[:part], eigenvalues=trials.eigenvalues[:part])  # fmt: skip
-by_beta = spectral_sweep(
-    subset, [one | {"mu": priors["graphon"], "beta": b} for one in pair for b in (0.1, 0.5, 2.5)], **options
+tables.append(
+    spectral_sweep(subset, [one | {"mu": priors["graphon"], "beta": b} for one in pair for b in (0.1, 2.5)], **options)
 )
-ch.save("nodes-and-beta", pd.concat([by_size, by_beta], ignore_index=True))
-compared = by_size.pivot_table(index=["p", "n"], columns="prior", values="error").reset_index()
-compared["ratio"] = compared["graphon"] / compared["none"]
+others = pd.concat(tables, ignore_index=True)
+recorded = ch.table("nodes-and-beta", others)
+shown = {"quick": others} | ({} if recorded is None or ch.full else {"full scale": recorded})
 
-# %% mystnb={"figure": {"name": "fig-13-nodes", "caption": "Left: error with the prior of the true graphon over error without, against signals per node, for several numbers of nodes (gamma = 0.1). Right: error against the number of signals at p = 30 for three values of beta, without prior (solid) and with it (dashed); mean over 4 graphs."}, "image": {"alt": "Left: curves for different numbers of nodes that rise from below one half at few signals per node towards one and above, close to each other. Right: three solid and three dashed lines falling with n; the smaller beta is, the flatter the lines at many signals."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-13-nodes", "caption": "Left: error with the prior of the true graphon over error without, against signals per node, for several numbers of nodes (gamma = 0.1). Right: error against the number of signals at p = 30 for three values of beta, without prior (solid) and with it (dashed); mean over 4 graphs. A recorded full-scale run is drawn below."}, "image": {"alt": "Left: curves for different numbers of nodes that rise from below one half at few signals per node towards one and above, close to each other. Right: three solid and three dashed lines falling with n; the smaller beta is, the flatter the lines at many signals."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE
 
-    fig, (left, right) = figure(1, 2, height=3.3)
-    for color, (q, rows) in zip(PALETTE, compared.groupby("p")):
-        left.plot(rows["n"] / q, rows["ratio"], "o-", ms=4, color=color, label=f"$p = {q}$")
-    left.axhline(1, color="0.35", lw=0.8)
-    left.set(xlabel="signals per node, $n/p$", ylabel="error with prior / without", xscale="log")
-    left.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
-    left.minorticks_off()
-    left.legend()
-    for color, b in zip(PALETTE, (0.1, 0.5, 2.5)):
-        for name, style in (("none", "o-"), ("graphon", "s--")):
-            line = by_beta[(by_beta.beta == b) & (by_beta.prior == name)].groupby("n")["error"].mean()
-            label = rf"$\beta = {b:g}$" if name == "none" else None
-            right.loglog(line.index, line, style, ms=3.5, color=color, label=label)
-    right.set(xlabel="signals $n$", ylabel="relative error")
-    right.set_xticks([10, 40, 160, 640], ["10", "40", "160", "640"])
-    right.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
-    right.minorticks_off()
-    right.legend()
+    fig, rows = figure(len(shown), 2, height=3.3, squeeze=False)
+    for (left, right), (scale, frame) in zip(rows, shown.items()):
+        mean = frame[frame.beta == beta].pivot_table(index=["p", "n"], columns="prior", values="error")
+        for color, (q, ratio) in zip(PALETTE, (mean["graphon"] / mean["none"]).groupby("p")):
+            ratio = ratio.droplevel("p")
+            left.plot(ratio.index / q, ratio, "o-", ms=4, color=color, label=f"$p = {q}$")
+        left.axhline(1, color="0.35", lw=0.8)
+        left.set(xlabel="signals per node, $n/p$", ylabel="error with prior / without", xscale="log")
+        left.set_xticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
+        few = frame[frame.beta != beta]["graph"].max()  # every beta on the same graphs
+        for color, b in zip(PALETTE, (0.1, 0.5, 2.5)):
+            for name, style in (("none", "o-"), ("graphon", "s--")):
+                part = frame[(frame.p == p) & (frame.graph <= few) & (frame.beta == b) & (frame.prior == name)]
+                error = part.groupby("n")["error"].mean()
+                label = rf"$\beta = {b:g}$" if name == "none" else None
+                right.loglog(error.index, error, style, ms=3.5, color=color, label=label)
+        right.set(xlabel="signals $n$", ylabel="relative error")
+        right.set_xticks([10, 40, 160, 640], ["10", "40", "160", "640"])
+        right.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
+        for ax in (left, right):
+            ax.minorticks_off()
+            ax.set_title("" if len(shown) == 1 else scale)
+            ax.legend()
 
 # %% [markdown]
 # What counts is the number of signals *per node*: the lines for different sizes lie close together, and all of them cross
@@ -339,10 +356,6 @@ pair = [
 disconnected = spectral_sweep(apart, pair, **options)
 print(f"{len(split)} of {len(every.weights)} graphs are disconnected")
 disconnected.pivot_table(index="n", columns="prior", values="error").round(2)
-
-# %%
-ch.paper("recovery")
-ch.paper("nodes-and-beta")
 
 # %% [markdown]
 # ## Takeaway

@@ -99,21 +99,26 @@ def held_out_sweep(
     """
     import pandas as pd
 
-    p = train.shape[-1]
+    p, trials = train.shape[-1], train.shape[1]
+    every = [{"alpha": 0.0, "beta": 0.5, "gamma": 0.0} | dict(each) for each in settings]
     fitted = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for each in settings:
-            setting = {"alpha": 0.0, "beta": 0.5, "gamma": 0.0} | dict(each)
-            names = {"method": "laplacian", "prior": setting.pop("prior")}
-            found = spectral_graphical_lasso(train, setting.pop("mu").to(train), **setting, **options)
-            fitted.append((names | setting, laplacian(found.w), found.residual))
+        if every:  # all settings in one batch
+            mu = torch.stack([each["mu"].to(train).expand(trials, p) for each in every])[:, None]
+            column = {
+                name: torch.tensor([float(each[name]) for each in every]).to(train)[:, None, None]
+                for name in ("alpha", "beta", "gamma")
+            }
+            found = spectral_graphical_lasso(train, mu, **column, **options)
+            for each, w, residual in zip(every, found.w, found.residual):
+                names = {"method": "laplacian"} | {key: value for key, value in each.items() if key != "mu"}
+                fitted.append((names, laplacian(w), residual))
         scale = train.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
         for alpha in classic:
             found = classic_graphical_lasso(train / scale + 10.0 / p, alpha, tol=1e-4)
             names = {"method": "classic", "prior": "none", "alpha": alpha, "beta": 0.0, "gamma": 0.0}
             fitted.append((names, found.precision / scale, found.residual))
-    trials = train.shape[1]
     index = {"n": [n for n in sizes for _ in range(trials)], "trial": list(range(trials)) * len(sizes)}
     frames = []
     for names, precision, residual in fitted:
