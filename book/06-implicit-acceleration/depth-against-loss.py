@@ -38,7 +38,7 @@ from litrepro.linearnets import (
 
 ch = Chapter("06-implicit-acceleration", notebook="depth-against-loss", profile=profile, seed=seed, full_minutes=7)
 steps = ch.pick(quick=3000, full=3000, smoke=200)
-gas_steps = ch.pick(quick=0, full=600_000, smoke=200)
+gas_steps = ch.pick(quick=0, full=60_000, smoke=200)
 gas_every = ch.pick(quick=50, full=50, smoke=10)
 rates = ch.pick(quick=13, full=15, smoke=4)  # of the gas sensors: 1e-4 ... 0.3
 cells = ch.pick(quick=20, full=20, smoke=4)
@@ -52,7 +52,7 @@ lrs = torch.logspace(-2, 0, 13, dtype=torch.float64)
 # **Quick**: diabetes (442 x 10, condition of the second moments 470) and synthetic correlated sensors (500 x 128,
 # condition 9,000), 3,000 steps, 13 step sizes from
 # 0.01 to 1 (smaller ones never win within 3,000 steps). **Full**: in addition the gas sensors (1,316 of the 2,565 ethanol
-# rows are available), 600,000 steps, 15 step sizes. Depths, starts, five seeds and step sizes are one batch.
+# rows are available), 60,000 steps, 15 step sizes. Depths, starts, five seeds and step sizes are one batch.
 
 
 # %%
