@@ -181,7 +181,7 @@ ch.claim(
 # teachers: the small one costs a student of three times its size more than a point, and the poor one, whose targets are uniform for all purposes, costs both.
 #
 # In the full run, where teachers go on to 1,600 units, the peak of the claim is there, at 200. It is a shallow one: 8.8 ± 0.6 points above the smallest teacher, but
-# only 0.2 ± 0.2 above the largest. The criterion asks for one standard error at both ends, and that is about what it gets. The two bad teachers cost two points and more
+# only 0.2 ± 0.2 above the largest. The criterion asks for one standard error at both ends, and that is about what it gets. The bad teachers cost the two students one to three points
 # there, with smaller errors.
 #
 # ## Assistants
@@ -248,7 +248,7 @@ ch.claim(
 # here: small networks learn to imitate a teacher who has seen shifts, but not to cope with shifts themselves.
 #
 # In the full run nothing is left of that: with twenty times the digits an assistant of 50 units learns the shifts from the labels as well as from the teacher, and the
-# mean difference of the two kinds is -0.08 ± 0.07 points. All ways to the student lead to the same accuracy within 0.3 points; the best assistant is worth 0.00 ± 0.03.
+# mean difference of the two kinds is -0.08 ± 0.07 points. Every way to the student ends within 0.3 points of the direct one; the best distilled assistant is worth 0.00 ± 0.03.
 #
 # ## Weight and temperature
 #
