@@ -114,19 +114,17 @@ def train_students(
     names = [name for name in variants for _ in seeds]
     kinds = [variants[name] for name in names]
     fit_options["metrics"] = on_labels_only(fit_options.get("metrics", ("accuracy",)))
-    scales = [kind.temperature**2 if kind.scale is None else kind.scale for kind in kinds]
     weights = [0.0 if kind.targets is None else _arguments.weight("alpha", kind.alpha) for kind in kinds]
+    temperatures = [float(_arguments.temperature(kind.temperature)) for kind in kinds]
+    scales = [T**2 if kind.scale is None else kind.scale for kind, T in zip(kinds, temperatures)]
+    alpha, T, scale = (torch.tensor(values, dtype=soft.dtype) for values in (weights, temperatures, scales))
     return fit_ensemble(
         model_fn,
         list(seeds) * len(variants),
-        (x, (hard, soft)),
+        (x, (hard, _linear_part(hard, soft, alpha, scale / T))),
         per_member=("y",),
         loss=_loss,
-        loss_params={
-            "alpha": torch.tensor(weights),
-            "temperature": torch.tensor([float(_arguments.temperature(kind.temperature)) for kind in kinds]),
-            "scale": torch.tensor([float(value) for value in scales]),
-        },
+        loss_params={"plain": 1 - alpha, "tempered": alpha * scale, "inverse": 1 / T},
         members={"variant": names, "seed": list(seeds) * len(variants)},
         **fit_options,
     )
@@ -197,16 +195,20 @@ def last_values(history: pd.DataFrame, *, metric: str = "accuracy", split: str =
     return rows.sort_values("epoch", kind="stable").groupby(keys, sort=False).tail(1)
 
 
-def _loss(outputs, y, alpha, temperature, scale):
-    """``regularized_loss`` up to the targets' entropy, which has no gradient.
+def _linear_part(labels: torch.Tensor, soft: torch.Tensor, alpha: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
+    """What the logits are multiplied with in the loss, (M, n, K): (1 - alpha) e_y + alpha scale/T targets."""
+    alpha, rate = (value.to(soft.device)[:, None, None] for value in (alpha, rate))
+    return (1 - alpha) * _arguments.one_hot(labels, soft.shape[-1]) + alpha * rate * soft
 
-    On rows of ten classes logsumexp takes a third of log_softmax's time, and losses are a third of a student's step.
+
+def _loss(outputs, y, plain, tempered, inverse):
+    """``regularized_loss`` up to the targets' entropy, which has no gradient: two log-sum-exps and a linear part.
+
+    Losses are a third of a small student's step. The linear part is known before training, and on rows of ten classes
+    logsumexp takes a third of log_softmax's time.
     """
-    labels, targets = y
-    tempered = outputs / temperature
-    hard = outputs.logsumexp(-1) - outputs.gather(-1, labels[..., None])[..., 0]
-    soft = tempered.logsumexp(-1) - (targets * tempered).sum(-1)
-    return (1 - alpha) * hard + alpha * scale * soft
+    normalizers = plain * outputs.logsumexp(-1) + tempered * (inverse * outputs).logsumexp(-1)
+    return normalizers - (y[1] * outputs).sum(-1)
 
 
 def _per_seed(name: str, kind: SoftTargets, seeds: int, n: int, classes: int, like: torch.Tensor) -> torch.Tensor:
