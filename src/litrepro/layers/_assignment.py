@@ -90,10 +90,10 @@ def matching(
 
     Notes
     -----
-    For training: a soft matching with a gradient in every cost, on the device of C. It takes n_grad * n_proj passes over
-    all entries and stays approximate; on a CPU that is some tens of times the work of ``hungarian`` (a batch of 10 x 50
-    problems, default counts). Where the assignment alone is wanted, at test time for instance, call ``hungarian``; for
-    exact assignments in the forward pass with a surrogate gradient, ``blackbox_matching``.
+    For training: a soft matching with a gradient in every cost, on the device of C. It takes n_grad * n_proj passes
+    over all entries and stays approximate; on a CPU that is some tens of times the work of ``hungarian`` (a batch of
+    10 x 50 problems, default counts). Where the assignment alone is wanted, at test time for instance, call
+    ``hungarian``; for exact assignments in the forward pass with a surrogate gradient, ``blackbox_matching``.
 
     Examples
     --------
