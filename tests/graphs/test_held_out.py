@@ -57,11 +57,14 @@ def test_held_out_sweep_by_hand():
     S = graphs.nested_covariances(groups, [10, 20])
     test = graphs.nested_covariances(groups, [30])[0]
     mu = torch.linspace(0, 5, 5, dtype=F64).repeat(2, 1)
-    frame = graphs.held_out_sweep(
-        S, [10, 20], {"test": test}, [{"prior": "a", "mu": mu, "gamma": 0.2}], classic=[0.1], max_iter=3000, tol=1e-6
-    )
-    assert len(frame) == 8
-    row = frame[(frame.n == 20) & (frame.trial == 1)].set_index("method")
+    settings = [{"prior": "b", "mu": mu[0], "alpha": 0.3}, {"prior": "a", "mu": mu, "gamma": 0.2}]  # one batch
+    frame = graphs.held_out_sweep(S, [10, 20], {"test": test}, settings, classic=[0.1], max_iter=3000, tol=1e-6)
+    assert len(frame) == 12
+    assert frame[frame.prior == "b"][["alpha", "gamma", "beta"]].drop_duplicates().values.tolist() == [[0.3, 0.0, 0.5]]
+    other = graphs.spectral_graphical_lasso(S[0, 1], mu[0], alpha=0.3, beta=0.5, max_iter=3000, tol=1e-6)
+    seen = frame[(frame.prior == "b") & (frame.n == 10) & (frame.trial == 1)]["test"].item()
+    assert math.isclose(seen, graphs.contrast_loss(graphs.laplacian(other.w), test[1]).item(), rel_tol=1e-5)
+    row = frame[(frame.n == 20) & (frame.trial == 1) & (frame.prior != "b")].set_index("method")
     ours = graphs.spectral_graphical_lasso(S[1, 1], mu[1], gamma=0.2, beta=0.5, max_iter=3000, tol=1e-6)
     expected = graphs.contrast_loss(graphs.laplacian(ours.w), test[1]).item()
     assert math.isclose(row.loc["laplacian", "test"], expected, rel_tol=1e-5)
