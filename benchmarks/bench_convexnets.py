@@ -1,8 +1,8 @@
 """Convex programs of ReLU networks beside cvxpy with Clarabel at an equal certified gap; half planes by brute force.
 
 Well under a minute on one core, a row at a time. ``--device cuda`` adds the largest program, which takes Clarabel
-minutes. Aims: parity on one program, 3x on a path of 12 betas, 10x at n = 500 on a GPU, 50x for half planes; measured on
-one core 1.4x and 7.5x (n = 60 and 150), 2.6x on the path of the former (1.1x at n = 20, d = 3), 70x to 110x.
+minutes. Aims: parity on one program, 3x on a path of 12 betas, 10x at n = 500 on a GPU, 50x for half planes. Measured
+on one core: 1.4x and 7.5x (n = 60 and 150), 2.6x on the path of the former (1.1x at n = 20, d = 3), 70x to 110x.
 """
 
 from __future__ import annotations
