@@ -318,8 +318,8 @@ ch.claim("dual-rank-one", value={"gaps": gaps}, holds=max(abs(gap) for gap in ga
 # %% [markdown]
 # ## Real data
 #
-# The original paper whitens 500 images, so that $n \le d$, and follows stochastic gradient descent to the formulas. In the full profile:
-# MNIST and CIFAR-10 with three, four and five layers. The optimal prediction for a new image $x$ is $x^\top X^\top Y_c$, where
+# The original paper whitens 500 images, so that $n \le d$, and follows stochastic gradient descent to the formulas. The full
+# profile does so on MNIST and CIFAR-10 with three, four and five layers; its recorded run is shown here. The optimal prediction for a new image $x$ is $x^\top X^\top Y_c$, where
 # class $j$ has its scale $c_j/\sqrt{n_j}$.
 
 # %%
@@ -361,6 +361,9 @@ if ch.full:
 else:
     images = ch.paper("whitened-images")
 
+# %%
+None if images is None else images.set_index(["data", "L"]).round(4)
+
 # %% tags=["nbval-check-output"]
 if images is None:
     ch.not_run("dual-real-data", "the full-scale table whitened-images is not recorded")
@@ -374,6 +377,11 @@ else:
         holds=bool((off < 0.01).all() and (apart < 2).all()),
         table="whitened-images",
     )
+
+# %% [markdown]
+# Descent ends at the formula's objective within a tenth of a percent, and the test errors differ by at most two images of 2,000. That
+# agreement is what is claimed. The errors themselves are high, on both sides: whitening gives every direction of 500 images the same
+# weight.
 
 # %% [markdown]
 # ## Takeaway
