@@ -138,7 +138,7 @@ if ch.plots:
 
     draw(learning[learning.data == "mnist"], "digits, this run")
 
-# %% mystnb={"figure": {"name": "fig-14-learning-full", "caption": "The same at full scale (60,000 training images), where it has been recorded."}, "image": {"alt": "Accuracy and Gram error against the number of coordinates at full scale, or an empty frame that says that no such run is recorded."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-14-learning-full", "caption": "The same at full scale: 60,000 training images of MNIST, ten seeds, up to 16,384 coordinates. Resampling stops at a pool of 16,384, Nyström at 4,096 columns; the dashed line is exact kernel ridge regression on 20,000 points."}, "image": {"alt": "Left: accuracy rises from about 0.75 to 0.96 for all Fourier maps, which meet the dashed line at 16,384 coordinates; Nystroem lies above them and meets them at 4,096. Right: errors fall in parallel, Nystroem's far below."}} tags=["hide-input"]
 if ch.plots:
     if recorded is None:
         fig, ax = figure(height=1.2)
@@ -147,12 +147,23 @@ if ch.plots:
     else:
         draw(recorded[recorded.data == "mnist"], "MNIST, recorded")
 
+# %% mystnb={"figure": {"name": "fig-14-learning-fashion", "caption": "The same at full scale on Fashion-MNIST."}, "image": {"alt": "Accuracy rises from about 0.73 to 0.855 for all Fourier maps; Nystroem lies above them up to 1,024 coordinates and beside them at 4,096. Gram errors fall in parallel, Nystroem's far below."}} tags=["hide-input"]
+if ch.plots and recorded is not None:
+    draw(recorded[recorded.data == "fashion"], "Fashion-MNIST, recorded")
+
 # %% [markdown]
 # ## Who loses accuracy, who gains
 #
 # Fastfood's dependent rows do not hurt. Normalizing does not help either: what it removes is the noise of the diagonal,
-# of which a linear model takes little notice (ten seeds at full scale will tell for certain). Nyström's columns, chosen from
-# the data, are far ahead of the Fourier features at every $D$: they spend no features where there are no images.
+# of which a linear model takes little notice. Ten seeds at full scale are clear: at $D = 256$ the paired gain in accuracy
+# over plain features is 0.00003 with a standard error of 0.00007, no other $D$ and neither data set gains, and the spread
+# over draws does not shrink either, so that results are not more stable. Nyström's columns, chosen from the data, are far
+# ahead of the Fourier features at these sizes: they spend no features where there are no images.
+#
+# Full scale differs in one thing: the lead of Nyström's columns ends. On MNIST it is 0.11, 0.035 and 0.008 at $D$ = 64,
+# 256 and 1,024, and 0.0006 ± 0.0003 at 4,096; on Fashion-MNIST nothing is left of it there (-0.0007 ± 0.0004), although
+# its Gram matrix is still three times as precise. By then the error of the kernel no longer limits accuracy: at 16,384
+# coordinates, plain features on all points reach what the exact kernel reaches on 20,000 (0.962 and 0.855).
 
 # %% tags=["nbval-check-output"]
 shared = [width for width in widths if width in (64, 256, 1024)]
@@ -263,5 +274,5 @@ ch.claim(
 # ## Takeaway
 #
 # For accuracy it hardly matters which Fourier features one takes: their number decides. What matters is whether features
-# look at the data at all: Nyström does and wins everywhere; leverage scores look as well, but at the wrong
-# thing, for images, as the next page shows.
+# look at the data at all: Nyström does and wins as long as features are few; leverage scores look as well, but at the
+# wrong thing, for images, as the next page shows. With thousands of features even that ceases to matter.
