@@ -195,6 +195,10 @@ X, Y = inputs(), torch.zeros(8, dtype=torch.int64)
         (lambda m: pgd(m, X, Y, 0.1, restarts=0), "restarts"),
         (lambda m: pgd(m, X, Y, 0.1, momentum=1.0), "momentum"),
         (lambda m: pgd(m, X, Y, 0.1, step_size=0.0), "step_size"),
+        (lambda m: pgd(m, X, Y, 0.1, step_size="large"), "step_size"),
+        (lambda m: pgd(m, X, Y, 0.1, generator=3), "generator"),
+        (lambda m: fgsm(m, X, Y, "large"), "eps"),
+        (lambda m: fgsm(lambda x: m(x).detach(), X, Y, 0.1), "no gradient"),
         (lambda m: deepfool(m, X, steps=0), "steps"),
         (lambda m: deepfool(lambda x: x.sum(1, keepdim=True), X), "two classes"),
         (lambda m: carlini_wagner(m, X, Y, box=None), "needs a box"),
@@ -207,3 +211,29 @@ X, Y = inputs(), torch.zeros(8, dtype=torch.int64)
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call(network())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("overshoot", [0.0, 0.02])
+def test_deepfool_leaves_an_exact_tie(dtype, overshoot):
+    # Both first classes score 1.5 on (0.5, 0); the boundary passes through the point, the infimum of lengths is 0.
+    weights = torch.tensor([[3.0, 4.0], [3.0, -4.0], [0.0, 0.0]], dtype=dtype)
+    x = torch.tensor([[0.5, 0.0], [100.0, 0.0]], dtype=dtype)
+    found = deepfool(lambda x: x @ weights.T, x, overshoot=overshoot)
+    assert (found @ weights.T).argmax(1).tolist() == [1, 1]
+    assert bool(((found - x).norm(dim=1) <= 2e-3 * x.norm(dim=1)).all())
+    constant = torch.zeros(2, 3, dtype=dtype)  # a tie everywhere, and nowhere to go
+    assert torch.equal(deepfool(lambda x: x @ constant, x, steps=2), x)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_empty_batches(norm):
+    model, x, y = network(), X[:0], Y[:0]
+    for found in (
+        fgsm(model, x, y, 0.1),
+        pgd(model, x, y, 0.1, norm=norm),
+        deepfool(model, x),
+        carlini_wagner(model, x, y, steps=1),
+        project_ball(x, 1.0, norm),
+    ):
+        assert found.shape == x.shape

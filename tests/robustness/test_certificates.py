@@ -280,6 +280,10 @@ def test_bad_bounds_and_numbers():
         (lambda: dual_margins(net, x, y, 0.1, steps=-1), "steps"),
         (lambda: exact_margins(net, x, y, 0.1, time_limit=0), "time_limit"),
         (lambda: ibp_loss(model, x, y, 0.1, kappa=1.5), "kappa"),
+        (lambda: ibp_loss(model, x[:0], y[:0], 0.1), "at least one example"),
+        (lambda: ibp_loss(model, x, y - 100, 0.1), "labels"),
+        (lambda: dual_margins(net, x, y, 0.1, bounds=3), "bounds"),
+        (lambda: dual_margins([(net[0][0] * torch.nan, net[0][1]), *net[1:]], x, y, 0.1), "finite"),
         (lambda: ramp(1, start=3, end=2, target=1), "end"),
         (lambda: certified(torch.rand(3), y), "margins"),
         (lambda: activation_pattern_minimum(net, x[0], 0, 1, 0.1), "one hidden layer"),
@@ -287,3 +291,12 @@ def test_bad_bounds_and_numbers():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_integer_labels_of_any_width():
+    (x, y), model = batch(), nn.Sequential(nn.Linear(4, 3)).double()
+    expected = ibp_loss(model, x, y, 0.1)
+    for kind in (torch.int32, torch.int16, torch.uint8):
+        assert torch.equal(ibp_loss(model, x, y.to(kind), 0.1), expected)
+    torch.testing.assert_close(ibp_loss(model, x.float(), y, 0.1), expected, atol=1e-6, rtol=0)
+    assert torch.equal(ibp_loss(affine_layers(model), x, y, 0.1), expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import torch
@@ -50,12 +51,29 @@ def labels(y: Any, x: torch.Tensor) -> torch.Tensor:
 
 def radius(eps: Any, x: torch.Tensor) -> torch.Tensor:
     """eps as (n,), finite and non-negative, dtype and device of x."""
-    value = torch.as_tensor(eps, dtype=x.dtype, device=x.device).detach()
-    if value.ndim > 1 or (value.ndim == 1 and len(value) != len(x)):
-        raise ValueError(f"eps must be a number or ({len(x)},), got shape {tuple(value.shape)}")
+    value = numbers("eps", eps, len(x), x)
     if not bool((torch.isfinite(value) & (value >= 0)).all()):
         raise ValueError(f"eps must be finite and >= 0, got {eps!r}")
     return value.expand(len(x))
+
+
+def numbers(name: str, value: Any, n: int, like: torch.Tensor) -> torch.Tensor:
+    """A number or n of them, dtype and device of ``like``, detached."""
+    try:
+        found = torch.as_tensor(value, dtype=like.dtype, device=like.device).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} must be a number or ({n},), got {value!r}") from error
+    if found.ndim > 1 or (found.ndim == 1 and len(found) != n):
+        raise ValueError(f"{name} must be a number or ({n},), got shape {tuple(found.shape)}")
+    return found
+
+
+def optimizer(name: str) -> Any:
+    """A solver of ``scipy.optimize``: HiGHS, which linear and mixed-integer programs need and nothing else does."""
+    try:
+        return getattr(importlib.import_module("scipy.optimize"), name)
+    except ImportError as error:
+        raise ImportError("linear and mixed-integer programs need scipy (HiGHS): pip install scipy") from error
 
 
 def per_example(value: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

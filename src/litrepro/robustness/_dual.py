@@ -113,8 +113,12 @@ def dual_bounds(
 def hidden_bounds(layers: Layers, low: torch.Tensor, high: torch.Tensor, bounds: Bounds | None) -> Bounds:
     """Checked bounds of the hidden layers, intervals by default."""
     hidden = layers[:-1]
+    if not all(bool(torch.isfinite(part).all()) for layer in layers for part in layer):
+        raise ValueError("the weights must be finite: a bound of nan certifies nothing")
     if bounds is None:
         return propagate(hidden, low, high)
+    if not isinstance(bounds, list | tuple) or not all(isinstance(pair, list | tuple) for pair in bounds):
+        raise ValueError(f"bounds must be a list of (l, u), got {type(bounds).__name__}")
     if len(bounds) < len(hidden):
         raise ValueError(f"bounds must hold (l, u) for {len(hidden)} hidden layers, got {len(bounds)}")
     found = []

@@ -78,6 +78,7 @@ def train_robust(
     _validate.choice("method", method, METHODS)
     epochs, attack_steps = _validate.positive_int("epochs", epochs), _validate.positive_int("steps", attack_steps)
     kappa, lr = _validate.real("kappa", kappa, 0, 1), _validate.real("lr", lr, 0, open_low=True)
+    batch_size = _validate.positive_int("batch_size", batch_size)
     members = len(seeds)
     ramps = [(0.0, 0.5)] * members if ramps is None else list(ramps)
     if members == 0 or len(eps) != members or len(ramps) != members:
@@ -122,7 +123,7 @@ def member_layers(model: StackedMLP, member: int) -> list[tuple[torch.Tensor, to
     >>> [tuple(W.shape) for W, b in member_layers(StackedMLP((4, 3, 2), trials=5), 0)]
     [(3, 4), (2, 3)]
     """
-    if not 0 <= member < model.trials:
+    if not isinstance(member, int) or not 0 <= member < model.trials:
         raise ValueError(f"member must lie in 0..{model.trials - 1}, got {member}")
     pairs = zip(model.weights, model.biases)
     return [(W.detach()[member].mT.double(), b.detach()[member, 0].double()) for W, b in pairs]
@@ -190,7 +191,9 @@ def robust_accuracy(
 
     x = arguments.images(data[0], (0.0, 1.0)).flatten(1)
     y = arguments.labels(data[1], x)
-    radii = torch.as_tensor(eps, dtype=x.dtype, device=x.device).expand(model.trials)
+    if not len(x):
+        raise ValueError("data must hold at least one example")
+    radii = arguments.numbers("eps", eps, model.trials, x).expand(model.trials)
     for metric in metrics:
         _validate.choice("metric", metric, ("clean", "fgsm", "pgd", "verified"))
     right = {metric: torch.zeros(model.trials) for metric in metrics}

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from litrepro import _validate
+from litrepro.robustness import _arguments as arguments
 from litrepro.robustness._arguments import Box
 from litrepro.robustness._intervals import class_labels, input_box
 from litrepro.robustness._layers import Layers, affine_layers
@@ -50,7 +51,7 @@ def activation_pattern_minimum(
     >>> round(activation_pattern_minimum(layers, torch.tensor([0.75, 0.25]), 0, 1, 0.125), 6)
     0.25
     """
-    from scipy.optimize import linprog
+    linprog = arguments.optimizer("linprog")
 
     layers = [(w.detach().double(), b.detach().double()) for w, b in affine_layers(layers)]
     if len(layers) != 2 or len(layers[0][1]) > MOST_UNITS:

@@ -47,7 +47,7 @@ def fgsm(
     Raises
     ------
     ValueError
-        eps < 0, an unknown loss, x outside its box, lengths or labels that do not fit.
+        eps < 0, an unknown loss, x outside its box, lengths or labels that do not fit, logits without a gradient.
 
     Examples
     --------
@@ -137,6 +137,10 @@ def pgd(
     steps, restarts = _validate.positive_int("steps", steps), _validate.positive_int("restarts", restarts)
     momentum = _validate.real("momentum", momentum, 0, 1, open_high=True)
     step = _step(step_size, eps, steps, x)
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator must be a torch.Generator or None, got {type(generator).__name__}")
+    if not len(x):
+        return x.clone()
     generator = generator or torch.Generator().manual_seed(0)
     search = _Search(model, x, y, box, loss, targeted, best=x.clone(), value=None)
     search = search.keep(x, arguments.losses(arguments.scores(model, x, y), y, loss).detach())
@@ -198,6 +202,8 @@ def value_and_gradient(model: Model, x: torch.Tensor, y: torch.Tensor, loss: str
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
         values = arguments.losses(arguments.scores(model, x, y), y, loss)
+        if not values.requires_grad:
+            raise ValueError("the model must be differentiable in x, its logits carry no gradient")
         (gradient,) = torch.autograd.grad(values.sum(), x)
     return values.detach(), gradient
 
@@ -225,9 +231,7 @@ def _steepest(gradient: torch.Tensor, norm: str, x: torch.Tensor, box: Box) -> t
 def _step(step_size, eps: torch.Tensor, steps: int, x: torch.Tensor) -> torch.Tensor:
     if step_size is None:
         return 2.5 * eps / steps
-    step = torch.as_tensor(step_size, dtype=x.dtype, device=x.device)
-    if step.ndim > 1 or (step.ndim == 1 and len(step) != len(x)):
-        raise ValueError(f"step_size must be a number or ({len(x)},), got shape {tuple(step.shape)}")
+    step = arguments.numbers("step_size", step_size, len(x), x)
     if not bool((torch.isfinite(step) & (step > 0)).all()):
         raise ValueError(f"step_size must be finite and > 0, got {step_size!r}")
     return step.expand(len(x))

@@ -9,7 +9,7 @@ from torch.nn import functional
 from litrepro import _validate
 from litrepro.robustness import _arguments as arguments
 from litrepro.robustness._arguments import Box
-from litrepro.robustness._layers import Layers, affine_layers
+from litrepro.robustness._layers import Layers, affine_layers, run
 
 Bounds = list[tuple[torch.Tensor, torch.Tensor]]
 
@@ -141,7 +141,7 @@ def certified(margins: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 def ibp_loss(
-    model: nn.Module,
+    model: Layers | nn.Module,
     x: torch.Tensor,
     y: torch.Tensor,
     eps: float | torch.Tensor,
@@ -152,7 +152,8 @@ def ibp_loss(
     """The loss of certified training: kappa CE(f(x), y) + (1 - kappa) CE(-margins, y) (Gowal et al. 2018, eq. 12).
 
     The negative interval margins are upper bounds of f_j - f_y, so that their cross-entropy bounds the worst one.
-    Arguments and errors as ``ibp_margins``; ``kappa`` in [0, 1]. Returns the mean over the batch, a scalar.
+    Arguments and errors as ``ibp_margins``, and ``ValueError`` for an empty batch; ``kappa`` in [0, 1]. Returns the
+    mean over the batch, a scalar.
 
     Examples
     --------
@@ -163,10 +164,17 @@ def ibp_loss(
     True
     """
     kappa = _validate.real("kappa", kappa, 0, 1)
-    worst = functional.cross_entropy(-ibp_margins(model, x, y, eps, box=box), y)
+    layers = affine_layers(model)
+    low, _ = input_box(layers, x, eps, box)
+    if not len(low):
+        raise ValueError("x must hold at least one example: the mean over an empty batch is not defined")
+    y = class_labels(y, low, layers)
+    worst = functional.cross_entropy(-ibp_margins(layers, x, y, eps, box=box), y)
     if kappa == 0:
         return worst
-    return kappa * functional.cross_entropy(model(x), y) + (1 - kappa) * worst
+    x = x.to(low.dtype)
+    logits = model(x) if isinstance(model, nn.Module) else run(layers, x.flatten(1))
+    return kappa * functional.cross_entropy(logits, y) + (1 - kappa) * worst
 
 
 def ramp(step: float, *, start: float, end: float, target: float) -> float:

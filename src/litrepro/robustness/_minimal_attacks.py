@@ -41,7 +41,9 @@ def deepfool(
 
     Notes
     -----
-    The gradients of all K classes of all examples that still run are one backward pass over K copies.
+    The gradients of all K classes of all examples that still run are one backward pass over K copies. An example on a
+    boundary (an exact tie of scores) has distance 0, and no multiple of that leaves it: it is moved across by the
+    square root of the machine precision, times its largest entry where that exceeds 1.
 
     Examples
     --------
@@ -85,7 +87,10 @@ def _to_nearest_boundary(model: Model, x: torch.Tensor, label: torch.Tensor) -> 
     distance[rows, label] = torch.inf
     shortest, nearest = distance.min(1)
     normal, length = normals[rows, nearest], lengths[rows, nearest]
-    step = torch.where(torch.isfinite(shortest), shortest.clamp(min=0) / length, 0.0)
+    # On a boundary the step is zero whatever it is stretched by; a short one along the normal leaves the class.
+    least = torch.finfo(x.dtype).eps ** 0.5 * x.flatten(1).abs().amax(1).clamp(min=1)
+    shortest = torch.where(shortest > 0, shortest, least)
+    step = torch.where(torch.isfinite(shortest), shortest / length, 0.0)
     return per_example(step, x) * normal
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
+from litrepro.robustness import _arguments as arguments
 from litrepro.robustness._arguments import Box
 from litrepro.robustness._dual import hidden_bounds, lower_bounds
 from litrepro.robustness._intervals import Bounds, class_labels, ibp_margins, input_box
@@ -75,7 +76,7 @@ def lp_margins(
     >>> lp_margins(layers, torch.tensor([[0.75, 0.25]]), torch.tensor([0]), 0.125).round(decimals=6)
     tensor([[0.0000, 0.2500]], dtype=torch.float64)
     """
-    from scipy.optimize import linprog
+    linprog = arguments.optimizer("linprog")
 
     problem = _Problem.of(layers, x, y, eps, box, bounds)
     margins, points = problem.start()
@@ -143,7 +144,7 @@ def exact_margins(
     >>> found.margin.round(decimals=6), bool(found.optimal.all())
     (tensor([[0.0000, 0.2500]], dtype=torch.float64), True)
     """
-    from scipy.optimize import milp
+    milp = arguments.optimizer("milp")
 
     options: dict[str, Any] = {"mip_rel_gap": GAP}
     if time_limit is not None:

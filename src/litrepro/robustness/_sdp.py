@@ -139,6 +139,10 @@ def sdp_dual_value(v: torch.Tensor, W: torch.Tensor, c: torch.Tensor) -> torch.T
     size = 1 + sum(W.shape[-2:])
     if c.shape[-1] != size:
         raise ValueError(f"c must be (..., {size}), got {tuple(c.shape)}")
+    try:
+        torch.broadcast_shapes(v.shape[:-1], W.shape[:-2], c.shape[:-1])
+    except RuntimeError as error:
+        raise ValueError(f"batch shape {tuple(c.shape[:-1])} of c does not broadcast with those of v and W") from error
     _finite(c=c)
     M = gradient_sdp_matrix(v, W)
     # An eigenvalue from a few Lanczos steps lies below the largest one: it would not certify.
@@ -323,8 +327,11 @@ def sdp_margins(
     classes = len(V)
     if bounds is None:
         bounds = pair_bounds(W, V, steps)
-    elif bounds.shape != (classes, classes):
-        raise ValueError(f"bounds must be ({classes}, {classes}), got {tuple(bounds.shape)}")
+    else:
+        _validate.float_tensor("bounds", bounds)
+        if bounds.shape != (classes, classes):
+            raise ValueError(f"bounds must be ({classes}, {classes}), got {tuple(bounds.shape)}")
+        _finite(bounds=bounds)
     logits = run(layers, x)
     return logits.gather(1, y[:, None]) - logits - eps[:, None] * bounds.to(logits)[y]
 
