@@ -92,7 +92,7 @@ products = {
 lowest = {name: torch.linalg.eigvalsh(matrix).min().item() for name, matrix in products.items()}
 indefinite = torch.linalg.eigvalsh(hessians[1.0]).min().item()
 # The second term, summed over k as it should be.
-curvatures = torch.func.jacrev(torch.func.jacrev(lambda w: network(w).flatten()))(weights)
+curvatures = torch.func.jacfwd(torch.func.jacfwd(lambda w: network(w).flatten()))(weights)
 corrected = gauss_newton - torch.einsum("k,kij->ij", noise.flatten(), curvatures) / 40
 second_term = (hessians[1.0] - corrected).norm().item() / gap[1.0]
 

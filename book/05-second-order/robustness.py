@@ -208,7 +208,7 @@ rows = [
 forest = pd.DataFrame(rows)
 
 # %% tags=["hide-input"]
-forest.set_index(["problem", "method"]).round(3)
+forest.set_index(["problem", "method"]).map(lambda value: f"{value:.3g}" if isinstance(value, float) else value)
 
 # %% mystnb={"figure": {"name": "fig-05-forest", "caption": "Width, in decades of the learning rate, of the interval in which the mean score is within 0.02 of the optimizer's best (2% of the RMS error for tomography), with 95% bootstrap intervals over seeds. Hollow: the interval reaches the end of the grid, so that the width is a lower bound."}, "image": {"alt": "Three groups of four horizontal bars: on digits, breast cancer and tomography. In no group do AdaHessian and SQGN both lie right of AdamW and SGD."}} tags=["hide-input"]
 if ch.plots:
