@@ -62,7 +62,9 @@ def program(X: Any, y: Any, beta: Any, patterns: Any) -> tuple[Tensor, Tensor, T
     patterns = boolean("patterns", patterns, 2)
     if patterns.shape[-1] != X.shape[-2] or patterns.shape[-2] < 1:
         raise ValueError(f"patterns must have shape (..., P >= 1, {X.shape[-2]}), got {tuple(patterns.shape)}")
-    broadcast(X=X.shape[:-2], y=y.shape[:-1], beta=beta.shape, patterns=patterns.shape[:-2])
+    shape = broadcast(X=X.shape[:-2], y=y.shape[:-1], beta=beta.shape, patterns=patterns.shape[:-2])
+    if not shape.numel():
+        raise ValueError(f"the batch must hold at least one problem, got batch shape {tuple(shape)}")
     return X, y, beta, patterns.to(X.device)
 
 
@@ -84,6 +86,27 @@ def pair(first: str, a: Any, second: str, b: Any) -> tuple[Tensor, Tensor]:
     if a.ndim != 2 or a.shape != b.shape:
         raise ValueError(f"{first} and {second} must both be (P, d), got {tuple(a.shape)} and {tuple(b.shape)}")
     return a, b
+
+
+def within(shape: tuple[int, ...], **values: Tensor) -> None:
+    """A ValueError for tensors that do not broadcast to ``shape``."""
+    for name, value in values.items():
+        if broadcast(**{name: value.shape, "ensemble": torch.Size(shape)}) != shape:
+            raise ValueError(f"{name} must be one number or broadcast to {tuple(shape)}, got {tuple(value.shape)}")
+
+
+def same_kind(**tensors: Tensor) -> None:
+    """A ValueError for tensors of several dtypes or devices."""
+    if len({(tensor.dtype, tensor.device) for tensor in tensors.values()}) > 1:
+        got = ", ".join(f"{name} {tensor.dtype} on {tensor.device}" for name, tensor in tensors.items())
+        raise ValueError(f"{', '.join(tensors)} must have one dtype and one device, got {got}")
+
+
+def function(name: str, value: Any) -> Any:
+    """Something that can be called."""
+    if not callable(value):
+        raise ValueError(f"{name} must be callable, got {type(value).__name__}")
+    return value
 
 
 def random_source(generator: Any, device: torch.device | None = None) -> torch.Generator:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,12 +36,19 @@ def relu_support(X: Tensor, v: Tensor, patterns: Tensor, *, iterations: int = 40
     4.0
     """
     X, v = _arguments.data(X, v, names=("X", "v"))
-    patterns = _arguments.boolean("patterns", patterns, 2)
-    iterations = _validate.positive_int("iterations", iterations)
-    if X.ndim != 2 or patterns.shape[1:] != (len(X),):
-        raise ValueError(f"X must be (n, d) and patterns (P, n), got {tuple(X.shape)}, {tuple(patterns.shape)}")
+    patterns, iterations = _cells(X, patterns, iterations)
     shape, v = v.shape[:-1], v.reshape(-1, v.shape[-1])
+    if not len(v):
+        return v.new_zeros(shape)
     return torch.stack([_support(X, one, patterns.to(X.device), iterations) for one in v]).view(shape)
+
+
+def _cells(X: Tensor, patterns: Any, iterations: Any) -> tuple[Tensor, int]:
+    patterns = _arguments.boolean("patterns", patterns, 2)
+    if X.ndim != 2 or patterns.shape[1:] != (len(X),) or len(patterns) < 1:
+        got = f"{tuple(X.shape)}, {tuple(patterns.shape)}"
+        raise ValueError(f"X must be (n, d) and patterns (P, n) with P >= 1, got {got}")
+    return patterns, _validate.positive_int("iterations", iterations)
 
 
 def _support(X: Tensor, v: Tensor, patterns: Tensor, iterations: int) -> Tensor:
@@ -143,6 +150,7 @@ def optimality_gap(
     if X.ndim != 2 or y.ndim != 1 or W.shape[:-1] != a.shape or W.shape[-1] != X.shape[1]:
         got = f"{tuple(X.shape)}, {tuple(y.shape)}, {tuple(W.shape)}, {tuple(a.shape)}"
         raise ValueError(f"expected X (n, d), y (n,), W (..., m, d), a (..., m), got {got}")
+    patterns, iterations = _cells(X, patterns, iterations)
     residual = y - ((X @ W.mT).clamp(min=0) @ a[..., None])[..., 0]
     objective = residual.square().sum(-1) / 2 + beta * (W.norm(dim=-1) * a.abs()).sum(-1)
     support = relu_support(X, residual, patterns, iterations=iterations)

@@ -194,7 +194,7 @@ def _tune(Z: Tensor, y: Tensor, lam: float, V: Tensor, fit: OutputFit, steps: in
 def convex_nn_predict(V: Tensor, w: Tensor, X: Tensor, activation: str = "sign") -> Tensor:
     """The output (n,) of the network with units ``V (m, d+1)`` and weights ``w (m,)`` at ``X (n, d)``.
 
-    Raises ``ValueError`` for an unknown activation or shapes that do not fit.
+    Raises ``ValueError`` for an unknown activation, shapes that do not fit, several dtypes.
 
     Examples
     --------
@@ -206,6 +206,7 @@ def convex_nn_predict(V: Tensor, w: Tensor, X: Tensor, activation: str = "sign")
     V, w, X = _validate.float_tensor("V", V, 2), _validate.float_tensor("w", w, 1), _validate.float_tensor("X", X, 2)
     if V.shape != (len(w), X.shape[1] + 1):
         raise ValueError(f"V must be (m, d+1) with m = {len(w)}, d = {X.shape[1]}, got {tuple(V.shape)}")
+    _arguments.same_kind(V=V, w=w, X=X)
     act = unit_sign if activation == "sign" else torch.tanh
     return act(extend(X) @ V.T) @ w
 

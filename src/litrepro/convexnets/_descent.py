@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from litrepro import _validate
+from litrepro.convexnets import _arguments
 
 
 def descend(
@@ -18,7 +19,7 @@ def descend(
 
     The rate falls from ``lr`` to ``lr * floor`` along a cosine, which lets the iterates settle. Adam works entry by
     entry, so members do not influence each other. Returns the parameters and the final objectives (...). Raises
-    ``ValueError`` for steps < 1 or lr <= 0.
+    ``ValueError`` for steps < 1, lr <= 0, floor < 0, an objective without gradient.
 
     Examples
     --------
@@ -28,12 +29,20 @@ def descend(
     (torch.Size([2]), True)
     """
     steps, lr = _validate.positive_int("steps", steps), _validate.real("lr", lr, 0, open_low=True)
-    leaves = [_validate.float_tensor("parameters", part).detach().clone().requires_grad_() for part in parameters]
+    floor, objective = _validate.real("floor", floor, 0), _arguments.function("objective", objective)
+    try:
+        parts = list(parameters)
+    except TypeError:
+        raise ValueError(f"parameters must be a sequence of tensors, got {type(parameters).__name__}") from None
+    leaves = [_validate.float_tensor("parameters", part).detach().clone().requires_grad_() for part in parts]
     optimizer = torch.optim.Adam(leaves, lr=lr, betas=(0.9, 0.99))
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = lr * (floor + (1 - floor) * (1 + math.cos(math.pi * step / steps)) / 2)
         optimizer.zero_grad()
-        objective(*leaves).sum().backward()
+        value = objective(*leaves)
+        if not isinstance(value, Tensor) or not value.requires_grad:
+            raise ValueError(f"objective must give a tensor that depends on the parameters, got {value!r}")
+        value.sum().backward()
         optimizer.step()
     leaves = [part.detach() for part in leaves]
     return leaves, objective(*leaves)

@@ -163,7 +163,10 @@ def whitened_relu_optimum(counts: Tensor, layers: int, beta: float) -> WhitenedO
     ([1.5, 2.5], 2.25)
     """
     layers, beta = _validate.positive_int("layers", layers, 2), _validate.real("beta", beta, 0, open_low=True)
-    counts = torch.as_tensor(counts)
+    try:
+        counts = torch.as_tensor(counts)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"counts must be a vector of non-negative numbers, got {counts!r}") from None
     if counts.ndim != 1 or len(counts) < 1 or counts.is_complex() or not bool((counts.double() >= 0).all()):
         raise ValueError(f"counts must be a vector of non-negative numbers, got {counts.tolist()!r}")
     root = counts.double().sqrt()

@@ -39,6 +39,7 @@ def relu_networks(
     beta = _arguments.positive("beta", beta, X)
     width, starts = _validate.positive_int("width", width), _validate.positive_int("starts", starts)
     shape = _arguments.broadcast(X=X.shape[:-2], y=y.shape[:-1])
+    _arguments.within((*shape, starts), beta=beta)
     source = _arguments.random_source(generator)
     W = torch.randn(*shape, starts, width, X.shape[-1], generator=source, dtype=X.dtype).to(X.device)
     a = torch.randn(*shape, starts, width, generator=source, dtype=X.dtype).to(X.device)
@@ -80,6 +81,9 @@ def subnetworks(
     beta = _arguments.positive("beta", beta, X)
     hidden, count = _validate.positive_int("hidden", hidden), _validate.positive_int("count", count)
     starts = _validate.positive_int("starts", starts)
+    if X.ndim != 2 or y.ndim != 1:
+        raise ValueError(f"X must be (n, d) and y (n,), got {tuple(X.shape)} and {tuple(y.shape)}")
+    _arguments.within((starts,), beta=beta)
     source = _arguments.random_source(generator)
 
     def draw(*shape: int) -> Tensor:
@@ -155,6 +159,7 @@ def _deep(X, Y, layers, beta, width, starts, steps, lr, scale, generator, act) -
         raise ValueError(f"X must be (n, d) and Y (n, K), got {tuple(X.shape)} and {tuple(Y.shape)}")
     layers, width = _validate.positive_int("layers", layers, 2), _validate.positive_int("width", width)
     starts, beta = _validate.positive_int("starts", starts), _validate.real("beta", beta, 0, open_low=True)
+    scale = _validate.real("scale", scale)
     source = _arguments.random_source(generator)
     sizes = [X.shape[1], *[width] * (layers - 1), Y.shape[1]]
     draws = [

@@ -45,7 +45,8 @@ def project_gamma1(y: Tensor, delta: float | Tensor) -> Tensor:
     >>> project_gamma1(torch.tensor([3.0, -4.0]), 5.0).tolist()
     [2.0, -3.0]
     """
-    y = _arguments.double("y", y, 1) if y.dtype != torch.float32 else _validate.float_tensor("y", y, 1)
+    y = _validate.float_tensor("y", y, 1)
+    y = y if y.dtype == torch.float32 else _arguments.double("y", y, 1)
     delta = _arguments.positive("delta", delta, y, zero=True)
     y = y.expand(*_arguments.broadcast(y=y.shape[:-1], delta=delta.shape), y.shape[-1])
     norms = torch.stack([y.clamp(min=0).norm(dim=-1), y.clamp(max=0).norm(dim=-1)], -1)
@@ -72,6 +73,8 @@ def relu_lmo_whitened(A: Tensor, g: Tensor) -> Vertex:
 
 
 def _whitened(A: Tensor) -> None:
+    if not A.numel():  # an empty batch
+        return
     eye = torch.eye(A.shape[-2], dtype=A.dtype, device=A.device)
     error = (A @ A.mT - eye).abs().max().item()
     if error > 1e-6:
@@ -172,7 +175,8 @@ def frank_wolfe(
     Raises
     ------
     ValueError
-        delta <= 0, iterations < 1, shapes that do not fit; without ``lmo`` data that are not whitened.
+        delta <= 0, iterations < 1, shapes that do not fit, lmo or batch_size that cannot be called; without ``lmo``
+        data that are not whitened.
 
     Examples
     --------
@@ -185,9 +189,12 @@ def frank_wolfe(
     A, y = _arguments.data(A, y, names=("A", "y"))
     iterations = _validate.positive_int("iterations", iterations)
     delta = _arguments.positive("delta", delta, y)
+    if batch_size is not None:
+        _arguments.function("batch_size", batch_size)
     if lmo is None:
         _whitened(A)
         lmo = _whitened_vertex
+    _arguments.function("lmo", lmo)
     shape, n = _arguments.broadcast(A=A.shape[:-2], y=y.shape[:-1], delta=delta.shape), y.shape[-1]
     y, A = y.expand(*shape, n), A.expand(*shape, *A.shape[-2:])
     source = _arguments.random_source(generator)
@@ -195,7 +202,10 @@ def frank_wolfe(
     z, thetas, losses, gaps = torch.zeros_like(y), [], [], []
     for t in range(1, iterations + 1):
         g = 2 * (z - y)
-        theta, sign = _subsampled(lmo, A, g, batch_size, t, source)
+        found = _subsampled(lmo, A, g, batch_size, t, source)
+        if not isinstance(found, tuple | list) or len(found) != 2:
+            raise ValueError(f"lmo must give (theta, sign), got {found!r}")
+        theta, sign = found
         theta, sign = torch.as_tensor(theta).to(y), torch.as_tensor(sign).to(y)
         amount = -sign * delta
         atom = amount[..., None] * (A @ theta[..., None])[..., 0].clamp(min=0)

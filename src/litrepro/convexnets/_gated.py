@@ -48,7 +48,7 @@ def gated_relu_program(
     Raises
     ------
     ValueError
-        beta <= 0, shapes that do not fit.
+        beta <= 0, shapes that do not fit, no pattern, values that are not finite.
 
     Examples
     --------
@@ -65,6 +65,10 @@ def gated_relu_program(
     if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y) or patterns.shape[1:] != (len(X),):
         got = f"{tuple(X.shape)}, {tuple(Y.shape)}, {tuple(patterns.shape)}"
         raise ValueError(f"expected X (n, d), Y (n, K), patterns (P, n), got {got}")
+    if min(*X.shape, len(patterns)) < 1:
+        raise ValueError(f"n, d and P must be at least 1, got X {tuple(X.shape)}, patterns {tuple(patterns.shape)}")
+    if not bool(X.isfinite().all() & Y.isfinite().all()):
+        raise ValueError("X and Y must be finite")
     D, weight = patterns.to(X), beta[..., None, None, None]
 
     def predict(V: Tensor) -> Tensor:

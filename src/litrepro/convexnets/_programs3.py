@@ -81,7 +81,7 @@ def convex_relu_program3(
     Raises
     ------
     ValueError
-        beta <= 0, signs other than +-1, shapes that do not fit, patterns that are not bool.
+        beta <= 0, max_iter < 1, tol <= 0, signs other than +-1, shapes that do not fit, patterns that are not bool.
 
     Examples
     --------
@@ -94,6 +94,7 @@ def convex_relu_program3(
     """
     X, y = _arguments.data(X, y)
     beta = _arguments.positive("beta", beta, X)
+    max_iter, tol = _arguments.budget(max_iter, tol)
     first, signs, second = _checked(X, y, beta, first, signs, second)
     F, A = _matrices(X, first, signs, second)
     patterns, hidden, d = len(signs), signs.shape[1], X.shape[1]
