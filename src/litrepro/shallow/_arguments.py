@@ -69,12 +69,24 @@ def pair(W: Any, W_star: Any, names: tuple[str, str] = ("W", "W_star"), same_row
 def step_size(name: str, value: Any, batch: torch.Size, like: torch.Tensor, trailing: int = 1) -> Any:
     """A number, or a tensor of batch shape with ``trailing`` more dimensions of size one."""
     if isinstance(value, torch.Tensor) and value.ndim > 0:
-        if not bool(value.isfinite().all()):
-            raise ValueError(f"{name} must be finite, got {value.tolist()}")
+        if value.is_complex() or not bool(value.isfinite().all()):
+            raise ValueError(f"{name} must be real and finite, got {value.tolist()}")
         if broadcast(**{name: value.shape, "batch": batch}) != batch:
             raise ValueError(f"{name} must broadcast to the batch shape {tuple(batch)}, got {tuple(value.shape)}")
         return value.to(like)[(...,) + (None,) * trailing]
     return _validate.real(name, value)
+
+
+def finite(**tensors: torch.Tensor) -> None:
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise ValueError(f"{name} must be finite")
+
+
+def decomposable(name: str, tensor: torch.Tensor) -> None:
+    """A ValueError for the dtypes in which torch has no eigenvalues, singular values or distances."""
+    if tensor.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"{name} must be float32 or float64, got {tensor.dtype}")
 
 
 def same_kind(**tensors: torch.Tensor) -> None:

@@ -58,7 +58,7 @@ def convotron(
     Raises
     ------
     ValueError
-        Shapes that do not match, T not divisible by ``batch``, leak outside [0, 1].
+        Shapes or dtypes that do not match, T not divisible by ``batch``, leak outside [0, 1].
 
     Source: Goel, Klivans and Meka 2018, algorithm 1. The output is the average over patches; the review's equation 4
     drops it, and the step assumes it.
@@ -77,6 +77,7 @@ def convotron(
     count, k, r = Z.shape[-3:]
     if y.shape[-1] != count or min(k, r) < 1:
         raise ValueError(f"Z (..., T, k, r) and y (..., T) must share T, got {tuple(Z.shape)} and {tuple(y.shape)}")
+    _arguments.same_kind(Z=Z, y=y)
     batch = _validate.positive_int("batch", batch)
     if count % batch:
         raise ValueError(f"batch must divide the number of samples {count}, got {batch}")
@@ -126,7 +127,7 @@ def patch_descent(
     Raises
     ------
     ValueError
-        Shapes that do not match.
+        Shapes or dtypes that do not match.
 
     Source: Du, Lee, Tian, Poczos and Singh 2018, algorithm 1; Brutzkus and Globerson 2017 (fixed output weights).
 
@@ -145,6 +146,7 @@ def patch_descent(
         _validate.float_tensor(name, value, 1)
         if value.shape[-1] != size:
             raise ValueError(f"{name} must have shape (..., {size}), got {tuple(value.shape)}")
+    _arguments.same_kind(Z=Z, y=y, w0=w0, a0=a0)
     shape = _arguments.broadcast(Z=Z.shape[:-3], y=y.shape[:-1], w0=w0.shape[:-1], a0=a0.shape[:-1])
     step, iterations = _validate.real("step", step), _validate.positive_int("iterations", iterations, 0)
     w, a = w0.expand(*shape, r), a0.expand(*shape, k)
@@ -223,7 +225,7 @@ def cross_patch_moments(Z: torch.Tensor, w: torch.Tensor, w_star: torch.Tensor) 
 
     Returns
     -------
-    (...). Raises ``ValueError`` for shapes that do not match.
+    (...). Raises ``ValueError`` for shapes or dtypes that do not match, values that are not finite.
 
     Source: Du, Lee and Tian 2018, assumption 3.2 and equation 29 of the review.
 
@@ -239,10 +241,16 @@ def cross_patch_moments(Z: torch.Tensor, w: torch.Tensor, w_star: torch.Tensor) 
     """
     _validate.float_tensor("Z", Z, 3)
     _validate.float_tensor("w", w, 1)
+    _validate.float_tensor("w_star", w_star, 1)
+    if Z.ndim != 3 or min(Z.shape) < 1:
+        raise ValueError(f"Z must have shape (n, k, d) with n, k, d >= 1, got {tuple(Z.shape)}")
     if w.shape[-1] != Z.shape[-1] or tuple(w_star.shape) != tuple(Z.shape[-1:]):
         raise ValueError(
             f"w (..., d) and w_star (d,) must match Z {tuple(Z.shape)}, got {tuple(w.shape)}, {tuple(w_star.shape)}"
         )
+    _arguments.same_kind(Z=Z, w=w, w_star=w_star)
+    _arguments.decomposable("Z", Z)
+    _arguments.finite(Z=Z, w=w, w_star=w_star)
     ahead, truth = torch.einsum("nkd,...d->...nk", Z, w) >= 0, torch.einsum("nkd,d->nk", Z, w_star) >= 0
     events = (ahead & truth, ahead & ~truth, ~ahead & truth)
     average = [torch.einsum("...nk,nkd->...nd", event.to(Z), Z) / Z.shape[1] for event in events]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
 
 from litrepro import _validate
+from litrepro.shallow import _arguments
 
 _INITS = ("he", "xavier", "zero")
 
@@ -67,7 +68,8 @@ def depth_study(
     Raises
     ------
     ValueError
-        Odd depth, no members, an unknown initialization, a batch larger than the data.
+        Odd depth, no members, an unknown initialization, a batch larger than the data, inputs and labels that do not
+        fit, labels outside [0, classes).
 
     Source: Glorot and Bengio 2010; He et al. 2015; section 3.3.2 of the review.
 
@@ -82,11 +84,13 @@ def depth_study(
     depth = _validate.positive_int("depth", depth, 2)
     if depth % 2:
         raise ValueError(f"depth must be even, got {depth}")
-    if not members:
-        raise ValueError("members must name at least one (initialization, residual, rate, seed), got none")
-    for init, *_ in members:
-        _validate.choice("initialization", init, _INITS)
-    (x, labels), (x_test, labels_test) = train, test
+    _check_members(members)
+    width, classes = _validate.positive_int("width", width), _validate.positive_int("classes", classes)
+    epochs = _validate.positive_int("epochs", epochs, 0)
+    (x, labels), (x_test, labels_test) = (_examples(*part, classes) for part in (("train", train), ("test", test)))
+    _arguments.same_kind(train=x, test=x_test)
+    if x.shape[1] != x_test.shape[1]:
+        raise ValueError(f"train and test must share d, got {tuple(x.shape)} and {tuple(x_test.shape)}")
     batch_size = _validate.positive_int("batch_size", batch_size)
     if batch_size > len(x):
         raise ValueError(f"batch_size must be at most the number of samples {len(x)}, got {batch_size}")
@@ -106,7 +110,7 @@ def depth_study(
     with torch.no_grad():
         _forward(x.expand(len(members), -1, -1), weights, biases, skip, moments)
     history = [accuracy()]
-    for epoch in range(_validate.positive_int("epochs", epochs, 0)):
+    for epoch in range(epochs):
         order = _orders([seed for *_, seed in members], len(x), epoch).to(x.device)
         for first in range(0, len(x) - batch_size + 1, batch_size):
             chosen = order[:, first : first + batch_size]
@@ -118,6 +122,39 @@ def depth_study(
                     parameter -= rates * gradient
         history.append(accuracy())
     return DepthStudy(torch.stack(moments), torch.stack(history))
+
+
+def _check_members(members: Any) -> None:
+    if not isinstance(members, Sequence) or isinstance(members, str) or not members:
+        got = "none" if isinstance(members, Sequence) and not members else repr(members)
+        raise ValueError(f"members must name at least one (initialization, residual, rate, seed), got {got}")
+    for member in members:
+        if not isinstance(member, tuple | list) or len(member) != 4:
+            raise ValueError(f"each of members must be (initialization, residual, rate, seed), got {member!r}")
+        init, residual, rate, seed = member
+        _validate.choice("initialization", init, _INITS)
+        if residual not in (False, True):
+            raise ValueError(f"residual must be True or False, got {residual!r}")
+        _validate.real("rate", rate)
+        _validate.positive_int("seed", seed, 0)
+
+
+def _examples(name: str, part: Any, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs (n, d) and labels (n,) in [0, classes), n >= 1."""
+    if not isinstance(part, tuple | list) or len(part) != 2:
+        raise ValueError(f"{name} must be (inputs, labels), got {type(part).__name__}")
+    x, labels = part
+    _validate.float_tensor(f"{name} inputs", x, 2)
+    if not isinstance(labels, torch.Tensor) or labels.dtype not in (torch.int64, torch.uint8):
+        got = labels.dtype if isinstance(labels, torch.Tensor) else type(labels).__name__
+        raise ValueError(f"{name} labels must be an int64 tensor, got {got}")
+    if x.ndim != 2 or min(x.shape) < 1 or labels.shape != x.shape[:1]:
+        got = f"{tuple(x.shape)} and {tuple(labels.shape)}"
+        raise ValueError(f"{name} must be inputs (n, d) and labels (n,) with n, d >= 1, got {got}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise ValueError(f"{name} labels must lie in [0, {classes}), got {low} to {high}")
+    return x, labels
 
 
 def _forward(

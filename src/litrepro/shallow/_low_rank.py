@@ -37,8 +37,8 @@ class _Factors(NamedTuple):
 def keep_largest_eigenvalues(matrix: torch.Tensor, rank: int) -> torch.Tensor:
     """P_r: the symmetric matrix (..., d, d) with all but its ``rank`` eigenvalues largest in magnitude set to zero.
 
-    Raises ``ValueError`` if the matrix is not square or the rank is outside [1, d]. Members that are not finite
-    become nan.
+    Raises ``ValueError`` if the matrix is not square, of half precision, or the rank is outside [1, d]. Members
+    that are not finite become nan.
 
     Examples
     --------
@@ -51,6 +51,7 @@ def keep_largest_eigenvalues(matrix: torch.Tensor, rank: int) -> torch.Tensor:
     d = matrix.shape[-1]
     if matrix.shape[-2] != d:
         raise ValueError(f"matrix must be square (..., d, d), got {tuple(matrix.shape)}")
+    _arguments.decomposable("matrix", matrix)
     return _eigen(matrix, _rank(rank, d)).dense()
 
 
@@ -111,6 +112,8 @@ def rank_one_recovery(
     rank = _rank(rank, d)
     iterations = _validate.positive_int("iterations", iterations, 0)
     _validate.choice("projection", projection, ("exact", "krylov"))
+    if not callable(sample):
+        raise ValueError(f"sample must be callable, t -> (X, y), got {type(sample).__name__}")
     source = _arguments.random_source(generator)
     sign = 1 if as_printed else -1
     X, y = _checked(sample(0), d, None)
@@ -175,8 +178,11 @@ def _eigen(matrix: torch.Tensor, rank: int) -> _Factors:
 
 
 def _checked(drawn: Any, d: int, batch: torch.Size | None) -> tuple[torch.Tensor, torch.Tensor]:
+    if not isinstance(drawn, tuple | list) or len(drawn) != 2:
+        raise ValueError(f"sample must give (X, y), got {type(drawn).__name__}")
     X, y = drawn
     common = _arguments.samples(X, y)
+    _arguments.decomposable("X", X)
     if X.shape[-1] != d or X.shape[:-2] != common or (batch is not None and common != batch):
         wanted = "(..., m" if batch is None else f"({', '.join(map(str, (*batch, 'm')))}"
         raise ValueError(f"sample must give X {wanted}, {d}) and y {wanted}), got {tuple(X.shape)}, {tuple(y.shape)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -60,7 +60,7 @@ def learnability_map(
     Raises
     ------
     ValueError
-        Fewer than one sample, condition or trial; neurons > d.
+        Fewer than one sample, condition or trial; neurons > d; a negative tolerance.
 
     Examples
     --------
@@ -70,11 +70,16 @@ def learnability_map(
     """
     import pandas as pd
 
+    for name, values in (("samples", samples), ("conditions", conditions)):
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise ValueError(f"{name} must be a sequence of numbers, got {values!r}")
     samples = [_validate.positive_int("samples", n) for n in samples]
     if not samples or not conditions:
         raise ValueError(f"samples and conditions must not be empty, got {samples} and {list(conditions)}")
     source = _arguments.random_source(generator)
     trials = _validate.positive_int("trials", trials)
+    iterations = _validate.positive_int("iterations", iterations, 0)
+    tolerance = _validate.real("tolerance", tolerance, 0)
     f64, frames = torch.float64, []
     teacher = torch.stack(
         [planted_teacher(neurons, d, condition=c, batch=(trials,), generator=source) for c in conditions]

@@ -22,7 +22,8 @@ def permutation_distance(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
 
     Returns
     -------
-    (...); nan where an input is not finite. Raises ``ValueError`` for shapes that do not match.
+    (...); nan where an input is not finite. Raises ``ValueError`` for shapes that do not match,
+    ``ImportError`` for K > 12 without scipy.
 
     Notes
     -----
@@ -72,8 +73,11 @@ def _levels(rows: int) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
 
 
 def _one_by_one(cost: torch.Tensor) -> torch.Tensor:
-    from scipy.optimize import linear_sum_assignment
-
+    try:
+        from scipy.optimize import linear_sum_assignment
+    except ImportError as error:
+        message = f"permutation_distance of more than {_SUBSETS_UP_TO} neurons needs scipy: pip install scipy"
+        raise ImportError(message) from error
     flat = cost.reshape(-1, *cost.shape[-2:]).cpu().numpy()
     totals = [matrix[linear_sum_assignment(matrix)].sum() for matrix in flat]
     return torch.tensor(totals, dtype=cost.dtype, device=cost.device).reshape(cost.shape[:-2])

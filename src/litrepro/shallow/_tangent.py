@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from litrepro import _validate
+from litrepro.shallow import _arguments
 
 
 def relu_gram(X: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
@@ -58,6 +59,7 @@ def relu_gram_expected(X: torch.Tensor) -> torch.Tensor:
             [0.0000, 0.0000, 0.5000]])
     """
     _matrix("X", X)
+    _arguments.decomposable("X", X)
     length = X.norm(dim=-1, keepdim=True)
     unit = X / torch.where(length > 0, length, 1.0)
     # Kahan's angle: the arc cosine of a rounded cosine is off by 1e-8 for points that nearly agree.

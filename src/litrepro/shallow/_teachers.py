@@ -58,7 +58,8 @@ def planted_teacher(
 
     Returns
     -------
-    (*batch, K, d), singular vectors uniform. Raises ``ValueError`` if K > d or condition < 1.
+    (*batch, K, d), singular vectors uniform. Raises ``ValueError`` if K > d, condition < 1,
+    or batch is no shape.
 
     Examples
     --------
@@ -72,6 +73,9 @@ def planted_teacher(
     if neurons > d:
         raise ValueError(f"neurons must be at most d = {d}, got {neurons}")
     condition = _validate.real("condition", condition, 1)
+    if not isinstance(batch, tuple | list):
+        raise ValueError(f"batch must be a tuple of integers >= 0, got {batch!r}")
+    batch = tuple(_validate.positive_int("batch", size, 0) for size in batch)
     source = _arguments.random_source(generator)
     left = torch.linalg.qr(torch.randn(*batch, neurons, neurons, generator=source, dtype=torch.float64)).Q
     right = torch.linalg.qr(torch.randn(*batch, d, neurons, generator=source, dtype=torch.float64)).Q

@@ -40,7 +40,8 @@ def tensor_initialization(
     Raises
     ------
     ValueError
-        K > d, or M_2 has fewer than K positive eigenvalues (too few samples, or other data).
+        K > d, values that are not finite, or M_2 has fewer than K positive eigenvalues (too few samples, or other
+        data).
 
     Source: Zhong et al. 2017, algorithm 2; algorithm 4 of the review.
 
@@ -62,6 +63,8 @@ def tensor_initialization(
     iterations = _validate.positive_int("iterations", iterations)
     restarts = _validate.positive_int("restarts", restarts)
     source = _arguments.random_source(generator)
+    _arguments.decomposable("X", X)
+    _arguments.finite(X=X, y=y)
     batch = torch.broadcast_shapes(X.shape[:-2], y.shape[:-1])
     X, y = X.expand(*batch, n, d), y.expand(*batch, n)
     W, values = _estimate(X, y, neurons, iterations, restarts, source)
