@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,21 @@ def test_what_comes_back_is_checked(checkout, tmp_path, members, message):
     with pytest.raises(ValueError, match=message):
         bundle.collect(checkout.root, tmp_path / "r.tar.gz")
     assert not list(checkout.book.rglob("*.csv"))
+
+
+def test_chosen_scripts_side_by_side_some_on_the_cpu(checkout, tmp_path):
+    for name in ("left", "right", "unwanted"):
+        checkout.notebook(name, "import os\nimport from_a_wheel\nprint(os.environ.get('LITREPRO_DEVICE', 'default'))\n")
+    (tmp_path / "wheels").mkdir()
+    with zipfile.ZipFile(tmp_path / "wheels" / "from_a_wheel-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("from_a_wheel.py", "")
+    bundle.pack(checkout.root, tmp_path / "b.tar.gz", ["01"], [], tmp_path / "wheels", 10)
+    with tarfile.open(tmp_path / "b.tar.gz") as tar:
+        tar.extractall(tmp_path, filter="data")
+    out = tmp_path / "r.tar.gz"
+    chosen = {"only": ["01-toy/left", "*/right"], "cpu": ["01-toy/right"]}
+    assert bundle.run(tmp_path / "litrepro-bundle", 2, out, jobs=1, cpu_jobs=1, **chosen) == 0
+    with tarfile.open(out) as tar:
+        logs = {member: tar.extractfile(member).read().split()[-1] for member in tar.getnames() if "logs/" in member}
+    assert logs == {"logs/01-toy.left.txt": b"default", "logs/01-toy.right.txt": b"cpu"}
+    assert bundle.collect(checkout.root, out) == []  # nothing was recorded, and logs are no tables

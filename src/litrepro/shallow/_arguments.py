@@ -78,6 +78,7 @@ def step_size(name: str, value: Any, batch: torch.Size, like: torch.Tensor, trai
 
 
 def finite(**tensors: torch.Tensor) -> None:
+    """A ValueError for tensors with nan or inf."""
     for name, tensor in tensors.items():
         if not bool(tensor.isfinite().all()):
             raise ValueError(f"{name} must be finite")

@@ -125,6 +125,7 @@ def depth_study(
 
 
 def _check_members(members: Any) -> None:
+    """A ValueError unless members is a sequence of (initialization, residual, rate, seed)."""
     if not isinstance(members, Sequence) or isinstance(members, str) or not members:
         got = "none" if isinstance(members, Sequence) and not members else repr(members)
         raise ValueError(f"members must name at least one (initialization, residual, rate, seed), got {got}")
