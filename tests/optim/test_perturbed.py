@@ -199,6 +199,33 @@ def test_psgd_adds_one_joint_vector_per_trial():
     torch.testing.assert_close(joint.norm(dim=-1), lr * radius)
 
 
+@pytest.mark.parametrize("lr", [0.1, torch.tensor([0.1, 0.2, 0.1, 0.3])])
+def test_psgd_draws_noise_for_the_trials_that_have_a_radius(lr):
+    gradient = torch.randn(4, 3, 2, generator=generator())
+    a, plain = nn.Parameter(torch.zeros(4, 3, 2)), nn.Parameter(torch.zeros(4, 3, 2))
+    radius = torch.tensor([0.0, 2.0, 0.0, 1.0])
+    optimizer = PSGD([a], lr, radius, kind="sphere", batch_dims=1, generator=generator())
+    a.grad = plain.grad = gradient
+    optimizer.step()
+    PSGD([plain], lr, 0.0, batch_dims=1).step()
+    rates = torch.as_tensor(lr).expand(4)
+    moved = (a - plain).detach().flatten(1)
+    torch.testing.assert_close(moved.norm(dim=1), rates * radius)
+    alone = nn.Parameter(torch.zeros(2, 3, 2))
+    alone.grad = gradient[[1, 3]]
+    PSGD([alone], rates[[1, 3]], radius[[1, 3]], kind="sphere", batch_dims=1, generator=generator()).step()
+    torch.testing.assert_close(a[[1, 3]], alone)
+    # A schedule that changes the radius in place, or puts another in its place, is followed.
+    radius.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
+    before, a.grad = a.detach().clone(), torch.zeros_like(a)
+    optimizer.step()
+    torch.testing.assert_close((a - before).flatten(1).norm(dim=1), rates * radius)
+    optimizer.param_groups[0]["radius"] = torch.tensor([0.0, 0.0, 3.0, 0.0])
+    before = a.detach().clone()
+    optimizer.step()
+    torch.testing.assert_close((a - before).flatten(1).norm(dim=1), rates * torch.tensor([0.0, 0.0, 3.0, 0.0]))
+
+
 def test_psgd_without_noise_is_sgd_and_skips_frozen_parameters():
     a, frozen = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3), requires_grad=False)
     optimizer = PSGD([a, frozen], 0.1, 0.0)

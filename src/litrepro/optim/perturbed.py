@@ -356,6 +356,7 @@ class PSGD(torch.optim.Optimizer):
         _validate.choice("kind", kind, KINDS)
         self.batch_dims = _validate.positive_int("batch_dims", batch_dims, 0)
         self.generator = torch.Generator().manual_seed(0) if generator is None else generator
+        self._rows: dict[int, tuple[torch.Tensor, int, torch.Tensor | None]] = {}
         super().__init__(params, {"lr": lr, "radius": radius, "kind": kind})
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -381,16 +382,42 @@ class PSGD(torch.optim.Optimizer):
         active = [parameter for parameter in group["params"] if parameter.grad is not None]
         if not active:
             return
-        batch = active[0].shape[: self.batch_dims]
-        sizes = [parameter[(0,) * self.batch_dims].numel() for parameter in active]
         first = active[0]
-        shape = (*batch, sum(sizes))
-        joint = noise(
-            group["kind"], shape, 1.0, generator=self.generator, dtype=first.dtype, device=first.device
-        ) * _scale(group["radius"], shape, first)
+        sizes = [parameter[(0,) * self.batch_dims].numel() for parameter in active]
+        shape = (*first.shape[: self.batch_dims], sum(sizes))
+        rows = self._noisy(group, shape)
+        if rows is not None:
+            shape = (len(rows), shape[-1])
+        joint = noise(group["kind"], shape, 1.0, generator=self.generator, dtype=first.dtype, device=first.device)
         for parameter, part in zip(active, joint.split(sizes, dim=-1)):
             step_size = expand_lr(group["lr"], parameter, self.batch_dims, check=False)
-            parameter.sub_(step_size * (parameter.grad + part.reshape(parameter.shape)))
+            scale = _scale(group["radius"], parameter.shape, first) * step_size
+            if isinstance(step_size, torch.Tensor):
+                parameter.sub_(step_size * parameter.grad)
+            else:
+                parameter.sub_(parameter.grad, alpha=step_size)
+            if rows is None:
+                parameter.sub_(scale * part.reshape(parameter.shape))
+            else:
+                inner = parameter.shape[self.batch_dims :]
+                scale = scale.expand(*parameter.shape[: self.batch_dims], *(1,) * len(inner)).reshape(-1)[rows]
+                part = part * -scale.reshape(-1, 1)
+                parameter.view(-1, *inner).index_add_(0, rows, part.reshape(-1, *inner))
+
+    def _noisy(self, group: dict[str, Any], shape: tuple[int, ...]) -> torch.Tensor | None:
+        """Trials (flat indices) whose radius is positive, or None if noise is drawn for all; looked up once per radius.
+
+        Half of a paired comparison is plain SGD, and drawing normal numbers costs as much as a small network's gradient.
+        """
+        radius = group["radius"]
+        if not isinstance(radius, torch.Tensor) or radius.ndim == 0 or self.batch_dims == 0:
+            return None
+        known = self._rows.get(id(radius))
+        if known is None or known[0] is not radius or known[1] != radius._version:
+            full = _scale(radius, shape, radius).expand(*shape[:-1], 1).reshape(-1)
+            rows = full.nonzero().flatten()
+            known = self._rows[id(radius)] = radius, radius._version, None if len(rows) == len(full) else rows
+        return known[2]
 
 
 def _scale(radius: float | torch.Tensor, shape: tuple[int, ...], like: torch.Tensor) -> float | torch.Tensor:

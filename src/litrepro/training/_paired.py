@@ -75,12 +75,15 @@ def train_paired_psgd(
     rows, first = _resume(model, optimizer, checkpoint, steps)
     batches = _Batches(len(train[0]), seeds, batch, train[0].device)
     norm = torch.full((model.trials,), torch.nan)
+    copies = len(conditions)
     for step in progress(range(first, steps + 1)):
         if step % eval_every == 0 or step == steps:
             rows.append(_measure(model, train, test) | {"step": step, "gradient_norm": norm.tolist()})
             _save(model, optimizer, checkpoint, rows, step, steps)
         if step < steps:
-            norm = _step(model, optimizer, train, batches.at(step).repeat(len(conditions), 1))
+            _step(model, optimizer, train, batches.at(step), copies)
+            if (step + 1) % eval_every == 0 or step + 1 == steps:
+                norm = _gradient_norm(model)
     return _tidy(rows, conditions, seeds)
 
 
@@ -119,17 +122,20 @@ class _Batches:
         return self._order[:, place * self._batch : (place + 1) * self._batch]
 
 
-def _step(model: StackedMLP, optimizer: PSGD, train: tuple, chosen: torch.Tensor) -> torch.Tensor:
-    """One step of every member on its batch, (trials, batch) indices; returns the gradient norms (trials,)."""
+def _step(model: StackedMLP, optimizer: PSGD, train: tuple, chosen: torch.Tensor, copies: int) -> None:
+    """One step of every member on its seed's batch; ``chosen`` are indices (seeds, batch), used by all conditions."""
     x, y = train
     model.train()
     optimizer.zero_grad()
-    scores = model(x[chosen])
-    each = functional.cross_entropy(scores.flatten(0, 1), y[chosen].flatten(), reduction="none")
+    scores = model(x[chosen].repeat(copies, 1, 1))
+    each = functional.cross_entropy(scores.flatten(0, 1), y[chosen].repeat(copies, 1).flatten(), reduction="none")
     (each.sum() / chosen.shape[1]).backward()
     optimizer.step()
-    squares = sum(parameter.grad.flatten(1).square().sum(1) for parameter in model.parameters())
-    return squares.sqrt().detach()
+
+
+def _gradient_norm(model: StackedMLP) -> torch.Tensor:
+    """Norm of every member's last gradient, (trials,)."""
+    return sum(parameter.grad.flatten(1).square().sum(1) for parameter in model.parameters()).sqrt().detach()
 
 
 @torch.no_grad()
