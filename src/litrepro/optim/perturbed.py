@@ -405,9 +405,9 @@ class PSGD(torch.optim.Optimizer):
                 parameter.view(-1, *inner).index_add_(0, rows, part.reshape(-1, *inner))
 
     def _noisy(self, group: dict[str, Any], shape: tuple[int, ...]) -> torch.Tensor | None:
-        """Flat indices of the trials whose radius is positive, looked up once per radius; None where all have noise.
+        """Flat indices of the trials with a positive radius, looked up once per radius; None where all have one.
 
-        Half of a paired comparison is plain SGD, and drawing the noise costs as much as the gradient of a small network.
+        Half of a paired comparison is plain SGD, and drawing noise costs as much as the gradient of a small network.
         """
         radius = group["radius"]
         if not isinstance(radius, torch.Tensor) or radius.ndim == 0 or self.batch_dims == 0:
