@@ -127,6 +127,34 @@ def test_tables_by_profile(toy, shown):
     assert {"device", "versions", "commit", "seconds", "sha256", "seed"} <= set(record)
 
 
+def test_a_figure_shows_this_run_and_the_recorded_one_once(toy, shown):
+    other = FRAME.copy()
+    quick, full = Chapter("01-toy", notebook="toy"), Chapter("01-toy", profile="full", notebook="toy")
+    assert list(quick.scales(FRAME, None)) == ["quick"]
+    both = quick.scales(FRAME, other)
+    assert list(both) == ["quick", "full scale"]
+    assert both["quick"] is FRAME
+    assert both["full scale"] is other
+    assert list(full.scales(FRAME, FRAME)) == ["full scale"]
+
+
+def test_a_full_command_ends_in_time(toy, monkeypatch, capsys):
+    quick, full = Chapter("01-toy"), Chapter("01-toy", profile="full")
+    for ch in (quick, full):
+        monkeypatch.setattr(ch, "elapsed", lambda: 300.0)
+    assert not full.out_of_time()
+    assert full.out_of_time(4.9)
+    assert not full.out_of_time(5.1)
+    monkeypatch.setenv("LITREPRO_MINUTES", "3.5")
+    assert full.out_of_time()
+    assert not full.out_of_time(10.1)
+    assert not quick.out_of_time()
+    with pytest.raises(SystemExit) as ended:
+        full.pause()
+    assert ended.value.code == 0
+    assert "goes on from here" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("change", ["size", "seed", "notebook"])
 def test_another_configuration_is_stale(toy, shown, change):
     full = Chapter("01-toy", profile="full", notebook="toy")

@@ -186,7 +186,7 @@ def train_one(run):
             schedule=step_decay({0.6: 0.1}) if run["epochs"] == long else None,
             augment=flip_and_crop if run["augment"] else None, evaluate_on={"test": test},
             eval_every=1 if ch.full else 3, checkpoint=ch.scratch(f"{name}.pt") if ch.full else None,
-            callback=lambda epoch, model: ch.full and ch.elapsed() > 420,
+            callback=lambda epoch, model: ch.out_of_time(),
         )  # fmt: skip
     diverged = history[history.split == "train"].value.isna().any()
     return history.assign(**run) if diverged or history.epoch.max() == run["epochs"] else None
@@ -194,7 +194,7 @@ def train_one(run):
 
 finished = []
 for run in ch.progress(todo, "runs"):
-    if ch.full and ch.elapsed() > 420:
+    if ch.out_of_time():
         break
     history = train_one(run)
     if history is not None:

@@ -305,7 +305,7 @@ def train_one(name, k):
             network, (x.to(ch.device), targets.to(ch.device)), epochs=epochs, batch_size=batch, optimizer="adam",
             lr=rate, loss=summed, metrics=[error_of(m) for m in range(len(members))], evaluate_on={"test": held_out},
             eval_every=every, seed=seed, checkpoint=ch.scratch(f"{name}-{k}.pt") if ch.full else None,
-            callback=lambda epoch, model: ch.full and ch.elapsed() > 420,
+            callback=lambda epoch, model: ch.out_of_time(),
         )  # fmt: skip
     if history.epoch.max() < epochs:
         return None
@@ -320,7 +320,7 @@ def train_one(name, k):
 
 finished = []
 for name, k in ch.progress(plan, "widths"):
-    frame = train_one(name, k) if not (ch.full and ch.elapsed() > 420) else None
+    frame = train_one(name, k) if not ch.out_of_time() else None
     if frame is None:
         print("time is up: the same command goes on from here")
         break

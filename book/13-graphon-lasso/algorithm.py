@@ -351,7 +351,7 @@ recorded = ch.table("starts", strips)
 
 # %% mystnb={"figure": {"name": "fig-13-starts", "caption": "Where random starts end: objective at the limit above the best limit found, for eight problems and three strengths of the prior, every run converged to a residual of 1e-8. Dots are jittered sideways; values below 1e-12 are drawn there. A recorded full-scale run, with twenty times as many starts, is drawn below."}, "image": {"alt": "Three panels of eight columns of dots. For gamma zero all dots lie at the bottom, below ten to the minus twelve. For gamma one and ten several problems have additional groups of dots between ten to the minus four and ten to the minus one."}} tags=["hide-input"]
 if ch.plots:
-    shown = {"quick": strips} | ({} if recorded is None or ch.full else {"full scale": recorded})
+    shown = ch.scales(strips, recorded)
     fig, grid = figure(len(shown), 3, height=2.8, sharey=True, squeeze=False)
     for axes, (scale, frame) in zip(grid, shown.items()):
         jitter = 0.3 * (torch.rand(len(frame), generator=ch.generator(16)) - 0.5)

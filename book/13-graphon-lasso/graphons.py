@@ -129,7 +129,7 @@ mean.round(4)
 if ch.plots:
     from litrepro.plotting import curves, reference_slope
 
-    shown = {"quick": distances} | ({} if recorded is None or ch.full else {"full scale": recorded})
+    shown = ch.scales(distances, recorded)
     fig, (left, *others) = figure(1, 1 + len(shown), height=3.4)
     for k, p in enumerate((30, 120, 480)):
         A = sample_graph(families["quadratic"], p, generator=ch.generator(50 + k)).adjacency

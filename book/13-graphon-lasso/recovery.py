@@ -79,7 +79,7 @@ classic = pd.concat(
 )
 recovery = pd.concat([table, classic], ignore_index=True)
 recorded = ch.table("recovery", recovery)
-shown = {"quick": recovery} | ({} if recorded is None or ch.full else {"full scale": recorded})
+shown = ch.scales(recovery, recorded)
 none = {"prior": "none", "alpha": 0.0, "method": "laplacian"}
 
 
@@ -297,7 +297,7 @@ tables.append(
 )
 others = pd.concat(tables, ignore_index=True)
 recorded = ch.table("nodes-and-beta", others)
-shown = {"quick": others} | ({} if recorded is None or ch.full else {"full scale": recorded})
+shown = ch.scales(others, recorded)
 
 # %% mystnb={"figure": {"name": "fig-13-nodes", "caption": "Left: error with the prior of the true graphon over error without, against signals per node, for several numbers of nodes (gamma = 0.1). Right: error against the number of signals at p = 30 for three values of beta, without prior (solid) and with it (dashed); mean over 4 graphs. A recorded full-scale run is drawn below."}, "image": {"alt": "Left: curves for different numbers of nodes that rise from below one half at few signals per node towards one and above, close to each other. Right: three solid and three dashed lines falling with n; the smaller beta is, the flatter the lines at many signals."}} tags=["hide-input"]
 if ch.plots:

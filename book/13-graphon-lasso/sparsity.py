@@ -100,7 +100,7 @@ tuned.pivot_table(index="n", columns="line", values="ap").round(3)
 if ch.plots:
     from litrepro.plotting import curves, figure
 
-    shown = {"quick": tuned} | ({} if recorded is None or ch.full else {"full scale": best_penalties(recorded)})
+    shown = ch.scales(tuned, None if recorded is None else best_penalties(recorded))
     fig, axes = figure(1, len(shown), sharey=True, squeeze=False)
     order = ["Laplacian, prior", "classic", "classic, free level"]
     for ax, (scale, frame) in zip(axes[0], shown.items()):
@@ -166,7 +166,7 @@ hard.pivot_table(index=["k", "n"], columns="start", values="f1").round(3)
 
 # %% mystnb={"figure": {"name": "fig-13-iht", "caption": "F1 of the chosen edges against the number of signals, for k = 70%, 100% and 130% of the true number of edges; mean over 16 graphs, bands of two standard errors. A recorded full-scale run is drawn below."}, "image": {"alt": "Three panels. From the complete graph F1 stays between 0.5 and 0.7 however many signals there are; from the dense solution, and for the k largest weights without iteration, the two lines coincide and rise from 0.45 to about 0.9, or 0.8 where k is wrong. They cross near 80 signals."}} tags=["hide-input"]
 if ch.plots:
-    shown = {"quick": hard} | ({} if recorded is None or ch.full else {"full scale": recorded})
+    shown = ch.scales(hard, recorded)
     fig, grid = figure(len(shown), 3, height=3.0, sharey=True, squeeze=False)
     for axes, (scale, frame) in zip(grid, shown.items()):
         for ax, (k, part) in zip(axes, frame.groupby("k", sort=False)):

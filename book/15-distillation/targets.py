@@ -141,7 +141,7 @@ def cifar():
                 model, data, epochs=epochs, batch_size=128, optimizer="adam", lr=1e-3, loss=loss, seed=s,
                 augment=lambda x, g: random_shift(x, g, pixels=4, mirror=True), evaluate_on={"test": test},
                 metrics=["accuracy"], eval_every=10, checkpoint=ch.scratch(f"{name}-{s}.pt"),
-                callback=lambda epoch, _: ch.elapsed() > 420,
+                callback=lambda epoch, _: ch.out_of_time(),
             )  # fmt: skip
         return history.assign(variant=name, seed=s) if history.epoch.max() == epochs else None
 

@@ -58,3 +58,10 @@ def float_tensor(name: str, value: Any, minimum_dims: int = 0) -> Any:
     if value.ndim < minimum_dims:
         raise ValueError(f"{name} must have at least {minimum_dims} dimension(s), got shape {tuple(value.shape)}")
     return value
+
+
+def same_kind(**tensors: Any) -> None:
+    """Tensors of one dtype on one device."""
+    if len({(tensor.dtype, tensor.device) for tensor in tensors.values()}) > 1:
+        got = ", ".join(f"{name} {tensor.dtype} on {tensor.device}" for name, tensor in tensors.items())
+        raise ValueError(f"{' and '.join(tensors)} must have one dtype and one device, got {got}")

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from litrepro import claims, results, runtime, show
 
@@ -109,6 +109,19 @@ class Chapter:
         """Seconds since the chapter was opened."""
         return time.perf_counter() - self._started
 
+    def out_of_time(self, minutes: float = 7.0) -> bool:
+        """Whether a full command should end and leave the rest to the next one; never in quick.
+
+        It has run for ``minutes`` since the chapter was opened. ``LITREPRO_MINUTES`` is how long a command lasts where
+        that is not seven minutes; every limit changes in proportion.
+        """
+        return self.full and self.elapsed() > 60 * minutes * float(os.environ.get("LITREPRO_MINUTES") or 7) / 7
+
+    def pause(self) -> NoReturn:
+        """End a full command whose time is up: what is finished lies in ``scratch``."""
+        print("time is up: the same command goes on from here")
+        raise SystemExit(0)
+
     def scratch(self, name: str) -> Path:
         """A path for checkpoints of this notebook, outside the tracked files; its folder exists."""
         base = os.environ.get("LITREPRO_SCRATCH") or self.folder.parent / "_build" / "scratch"
@@ -164,6 +177,15 @@ class Chapter:
         """``save`` and the frame itself in the full profile; in quick what was recorded, or None."""
         self.save(name, frame)
         return frame if self.full else self.paper(name)
+
+    def scales(self, frame: pd.DataFrame, recorded: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
+        """What a figure draws side by side: this run, and the recorded full-scale table where there is one.
+
+        ``recorded`` is what ``table`` returned; in the full profile that is this run itself, and it is drawn once.
+        """
+        if self.full:
+            return {"full scale": frame}
+        return {"quick": frame} | ({} if recorded is None else {"full scale": recorded})
 
     # --- claims -------------------------------------------------------------------------------------------------
 

@@ -61,6 +61,12 @@ def test_recordings_by_state(executed):
     assert record.recordings(pairs)[0].state == "broken"
 
 
+def test_a_recording_knows_its_limit(toy, monkeypatch):
+    monkeypatch.delenv("LITREPRO_MINUTES", raising=False)
+    toy.notebook("asks", "# %%\nimport os\nraise SystemExit(int(float(os.environ['LITREPRO_MINUTES'])))\n")
+    assert record.record(notebooks.discover(toy.book, ["*/asks"])[0], limit=1200)[0] == 17
+
+
 def test_a_recording_past_its_limit_is_stopped(toy):
     toy.notebook("slow", "# %%\nimport time\ntime.sleep(60)\n")
     status, seconds = record.record(notebooks.discover(toy.book, ["*/slow"])[0], limit=1)

@@ -1,11 +1,10 @@
 """What both notebooks on images share: training in several commands, scores by step and over seeds, pictures."""
 
-from types import SimpleNamespace
-
 import pandas as pd
 import pytest
 import torch
 
+from litrepro import Chapter
 from litrepro.gans import (
     MLPDiscriminator,
     MLPGenerator,
@@ -27,29 +26,32 @@ IMAGES = torch.rand(30, *SHAPE, generator=torch.Generator().manual_seed(0)) * 2 
 TWO = [Variant("a", lr=1e-3), Variant("b", optimizer="sgd", lr=1e-2)]
 
 
-def chapter(folder, full, seconds):
+class Clocked(Chapter):
     """A chapter whose clock shows the given times, the last one for ever."""
-    times = list(seconds)
-    return SimpleNamespace(
-        full=full,
-        seed=4,
-        scratch=lambda name: folder / name,
-        elapsed=lambda: times.pop(0) if len(times) > 1 else times[0],
-    )
+
+    def __init__(self, folder, full, seconds):
+        self.profile, self.seed = ("full" if full else "quick"), 4
+        self._folder, self._times = folder, list(seconds)
+
+    def elapsed(self):
+        return self._times.pop(0) if len(self._times) > 1 else self._times[0]
+
+    def scratch(self, name):
+        return self._folder / name
 
 
 def test_a_command_ends_in_time_and_the_next_one_goes_on(tmp_path, capsys):
     settings = {"steps": 45, "seeds": 2, "batch": 4}
     whole = train_gans(*PLAYERS, IMAGES, TWO, steps=45, seeds=(0, 1), batch=4, seed=4)
-    quick = trained_ensemble(chapter(tmp_path, False, [1e9]), "x", *PLAYERS, IMAGES, TWO, **settings)
+    quick = trained_ensemble(Clocked(tmp_path, False, [1e9]), "x", *PLAYERS, IMAGES, TWO, **settings)
     assert torch.equal(quick.sample(2), whole.sample(2))
     assert not list(tmp_path.iterdir())
     with pytest.raises(SystemExit) as ended:
-        trained_ensemble(chapter(tmp_path, True, [59, 61]), "x", *PLAYERS, IMAGES, TWO, minutes=1, **settings)
+        trained_ensemble(Clocked(tmp_path, True, [59, 61]), "x", *PLAYERS, IMAGES, TWO, minutes=1, **settings)
     assert ended.value.code == 0
     assert "time is up" in capsys.readouterr().out
     assert torch.load(tmp_path / "x-45.pt")["cohorts"][0]["step"] == 40  # asked twice, at 20 and at 40
-    again = trained_ensemble(chapter(tmp_path, True, [0]), "x", *PLAYERS, IMAGES, TWO, **settings)
+    again = trained_ensemble(Clocked(tmp_path, True, [0]), "x", *PLAYERS, IMAGES, TWO, **settings)
     assert torch.equal(again.sample(2), whole.sample(2))
 
 
@@ -87,9 +89,9 @@ def test_thumbnails_are_drawn_where_the_labels_are():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda gans: trained_ensemble(chapter(None, False, [0]), "x", *PLAYERS, IMAGES, TWO, steps=1, seeds=0),
+        lambda gans: trained_ensemble(Clocked(None, False, [0]), "x", *PLAYERS, IMAGES, TWO, steps=1, seeds=0),
         lambda gans: trained_ensemble(
-            chapter(None, False, [0]), "x", *PLAYERS, IMAGES, TWO, steps=1, seeds=1, minutes=0
+            Clocked(None, False, [0]), "x", *PLAYERS, IMAGES, TWO, steps=1, seeds=1, minutes=0
         ),
         lambda gans: score_course([], ScoreNet(), torch.zeros(9, 64), (1,)),
         lambda gans: score_course(gans, ScoreNet(), torch.zeros(9, 64), ()),

@@ -77,6 +77,8 @@ def record(pair: notebooks.Pair, *, smoke: bool = False, limit: float | None = N
     """
     environment = {**os.environ, "LITREPRO_PROFILE": "full", "LITREPRO_BOOK": str(pair.book)}
     environment["LITREPRO_SMOKE"] = "1" if smoke else ""
+    if limit:  # an experiment that keeps checkpoints ends in time, with its tables written, before it would be killed
+        environment.setdefault("LITREPRO_MINUTES", f"{limit / 60 * 0.85:.2f}")
     package = str(Path(__file__).resolve().parents[2])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     started = time.perf_counter()

@@ -95,13 +95,6 @@ def within(shape: tuple[int, ...], **values: Tensor) -> None:
             raise ValueError(f"{name} must be one number or broadcast to {tuple(shape)}, got {tuple(value.shape)}")
 
 
-def same_kind(**tensors: Tensor) -> None:
-    """A ValueError for tensors of several dtypes or devices."""
-    if len({(tensor.dtype, tensor.device) for tensor in tensors.values()}) > 1:
-        got = ", ".join(f"{name} {tensor.dtype} on {tensor.device}" for name, tensor in tensors.items())
-        raise ValueError(f"{', '.join(tensors)} must have one dtype and one device, got {got}")
-
-
 def function(name: str, value: Any) -> Any:
     """Something that can be called."""
     if not callable(value):

@@ -206,7 +206,7 @@ def convex_nn_predict(V: Tensor, w: Tensor, X: Tensor, activation: str = "sign")
     V, w, X = _validate.float_tensor("V", V, 2), _validate.float_tensor("w", w, 1), _validate.float_tensor("X", X, 2)
     if V.shape != (len(w), X.shape[1] + 1):
         raise ValueError(f"V must be (m, d+1) with m = {len(w)}, d = {X.shape[1]}, got {tuple(V.shape)}")
-    _arguments.same_kind(V=V, w=w, X=X)
+    _validate.same_kind(V=V, w=w, X=X)
     act = unit_sign if activation == "sign" else torch.tanh
     return act(extend(X) @ V.T) @ w
 

@@ -70,12 +70,11 @@ def trained_ensemble(
     minutes = _validate.real("minutes", minutes, 0, open_low=True)
     keep: dict[str, Any] = {}
     if chapter.full:
-        keep = {"checkpoint": chapter.scratch(f"{name}-{steps}.pt"), "stop": lambda: chapter.elapsed() > 60 * minutes}
+        keep = {"checkpoint": chapter.scratch(f"{name}-{steps}.pt"), "stop": lambda: chapter.out_of_time(minutes)}
     found = train_gans(
         make_generator, make_discriminator, data, variants, steps=steps, seeds=range(seeds), seed=chapter.seed,
         **settings, **keep,
     )  # fmt: skip
     if found is None:
-        print("time is up: the same command goes on from here")
-        raise SystemExit(0)
+        chapter.pause()
     return found

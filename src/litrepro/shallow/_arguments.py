@@ -40,7 +40,7 @@ def samples(X: Any, y: Any) -> torch.Size:
         raise ValueError(
             f"X (..., n, d) and y (..., n) must share n >= 1 with d >= 1, got {tuple(X.shape)} and {tuple(y.shape)}"
         )
-    same_kind(X=X, y=y)
+    _validate.same_kind(X=X, y=y)
     return broadcast(X=X.shape[:-2], y=y.shape[:-1])
 
 
@@ -62,7 +62,7 @@ def pair(W: Any, W_star: Any, names: tuple[str, str] = ("W", "W_star"), same_row
         raise ValueError(
             f"{' and '.join(names)} must have the same {what}, got {tuple(W.shape)} and {tuple(W_star.shape)}"
         )
-    same_kind(**{names[0]: W, names[1]: W_star})
+    _validate.same_kind(**{names[0]: W, names[1]: W_star})
     return broadcast(**{names[0]: W.shape[:-2], names[1]: W_star.shape[:-2]})
 
 
@@ -88,9 +88,3 @@ def decomposable(name: str, tensor: torch.Tensor) -> None:
     """A ValueError for the dtypes in which torch has no eigenvalues, singular values or distances."""
     if tensor.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"{name} must be float32 or float64, got {tensor.dtype}")
-
-
-def same_kind(**tensors: torch.Tensor) -> None:
-    if len({(tensor.dtype, tensor.device) for tensor in tensors.values()}) > 1:
-        got = ", ".join(f"{name} {tensor.dtype} on {tensor.device}" for name, tensor in tensors.items())
-        raise ValueError(f"{' and '.join(tensors)} must have one dtype and one device, got {got}")

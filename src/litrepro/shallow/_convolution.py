@@ -77,7 +77,7 @@ def convotron(
     count, k, r = Z.shape[-3:]
     if y.shape[-1] != count or min(k, r) < 1:
         raise ValueError(f"Z (..., T, k, r) and y (..., T) must share T, got {tuple(Z.shape)} and {tuple(y.shape)}")
-    _arguments.same_kind(Z=Z, y=y)
+    _validate.same_kind(Z=Z, y=y)
     batch = _validate.positive_int("batch", batch)
     if count % batch:
         raise ValueError(f"batch must divide the number of samples {count}, got {batch}")
@@ -146,7 +146,7 @@ def patch_descent(
         _validate.float_tensor(name, value, 1)
         if value.shape[-1] != size:
             raise ValueError(f"{name} must have shape (..., {size}), got {tuple(value.shape)}")
-    _arguments.same_kind(Z=Z, y=y, w0=w0, a0=a0)
+    _validate.same_kind(Z=Z, y=y, w0=w0, a0=a0)
     shape = _arguments.broadcast(Z=Z.shape[:-3], y=y.shape[:-1], w0=w0.shape[:-1], a0=a0.shape[:-1])
     step, iterations = _validate.real("step", step), _validate.positive_int("iterations", iterations, 0)
     w, a = w0.expand(*shape, r), a0.expand(*shape, k)
@@ -248,7 +248,7 @@ def cross_patch_moments(Z: torch.Tensor, w: torch.Tensor, w_star: torch.Tensor) 
         raise ValueError(
             f"w (..., d) and w_star (d,) must match Z {tuple(Z.shape)}, got {tuple(w.shape)}, {tuple(w_star.shape)}"
         )
-    _arguments.same_kind(Z=Z, w=w, w_star=w_star)
+    _validate.same_kind(Z=Z, w=w, w_star=w_star)
     _arguments.decomposable("Z", Z)
     _arguments.finite(Z=Z, w=w, w_star=w_star)
     ahead, truth = torch.einsum("nkd,...d->...nk", Z, w) >= 0, torch.einsum("nkd,d->nk", Z, w_star) >= 0

@@ -10,7 +10,6 @@ import torch
 from torch.nn import functional
 
 from litrepro import _validate
-from litrepro.shallow import _arguments
 
 _INITS = ("he", "xavier", "zero")
 
@@ -88,7 +87,7 @@ def depth_study(
     width, classes = _validate.positive_int("width", width), _validate.positive_int("classes", classes)
     epochs = _validate.positive_int("epochs", epochs, 0)
     (x, labels), (x_test, labels_test) = (_examples(*part, classes) for part in (("train", train), ("test", test)))
-    _arguments.same_kind(train=x, test=x_test)
+    _validate.same_kind(train=x, test=x_test)
     if x.shape[1] != x_test.shape[1]:
         raise ValueError(f"train and test must share d, got {tuple(x.shape)} and {tuple(x_test.shape)}")
     batch_size = _validate.positive_int("batch_size", batch_size)

@@ -42,7 +42,7 @@ def relu_gradient_descent(
     """
     batch = _arguments.samples(X, y)
     _arguments.weights("W0", W0, X.shape[-1])
-    _arguments.same_kind(X=X, W0=W0)
+    _validate.same_kind(X=X, W0=W0)
     batch = _arguments.broadcast(samples=batch, W0=W0.shape[:-2])
     if isinstance(step, torch.Tensor):
         batch = _arguments.broadcast(batch=batch, step=step.shape)
