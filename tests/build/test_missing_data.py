@@ -9,11 +9,16 @@ from litrepro.build import compare
 from litrepro.claims import MIME
 
 
-def cell(verdict, reason=""):
-    aside = f" ({reason})" if reason else ""
-    payload = {"id": "a", "verdict": verdict} | ({"reason": reason} if reason else {})
-    output = nbformat.v4.new_output("display_data", {"text/plain": f"[{verdict}] x/a{aside}"}, metadata={MIME: payload})
-    return nbformat.v4.new_code_cell("ch.claim()", metadata={"tags": [compare.CHECK_TAG]}, outputs=[output])
+def cell(verdict, reason="", **others):
+    outputs = []
+    for name, judged, why in [("a", verdict, reason), *((name, other, "") for name, other in others.items())]:
+        payload = {"id": name, "verdict": judged} | ({"reason": why} if why else {})
+        data = {"text/plain": f"[{judged}] x/{name}" + (f" ({why})" if why else "")}
+        outputs.append(nbformat.v4.new_output("display_data", data, metadata={MIME: payload}))
+    return nbformat.v4.new_code_cell("ch.claim()", metadata={"tags": [compare.CHECK_TAG]}, outputs=outputs)
+
+
+WITHOUT = "not run", "the tables are not available"
 
 
 def test_missing_data_is_no_difference_and_anything_else_is(monkeypatch, tmp_path):
@@ -25,7 +30,7 @@ def test_missing_data_is_no_difference_and_anything_else_is(monkeypatch, tmp_pat
     monkeypatch.setattr(compare.notebooks, "read_executed", lambda pair: committed)
     monkeypatch.setattr(compare.notebooks, "clean", lambda notebook: None)
     monkeypatch.setattr(compare.notebooks, "cells_of", lambda notebook: len(notebook.cells))
-    without = nbformat.v4.new_notebook(cells=[cell("not run", "the tables are not available")])
+    without = nbformat.v4.new_notebook(cells=[cell(*WITHOUT)])
     assert compare.differences(Pair, without) == []
     assert "the tables are not available" in compare.skipped(Pair, without)[0]
     for other in (cell("not run", "scikit-learn is not installed"), cell("partly")):
@@ -34,12 +39,28 @@ def test_missing_data_is_no_difference_and_anything_else_is(monkeypatch, tmp_pat
         assert compare.skipped(Pair, fresh) == []
 
 
+def test_a_claim_without_data_hides_no_other(monkeypatch, tmp_path):
+    class Pair:
+        executed = tmp_path / "x.ipynb"
+
+    Pair.executed.touch()
+    committed = nbformat.v4.new_notebook(cells=[cell("reproduced", b="reproduced")])
+    monkeypatch.setattr(compare.notebooks, "read_executed", lambda pair: committed)
+    monkeypatch.setattr(compare.notebooks, "clean", lambda notebook: None)
+    monkeypatch.setattr(compare.notebooks, "cells_of", lambda notebook: len(notebook.cells))
+    for verdict, count in (("reproduced", 0), ("partly", 2)):
+        fresh = nbformat.v4.new_notebook(cells=[cell(*WITHOUT, b=verdict)])
+        assert len(compare.differences(Pair, fresh)) == count
+        assert len(compare.skipped(Pair, fresh)) == 1
+
+
 def test_nbval_reads_the_same_reason():
     spec = importlib.util.spec_from_file_location("root_conftest", Path(__file__).parents[2] / "conftest.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (
-        module.missing_data(cell("not run", "the tables are not available").outputs) == "the tables are not available"
-    )
-    assert module.missing_data(cell("reproduced").outputs) is None
-    assert module.missing_data(None) is None
+    committed = cell("reproduced", b="reproduced").outputs
+    assert module.missing_data(cell(*WITHOUT, b="reproduced").outputs, committed) == "the tables are not available"
+    assert module.missing_data(cell(*WITHOUT, b="partly").outputs, committed) is None
+    assert module.missing_data(cell(*WITHOUT).outputs, committed) is None
+    assert module.missing_data(committed, committed) is None
+    assert module.missing_data(None, None) is None

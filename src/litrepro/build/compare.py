@@ -24,10 +24,10 @@ def differences(pair: notebooks.Pair, fresh: Any) -> list[str]:
     for number, (new, old) in enumerate(zip(fresh.cells, committed.cells, strict=True), start=1):
         if new.cell_type != "code":
             continue
-        if _without_data(new, old):
-            continue
+        # A claim without data hides itself, and no other claim of its cell.
+        new, old = (_without_claims(cell, _without_data(new, old)) for cell in (new, old))
         found += [f"cell {number}: {text}" for text in _verdict_changes(new, old)]
-        if CHECK_TAG in new.metadata.get("tags", []) and shown(new) != shown(old):
+        if CHECK_TAG in new["metadata"].get("tags", []) and shown(new) != shown(old):
             found.append(f"cell {number}: its output changed\n--- committed\n{shown(old)}\n--- fresh\n{shown(new)}")
     return found
 
@@ -38,20 +38,33 @@ def skipped(pair: notebooks.Pair, fresh: Any) -> list[str]:
         return []
     committed = notebooks.read_executed(pair)
     cells = zip(fresh.cells, committed.cells, strict=False)
-    return [text for new, old in cells if new.cell_type == "code" for text in _without_data(new, old)]
+    found = []
+    for new, old in cells:
+        if new.cell_type == "code":
+            before = _verdicts(old)
+            reasons = _without_data(new, old).items()
+            found += [f"not run here: {claim} ({reason}); committed: {before[claim]}" for claim, reason in reasons]
+    return found
 
 
-def _without_data(new: Any, old: Any) -> list[str]:
+def _without_data(new: Any, old: Any) -> dict[str, str]:
+    """Ids of the claims of a cell that the committed copy judges and the fresh one cannot, with the reasons."""
     before = _verdicts(old)
     payloads = (output.get("metadata", {}).get(MIME) for output in new.get("outputs", []))
-    return [
-        f"not run here: {payload['id']} ({payload['reason']}); committed: {before[payload['id']]}"
+    return {
+        payload["id"]: payload["reason"]
         for payload in payloads
         if payload
         and payload["verdict"] == NOT_RUN
         and UNAVAILABLE in payload.get("reason", "")
         and before.get(payload["id"], NOT_RUN) != NOT_RUN
-    ]
+    }
+
+
+def _without_claims(cell: Any, ids: dict[str, str]) -> dict[str, Any]:
+    """A cell with the outputs of some claims left out."""
+    outputs = [o for o in cell.get("outputs", []) if (o.get("metadata", {}).get(MIME) or {}).get("id") not in ids]
+    return {**cell, "outputs": outputs}
 
 
 def shown(cell: Any) -> str:
