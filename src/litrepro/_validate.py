@@ -65,3 +65,39 @@ def same_kind(**tensors: Any) -> None:
     if len({(tensor.dtype, tensor.device) for tensor in tensors.values()}) > 1:
         got = ", ".join(f"{name} {tensor.dtype} on {tensor.device}" for name, tensor in tensors.items())
         raise ValueError(f"{' and '.join(tensors)} must have one dtype and one device, got {got}")
+
+
+def function(name: str, value: Any) -> Any:
+    """Something that can be called."""
+    if not callable(value):
+        raise ValueError(f"{name} must be callable, got {type(value).__name__}")
+    return value
+
+
+def random_source(name: str, value: Any, device: Any = None) -> Any:
+    """The generator itself, one on ``device`` with the given seed, or one with seed 0 for None."""
+    import torch
+
+    if isinstance(value, torch.Generator):
+        return value
+    seed = 0 if value is None else positive_int(name, value, 0)
+    return torch.Generator(device or "cpu").manual_seed(seed)
+
+
+def sequence(name: str, value: Any, minimum: int = 1) -> list[Any]:
+    """The items of a list, a tuple or another iterable that is no text, at least ``minimum`` of them."""
+    try:
+        items = None if isinstance(value, str | bytes) else list(value)
+    except TypeError:
+        items = None
+    if items is None or len(items) < minimum:
+        got = type(value).__name__ if items is None else f"{len(items)}"
+        raise ValueError(f"{name} must be a sequence of at least {minimum} item(s), got {got}")
+    return items
+
+
+def finite(**tensors: Any) -> None:
+    """Tensors without nan or inf."""
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise ValueError(f"{name} must be finite everywhere")

@@ -93,18 +93,3 @@ def within(shape: tuple[int, ...], **values: Tensor) -> None:
     for name, value in values.items():
         if broadcast(**{name: value.shape, "ensemble": torch.Size(shape)}) != shape:
             raise ValueError(f"{name} must be one number or broadcast to {tuple(shape)}, got {tuple(value.shape)}")
-
-
-def function(name: str, value: Any) -> Any:
-    """Something that can be called."""
-    if not callable(value):
-        raise ValueError(f"{name} must be callable, got {type(value).__name__}")
-    return value
-
-
-def random_source(generator: Any, device: torch.device | None = None) -> torch.Generator:
-    """The generator itself, one with the given seed, or one with seed 0 for None."""
-    if isinstance(generator, torch.Generator):
-        return generator
-    seed = 0 if generator is None else _validate.positive_int("generator", generator, 0)
-    return torch.Generator(device or "cpu").manual_seed(seed)

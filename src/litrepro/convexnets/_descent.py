@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from litrepro import _validate
-from litrepro.convexnets import _arguments
 
 
 def descend(
@@ -29,7 +28,7 @@ def descend(
     (torch.Size([2]), True)
     """
     steps, lr = _validate.positive_int("steps", steps), _validate.real("lr", lr, 0, open_low=True)
-    floor, objective = _validate.real("floor", floor, 0), _arguments.function("objective", objective)
+    floor, objective = _validate.real("floor", floor, 0), _validate.function("objective", objective)
     try:
         parts = list(parameters)
     except TypeError:

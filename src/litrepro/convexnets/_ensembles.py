@@ -40,7 +40,7 @@ def relu_networks(
     width, starts = _validate.positive_int("width", width), _validate.positive_int("starts", starts)
     shape = _arguments.broadcast(X=X.shape[:-2], y=y.shape[:-1])
     _arguments.within((*shape, starts), beta=beta)
-    source = _arguments.random_source(generator)
+    source = _validate.random_source("generator", generator)
     W = torch.randn(*shape, starts, width, X.shape[-1], generator=source, dtype=X.dtype).to(X.device)
     a = torch.randn(*shape, starts, width, generator=source, dtype=X.dtype).to(X.device)
     scale = width**-0.25
@@ -84,7 +84,7 @@ def subnetworks(
     if X.ndim != 2 or y.ndim != 1:
         raise ValueError(f"X must be (n, d) and y (n,), got {tuple(X.shape)} and {tuple(y.shape)}")
     _arguments.within((starts,), beta=beta)
-    source = _arguments.random_source(generator)
+    source = _validate.random_source("generator", generator)
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(starts, count, *shape, generator=source, dtype=X.dtype).to(X.device)
@@ -160,7 +160,7 @@ def _deep(X, Y, layers, beta, width, starts, steps, lr, scale, generator, act) -
     layers, width = _validate.positive_int("layers", layers, 2), _validate.positive_int("width", width)
     starts, beta = _validate.positive_int("starts", starts), _validate.real("beta", beta, 0, open_low=True)
     scale = _validate.real("scale", scale)
-    source = _arguments.random_source(generator)
+    source = _validate.random_source("generator", generator)
     sizes = [X.shape[1], *[width] * (layers - 1), Y.shape[1]]
     draws = [
         scale * torch.randn(starts, fan_in, fan_out, generator=source, dtype=X.dtype).to(X.device)

@@ -113,7 +113,7 @@ def relu_lmo_search(
         _validate.positive_int("restarts", restarts),
         _validate.positive_int("iterations", iterations),
     )
-    source = _arguments.random_source(generator)
+    source = _validate.random_source("generator", generator)
     starts = torch.randn(restarts, A.shape[1], generator=source, dtype=A.dtype, device=source.device).to(A.device)
     special = torch.stack([g.clamp(min=0) @ A, (-g).clamp(min=0) @ A])
     theta = _unit(torch.cat([special, starts])).repeat(2, 1)
@@ -190,14 +190,14 @@ def frank_wolfe(
     iterations = _validate.positive_int("iterations", iterations)
     delta = _arguments.positive("delta", delta, y)
     if batch_size is not None:
-        _arguments.function("batch_size", batch_size)
+        _validate.function("batch_size", batch_size)
     if lmo is None:
         _whitened(A)
         lmo = _whitened_vertex
-    _arguments.function("lmo", lmo)
+    _validate.function("lmo", lmo)
     shape, n = _arguments.broadcast(A=A.shape[:-2], y=y.shape[:-1], delta=delta.shape), y.shape[-1]
     y, A = y.expand(*shape, n), A.expand(*shape, *A.shape[-2:])
-    source = _arguments.random_source(generator)
+    source = _validate.random_source("generator", generator)
     weights = torch.zeros(*shape, iterations, dtype=y.dtype, device=y.device)
     z, thetas, losses, gaps = torch.zeros_like(y), [], [], []
     for t in range(1, iterations + 1):

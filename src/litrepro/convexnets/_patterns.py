@@ -42,7 +42,7 @@ def activation_patterns(
         raise ValueError(f"X must be (n, d) with n, d >= 1, got {tuple(X.shape)}")
     if count is not None:
         count = _validate.positive_int("count", count)
-        source = _arguments.random_source(generator)
+        source = _validate.random_source("generator", generator)
         draws = torch.randn(count, X.shape[1], generator=source, dtype=X.dtype, device=source.device).to(X.device)
         return first_occurrences(draws @ X.T >= 0)
     if X.shape[1] > 4:
@@ -142,7 +142,7 @@ def subnetwork_patterns(
     """
     X = _arguments.double("X", X, 2)
     hidden, count = _validate.positive_int("hidden", hidden), _validate.positive_int("count", count)
-    source = _arguments.random_source(generator)
+    source = _validate.random_source("generator", generator)
     n, d = X.shape
     draws = torch.randn(count, hidden, d + 1, generator=source, dtype=X.dtype, device=source.device).to(X.device)
     product = draws[..., :d] @ X.T  # (count, m1, n)

@@ -1,0 +1,56 @@
+"""What every room's checks of arguments accept, and what they say otherwise."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from litrepro import _validate
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: _validate.positive_int("n", True),
+        lambda: _validate.positive_int("n", 2.0),
+        lambda: _validate.positive_int("n", 0),
+        lambda: _validate.real("n", math.nan),
+        lambda: _validate.real("n", "1"),
+        lambda: _validate.real("n", 1.0, 1.0, 2.0, open_low=True),
+        lambda: _validate.choice("n", None, ("a", "b")),
+        lambda: _validate.float_tensor("n", [1.0]),
+        lambda: _validate.float_tensor("n", torch.ones(3, dtype=torch.int64)),
+        lambda: _validate.float_tensor("n", torch.ones(3), 2),
+        lambda: _validate.same_kind(n=torch.ones(1), m=torch.ones(1, dtype=torch.float64)),
+        lambda: _validate.function("n", 3),
+        lambda: _validate.random_source("n", "seed"),
+        lambda: _validate.random_source("n", -1),
+        lambda: _validate.sequence("n", "text"),
+        lambda: _validate.sequence("n", 5),
+        lambda: _validate.sequence("n", (), 1),
+        lambda: _validate.finite(m=torch.ones(2), n=torch.tensor([1.0, math.inf])),
+    ],
+)
+def test_bad_arguments_are_named(call):
+    with pytest.raises(ValueError, match=r"\bn\b"):
+        call()
+
+
+def test_good_arguments_come_back():
+    assert _validate.positive_int("n", np.int64(3)) == 3
+    assert _validate.positive_int("n", torch.tensor(3)) == 3
+    assert _validate.real("n", torch.tensor(0.5), 0, 1) == 0.5
+    assert _validate.function("n", len) is len
+    assert _validate.sequence("n", range(2)) == [0, 1]
+    assert _validate.sequence("n", [], 0) == []
+    _validate.finite(n=torch.ones(2))
+    _validate.same_kind(n=torch.ones(1), m=torch.zeros(2))
+
+
+def test_generators_and_seeds():
+    source = torch.Generator().manual_seed(7)
+    assert _validate.random_source("n", source) is source
+    draws = [torch.rand(3, generator=_validate.random_source("n", seed)) for seed in (7, None, 0)]
+    torch.testing.assert_close(draws[0], torch.rand(3, generator=source))
+    torch.testing.assert_close(draws[1], draws[2])
