@@ -138,6 +138,19 @@ def test_a_figure_shows_this_run_and_the_recorded_one_once(toy, shown):
     assert list(full.scales(FRAME, FRAME)) == ["full scale"]
 
 
+def test_a_stopwatch_takes_the_best_after_a_warm_up(toy, monkeypatch):
+    ch, calls = Chapter("01-toy"), []
+    ticks = iter([0.0, 3.0, 3.0, 5.0])
+    monkeypatch.setattr(ch, "clock", lambda: next(ticks))
+    assert ch.seconds(lambda: calls.append(1), 2) == 2.0
+    assert len(calls) == 3
+    with pytest.raises(ValueError, match="repeats"):
+        ch.seconds(print, 0)
+    monkeypatch.undo()
+    began = ch.clock()
+    assert 0 <= ch.clock() - began < 1
+
+
 def test_a_full_command_ends_in_time(toy, monkeypatch, capsys):
     quick, full = Chapter("01-toy"), Chapter("01-toy", profile="full")
     for ch in (quick, full):

@@ -26,7 +26,6 @@ seed = 0
 
 # %%
 import math
-import time
 
 import pandas as pd
 import torch
@@ -430,34 +429,20 @@ if ch.plots:
 
 
 # %%
-def seconds(function, repeats=5):
-    """Best CPU time after a warm-up (wall time on a GPU)."""
-    on_gpu = ch.device.type == "cuda"
-    clock = time.perf_counter if on_gpu else time.process_time
-    times = []
-    for _ in range(repeats + 1):
-        begun = clock()
-        function()
-        if on_gpu:
-            torch.cuda.synchronize()
-        times.append(clock() - begun)
-    return max(min(times[1:]), 1e-9)
-
-
 def time_products(d, repeats):
     rows = torch.randn(20, d, generator=torch.Generator(ch.device).manual_seed(0), device=ch.device) / math.sqrt(d)
     small = logistic_loss(0.1)
     w, v = torch.zeros(2, d, device=ch.device)
     signs = torch.ones(20, device=ch.device)
     gradient = torch.func.grad(lambda at: small(at, rows, signs))
-    product = seconds(lambda: [hvp(lambda at: small(at, rows, signs), w, v) for _ in range(repeats)]) / repeats
-    return product, seconds(lambda: [gradient(w) for _ in range(repeats)]) / repeats
+    product = ch.seconds(lambda: [hvp(lambda at: small(at, rows, signs), w, v) for _ in range(repeats)]) / repeats
+    return product, ch.seconds(lambda: [gradient(w) for _ in range(repeats)]) / repeats
 
 
 def time_solve(d):
     matrix = torch.randn(d, d, generator=torch.Generator(ch.device).manual_seed(0), device=ch.device)
     matrix = matrix @ matrix.mT / d + torch.eye(d, device=ch.device)
-    return seconds(lambda: torch.linalg.solve(matrix, matrix[0]), 3)
+    return ch.seconds(lambda: torch.linalg.solve(matrix, matrix[0]), 3)
 
 
 dims = [10_000, 100_000, 1_000_000]

@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 
 from litrepro import Chapter
-from litrepro.data import correlated_sensors, gas_sensor_ethanol
+from litrepro.data import DataUnavailableError, correlated_sensors, diabetes, gas_sensor_ethanol
 from litrepro.linearnets import (
     depth_sweep,
     power_loss_grad,
@@ -56,18 +56,15 @@ lrs = torch.logspace(-2, 0, 13, dtype=torch.float64)
 
 
 # %%
-def diabetes():
-    """scikit-learn's diabetes data, z-scored; None without scikit-learn."""
+def patients():
+    """The diabetes data; None without scikit-learn."""
     try:
-        from sklearn.datasets import load_diabetes
-    except ImportError:
+        return diabetes()
+    except DataUnavailableError:
         return None
-    table = load_diabetes()
-    x, y = torch.tensor(table.data), torch.tensor(table.target)[None]
-    return (x - x.mean(0)) / x.std(0, correction=0), (y - y.mean()) / y.std(correction=0)
 
 
-data = {"diabetes": diabetes(), "sensors": correlated_sensors(seed=seed)}
+data = {"diabetes": patients(), "sensors": correlated_sensors(seed=seed)}
 data = {name: pair for name, pair in data.items() if pair is not None}
 if ch.full:
     data["gas"] = correlated_sensors(seed=seed + 1) if ch.smoke else gas_sensor_ethanol()

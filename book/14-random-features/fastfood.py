@@ -27,7 +27,6 @@ seed = 0
 # %%
 import itertools
 import math
-import time
 
 import pandas as pd
 import torch
@@ -116,20 +115,6 @@ if ch.plots:
 
 
 # %%
-def seconds(function, repeats):
-    """Best time of a call after a warm-up; CPU seconds on a CPU, which neighbours disturb less."""
-    on_gpu = ch.device.type == "cuda"
-    clock = time.perf_counter if on_gpu else time.process_time
-    times = []
-    for _ in range(repeats + 1):
-        started = clock()
-        function()
-        if on_gpu:
-            torch.cuda.synchronize()
-        times.append(clock() - started)
-    return max(min(times[1:]), 1e-9)
-
-
 def time_projections(d, n_features):
     """Seconds of the dense and of the Fastfood projection."""
     source = torch.Generator(ch.device).manual_seed(seed)
@@ -139,8 +124,8 @@ def time_projections(d, n_features):
     calls = min(50, max(1, 2_000_000 // (n_points * n_features)))
     repeats = 7 if d <= 1024 else 2
     return {
-        "dense": seconds(lambda: [x @ omega.mT for _ in range(calls)], repeats) / calls,
-        "Fastfood": seconds(lambda: [fastfood_project(x, f) for _ in range(calls)], repeats) / calls,
+        "dense": ch.seconds(lambda: [x @ omega.mT for _ in range(calls)], repeats) / calls,
+        "Fastfood": ch.seconds(lambda: [fastfood_project(x, f) for _ in range(calls)], repeats) / calls,
     }
 
 

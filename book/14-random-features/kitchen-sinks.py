@@ -92,20 +92,6 @@ def judge(scores, targets):
     return ((scores > 0) != (targets > 0)).double().mean(-1), (scores - targets).double().square().mean(-1)
 
 
-def seconds(function, repeats=3):
-    """Best time of a call after a warm-up; CPU seconds on a CPU, which neighbours disturb less."""
-    on_gpu = ch.device.type == "cuda"
-    clock = time.perf_counter if on_gpu else time.process_time
-    times = []
-    for _ in range(repeats + 1):
-        started = clock()
-        function()
-        if on_gpu:
-            torch.cuda.synchronize()
-        times.append(clock() - started)
-    return max(min(times[1:]), 1e-9)
-
-
 # %% [markdown]
 # ## How tight a box?
 #
@@ -181,7 +167,7 @@ race = []
 for kind in ("cosines", "stumps"):
     for k in (50, 100, 200, 500):
         functions = sinks(kind, k, 1, offset=1)
-        took = seconds(lambda f=functions: fit(f(x), y, best_bound), 1)
+        took = ch.seconds(lambda f=functions: fit(f(x), y, best_bound), 1)
         solution = fit(functions(x), y, best_bound)
         wrong = judge((functions(x_test) @ solution.weights[..., None])[..., 0], y_test)[0].item()
         race.append({"method": f"RKS {kind}", "size": k, "seconds": took, "error": wrong})
@@ -232,7 +218,7 @@ for n, d in shapes if AdaBoostClassifier is not None else []:
     shape_rows.append(
         {
             "shape": f"{n} x {d}",
-            "RKS seconds": seconds(fitted, 1),
+            "RKS seconds": ch.seconds(fitted, 1),
             "AdaBoost seconds": took * n / few,
             "RKS error": judge(scores.cpu(), check[1])[0].item(),
             "AdaBoost error": 1 - model.score(check[0].numpy(), check[1].numpy()),
@@ -281,8 +267,8 @@ functions = sample_frequencies(784, 1024, sigma=sigma, generator=ch.generator(3)
 functions = [part.to(ch.device) for part in functions]
 few = x[:2000]
 took = {
-    "RFF": seconds(lambda: feature_ridge(fourier_features(few, *functions), y[:2000, None], 1e-4), 3),
-    "RKS": seconds(lambda: feature_ridge(torch.cos(few @ functions[0].mT + functions[1]), y[:2000, None], 1e-4), 3),
+    "RFF": ch.seconds(lambda: feature_ridge(fourier_features(few, *functions), y[:2000, None], 1e-4), 3),
+    "RKS": ch.seconds(lambda: feature_ridge(torch.cos(few @ functions[0].mT + functions[1]), y[:2000, None], 1e-4), 3),
 }
 
 # %% tags=["nbval-check-output"]

@@ -19,7 +19,6 @@ profile = "quick"
 seed = 0
 
 # %%
-import time
 
 import pandas as pd
 import torch
@@ -213,16 +212,6 @@ ch.claim(
 
 
 # %%
-def seconds(function, repeats=5):
-    """Best CPU seconds of a call after a warm-up; neighbours disturb them less than the time on the wall."""
-    times = []
-    for _ in range(repeats + 1):
-        started = time.process_time()
-        function()
-        times.append(time.process_time() - started)
-    return max(min(times[1:]), 1e-9)
-
-
 def fit_resampled(x, y, omega, phase):
     """Leverage resampling from a pool of four times the features, then ridge regression."""
     chosen = leverage_resample(unscaled_features(x, omega, phase), len(omega) // 4, lam, generator=ch.generator(7))
@@ -234,10 +223,10 @@ x, y = data[0][:2000].cpu(), data[1][:2000].cpu()
 pool = sample_frequencies(784, 1024, sigma=sigma, generator=ch.generator(8), dtype=torch.float32)
 z = features(x, *pool)
 cost = {
-    "features": seconds(lambda: features(x, *pool)),
-    "normalization": seconds(lambda: normalize_features(z)),
-    "plain fit": seconds(lambda: feature_ridge(features(x, pool[0][:256], pool[1][:256]), y, lam)),
-    "resampled fit": seconds(lambda: fit_resampled(x, y, *pool), 3),
+    "features": ch.seconds(lambda: features(x, *pool)),
+    "normalization": ch.seconds(lambda: normalize_features(z)),
+    "plain fit": ch.seconds(lambda: feature_ridge(features(x, pool[0][:256], pool[1][:256]), y, lam)),
+    "resampled fit": ch.seconds(lambda: fit_resampled(x, y, *pool), 3),
 }
 growth, storage = {}, {}
 low = torch.randn(2000, 20, generator=ch.generator(9), dtype=torch.float64)
@@ -245,8 +234,8 @@ omega, phase = sample_frequencies(20, 256, sigma=4.0, generator=ch.generator(10)
 for n in (1000, 2000):
     part, target = low[:n], low[:n, :1]
     growth[n] = {
-        "kernel": seconds(lambda p=part, t=target: kernel_ridge(gaussian_kernel(p, p, sigma=4.0), t, lam), 3),
-        "features": seconds(lambda p=part, t=target: feature_ridge(features(p, omega, phase), t, lam), 5),
+        "kernel": ch.seconds(lambda p=part, t=target: kernel_ridge(gaussian_kernel(p, p, sigma=4.0), t, lam), 3),
+        "features": ch.seconds(lambda p=part, t=target: feature_ridge(features(p, omega, phase), t, lam), 5),
     }
     storage[n] = {"kernel": 8 * n * n, "features": features(part, omega, phase).numel() * 8}
 times = {name: growth[2000][name] / growth[1000][name] for name in ("kernel", "features")}

@@ -168,13 +168,7 @@ if ch.plots:
 big = torch.rand(512, 10, 50, generator=ch.generator(3))
 seconds = {}
 for name, run in (("exact", lambda: hungarian(big)), ("relaxed", lambda: matching(big))):
-    run()
-    times = []
-    for _ in range(2):
-        started = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - started)
-    seconds[name] = min(times)
+    seconds[name] = ch.seconds(run, 2)
 
 # %% tags=["nbval-check-output"]
 ch.claim(

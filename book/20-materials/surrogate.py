@@ -27,7 +27,6 @@ profile = "quick"
 seed = 0
 
 # %%
-import time
 
 import numpy as np
 import pandas as pd
@@ -63,14 +62,6 @@ def adversarial(real, fake):
     return functional.softplus(-real).mean() + functional.softplus(fake).mean(), functional.softplus(-fake).mean()
 
 
-def clock():
-    """CPU seconds on a CPU, which neighbours disturb less; wall time on a GPU."""
-    if ch.device.type == "cuda":
-        torch.cuda.synchronize()
-        return time.perf_counter()
-    return time.process_time()
-
-
 # %% [markdown]
 # ## The data
 #
@@ -90,10 +81,10 @@ def as_maps(labels):
 
 
 total = pairs + n_tune + n_test
-started = clock()
+started = ch.clock()
 before = voronoi_labels(n, grains, total, seed=10 * seed, device=ch.device)
 after = simulate(before)
-simulation = (clock() - started) / total
+simulation = (ch.clock() - started) / total
 uneven = voronoi_labels(
     n, grains, n_test, seeds=clustered_seeds(n, grains, n_test, generator=10 * seed + 1), device=ch.device
 )
@@ -119,9 +110,9 @@ for name in ("U-Net", "U-Net + GAN"):
             "adversarial": adversarial,
             "weight": 0.05,
         }
-    started = clock()
+    started = ch.clock()
     history = train_surrogate(net, x[train], y[train], iterations=iterations, batch=batch, lr=4e-3, seed=seed, **extra)
-    training[name] = clock() - started
+    training[name] = ch.clock() - started
     histories.append(history.assign(network=name))
     networks[name] = net
 history = pd.concat(histories, ignore_index=True)
@@ -243,12 +234,7 @@ ch.claim(
 # %%
 def per_image(function, count, repeats=3):
     """Best time per image of a call, after a warm-up."""
-    times = []
-    for _ in range(repeats + 1):
-        started = clock()
-        function()
-        times.append(clock() - started)
-    return max(min(times[1:]), 1e-9) / count
+    return ch.seconds(function, repeats) / count
 
 
 inputs = x[test][:64]

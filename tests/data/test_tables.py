@@ -28,6 +28,15 @@ def real_data(monkeypatch):
     monkeypatch.setenv("LITREPRO_DATA", str(REAL))
 
 
+def test_diabetes_is_scikit_learns():
+    from sklearn.datasets import load_diabetes
+
+    x, y = data.diabetes()
+    table = load_diabetes()
+    np.testing.assert_allclose(x, (table.data - table.data.mean(0)) / table.data.std(0), atol=1e-10)
+    np.testing.assert_allclose(y[0], (table.target - table.target.mean()) / table.target.std(), atol=1e-10)
+
+
 def test_iris_is_scikit_learns():
     from sklearn.datasets import load_iris
 

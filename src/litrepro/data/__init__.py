@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_images": ["ImageSet", "cifar10", "digits", "fashion_mnist", "mnist"],
         "_label_noise": ["with_label_noise"],
         "_nuclei": ["breast_cancer"],
-        "_tables": ["TabularSet", "gas_sensor_ethanol", "iris", "moduli", "vickers_hardness"],
+        "_tables": ["TabularSet", "diabetes", "gas_sensor_ethanol", "iris", "moduli", "vickers_hardness"],
         "_texts": ["synthesis_text", "tiny_shakespeare"],
         "_synthetic": ["correlated_patches", "correlated_sensors", "double_moon", "wilson_example"],
         "_seismic": ["acoustic_shots", "layered_velocity"],

@@ -163,6 +163,9 @@ DATASETS: dict[str, DataSet] = {
             _DOWNLOAD,
             1.1,
         ),
+        DataSet(
+            "diabetes", (), "Efron et al. 2004, in scikit-learn", "BSD", "install scikit-learn", 0.0, "scikit-learn"
+        ),
         DataSet("iris", (), "Fisher 1936, in scikit-learn", "BSD", "install scikit-learn", 0.0, "scikit-learn"),
         DataSet(
             "breast-cancer",

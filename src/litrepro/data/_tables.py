@@ -76,6 +76,29 @@ def iris() -> TabularSet:
     )
 
 
+def diabetes() -> tuple[torch.Tensor, torch.Tensor]:
+    """Diabetes data of Efron et al. (2004): ten measurements and the progression after a year, of 442 patients.
+
+    Returns
+    -------
+    x (442, 10) z-scored measurements, y (1, 442) z-scored progression, both float64.
+
+    Raises ``DataUnavailableError`` without scikit-learn.
+
+    Examples
+    --------
+    >>> x, y = diabetes()
+    >>> x.shape, y.shape, bool(x.mean(0).abs().max() < 1e-12)
+    (torch.Size([442, 10]), torch.Size([1, 442]), True)
+    """
+    try:
+        from sklearn.datasets import load_diabetes
+    except ImportError as error:
+        raise unavailable("diabetes", "the bundled table", "scikit-learn is not installed") from error
+    table = load_diabetes()
+    return z_score(torch.tensor(table.data), 0), z_score(torch.tensor(table.target)[None], 1)
+
+
 def gas_sensor_ethanol(*, download: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
     """Ethanol rows of the gas sensor array drift data (Vergara et al. 2012, Rodriguez-Lujan et al. 2014).
 
