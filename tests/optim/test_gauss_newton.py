@@ -38,6 +38,17 @@ def test_gauss_newton_product_against_dense_matrices():
     torch.testing.assert_close(exact, H @ v)
 
 
+def test_gauss_newton_product_under_vmap():
+    w, v = randn(5, 6, seed=2), randn(5, 6, seed=3)
+    shifts = randn(5, 2, 2, seed=4)
+
+    def one(w, v, shift):
+        return gauss_newton_product(model, lambda u: ((u - shift) ** 4).sum(), w, v)
+
+    found = torch.func.vmap(one)(w, v, shifts)
+    torch.testing.assert_close(found, torch.stack([one(*row) for row in zip(w, v, shifts)]))
+
+
 def test_bad_gauss_newton():
     with pytest.raises(ValueError, match="v must"):
         gauss_newton_product(model, torch.sum, randn(6), randn(5))
@@ -165,6 +176,38 @@ def test_sqgn_batch_equals_loop_and_divergence_stays_at_home():
         lost = sqgn(linear, square, w0[0] * math.nan, (x, y), epochs=2)
     assert torch.isinf(lost.losses).all()
     assert lost.oracle_calls == 0
+
+
+def test_sqgn_keeps_the_pairs_of_a_trial_whose_new_pair_is_bad():
+    """Without damping a ReLU unit that is off has no curvature: its pairs are bad while its neighbours' are good."""
+
+    def rectified(w, x):
+        return torch.relu((x * w[:2]).sum(-1, keepdim=True)) + 0.01 * (x * w[2:]).sum(-1, keepdim=True)
+
+    def outputs_only(outputs, y):  # linear where the output is small: curvature 0 there
+        return torch.relu((outputs - y).abs() - 0.5).square().mean() + 1e-3 * outputs.mean()
+
+    x = randn(20, 2, seed=3).abs()
+    data = (x, x.sum(1, keepdim=True))
+    w0 = torch.tensor([[1.0, 1.0, 0.0, 0.0], [3.0, -1.0, 1.0, 1.0], [-1.0, -1.0, 0.0, 0.0]], dtype=f64)
+    options = {"epochs": 8, "batch": 5, "every": 1, "memory": 3, "damping": 0.0, "lr": 0.5}
+    accepted = []
+    for t in range(3):  # alone a trial has the first stream of minibatches, so each takes its turn in the first place
+        turned = w0.roll(-t, 0)
+        many = sqgn(rectified, outputs_only, turned, data, **options)
+        alone = sqgn(rectified, outputs_only, turned[0], data, **options)
+        torch.testing.assert_close(many.w[0], alone.w)
+        assert many.pairs[0] == alone.pairs
+        accepted.append(alone.pairs)
+    assert min(accepted) < max(accepted) - 3 > 0, accepted  # some were rejected, and more than the memory were kept
+
+
+def test_sqgn_of_a_model_that_ignores_some_weights():
+    x, y = regression()
+    run = sqgn(lambda w, x: linear(w[:4], x), square, torch.zeros(2, 6, dtype=f64), (x, y), epochs=3, batch=10, every=2)
+    short = sqgn(linear, square, torch.zeros(2, 4, dtype=f64), (x, y), epochs=3, batch=10, every=2)
+    torch.testing.assert_close(run.w[:, :4], short.w)
+    assert (run.w[:, 4:] == 0).all()
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,21 @@ def test_gauss_newton_cg():
     with pytest.warns(ConvergenceWarning):
         short = gauss_newton_cg(linear, secondorder.softmax_loss, start, (x, labels), cg_steps=1, outer=1, tol=1e-9)
     assert not short.converged
-    for bad in ({"cg_steps": 0}, {"sample": 41}, {"damping": -1.0}, {"tol": -1.0}, {"outer": 0}):
+    starts = randn(3, 6, seed=8)
+    starts[2] = 0
+    for sample in (None, 20):
+        options = {"cg_steps": 4, "decay": 0.05, "sample": sample, "tol": 1e-5}
+        many = gauss_newton_cg(linear, secondorder.softmax_loss, starts, (x, labels), **options)
+        alone = gauss_newton_cg(linear, secondorder.softmax_loss, starts[0], (x, labels), **options)
+        torch.testing.assert_close(many.w[0], alone.w)
+        assert (many.outer[0], many.products[0]) == (alone.outer, alone.products)
+        assert many.converged.all()
+        assert many.gradients.shape == (int(many.outer.max()) + 1, 3)
+    exact = gauss_newton_cg(
+        linear, secondorder.softmax_loss, starts, (x, labels), cg_steps=60, cg_tol=1e-10, decay=0.05, tol=1e-8
+    )
+    assert (exact.products <= exact.outer * 8).all()  # six unknowns: six products, a few more for rounding
+    for bad in ({"cg_steps": 0}, {"sample": 41}, {"damping": -1.0}, {"tol": -1.0}, {"cg_tol": -1.0}, {"outer": 0}):
         with pytest.raises(ValueError):
             gauss_newton_cg(linear, secondorder.softmax_loss, start, (x, labels), **({"cg_steps": 1} | bad))
 

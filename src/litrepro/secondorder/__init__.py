@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_logistic": ["calls_to_distance", "logistic_descent", "logistic_loss", "logistic_newton", "logistic_svrg"],
         "_newton_cg": ["GaussNewtonRun", "conjugate_gradient", "gauss_newton_cg"],
         "_crosstalk": ["crosstalk_leakage"],
+        "_pairs": ["HessianSplit", "hessian_split", "pair_curvatures"],
         "litrepro.optim.curvature": [
             "AdaHessian",
             "LissaResult",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.func import grad, jvp, vjp
@@ -101,19 +101,27 @@ def lbfgs_direction(
         if not bool((torch.as_tensor(gamma) > 0).all()):
             raise ValueError(f"gamma must be positive, got {gamma!r}")
     scale = torch.as_tensor(scale, dtype=grad.dtype, device=grad.device).expand(grad.shape[:-1])
-    return two_loop(grad, s, y, 1 / curvature, scale)
+    return two_loop(grad, s.unbind(-2), y.unbind(-2), (1 / curvature).unbind(-1), scale)
 
 
-def two_loop(g: torch.Tensor, s: torch.Tensor, y: torch.Tensor, rho: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """The recursion itself; rho (..., m) is 1/s.y, and 0 makes a pair count for nothing; scale (...) is gamma."""
+def two_loop(
+    g: torch.Tensor,
+    s: Sequence[torch.Tensor],
+    y: Sequence[torch.Tensor],
+    rho: Sequence[torch.Tensor],
+    scale: torch.Tensor,
+) -> torch.Tensor:
+    """The recursion itself on m pairs (..., d), oldest first; rho_i (...) is 1/s.y, 0 makes a pair count for nothing.
+
+    ``scale`` (...) is gamma.
+    """
     alphas: list[torch.Tensor] = []
-    m = s.shape[-2]
-    for i in range(m - 1, -1, -1):
-        alpha = rho[..., i] * (s[..., i, :] * g).sum(-1)
-        g = g - alpha[..., None] * y[..., i, :]
+    for a, b, r in zip(reversed(s), reversed(y), reversed(rho)):
+        alpha = r * (a * g).sum(-1)
+        g = torch.addcmul(g, alpha[..., None], b, value=-1)
         alphas.append(alpha)
     g = scale[..., None] * g
-    for i in range(m):
-        beta = rho[..., i] * (y[..., i, :] * g).sum(-1)
-        g = g + (alphas[m - 1 - i] - beta)[..., None] * s[..., i, :]
+    for a, b, r, alpha in zip(s, y, rho, reversed(alphas)):
+        beta = r * (b * g).sum(-1)
+        g = torch.addcmul(g, (alpha - beta)[..., None], a)
     return g

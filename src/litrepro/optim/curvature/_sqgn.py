@@ -146,21 +146,29 @@ class _Run:
         def curvature(weights, inputs, targets, v):
             return product(lambda at: model(at, inputs), lambda outputs: loss(outputs, targets), weights, v)
 
-        self.gradient = over_trials(func.grad(objective), len(w))
         self.curvature = over_trials(curvature, len(w))
         self.objective = over_trials(objective, len(w))
         self.x, self.y, self.batch = x, y, batch
         self.damping, self.first_step = damping, first_step
         self.streams = [torch.Generator().manual_seed(seed * 1_000_003 + trial) for trial in range(len(w))]
-        self.s = w.new_zeros(len(w), memory, w.shape[-1])
-        self.pair_y = torch.zeros_like(self.s)
-        self.rho, self.scale = w.new_zeros(len(w), memory), w.new_full((len(w),), first_step)
+        # Pairs (s, y, 1/s.y), oldest first. A list, because shifting one stacked tensor moves the whole memory.
+        self.memory, self.pairs = memory, []
+        self.scale = w.new_full((len(w),), first_step)
         self.accepted = torch.zeros(len(w), dtype=torch.long, device=w.device)
         self.sum, self.steps, self.average, self.calls = torch.zeros_like(w), 0, None, 0
 
     def full_loss(self, w):
         with torch.no_grad():
             return self.objective(w, self.x, self.y, shared=True)
+
+    def gradient(self, w, x, y, shared: bool = False):
+        """Gradients (trials, d): trials share no weight, so that of the sum of their losses holds that of each."""
+        weights = w.detach().requires_grad_()
+        with torch.enable_grad():
+            total = self.objective(weights, x, y, shared=shared).sum()
+            if not total.requires_grad:
+                return torch.zeros_like(w)
+            return torch.autograd.grad(total, weights, materialize_grads=True)[0]
 
     def epoch(self, w, rate, every, variance_reduction):
         orders = torch.stack([torch.randperm(len(self.x), generator=each) for each in self.streams]).to(w.device)
@@ -176,7 +184,8 @@ class _Run:
             if variance_reduction:
                 g = g - self.gradient(reference, inputs, targets) + full
                 self.calls += 1
-            w = w - rate * two_loop(g, self.s, self.pair_y, self.rho, self.scale)
+            s, y, rho = zip(*self.pairs) if self.pairs else ((), (), ())
+            w = w - rate * two_loop(g, s, y, rho, self.scale)
             self.sum, self.steps = self.sum + w, self.steps + 1
             if self.steps % every == 0:
                 self._renew(self.sum / every)
@@ -195,11 +204,20 @@ class _Run:
         self.calls += 2
         inner, squared = (s * y).sum(-1), y.square().sum(-1)
         good = (inner > 1e-10 * s.square().sum(-1)) & torch.isfinite(squared) & (squared > 0)
-        keep = good[:, None, None]
-        self.s = torch.where(keep, torch.cat([self.s[:, 1:], s[:, None]], 1), self.s)
-        self.pair_y = torch.where(keep, torch.cat([self.pair_y[:, 1:], y[:, None]], 1), self.pair_y)
-        rho = torch.cat([self.rho[:, 1:], (1 / inner)[:, None]], 1)
-        self.rho = torch.where(good[:, None], rho, self.rho)
+        if len(self.pairs) < self.memory:
+            self.pairs.insert(0, (torch.zeros_like(s), torch.zeros_like(s), torch.zeros_like(inner)))
+        older, self.pairs = self.pairs, [*self.pairs[1:], (s, y, 1 / inner)]
+        # Where a pair is bad, the trial keeps those that it has; one that is lost needs none.
+        if bool((~good & torch.isfinite(average).all(-1)).any()):
+            keep = good[:, None]
+            self.pairs = [
+                (
+                    torch.where(keep, new[0], old[0]),
+                    torch.where(keep, new[1], old[1]),
+                    torch.where(good, new[2], old[2]),
+                )
+                for old, new in zip(older, self.pairs)
+            ]
         self.scale = torch.where(good, inner / squared, self.scale)
         self.accepted += good
 
