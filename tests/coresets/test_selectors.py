@@ -185,6 +185,16 @@ def test_grad_match_is_pursuit_with_scipys_nnls(ridge):
         np.testing.assert_allclose(found.weights[b].numpy(), w, atol=1e-7)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-30, 1e33])
+@pytest.mark.parametrize("nonnegative", [True, False])
+def test_float32_gradients_are_matched_as_those_in_float64(nonnegative, scale):
+    g = (scale * normal(2, 60, 25)).float()
+    short, long = (grad_match(part, 20, nonnegative=nonnegative) for part in (g, g.double()))
+    assert torch.equal(short.indices, long.indices)
+    assert short.weights.dtype == torch.float32
+    torch.testing.assert_close(short.weights, long.weights.float())
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 30), st.integers(1, 8), st.sampled_from([0.0, 1e-2, 1.0]))
 def test_grad_match_meets_the_optimality_conditions(seed, n, p, ridge):
@@ -278,11 +288,16 @@ def test_bad_arguments_are_named():
         lambda: weighted_glister(g, 2, similarity="angle"),
         lambda: glister(g[None], 2, refresh=lambda c: g[0]),
         lambda: glister(g, 2, refresh=lambda c: g),
+        lambda: glister(g, 2, refresh=lambda c: g[0] * torch.nan),
+        lambda: glister(g, 2, refresh=3),
         lambda: random(g, 2, generator=None),
         lambda: facility_location(g[0], 1),
         lambda: facility_location(g, 4),
         lambda: gradient_error(g, Coreset(torch.tensor([8]), torch.ones(1))),
         lambda: gradient_error(g, Coreset(torch.tensor([1, 2]), torch.ones(1))),
+        lambda: gradient_error(g, Coreset(torch.tensor([1.0]), torch.ones(1))),
+        lambda: gradient_error(g, Coreset(torch.tensor([1]), torch.tensor([torch.nan]))),
+        lambda: gradient_error(g, torch.tensor(1)),
     ):
         with pytest.raises(ValueError):
             call()
@@ -362,6 +377,8 @@ def test_select_names_what_is_wrong():
         lambda: select(g, labels[:-1], 6, method="craig"),
         lambda: select(g, labels, 6, method="random"),
         lambda: select(g[None], labels, 6, method="craig"),
+        lambda: select(g, labels, 6, method="craig", ridge=1.0),
+        lambda: select(g, labels, 6, method="grad-match", ridge=-1.0),
         lambda: select_batches(g, 6, batch_size=4, method="craig", generator=0),
         lambda: select_batches(g[:10], 4, batch_size=4, method="craig", generator=0),
     ):

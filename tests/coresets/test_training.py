@@ -188,13 +188,19 @@ def test_all_layers_and_online_quotas():
         {"gradients": "some"},
         {"evaluate_on": {"train": data()}},
         {"lr": -1.0},
+        {"method": "grad-match", "ridge": -1.0, "warm_start": 1},
+        {"method": "glister-online", "step": -1.0, "warm_start": 1},
+        {"method": "random", "ridge": 1.0},
+        {"train": (data()[0], data()[1] + 1), "method": "full"},
+        {"model": torch.nn.Linear(6, 3)},
     ],
 )
 def test_bad_settings_are_named_before_any_work(change):
-    model = mlp(6, [5], 3)
+    settings = {"model": mlp(6, [5], 3), "train": data(), "method": "craig"} | SETTINGS | change
+    model = settings["model"]
     before = copy.deepcopy(model.state_dict())
     with pytest.raises(ValueError):
-        train_on_coresets(model, data(), **({"method": "craig"} | SETTINGS | change))
+        train_on_coresets(**settings)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
@@ -284,3 +290,21 @@ def test_tables_have_the_types_of_numbers_even_without_rows():
     assert len(tables[0]) == 0
     assert all(pd.api.types.is_numeric_dtype(kind) for table in tables for kind in table.dtypes)
     assert tables[0].dtypes.equals(tables[1].dtypes)
+
+
+def test_bad_problems_are_named():
+    x, ones = torch.ones(3, 2, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+    problem = {"ridge": 1.0, "step": 1.0, "epochs": 1}
+    for call in (
+        lambda: logistic_optimum(x * torch.nan, ones, ones, ridge=1.0),
+        lambda: logistic_optimum(x, ones, ones, ridge=1.0, max_iter=0),
+        lambda: incremental_gradient(x, ones, ones, (x, ones), generator=None, **problem),
+        lambda: incremental_gradient(x, ones, ones, (x[:, :1], ones), generator=0, **problem),
+        lambda: incremental_gradient(x, ones, ones, x, generator=0, **problem),
+        lambda: importance_variance(x, 0 * ones),
+        lambda: importance_variance(x, torch.inf * ones),
+        lambda: rank_correlation([1.0, 2.0], [1.0, 2.0]),
+        lambda: per_sample_gradients(3, x, torch.zeros(3, dtype=torch.int64)),
+    ):
+        with pytest.raises(ValueError):
+            call()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
 
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
+from litrepro.coresets._coreset import check_generator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,8 @@ def logistic_optimum(
     Raises
     ------
     ValueError
-        Shapes that do not fit, labels other than +-1, negative or all-zero weights, ridge <= 0.
+        Shapes that do not fit, values that are not finite, labels other than +-1, negative or all-zero weights,
+        ridge <= 0, max_iter < 1.
 
     Warns
     -----
@@ -50,6 +52,7 @@ def logistic_optimum(
     0.675
     """
     shares = _check_problem(x, y, weights, ridge)
+    max_iter, tol = _validate.positive_int("max_iter", max_iter), _validate.real("tol", tol, 0)
     theta = x.new_zeros(*x.shape[:-2], x.shape[-1])
     identity = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
     for _ in range(max_iter):
@@ -109,7 +112,7 @@ def incremental_gradient(
     Raises
     ------
     ValueError
-        As ``logistic_optimum``; epochs < 1, step <= 0.
+        As ``logistic_optimum``; epochs < 1, step <= 0, no generator or seed, ``everything`` of other dimensions.
 
     Notes
     -----
@@ -128,7 +131,8 @@ def incremental_gradient(
 
     shares = _check_problem(x, y, weights, ridge)
     epochs, step = _validate.positive_int("epochs", epochs), _validate.real("step", step, 0, open_low=True)
-    all_x, all_y = everything
+    all_x, all_y = _check_everything(x, everything)
+    generator = check_generator(generator)
     best = logistic_optimum(all_x, all_y, torch.ones_like(all_y), ridge=ridge)
     k, d = x.shape[-2:]
     signed = (x * y[..., None]).reshape(-1, k, d)
@@ -156,6 +160,19 @@ def _mean_loss(x: torch.Tensor, y: torch.Tensor, theta: torch.Tensor, ridge: flo
     return functional.softplus(-(theta @ x.mT) * y).mean(1) + ridge / 2 * theta.square().sum(1)
 
 
+def _check_everything(x: torch.Tensor, everything: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """The pair (x (n, d), y (n,)) whose loss counts, in the dtype of the coresets."""
+    try:
+        all_x, all_y = everything
+    except (TypeError, ValueError):
+        raise ValueError(f"everything must be a pair (x, y), got {type(everything).__name__}") from None
+    _validate.float_tensor("x of everything", all_x, 2)
+    if all_x.ndim != 2 or all_x.shape[1] != x.shape[-1] or all_x.dtype != x.dtype:
+        expected = f"(n, {x.shape[-1]}) in {x.dtype}"
+        raise ValueError(f"x of everything must be {expected}, got {tuple(all_x.shape)} in {all_x.dtype}")
+    return all_x, all_y
+
+
 def _check_problem(x: torch.Tensor, y: torch.Tensor, weights: torch.Tensor, ridge: float) -> torch.Tensor:
     """The weights as shares that sum to 1."""
     _validate.float_tensor("x", x, 2)
@@ -164,6 +181,8 @@ def _check_problem(x: torch.Tensor, y: torch.Tensor, weights: torch.Tensor, ridg
         _validate.float_tensor(name, value, 1)
         if value.shape != x.shape[:-1]:
             raise ValueError(f"{name} must have shape {tuple(x.shape[:-1])}, got {tuple(value.shape)}")
+    if min(x.shape[-2:]) < 1 or not (bool(x.isfinite().all()) and bool(weights.isfinite().all())):
+        raise ValueError(f"x and weights must be finite with n, d >= 1, got x of shape {tuple(x.shape)}")
     if not bool((y.abs() == 1).all()):
         raise ValueError("y must hold -1 and +1 only")
     total = weights.sum(-1, keepdim=True)

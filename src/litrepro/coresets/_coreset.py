@@ -43,7 +43,8 @@ def gradient_error(gradients: torch.Tensor, coreset: Coreset, *, target: torch.T
     Raises
     ------
     ValueError
-        Gradients that are not finite or have fewer than two dimensions, shapes that do not fit, indices out of range.
+        Gradients that are not finite or have fewer than two dimensions, a coreset that is no pair of
+        tensors, shapes that do not fit, indices that are no integers or out of range, weights that are not finite.
 
     Examples
     --------
@@ -53,7 +54,15 @@ def gradient_error(gradients: torch.Tensor, coreset: Coreset, *, target: torch.T
     """
     gradients = check_gradients(gradients)
     b = check_target(gradients, target)
-    indices, weights = coreset
+    try:
+        indices, weights = coreset
+    except (TypeError, ValueError):
+        raise ValueError(f"coreset must be a pair (indices, weights), got {type(coreset).__name__}") from None
+    for name, part in (("indices", indices), ("weights", weights)):
+        if not isinstance(part, torch.Tensor):
+            raise ValueError(f"{name} must be a torch tensor, got {type(part).__name__}")
+    if indices.dtype not in (torch.int64, torch.int32) or not bool(weights.isfinite().all()):
+        raise ValueError(f"indices must be integers and weights finite, got {indices.dtype} and {weights.dtype}")
     n, lead = gradients.shape[-2], gradients.shape[:-2]
     if indices.shape != weights.shape or indices.shape[:-1] != lead or indices.shape[-1] < 1:
         raise ValueError(

@@ -41,7 +41,8 @@ def glister(
     ------
     ValueError
         Gradients that are not finite or have fewer than two dimensions, k outside 1..n, a target of another shape,
-        a batch of gradients with ``refresh``, a refreshed target of another shape.
+        a batch of gradients with ``refresh``, a ``refresh`` that is no function, a refreshed target that is not finite
+        or of another shape.
 
     Notes
     -----
@@ -58,6 +59,8 @@ def glister(
     if refresh is None:
         scores = (gradients @ b[..., None])[..., 0]
         return equal_weights(scores.topk(k).indices, n, gradients)
+    if not callable(refresh):
+        raise ValueError(f"refresh must be a function of the chosen examples, got {refresh!r}")
     if gradients.ndim != 2:
         raise ValueError(f"refresh needs one problem, gradients (n, p); got {tuple(gradients.shape)}")
     return equal_weights(online_greedy(gradients, k, b, refresh), n, gradients)
@@ -86,7 +89,8 @@ def online_greedy(
                 closed |= labels == label
         if step + 1 < k:
             target = refresh(torch.tensor(chosen, device=gradients.device))
-            if target.shape != gradients.shape[1:]:
-                expected = tuple(gradients.shape[1:])
-                raise ValueError(f"refresh must return shape {expected}, got {tuple(target.shape)}")
+            if getattr(target, "shape", None) != gradients.shape[1:] or not bool(target.isfinite().all()):
+                expected, got = tuple(gradients.shape[1:]), getattr(target, "shape", type(target).__name__)
+                raise ValueError(f"refresh must return a finite tensor of shape {expected}, got {got}")
+            target = target.detach().to(gradients)
     return torch.tensor(chosen, device=gradients.device)

@@ -119,7 +119,7 @@ def per_sample_gradients(model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, 
     Raises
     ------
     ValueError
-        Lengths that differ, labels outside 0..K-1, batch_size < 1, nothing to train.
+        No module, lengths that differ, labels outside 0..K-1, batch_size < 1, nothing to train.
 
     Examples
     --------
@@ -128,6 +128,8 @@ def per_sample_gradients(model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, 
     torch.Size([2, 43])
     """
     batch_size = _validate.positive_int("batch_size", batch_size)
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model must be a torch module, got {type(model).__name__}")
     _check_labels(x, y)
     model.eval()
     state = {name: value.detach() for name, value in [*model.named_parameters(), *model.named_buffers()]}
@@ -136,7 +138,7 @@ def per_sample_gradients(model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, 
         raise ValueError("model must have trainable parameters, got none")
     with torch.no_grad():
         classes = model(x[:1]).shape[-1]
-    _check_range(y, classes)
+    check_range(y, classes)
 
     def loss(weights: dict, example: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         scores = functional_call(model, (weights, state), (example[None],))
@@ -160,7 +162,7 @@ def forward(model: nn.Module, x: torch.Tensor, y: torch.Tensor, batch_size: int)
     model.eval()
     features = torch.cat([model.features(part) for part in x.split(batch_size)])
     scores = model.head(features)
-    _check_range(y, scores.shape[1])
+    check_range(y, scores.shape[1])
     return features, scores
 
 
@@ -182,6 +184,6 @@ def _check_labels(x: Any, y: Any) -> None:
         raise ValueError(f"x and y must have the same number n >= 1 of examples, got {len(x)} and {len(y)}")
 
 
-def _check_range(y: torch.Tensor, classes: int) -> None:
+def check_range(y: torch.Tensor, classes: int) -> None:
     if int(y.min()) < 0 or int(y.max()) >= classes:
         raise ValueError(f"labels must lie in 0..{classes - 1}, got {int(y.min())}..{int(y.max())}")

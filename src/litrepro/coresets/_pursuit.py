@@ -13,6 +13,7 @@ from litrepro.coresets._coreset import Coreset, check_gradients, check_k, check_
 JITTER = 1e-10  # of the largest squared norm: more examples than dimensions make the Gram matrix singular
 SLICE = 8192  # coordinates in float64 at a time, where there are more of them than examples
 KKT = 1e-9  # of max |<g, b>|: when a weight of zero counts as optimal
+CANDIDATES = 8  # whose correlations are computed in float64 where float32 finds the largest
 
 
 def grad_match(
@@ -88,19 +89,39 @@ def grad_match(
 
 
 class _Narrow:
-    """Inner products of B problems whose examples outnumber their coordinates: by the residual."""
+    """Inner products of B problems whose examples outnumber their coordinates: by the residual.
+
+    A step reads all gradients once, which is nearly all of its time. Where they come in float32 they are read as such,
+    to find the candidates; the correlations that decide are in float64.
+    """
 
     def __init__(self, g: torch.Tensor, b: torch.Tensor, k: int):
-        self.g, self.b = g.double(), b.double()
-        self.rows = self.g.new_zeros(len(g), k, g.shape[2])
+        self.b = b.double()
+        double = g.double()
+        self.rows = double.new_zeros(len(g), k, g.shape[2])
         self.everyone = torch.arange(len(g), device=g.device)
-        self.target = (self.g @ self.b[..., None])[..., 0]
-        self.squares = self.g.square().sum(2)
+        self.target = (double @ self.b[..., None])[..., 0]
+        self.squares = double.square().sum(2)
+        # Out of this range products with a residual of length 1 leave that of float32.
+        largest = float(g.abs().max()) if g.numel() else 1.0
+        self.screen = g.dtype == torch.float32 and 1e-20 < largest < 1e30 / g.shape[2] and g.shape[1] > CANDIDATES
+        self.g = g if self.screen else double
 
-    def correlation(self, weights: torch.Tensor) -> torch.Tensor:
-        """Of all examples (B, n) with b minus the weighted sum of those chosen so far."""
+    def best(self, weights: torch.Tensor, taken: torch.Tensor, signed: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """The largest correlation (B,), in absolute value if signed, of an example that is not taken, and which it is.
+
+        Correlations are with b minus the weighted sum of the examples chosen so far.
+        """
         residual = self.b - (weights[:, None] @ self.rows[:, : weights.shape[1]])[:, 0]
-        return (self.g @ residual[..., None])[..., 0]
+        if not self.screen:
+            return _largest((self.g @ residual[..., None])[..., 0], taken, signed)
+        short = (residual / residual.norm(dim=1, keepdim=True).clamp_min(1e-300)).to(self.g.dtype)
+        rough = (self.g @ short[..., None])[..., 0]
+        rough = rough.abs() if signed else rough
+        some = rough.masked_fill_(taken, -torch.inf).topk(CANDIDATES, 1).indices.sort(1).values
+        candidates = self.g[self.everyone[:, None], some].double()
+        value, place = _largest((candidates @ residual[..., None])[..., 0], taken.gather(1, some), signed)
+        return value, some[self.everyone, place]
 
     def choose(self, step: int, best: torch.Tensor) -> torch.Tensor:
         """One more example per problem: its products (B, step + 1) with all that are chosen, itself the last."""
@@ -124,15 +145,20 @@ class _Wide:
         self.everyone = torch.arange(count, device=g.device)
         self.squares = self.gram.diagonal(dim1=1, dim2=2)
 
-    def correlation(self, weights: torch.Tensor) -> torch.Tensor:
+    def best(self, weights: torch.Tensor, taken: torch.Tensor, signed: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """As in ``_Narrow``."""
-        return self.target - (weights[:, None] @ self.rows[:, : weights.shape[1]])[:, 0]
+        return _largest(self.target - (weights[:, None] @ self.rows[:, : weights.shape[1]])[:, 0], taken, signed)
 
     def choose(self, step: int, best: torch.Tensor) -> torch.Tensor:
         """As in ``_Narrow``."""
         self.chosen[:, step] = best
         self.rows[:, step] = self.gram[self.everyone, best]
         return self.rows[:, step].gather(1, self.chosen[:, : step + 1])
+
+
+def _largest(correlation: torch.Tensor, taken: torch.Tensor, signed: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B,) values and places of the largest correlation (B, n), in absolute value if signed, among those not taken."""
+    return (correlation.abs() if signed else correlation).masked_fill(taken, -torch.inf).max(1)
 
 
 class _Pursuit:
@@ -157,10 +183,7 @@ class _Pursuit:
 
     def extend(self, step: int, tol: float) -> None:
         """Choose one more example in every problem, and refit."""
-        correlation = self.products.correlation(self.weights[:, :step])
-        if not self.nonnegative:
-            correlation = correlation.abs()
-        value, best = correlation.masked_fill(self.taken, -torch.inf).max(1)
+        value, best = self.products.best(self.weights[:, :step], self.taken, not self.nonnegative)
         useful = value > tol * self.scale
         self.chosen[:, step] = best
         self.taken[self.everyone, best] = True

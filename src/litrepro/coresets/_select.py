@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -136,7 +137,7 @@ def select(
     Raises
     ------
     ValueError
-        Unknown method, lengths that differ, k out of range, and what the selector raises.
+        Unknown method or option, lengths that differ, k out of range, and what the selector raises.
 
     Notes
     -----
@@ -230,7 +231,21 @@ def _one_problem(gradients: torch.Tensor) -> int:
     return len(gradients)
 
 
+def check_options(method: str, options: dict[str, Any]) -> None:
+    """Raise ``ValueError`` for options that the method does not know, and for values that it refuses."""
+    one = random if method == "random" else SELECTORS[method]
+    known = set(inspect.signature(one).parameters) - {"gradients", "k", "generator"}
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        takes = f"takes {', '.join(sorted(known))}" if known else "takes none"
+        raise ValueError(f"unknown options for {method}: {', '.join(unknown)}; it {takes}")
+    values = {name: value for name, value in options.items() if name not in ("target", "refresh")}
+    if values:  # refused now, not after the epochs before the first selection
+        one(torch.ones(1, 1), 1, **values)
+
+
 def _selector(method: str, generator: Any, options: dict[str, Any]) -> Callable[[torch.Tensor, int], Coreset]:
+    check_options(method, options)
     if method == "random":
         generator = check_generator(generator)
         return lambda gradients, k: random(gradients, k, generator=generator, **options)

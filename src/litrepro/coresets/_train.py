@@ -15,8 +15,14 @@ from litrepro._warnings import ConvergenceWarning
 from litrepro.coresets._clock import Clock
 from litrepro.coresets._coreset import Coreset, check_k, equal_weights, gradient_error
 from litrepro.coresets._glister import online_greedy
-from litrepro.coresets._gradients import last_layer_gradients, last_layer_refresh, per_sample_gradients
-from litrepro.coresets._select import METHODS, class_quotas, select, select_batches
+from litrepro.coresets._gradients import (
+    check_range,
+    forward,
+    last_layer_gradients,
+    last_layer_refresh,
+    per_sample_gradients,
+)
+from litrepro.coresets._select import METHODS, check_options, class_quotas, select, select_batches
 from litrepro.training import batches, cosine, evaluate
 
 if TYPE_CHECKING:
@@ -96,7 +102,8 @@ def train_on_coresets(
     Raises
     ------
     ValueError
-        Unknown method or kind of gradients, fraction outside (0, 1], every < 1, warm_start < 0, a coreset smaller than
+        Unknown method, option or kind of gradients, labels outside 0..K-1, a model without features and head where the
+        last layer's gradients are asked for, fraction outside (0, 1], every < 1, warm_start < 0, a coreset smaller than
         the number of classes with ``per_class``, "glister-online" on gradients of all layers or with ``per_batch``,
         sizes of data or coreset that are not multiples of batch_size with ``per_batch``, bad sizes.
 
@@ -170,10 +177,17 @@ class _Run:
         self.per_batch = bool(per_batch) and method != "full"
         if method != "full" and per_class and not per_batch:
             class_quotas(self.y, self.k)
+        if not isinstance(model, nn.Module):
+            raise ValueError(f"model must be a torch module, got {type(model).__name__}")
         self.model, self.per_class, self.options = model.to(self.x.device), per_class, dict(options)
         self.step_size = self.options.pop("step", 0.5) if method == "glister-online" else None
         if method in ("glister-online", "full") and self.options:
             raise ValueError(f"unknown options for {method}: {', '.join(self.options)}")
+        if method == "glister-online":
+            self.step_size = _validate.real("step", self.step_size, 0)
+        elif method != "full":
+            check_options(method, self.options)
+        self._check_model(method)
         # Activations that stay in a CPU's cache halve the time of a pass.
         self.chunk = 1024 if self.x.device.type == "cuda" else 256
         self.seed = _validate.positive_int("seed", seed, 0)
@@ -183,6 +197,14 @@ class _Run:
         self.clock, self.selecting = Clock(self.x.device), Clock(self.x.device)
         self.selections: list[tuple] = []
         self.steps = 0
+
+    def _check_model(self, method: str) -> None:
+        """Labels within the model's classes; features and head where gradients of the last layer are asked for."""
+        if method != "full" and self.kind == "last":
+            forward(self.model, self.x[:1], torch.zeros_like(self.y[:1]), 1)
+        with torch.no_grad():
+            classes = self.model.eval()(self.x[:1]).shape[-1]
+        check_range(self.y, classes)
 
     def plan(self, epochs: int, warm: int, batch_size: int) -> None:
         """How many steps there will be, for the cosine."""

@@ -27,7 +27,8 @@ def importance_variance(gradients: torch.Tensor, scores: torch.Tensor) -> tuple[
     Raises
     ------
     ValueError
-        Gradients that are not finite, scores of another shape, negative, or zero for a gradient that is not.
+        Gradients that are not finite, scores of another shape, not finite, negative, all zero, or zero for a
+        gradient that is not.
 
     Notes
     -----
@@ -43,10 +44,14 @@ def importance_variance(gradients: torch.Tensor, scores: torch.Tensor) -> tuple[
     """
     gradients = check_gradients(gradients)
     _validate.float_tensor("scores", scores, 1)
-    if scores.shape != gradients.shape[:-1] or not bool((scores >= 0).all()):
-        raise ValueError(f"scores must be >= 0 with shape {tuple(gradients.shape[:-1])}, got {tuple(scores.shape)}")
+    if scores.shape != gradients.shape[:-1] or not bool(((scores >= 0) & scores.isfinite()).all()):
+        raise ValueError(
+            f"scores must be finite and >= 0 with shape {tuple(gradients.shape[:-1])}, got {tuple(scores.shape)}"
+        )
     g = gradients.double()
     squares = g.square().sum(-1)
+    if not bool((scores.sum(-1) > 0).all()):
+        raise ValueError("scores must not all be 0")
     if bool(((scores == 0) & (squares > 0)).any()):
         raise ValueError("scores must be positive where the gradient is not zero")
     p = scores.double() / scores.double().sum(-1, keepdim=True)
@@ -79,6 +84,9 @@ def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     >>> round(rank_correlation(torch.tensor([1.0, 2.0, 30.0]), torch.tensor([0.1, 0.2, 0.3])).item(), 6)
     1.0
     """
+    for name, value in (("a", a), ("b", b)):
+        if not isinstance(value, torch.Tensor):
+            raise ValueError(f"{name} must be a torch tensor, got {type(value).__name__}")
     if a.shape != b.shape or a.ndim < 1 or a.shape[-1] < 2:
         raise ValueError(f"a and b must have one shape (..., n), n >= 2; got {tuple(a.shape)} and {tuple(b.shape)}")
     if not (bool(a.isfinite().all()) and bool(b.isfinite().all())):
