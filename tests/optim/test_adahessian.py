@@ -117,3 +117,7 @@ def test_bad_settings(change):
 def test_step_needs_a_closure():
     with pytest.raises(ValueError, match="closure"):
         AdaHessian([torch.nn.Parameter(torch.ones(2))]).step()
+    p = torch.nn.Parameter(torch.ones(2))
+    for closure in (lambda: p**2, lambda: 3.0, lambda: torch.tensor(3.0)):
+        with pytest.raises(ValueError, match="one number"):
+            AdaHessian([p]).step(closure)

@@ -62,6 +62,17 @@ def test_hutchinson_is_exact_for_diagonal_operators(d, samples, seed):
     torch.testing.assert_close(found, diagonal)
 
 
+def test_bad_hutchinson():
+    like = torch.zeros(2, 3)
+    for matvec in (lambda z: z[..., :1], lambda z: z.expand(5, 2, 3), lambda z: 1.0, torch.eye(3)):
+        with pytest.raises(ValueError, match="matvec"):
+            hutchinson_diagonal(matvec, like)
+    for change in ({"samples": 0}, {"samples": True}, {"generator": 3}, {"like": like.long()}):
+        with pytest.raises(ValueError):
+            hutchinson_diagonal(lambda z: z, **({"like": like} | change))
+    assert hutchinson_diagonal(lambda z: z, torch.zeros(0, 3)).shape == (0, 3)
+
+
 def test_spatial_average_is_a_mean_of_blocks():
     D = torch.randn(2, 3, 6, generator=generator(), dtype=f64)
     for block in (1, 2, 3, 6):
@@ -91,7 +102,8 @@ def test_power_step_against_scipy(power):
 def test_bad_power_steps():
     H, g = spd(), torch.ones(4, dtype=f64)
     for change in ({"power": 1.1}, {"power": -0.1}, {"lr": 0.0}, {"H": -H}, {"H": H + torch.triu(H)}, {"g": g[:3]},
-                   {"H": torch.zeros(4, 4, dtype=f64)}):  # fmt: skip
+                   {"H": torch.zeros(4, 4, dtype=f64)}, {"g": g.float()},
+                   {"H": H.expand(2, 4, 4), "g": g.expand(3, 4)}):  # fmt: skip
         with pytest.raises(ValueError):
             hessian_power_step(**({"H": H, "g": g, "power": 0.5, "lr": 1.0} | change))
 
@@ -106,6 +118,8 @@ def test_neumann_is_the_truncated_series_and_converges():
     far = neumann_solve(times(3 * eye), b[0, 0], depth=50)  # 3 is outside (0, 2)
     assert far.abs().max() > 1e10
     assert neumann_solve(lambda y, j: y, torch.ones(1, dtype=f64), depth=3).item() == 1.0
+    with pytest.raises(ValueError, match="matvec"):
+        neumann_solve(lambda y, j: y[:1], torch.ones(2, 3), depth=1)
     for bad in ({"depth": -1}, {"depth": 2, "scale": 0.0}, {"depth": 1.5}):
         with pytest.raises(ValueError):
             neumann_solve(times(H), b, **bad)
@@ -164,3 +178,15 @@ def test_bad_lissa(change):
     arguments = {"w0": torch.zeros(2), "data": (torch.ones(3, 2), torch.ones(3)), "s2": 2, "steps": 1} | change
     with pytest.raises(ValueError):
         lissa(never, **arguments)
+
+
+def test_odd_lissa():
+    x, y = torch.ones(3, 2), torch.ones(3)
+    for data in (None, 3):
+        with pytest.raises(ValueError, match="data"):
+            lissa(lambda w, x, y: (x @ w - y).square().mean(), torch.zeros(2), data, s2=2, steps=1)
+    with pytest.raises(ValueError, match="loss"):
+        lissa(lambda w, x, y: x @ w - y, torch.zeros(2), (x, y), s2=2, steps=1)
+    none = lissa(lambda w, x, y: (x @ w - y).square().mean(), torch.zeros(0, 2), (x, y), s2=2, steps=3)
+    assert none.w.shape == (4, 0, 2)
+    assert none.oracle_calls == 3 * (3 + 2)

@@ -54,6 +54,8 @@ def test_bad_gauss_newton():
         gauss_newton_product(model, torch.sum, randn(6), randn(5))
     with pytest.raises(ValueError, match="loss"):
         gauss_newton_product(model, lambda u: u, randn(6), randn(6))
+    with pytest.raises(ValueError, match="dtype"):
+        gauss_newton_product(model, torch.sum, randn(6), randn(6).float())
 
 
 def dense_bfgs(s, y, gamma):
@@ -95,8 +97,13 @@ def test_empty_memory_and_bad_pairs():
     for bad in ((s, -y), (s, y[:1]), (s, 0 * y), (s[0], y[0])):
         with pytest.raises(ValueError):
             lbfgs_direction(g[0, 0], *bad)
-    with pytest.raises(ValueError, match="gamma"):
-        lbfgs_direction(g[0, 0], s, y, gamma=0.0)
+    for gamma in (0.0, math.inf, "one", torch.ones(5), torch.tensor([-1.0])):
+        with pytest.raises(ValueError, match="gamma"):
+            lbfgs_direction(g[0, 0], s, y, gamma=gamma)
+    for bad in ((s * math.inf, y), (s.float(), y.float())):
+        with pytest.raises(ValueError):
+            lbfgs_direction(g[0, 0], *bad)
+    assert lbfgs_direction(torch.zeros(0, 4), torch.zeros(0, 2, 4), torch.zeros(0, 2, 4)).shape == (0, 4)
 
 
 # --- SQGN ----------------------------------------------------------------------------------------------------------
@@ -222,3 +229,14 @@ def test_bad_sqgn(change):
     arguments = {"w0": torch.zeros(2), "data": (torch.ones(3, 2), torch.ones(3, 1)), "epochs": 1} | change
     with pytest.raises(ValueError):
         sqgn(never, never, **arguments)
+
+
+def test_odd_sqgn():
+    x, y = regression()
+    for data in (None, (x, y, y), ([1.0], [1.0]), (x[:0], y[:0])):
+        with pytest.raises(ValueError, match="data must be"):
+            sqgn(linear, square, torch.zeros(4, dtype=f64), data, epochs=1)
+    with pytest.raises(ValueError, match="loss"):
+        sqgn(linear, lambda u, y: u - y, torch.zeros(4, dtype=f64), (x, y), epochs=1)
+    none = sqgn(linear, square, torch.zeros(2, 0, 4, dtype=f64), (x, y), epochs=3)
+    assert (none.w.shape, none.losses.shape, none.pairs.shape) == ((2, 0, 4), (4, 2, 0), (2, 0))

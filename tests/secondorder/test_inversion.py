@@ -61,6 +61,15 @@ def test_survey_and_problem_fit_together():
     assert images.shape == (2, 2, 8, 8)
     error = (images - survey.velocity[4:]).square().mean((1, 2, 3)).sqrt()
     torch.testing.assert_close(problem.score(w, *problem.test), -error.log())
+    quality = secondorder.inversion_quality(problem, survey, 4, w)
+    torch.testing.assert_close(quality.images, images)
+    for t in range(2):
+        outputs = problem.model(w[t], problem.test[0])
+        torch.testing.assert_close(quality.loss[t], problem.loss(outputs, problem.test[1]))
+    truth = survey.velocity[4:]
+    torch.testing.assert_close(quality.ssim[1], torch.stack([ssim(images[1, m], truth[m]) for m in range(2)]).mean())
+    edges = [total_variation(images[1, m]) / total_variation(truth[m]) for m in range(2)]
+    torch.testing.assert_close(quality.variation[1], torch.stack(edges).mean())
     net = secondorder.tomography_problem(survey, 4, hidden=2, model="convnet")
     assert net.model(net.start([0])[0], net.train[0]).shape == (4, 64)
     for bad in ({"train": 6}, {"train": 0}, {"model": "tree"}):

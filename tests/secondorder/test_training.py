@@ -149,6 +149,24 @@ def test_rate_width_of_a_tent():
         rate_width([1.0, 2.0], [[1.0], [1.0]], tolerance=0.0)
 
 
+def test_sweep_of_rates_is_a_loop_over_them():
+    problem = secondorder.digits_problem(n=60, widths=(64, 10))
+    options = {"epochs": 2, "batch": 20}
+    frame = secondorder.sweep_rates("adamw", problem, [0.001, 0.02, 0.1], [3, 4], chunk=2, weight_decay=0.01, **options)
+    assert frame.columns.tolist() == ["problem", "method", "lr", "seed", "score", "train_loss"]
+    assert frame.lr.tolist() == [0.001, 0.001, 0.02, 0.02, 0.1, 0.1]
+    assert frame.seed.tolist() == [3, 4] * 3
+    for rate, rows in ((0.001, [0, 1]), (0.1, [4, 5])):  # the first of a chunk has the first streams
+        w0 = problem.start([3, 4])
+        run = train_flat("adamw", problem.model, problem.loss, w0, problem.train, lr=rate, weight_decay=0.01, **options)
+        assert frame.train_loss[rows].tolist() == pytest.approx(run.losses[-1].tolist(), rel=1e-4)
+        assert frame.score[rows].tolist() == pytest.approx(problem.score(run.w, *problem.test).tolist(), abs=0.01)
+    for bad in ({"rates": []}, {"seeds": []}, {"chunk": 0}, {"rates": [0.0]}, {"method": "lion"}):
+        arguments = {"method": "sgd", "problem": problem, "rates": [0.1], "seeds": [0]} | options | bad
+        with pytest.raises(ValueError):
+            secondorder.sweep_rates(**arguments)
+
+
 def test_transformer_is_causal_and_learns():
     text = "abcdefgh" * 40
     problem = secondorder.character_problem(text, context=8, width=16, layers=2, heads=2, train=40, test=10)

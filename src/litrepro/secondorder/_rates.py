@@ -1,11 +1,76 @@
-"""How wide is the interval of learning rates in which an optimizer does about as well as it can?"""
+"""Sweeps over learning rates, and how wide the interval is in which an optimizer does about as well as it can."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from litrepro import _validate
+from litrepro.secondorder._flat import train_flat
+from litrepro.secondorder._problems import FlatProblem
+
+
+def sweep_rates(
+    method: str,
+    problem: FlatProblem,
+    rates: Sequence[float],
+    seeds: Sequence[int],
+    *,
+    epochs: int,
+    batch: int,
+    chunk: int | None = None,
+    **options: Any,
+) -> Any:
+    """Train every rate with every seed, all as one stack, and score what comes out on the test set.
+
+    Parameters
+    ----------
+    method, problem
+        One of ``METHODS`` and a ``FlatProblem``.
+    rates, seeds
+        R positive numbers; S seeds of initial weights, the same ones for every rate.
+    epochs, batch, options
+        As ``train_flat``.
+    chunk
+        So many rates at a time (all if None): a smaller stack needs less memory, and on a CPU it fits its caches.
+        Streams of minibatches belong to places in a stack, so the chunk is part of the configuration.
+
+    Returns
+    -------
+    pandas.DataFrame with R x S rows and the columns ``problem, method, lr, seed, score, train_loss``.
+
+    Raises ``ValueError`` without rates or seeds, for chunk < 1, and whatever ``train_flat`` raises.
+
+    Examples
+    --------
+    >>> from litrepro.secondorder import digits_problem
+    >>> frame = sweep_rates("sgd", digits_problem(n=40, widths=(64, 10)), [0.01, 0.1], [0, 1, 2], epochs=1, batch=20)
+    >>> frame.shape
+    (6, 6)
+    """
+    import pandas as pd
+
+    if len(rates) == 0 or len(seeds) == 0:
+        raise ValueError(f"need at least one rate and one seed, got {len(rates)} and {len(seeds)}")
+    chunk = len(rates) if chunk is None else _validate.positive_int("chunk", chunk)
+    start, rows = problem.start(seeds), []
+    for first in range(0, len(rates), chunk):
+        some = [float(rate) for rate in rates[first : first + chunk]]
+        lr = torch.tensor(some).to(start)[:, None].expand(-1, len(seeds))
+        w0 = start.expand(len(some), *start.shape)
+        run = train_flat(
+            method, problem.model, problem.loss, w0, problem.train, lr=lr, epochs=epochs, batch=batch, **options
+        )
+        scores, losses = problem.score(run.w, *problem.test).tolist(), run.losses[-1].tolist()
+        rows += [
+            (problem.name, method, rate, seed, scores[r][s], losses[r][s])
+            for r, rate in enumerate(some)
+            for s, seed in enumerate(seeds)
+        ]
+    return pd.DataFrame(rows, columns=["problem", "method", "lr", "seed", "score", "train_loss"])
 
 
 def rate_width(rates: Any, scores: Any, *, tolerance: float, bootstrap: int = 0, seed: int = 0) -> dict[str, float]:

@@ -175,3 +175,37 @@ def predictions(problem: FlatProblem, survey: Survey, train: int, w: torch.Tenso
         outputs = vmap(problem.model, in_dims=(0, None))(w.reshape(-1, w.shape[-1]), problem.test[0][list(rows)])
     images = outputs.reshape(*w.shape[:-1], len(rows), size, size)
     return images + survey.velocity[:train].mean(0)
+
+
+class InversionQuality(NamedTuple):
+    """``images (..., m, n, n)`` in km/s of the m held-out models; the rest are means over them, (...).
+
+    ``loss`` is half the squared error summed over cells, as in training; ``ssim`` the structural similarity;
+    ``variation`` the total variation over the truth's.
+    """
+
+    images: torch.Tensor
+    loss: torch.Tensor
+    ssim: torch.Tensor
+    variation: torch.Tensor
+
+
+def inversion_quality(problem: FlatProblem, survey: Survey, train: int, w: torch.Tensor) -> InversionQuality:
+    """How well weights (..., d) reconstruct the models of ``survey`` after the first ``train``.
+
+    Examples
+    --------
+    >>> survey = seismic_survey(5, size=8, steps=16)
+    >>> problem = tomography_problem(survey, 3, hidden=5)
+    >>> quality = inversion_quality(problem, survey, 3, problem.start([0, 1]))
+    >>> quality.images.shape, quality.ssim.shape
+    (torch.Size([2, 2, 8, 8]), torch.Size([2]))
+    """
+    truth = survey.velocity[train:]
+    images = predictions(problem, survey, train, w, range(len(truth)))
+    return InversionQuality(
+        images,
+        (images - truth).square().sum((-1, -2)).mean(-1) / 2,
+        ssim(images, truth.expand_as(images)).mean(-1),
+        (total_variation(images) / total_variation(truth)).mean(-1),
+    )

@@ -45,8 +45,9 @@ class AdaHessian(torch.optim.Optimizer):
     Raises
     ------
     ValueError
-        ``step`` without a closure; lr or eps <= 0, betas outside [0, 1), power outside [0, 1], weight_decay < 0, counts
-        < 1; a tensor lr that does not fit a parameter.
+        ``step`` without a closure, or with one that does not return a differentiable number; lr or eps <= 0, betas
+        outside [0, 1), power outside [0, 1], weight_decay < 0, counts < 1; a tensor lr that does not
+        fit a parameter.
 
     Notes
     -----
@@ -103,6 +104,9 @@ class AdaHessian(torch.optim.Optimizer):
         renew = [self.state[p].get("step", 0) % group["update_every"] == 0 for p, group in pairs]
         with torch.enable_grad():
             loss = closure()
+            if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.requires_grad:
+                found = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
+                raise ValueError(f"closure must return one number that depends on the parameters, got {found}")
             grads = list(torch.autograd.grad(loss, params, create_graph=any(renew), allow_unused=True))
         diagonals = self._diagonals(pairs, grads, renew)
         with torch.no_grad():

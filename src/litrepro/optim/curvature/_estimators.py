@@ -13,8 +13,9 @@ MatVec = Callable[[torch.Tensor], torch.Tensor]
 
 def random_signs(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Rademacher variables of the shape, dtype and device of ``like``."""
-    bits = torch.randint(0, 2, like.shape, generator=generator, device=generator.device)
-    return (2 * bits - 1).to(like)
+    # Bytes: 64-bit integers, the default, cost several times as much as the product that the signs are for.
+    bits = torch.randint(0, 2, like.shape, generator=generator, device=generator.device, dtype=torch.uint8)
+    return bits.to(like).mul_(2).sub_(1)
 
 
 def hutchinson_diagonal(
@@ -38,7 +39,8 @@ def hutchinson_diagonal(
 
     Returns
     -------
-    (..., d). Raises ``ValueError`` for samples < 1 and a ``like`` that is not a floating-point tensor.
+    (..., d). Raises ``ValueError`` for samples < 1, a ``like`` that is not a floating-point tensor, a ``matvec`` that
+    is not callable or changes the shape, and a ``generator`` that is none.
 
     Examples
     --------
@@ -47,12 +49,31 @@ def hutchinson_diagonal(
     """
     _validate.float_tensor("like", like, 1)
     samples = _validate.positive_int("samples", samples)
+    if not callable(matvec):
+        raise ValueError(f"matvec must be a function of a vector, got {type(matvec).__name__}")
     generator = torch.Generator().manual_seed(0) if generator is None else generator
+    if not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator must be a torch.Generator or None, got {type(generator).__name__}")
     total = torch.zeros_like(like)
     for _ in range(samples):
         z = random_signs(like, generator)
-        total = total + z * matvec(z)
+        total = total + z * same_shape("matvec", matvec(z), z)
     return total / samples
+
+
+def same_shape(name: str, product: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """``product`` if it has the shape of ``v``: what broadcasts instead would give wrong numbers in silence."""
+    if not isinstance(product, torch.Tensor) or product.shape != v.shape:
+        found = tuple(product.shape) if isinstance(product, torch.Tensor) else type(product).__name__
+        raise ValueError(f"{name} must return the shape that it gets, {tuple(v.shape)}; got {found}")
+    return product
+
+
+def one_number(value: torch.Tensor) -> None:
+    """A loss has shape ()."""
+    if not isinstance(value, torch.Tensor) or value.ndim != 0:
+        found = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+        raise ValueError(f"loss must return a tensor of shape (), got {found}")
 
 
 def spatial_average(D: torch.Tensor, block: int) -> torch.Tensor:
@@ -115,6 +136,9 @@ def hessian_power_step(H: torch.Tensor, g: torch.Tensor, *, power: float, lr: fl
     lr = _validate.real("lr", lr, 0, open_low=True)
     if H.shape[-1] != H.shape[-2] or H.shape[-1] != g.shape[-1]:
         raise ValueError(f"H and g must be (..., d, d) and (..., d), got {tuple(H.shape)} and {tuple(g.shape)}")
+    _validate.same_kind(H=H, g=g)
+    if any(a != b and 1 not in (a, b) for a, b in zip(reversed(H.shape[:-2]), reversed(g.shape[:-1]))):
+        raise ValueError(f"leading dimensions of H and g must fit, got {tuple(H.shape)} and {tuple(g.shape)}")
     tolerance = 100 * torch.finfo(H.dtype).eps * H.abs().amax((-2, -1), keepdim=True)
     if not bool(((H - H.mT).abs() <= tolerance).all()):
         raise ValueError("H must be symmetric (and finite)")

@@ -8,6 +8,7 @@ import torch
 from torch.func import grad, jvp, vjp
 
 from litrepro import _validate
+from litrepro.optim.curvature._estimators import one_number
 
 
 def gauss_newton_product(
@@ -32,7 +33,11 @@ def gauss_newton_product(
 
     Returns
     -------
-    (d,). Raises ``ValueError`` if the shapes differ or ``loss`` does not return one number.
+    (d,). Raises ``ValueError`` if the shapes or dtypes differ or ``loss`` does not return one number.
+
+    Notes
+    -----
+    For many vectors or many models map it with ``torch.func.vmap``.
 
     Examples
     --------
@@ -43,11 +48,8 @@ def gauss_newton_product(
     if not isinstance(v, torch.Tensor) or v.shape != params.shape:
         found = tuple(v.shape) if isinstance(v, torch.Tensor) else type(v).__name__
         raise ValueError(f"v must have the shape of params, {tuple(params.shape)}; got {found}")
-    outputs = model(params.detach())
-    value = loss(outputs)
-    if not isinstance(value, torch.Tensor) or value.ndim != 0:
-        found = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-        raise ValueError(f"loss must return a tensor of shape (), got {found}")
+    _validate.same_kind(params=params, v=v)
+    one_number(loss(model(params.detach())))
     return product(model, loss, params, v)
 
 
@@ -71,8 +73,8 @@ def lbfgs_direction(
     s, y
         (..., m, d): steps and changes of the gradient, oldest first, with s_i.y_i > 0.
     gamma
-        H_0 = gamma I; a positive number or a tensor over the leading dimensions. Default: s_m.y_m / y_m.y_m; 1 for
-        m = 0.
+        H_0 = gamma I; a positive number, or a tensor of them that broadcasts to the leading dimensions. Default:
+        s_m.y_m / y_m.y_m; 1 for m = 0.
 
     Returns
     -------
@@ -91,16 +93,21 @@ def lbfgs_direction(
     if s.shape != y.shape or s.shape[:-2] != grad.shape[:-1] or s.shape[-1] != grad.shape[-1]:
         shapes = [tuple(value.shape) for value in (grad, s, y)]
         raise ValueError(f"need grad (..., d) and s, y (..., m, d), got {shapes[0]}, {shapes[1]} and {shapes[2]}")
+    _validate.same_kind(grad=grad, s=s, y=y)
     curvature = (s * y).sum(-1)
-    if not bool((curvature > 0).all()):
-        raise ValueError(f"every pair needs s.y > 0, the smallest is {curvature.min().item():.3g}")
+    if not bool(((curvature > 0) & torch.isfinite(curvature)).all()):
+        raise ValueError(f"every pair needs a finite s.y > 0, the smallest is {curvature.min().item():.3g}")
     if gamma is None:
-        scale = curvature[..., -1] / y[..., -1, :].square().sum(-1) if s.shape[-2] else 1.0
-    else:
-        scale = gamma
-        if not bool((torch.as_tensor(gamma) > 0).all()):
-            raise ValueError(f"gamma must be positive, got {gamma!r}")
-    scale = torch.as_tensor(scale, dtype=grad.dtype, device=grad.device).expand(grad.shape[:-1])
+        gamma = curvature[..., -1] / y[..., -1, :].square().sum(-1) if s.shape[-2] else 1.0
+    elif not isinstance(gamma, torch.Tensor) or gamma.ndim == 0:
+        gamma = _validate.real("gamma", gamma, 0, open_low=True)
+    elif not bool(((gamma > 0) & torch.isfinite(gamma)).all()):
+        raise ValueError(f"gamma must be positive and finite, got {gamma}")
+    scale = torch.as_tensor(gamma, dtype=grad.dtype, device=grad.device)
+    try:
+        scale = scale.expand(grad.shape[:-1])
+    except RuntimeError:
+        raise ValueError(f"gamma must fit {tuple(grad.shape[:-1])}, got {tuple(scale.shape)}") from None
     return two_loop(grad, s.unbind(-2), y.unbind(-2), (1 / curvature).unbind(-1), scale)
 
 

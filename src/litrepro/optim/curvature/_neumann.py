@@ -9,6 +9,7 @@ import torch
 from torch.func import grad, vmap
 
 from litrepro import _validate
+from litrepro.optim.curvature._estimators import one_number, same_shape
 
 
 class LissaResult(NamedTuple):
@@ -40,7 +41,7 @@ def neumann_solve(
 
     Returns
     -------
-    (..., d). Raises ``ValueError`` for depth < 0 or scale <= 0.
+    (..., d). Raises ``ValueError`` for depth < 0, scale <= 0 and a ``matvec`` that changes the shape.
 
     Examples
     --------
@@ -53,7 +54,7 @@ def neumann_solve(
     first = b / scale
     y = first
     for j in range(1, depth + 1):
-        y = first + y - matvec(y, j) / scale
+        y = first + y - same_shape("matvec", matvec(y, j), y) / scale
     return y
 
 
@@ -97,8 +98,8 @@ def lissa(
     LissaResult; a trial that diverges becomes inf or nan and leaves the others alone. ``oracle_calls`` counts gradients
     and Hessian-vector products of single samples.
 
-    Raises ``ValueError`` for s1, s2, batch or steps < 1, scale <= 0, first dimensions that differ or are 0, and
-    warm_start > 0 without a positive warm_lr.
+    Raises ``ValueError`` for s1, s2, batch or steps < 1, scale <= 0, first dimensions that differ or are 0,
+    warm_start > 0 without a positive warm_lr, and a loss that is not one number.
 
     Examples
     --------
@@ -119,10 +120,14 @@ def lissa(
         if warm_lr is None:
             raise ValueError(f"warm_start = {warm_start} needs warm_lr, the size of its gradient steps")
         warm_lr = _validate.real("warm_lr", warm_lr, 0, open_low=True)
+    w = w0.detach().reshape(-1, w0.shape[-1])
+    calls = warm_start * n + steps * (n + s1 * s2 * batch)
+    if not len(w):
+        return LissaResult(w0.new_zeros(warm_start + steps + 1, *w0.shape), calls)
+    one_number(loss(w[0], *data))
     shared = (None,) * len(data)
     full_gradient = vmap(grad(loss), in_dims=(0, *shared))
     product = vmap(vmap(_product_of(loss)))  # over trials and over directions
-    w = w0.detach().reshape(-1, w0.shape[-1])
     streams = [torch.Generator().manual_seed(seed * 1_000_003 + trial) for trial in range(len(w))]
     path = [w]
     for _ in range(warm_start):
@@ -139,7 +144,6 @@ def lissa(
         direction = neumann_solve(sampled, g[:, None].expand(-1, s1, -1), depth=s2, scale=scale)
         w = w - direction.mean(1)
         path.append(w)
-    calls = warm_start * n + steps * (n + s1 * s2 * batch)
     return LissaResult(torch.stack(path).reshape(len(path), *w0.shape), calls)
 
 
@@ -153,6 +157,8 @@ def _product_of(loss):
 
 
 def _check_data(data) -> tuple[tuple[torch.Tensor, ...], int]:
+    if not isinstance(data, torch.Tensor | Sequence):
+        raise ValueError(f"data must be a tuple of tensors, got {type(data).__name__}")
     data = (data,) if isinstance(data, torch.Tensor) else tuple(data)
     shapes = [tuple(part.shape) if isinstance(part, torch.Tensor) else type(part).__name__ for part in data]
     lengths = {shape[0] for shape in shapes if isinstance(shape, tuple) and shape}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from torch import func
 
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
+from litrepro.optim.curvature._estimators import one_number
 from litrepro.optim.curvature._gauss_newton import product, two_loop
 
 
@@ -79,8 +80,8 @@ def sqgn(
     SQGNResult. If a loss is not finite, that trial's losses are inf from that epoch on, and a
     ``litrepro.ConvergenceWarning`` says so; the run stops when no trial is left.
 
-    Raises ``ValueError`` for lr or first_step <= 0, damping < 0, epochs, batch, memory or every < 1, and x and y of
-    different lengths.
+    Raises ``ValueError`` for lr or first_step <= 0, damping < 0, epochs, batch, memory or every < 1, data that are not
+    two tensors of one length, and a loss that is not one number.
 
     Examples
     --------
@@ -92,6 +93,10 @@ def sqgn(
     """
     x, y = _check(w0, data, lr, epochs, batch, memory, every, damping, first_step, seed)
     w = w0.detach().reshape(-1, w0.shape[-1])
+    if not len(w):
+        none = w0.new_zeros(epochs + 1, *w0.shape[:-1])
+        return SQGNResult(w0.detach().clone(), none, none[0].long(), 0)
+    one_number(loss(model(w[0], x[:batch]), y[:batch]))
     rate = torch.as_tensor(lr, dtype=w.dtype, device=w.device).expand(w0.shape[:-1]).reshape(-1, 1)
     run = _Run(model, loss, w, x, y, min(batch, len(x)), memory, damping, first_step, seed)
     losses = torch.full((epochs + 1, len(w)), torch.inf, dtype=w.dtype, device=w.device)
@@ -130,10 +135,17 @@ def _check(w0, data, lr, epochs, batch, memory, every, damping, first_step, seed
     _validate.real("damping", damping, 0)
     _validate.real("first_step", first_step, 0, open_low=True)
     _validate.positive_int("seed", seed, 0)
-    x, y = data
-    if len(x) != len(y) or len(x) == 0:
-        raise ValueError(f"x and y must have one length >= 1, got {len(x)} and {len(y)}")
-    return x, y
+    return pair_of_tensors(data)
+
+
+def pair_of_tensors(data) -> tuple[torch.Tensor, torch.Tensor]:
+    """(x, y), tensors of one length >= 1."""
+    parts = list(data) if isinstance(data, Sequence) else [data]
+    shapes = [tuple(part.shape) if isinstance(part, torch.Tensor) else type(part).__name__ for part in parts]
+    fits = len(parts) == 2 and all(isinstance(shape, tuple) and shape for shape in shapes)
+    if not fits or len(parts[0]) != len(parts[1]) or len(parts[0]) == 0:
+        raise ValueError(f"data must be two tensors x and y of one length >= 1, got {shapes}")
+    return parts[0], parts[1]
 
 
 class _Run:
