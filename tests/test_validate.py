@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -29,6 +30,17 @@ from litrepro import _validate
         lambda: _validate.sequence("n", "text"),
         lambda: _validate.sequence("n", 5),
         lambda: _validate.sequence("n", (), 1),
+        lambda: _validate.integer_tensor("n", [1]),
+        lambda: _validate.integer_tensor("n", torch.ones(2, dtype=torch.bool)),
+        lambda: _validate.integer_tensor("n", torch.ones(2, dtype=torch.int64), 2),
+        lambda: _validate.boolean_tensor("n", np.ones(2, dtype=bool)),
+        lambda: _validate.boolean_tensor("n", torch.ones(2, dtype=torch.bool), 2),
+        lambda: _validate.broadcast(m=(2, 1), n=(3, 4, 5)),
+        lambda: _validate.table("n", [1.0]),
+        lambda: _validate.table("n", pd.DataFrame({"a": [1.0]}), ["b"]),
+        lambda: _validate.table("n", pd.DataFrame({"a": ["x"]}), numeric=["a"]),
+        lambda: _validate.device("n", "nowhere"),
+        lambda: _validate.device("n", None),
         lambda: _validate.finite(m=torch.ones(2), n=torch.tensor([1.0, math.inf])),
     ],
 )
@@ -45,6 +57,11 @@ def test_good_arguments_come_back():
     assert _validate.sequence("n", range(2)) == [0, 1]
     assert _validate.sequence("n", [], 0) == []
     _validate.finite(n=torch.ones(2))
+    assert _validate.integer_tensor("n", torch.ones(2, dtype=torch.uint8), 1).sum() == 2
+    assert _validate.boolean_tensor("n", torch.ones(2, dtype=torch.bool)).all()
+    assert _validate.broadcast(m=(2, 1), n=(4,)) == (2, 4)
+    assert len(_validate.table("n", pd.DataFrame({"a": [1.0], "b": ["x"]}), ["b"], numeric=["a"])) == 1
+    assert _validate.device("n", "cpu") == _validate.device("n", torch.device("cpu"))
     _validate.same_kind(n=torch.ones(1), m=torch.zeros(2))
 
 

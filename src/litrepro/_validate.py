@@ -60,6 +60,41 @@ def float_tensor(name: str, value: Any, minimum_dims: int = 0) -> Any:
     return value
 
 
+def integer_tensor(name: str, value: Any, minimum_dims: int = 0) -> Any:
+    """A tensor of integers (bool is none) with at least ``minimum_dims`` dimensions."""
+    import torch
+
+    kind = getattr(value, "dtype", type(value).__name__)
+    if kind not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
+        raise ValueError(f"{name} must be an integer tensor, got {kind}")
+    if value.ndim < minimum_dims:
+        raise ValueError(f"{name} must have at least {minimum_dims} dimension(s), got shape {tuple(value.shape)}")
+    return value
+
+
+def boolean_tensor(name: str, value: Any, minimum_dims: int = 0) -> Any:
+    """A bool tensor with at least ``minimum_dims`` dimensions."""
+    import torch
+
+    kind = getattr(value, "dtype", type(value).__name__)
+    if kind != torch.bool:
+        raise ValueError(f"{name} must be a bool tensor, got {kind}")
+    if value.ndim < minimum_dims:
+        raise ValueError(f"{name} must have at least {minimum_dims} dimension(s), got shape {tuple(value.shape)}")
+    return value
+
+
+def broadcast(**shapes: Any) -> Any:
+    """The common shape of batch dimensions."""
+    import torch
+
+    try:
+        return torch.broadcast_shapes(*shapes.values())
+    except RuntimeError:
+        got = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
+        raise ValueError(f"batch dimensions must broadcast, got {got}") from None
+
+
 def same_kind(**tensors: Any) -> None:
     """Tensors of one dtype on one device."""
     if len({(tensor.dtype, tensor.device) for tensor in tensors.values()}) > 1:
@@ -101,3 +136,28 @@ def finite(**tensors: Any) -> None:
     for name, tensor in tensors.items():
         if not bool(tensor.isfinite().all()):
             raise ValueError(f"{name} must be finite everywhere")
+
+
+def table(name: str, value: Any, columns: Any = (), numeric: Any = ()) -> Any:
+    """A DataFrame that has ``columns`` and ``numeric`` columns, the latter of numbers."""
+    import pandas as pd
+
+    if not isinstance(value, pd.DataFrame):
+        raise ValueError(f"{name} must be a DataFrame, got {type(value).__name__}")
+    missing = [column for column in (*columns, *numeric) if column not in value.columns]
+    if missing:
+        raise ValueError(f"{name} must have the columns {[*columns, *numeric]}, got none named {missing}")
+    words = [column for column in numeric if not pd.api.types.is_numeric_dtype(value[column])]
+    if words:
+        raise ValueError(f"{name} must hold numbers in {list(numeric)}, got {value[words[0]].dtype} in {words[0]!r}")
+    return value
+
+
+def device(name: str, value: Any) -> Any:
+    """A torch device, or its name."""
+    import torch
+
+    try:
+        return torch.device(value)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"{name} must be a torch device such as 'cpu' or 'cuda', got {value!r}") from None
