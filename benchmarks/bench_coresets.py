@@ -1,7 +1,7 @@
 """Coreset selection beside apricot, a loop over scipy's nnls, and gradients of single examples by vmap.
 
-Against the loop over nnls the factor is 4.5 in processor time at the largest size: both then multiply the same matrix
-by the residual in every step, which leaves little to gain.
+Against the loop over nnls the factor is about eight at the largest size. Both multiply the same matrix by the residual
+in every step; ours reads it in float32, in which the gradients come.
 """
 
 from __future__ import annotations

@@ -108,6 +108,8 @@ def test_bad_input():
         lambda: AdaptiveLabels(4)(z, y[:2]),
         lambda: residual_distribution(z[:, :1], torch.zeros(6, dtype=torch.int64)),
         lambda: residual_distribution(z, y.float()),
+        lambda: residual_distribution(z, y + 4),
+        lambda: AdaptiveLabels(4)(z, y - 4),
         lambda: adaptive_objective(-1.0),
     ]
     for call in bad:

@@ -135,6 +135,8 @@ def test_bad_input():
         lambda: regularized_loss(z, y, t, scale=-1.0),
         lambda: regularized_loss(z, y, t[:, :4]),
         lambda: regularized_loss(z, y[:, None], t),
+        lambda: regularized_loss(z, y + 5, t),
+        lambda: distillation_loss(z, y - 5, v),
     ]
     for call in bad:
         with pytest.raises(ValueError, match=r"got|must"):

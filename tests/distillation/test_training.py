@@ -130,7 +130,21 @@ def test_bad_input():
     small, big = mlp(4, [2], 3), mlp(4, [8], 3)
     good = {"alpha": 0.1, "temperature": 4.0, "epochs": 1}
     make = lambda seed: mlp(4, [2], 3, seed=seed)  # noqa: E731
+    hard = {"a": SoftTargets()}
     bad = [
+        lambda: distill(small, 3, train, **good),
+        lambda: distill(small, big, (train[0], train[1] + 1), **good),
+        lambda: distill(small, big, train, evaluate_on={"test": (train[0], train[0])}, **good),
+        lambda: distill_chain([big, small, mlp(4, [2], 4)], train, **good),
+        lambda: distill_chain(big, train, **good),
+        lambda: train_students(make, [], train, hard, epochs=1),
+        lambda: train_students(make, [0], train[0], hard, epochs=1),
+        lambda: train_students(make, [0], train, [SoftTargets()], epochs=1),
+        lambda: train_students(make, [0], train, {"a": torch.zeros(60, 3)}, epochs=1),
+        lambda: train_students(make, [0], train, {"a": SoftTargets(torch.zeros(60, 4))}, epochs=1),
+        lambda: train_students(make, [0], train, {"a": SoftTargets(torch.zeros(60, 3), scale=-1.0)}, epochs=1),
+        lambda: train_students(make, [0], train, {"a": SoftTargets(labels=train[1] + 1)}, epochs=1),
+        lambda: train_students(make, [0], train, hard, epochs=1, loss="mse"),
         lambda: distill(small, mlp(4, [8], 5), train, **good),
         lambda: distill(small, big, train, **good | {"alpha": 1.5}),
         lambda: distill(small, big, train, **good | {"temperature": 0}),
@@ -147,3 +161,10 @@ def test_bad_input():
     for call in bad:
         with pytest.raises(ValueError, match=r"got|must"):
             call()
+
+
+def test_a_class_without_examples_is_no_problem():
+    x, y = data()
+    few = (x[y != 2], y[y != 2])
+    trained = train_students(lambda seed: mlp(4, [2], 3, seed=seed), [0, 1], few, {"hard": SoftTargets()}, epochs=1)
+    assert trained(x).shape == (2, 60, 3)

@@ -82,7 +82,7 @@ def check_gradients(gradients: Any) -> torch.Tensor:
     if min(gradients.shape[-2:]) < 1:
         raise ValueError(f"gradients must have shape (..., n, p) with n, p >= 1, got {tuple(gradients.shape)}")
     # One pass without temporaries; whatever is not finite shows in the sum, which in turn may overflow by itself.
-    if not bool(gradients.detach().sum(dtype=torch.float64).isfinite()) and not bool(gradients.isfinite().all()):
+    if not bool(gradients.detach().sum().isfinite()) and not bool(gradients.isfinite().all()):
         raise ValueError("gradients must be finite, got NaN or infinity")
     return gradients.detach()
 

@@ -11,7 +11,7 @@ from litrepro._warnings import ConvergenceWarning
 from litrepro.coresets._coreset import Coreset, check_gradients, check_k, check_target
 
 JITTER = 1e-10  # of the largest squared norm: more examples than dimensions make the Gram matrix singular
-SLICE = 8192  # coordinates in float64 at a time, where there are more of them than examples
+SLICE = 2048  # coordinates in float64 at a time, where there are more of them than examples
 KKT = 1e-9  # of max |<g, b>|: when a weight of zero counts as optimal
 CANDIDATES = 8  # whose correlations are computed in float64 where float32 finds the largest
 

@@ -223,7 +223,7 @@ class _Run:
             self.now = self._select(g)
         seconds = self.selecting.seconds - before
         g = self.gradients() if g is None else g
-        error = gradient_error(g, self.now) / g.sum(0, dtype=torch.float64).norm().clamp_min(1e-300)
+        error = gradient_error(g, self.now) / g.sum(0).double().norm().clamp_min(1e-300)
         self.selections.append((epoch, self.k, float(error), seconds))
 
     def gradients(self) -> torch.Tensor:

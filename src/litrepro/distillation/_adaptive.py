@@ -24,7 +24,7 @@ def residual_distribution(logits: torch.Tensor, labels: torch.Tensor) -> torch.T
 
     Returns
     -------
-    (..., K). Raises ``ValueError`` for unequal shapes and K < 2.
+    (..., K). Raises ``ValueError`` for unequal shapes, labels outside 0..K-1, and K < 2.
 
     Examples
     --------
@@ -86,8 +86,9 @@ class AdaptiveLabels(nn.Module):
         p = log_p.detach().exp().masked_fill(own, 0)
         diagonal = self._diagonal()
         log_q = self.scores.masked_fill(diagonal, -torch.inf).log_softmax(-1).masked_fill(diagonal, 0)
-        residual = -(self.matrix.detach()[labels] * log_p).sum(-1)
-        update = -(p * log_q[labels]).sum(-1)
+        rows = labels.long()
+        residual = -(self.matrix.detach()[rows] * log_p).sum(-1)
+        update = -(p * log_q[rows]).sum(-1)
         return residual / (self.num_classes - 1), update / (self.num_classes - 1)
 
     def _diagonal(self) -> torch.Tensor:

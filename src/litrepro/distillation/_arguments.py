@@ -31,10 +31,18 @@ def same_classes(logits: torch.Tensor, other: torch.Tensor, name: str) -> None:
 
 
 def matching_labels(logits: torch.Tensor, labels: torch.Tensor) -> None:
-    """Integer labels (...) for logits (..., K)."""
+    """Integer labels (...) for logits (..., K), within 0..K-1 where their values can be looked at."""
     integer_labels(labels)
     if labels.shape != logits.shape[:-1]:
         raise ValueError(f"labels must have shape {tuple(logits.shape[:-1])}, got {tuple(labels.shape)}")
+    if labels.device.type != "cpu" or not labels.numel():  # a GPU would have to be waited for in every step
+        return
+    try:
+        low, high = int(labels.min()), int(labels.max())
+    except RuntimeError:  # under vmap there are no values
+        return
+    if low < 0 or high >= logits.shape[-1]:
+        raise ValueError(f"labels must be in 0..{logits.shape[-1] - 1}, got {low}..{high}")
 
 
 def integer_labels(labels: Any, classes: int | None = None) -> None:

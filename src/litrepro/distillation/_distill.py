@@ -43,8 +43,8 @@ def distill(
     -------
     The history of ``training.fit``; its ``loss`` and ``accuracy`` are those against y, on every split.
 
-    Raises ``ValueError`` for values out of range, teacher and student with different K, a given loss, and what ``fit``
-    raises.
+    Raises ``ValueError`` for values and labels out of range, teacher and student with different K, a given loss, data
+    that are no plain (x, y), and what ``fit`` raises.
 
     Examples
     --------
@@ -59,12 +59,14 @@ def distill(
     for name in ("loss", "objective"):
         if fit_options.get(name) is not None:
             raise ValueError(f"distill sets the {name} itself, got {fit_options[name]!r}")
-    x, y = _plain(train)
+    x, y = plain_pair("train", train)
+    for name, data in dict(fit_options.get("evaluate_on") or {}).items():
+        plain_pair(name, data)
+    own = count_classes("student", student, x)
+    _arguments.integer_labels(y, own)
+    if not isinstance(teacher, nn.Module):
+        raise ValueError(f"teacher must be a torch module, got {type(teacher).__name__}")
     logits = _cached_logits(teacher, x)
-    with torch.no_grad():
-        was_training = student.training
-        own = student.to(x.device).eval()(x[:1]).shape[-1]
-        student.train(was_training)
     if own != logits.shape[-1]:
         raise ValueError(f"student and teacher must have the same classes, got {own} and {logits.shape[-1]}")
 
@@ -107,9 +109,14 @@ def distill_chain(
     """
     import pandas as pd
 
-    models = list(models)
+    models = list(models) if isinstance(models, Sequence) else [models]
     if len(models) < 2:
         raise ValueError(f"models must hold a teacher and a student at least, got {len(models)}")
+    x, _ = plain_pair("train", train)
+    # The teacher, who sees the data once, is asked in the first stage.
+    classes = [count_classes(f"model {i}", model, x) for i, model in enumerate(models[1:], 1)]
+    if len(set(classes)) > 1:
+        raise ValueError(f"models must have the same classes, got {classes}")
     stages = []
     for number, (teacher, student) in enumerate(itertools.pairwise(models), 1):
         history = distill(student, teacher, train, alpha=alpha, temperature=temperature, **fit_options)
@@ -117,15 +124,23 @@ def distill_chain(
     return pd.concat(stages, ignore_index=True)
 
 
-def _plain(train: Data) -> Data:
+def plain_pair(name: str, train: Data) -> Data:
     try:
         x, y = train
     except (TypeError, ValueError):
-        raise ValueError(f"train must be a pair (x, y), got {type(train).__name__}") from None
+        raise ValueError(f"{name} must be a pair (x, y), got {type(train).__name__}") from None
     _arguments.integer_labels(y)
     if not isinstance(x, torch.Tensor) or y.ndim != 1 or x.ndim < 1 or len(x) != len(y) or len(x) == 0:
-        raise ValueError(f"train must hold x (n, ...) and y (n,), got {getattr(x, 'shape', type(x))} and {y.shape}")
+        raise ValueError(f"{name} must hold x (n, ...) and y (n,), got {getattr(x, 'shape', type(x))} and {y.shape}")
     return x, y
+
+
+@torch.no_grad()
+def count_classes(name: str, model: nn.Module, x: torch.Tensor) -> int:
+    """How many outputs a model has on the device of x; its mode and device stay as they were."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"{name} must be a torch module, got {type(model).__name__}")
+    return _cached_logits(model, x[:1]).shape[-1]
 
 
 @torch.no_grad()

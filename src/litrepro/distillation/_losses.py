@@ -104,13 +104,14 @@ def distillation_loss(
     logits, teacher_logits
         (..., K), of one shape. Gradients flow to both.
     labels
-        (...) int64.
+        (...) integers in 0..K-1.
     alpha, temperature
         In [0, 1]; > 0. 0-dim tensors are not checked.
 
     Returns
     -------
-    (...). Raises ``ValueError`` for values out of range and unequal shapes.
+    (...). Raises ``ValueError`` for values out of range (labels are looked at on the CPU, and not under ``vmap``) and
+    unequal shapes.
 
     Examples
     --------
@@ -147,7 +148,7 @@ def regularized_loss(
     logits
         (..., K).
     labels
-        (...) int64.
+        (...) integers in 0..K-1.
     targets
         Distributions, (..., K) or broadcasting to it.
     alpha, temperature, scale
@@ -155,7 +156,8 @@ def regularized_loss(
 
     Returns
     -------
-    (...). Raises ``ValueError`` for values out of range and unequal shapes.
+    (...). Raises ``ValueError`` for values out of range (labels are looked at on the CPU, and not under ``vmap``) and
+    unequal shapes.
 
     Examples
     --------
@@ -172,7 +174,7 @@ def regularized_loss(
     _arguments.same_classes(logits, targets, "targets")
     _arguments.matching_labels(logits, labels)
     scores = logits.log_softmax(-1)
-    hard = -scores.gather(-1, labels[..., None])[..., 0]
+    hard = -scores.gather(-1, labels.long()[..., None])[..., 0]
     if isinstance(T, torch.Tensor) or T != 1:  # at T = 1 both terms share one softmax
         scores = (logits / T).log_softmax(-1)
     targets = targets.to(scores.dtype)
@@ -182,7 +184,7 @@ def regularized_loss(
 
 def hard_cross_entropy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """-log softmax(z) at the label, (...)."""
-    return -logits.log_softmax(-1).gather(-1, labels[..., None])[..., 0]
+    return -logits.log_softmax(-1).gather(-1, labels.long()[..., None])[..., 0]
 
 
 def _negative_entropy(targets: torch.Tensor) -> torch.Tensor:

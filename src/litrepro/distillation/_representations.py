@@ -27,7 +27,8 @@ def cluster_tightness(features: torch.Tensor, labels: torch.Tensor) -> torch.Ten
 
     Returns
     -------
-    (...), 0-dim for one set of features. Raises ``ValueError`` for unequal lengths and fewer than two classes.
+    (...), 0-dim for one set of features; inf (or nan) where all class means coincide. Raises ``ValueError`` for unequal
+    lengths and fewer than two classes.
 
     Examples
     --------
@@ -65,7 +66,7 @@ def plane_through_means(features: torch.Tensor, labels: torch.Tensor, classes: S
     Returns
     -------
     (n, 2), orthonormal coordinates: the first axis points from the centre to the first class's mean. Raises
-    ``ValueError`` unless there are three different classes that occur.
+    ``ValueError`` for other shapes, and unless there are three different classes that occur.
 
     Examples
     --------
@@ -74,6 +75,11 @@ def plane_through_means(features: torch.Tensor, labels: torch.Tensor, classes: S
     torch.Size([3, 2])
     """
     _validate.float_tensor("features", features, 2)
+    _arguments.integer_labels(labels)
+    if features.ndim != 2 or features.shape[1] < 2 or labels.shape != features.shape[:1]:
+        got = f"{tuple(features.shape)} and {tuple(labels.shape)}"
+        raise ValueError(f"features must be (n, q) with q >= 2, and labels (n,); got {got}")
+    classes = tuple(classes) if isinstance(classes, Sequence) else (classes,)
     if len(set(classes)) != 3 or not set(classes) <= set(labels.tolist()):
         raise ValueError(f"classes must be three different ones that occur, got {classes}")
     means = torch.stack([features[labels == c].mean(0) for c in classes])
@@ -98,7 +104,8 @@ def logit_information(values: torch.Tensor) -> torch.Tensor:
 
     Returns
     -------
-    (...) in [0, log n] but for sampling noise; log n where the variance is 0. Raises ``ValueError`` for n < 2 or L < 2.
+    (...) in [0, log n] but for sampling noise; log n where the variance is 0, nan where values are not finite. Raises
+    ``ValueError`` for n < 2 or L < 2.
 
     Examples
     --------
@@ -115,11 +122,12 @@ def logit_information(values: torch.Tensor) -> torch.Tensor:
     own = (values - mu[..., None]).square()
     variance = own.mean((-2, -1))
     safe = torch.where(variance > 0, variance, 1.0)
+    scale = (-0.5 / safe)[..., None, None]
     total = -own.mean((-2, -1)) / (2 * safe)
     for draw in values.unbind(-1):  # one augmentation at a time: n^2 distances, not n^2 L
-        distance = (draw[..., :, None] - mu[..., None, :]).square() / (2 * safe[..., None, None])
-        total = total - (-distance).logsumexp(-1).mean(-1) / L
-    return torch.where(variance > 0, total + math.log(n), math.log(n))
+        distance = (draw[..., :, None] - mu[..., None, :]).square_().mul_(scale)
+        total = total - distance.logsumexp(-1).mean(-1) / L
+    return torch.where(variance == 0, math.log(n), total + math.log(n))
 
 
 def gradient_noise(model: nn.Module, x: torch.Tensor, y: tuple, loss: Callable[..., torch.Tensor]) -> float:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
+from litrepro import _validate
 from litrepro.distillation import _arguments
-from litrepro.distillation._distill import on_labels_only
+from litrepro.distillation._distill import count_classes, on_labels_only, plain_pair
 from litrepro.training import Ensemble, fit_ensemble, paired_difference
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def train_students(
     -------
     Ensemble, variants in order and seeds within them; the history has the columns ``variant`` and ``seed``.
 
-    Raises ``ValueError`` for targets of other shapes, no variants, and what ``fit_ensemble`` raises.
+    Raises ``ValueError`` for targets of other shapes, variants that are none, labels outside 0..K-1, options that are
+    set here (``loss``, ``loss_params``, ``members``, ``per_member``, ``objective``), and what ``fit_ensemble`` raises.
 
     Examples
     --------
@@ -103,14 +105,24 @@ def train_students(
     >>> len(train_students(lambda seed: mlp(4, [2], 3, seed=seed), [0, 1], (x, y), kinds, epochs=1))
     4
     """
-    x, y = train
-    _arguments.integer_labels(y)
-    if not variants:
-        raise ValueError("variants must hold at least one kind of targets, got none")
-    given = [kind.targets for kind in variants.values() if kind.targets is not None]
-    classes = given[0].shape[-1] if given else int(y.max()) + 1
+    x, y = plain_pair("train", train)
+    if not isinstance(variants, Mapping) or not variants:
+        raise ValueError(f"variants must hold at least one kind of targets by name, got {variants!r}")
+    for name, kind in variants.items():
+        if not isinstance(kind, SoftTargets):
+            raise ValueError(f"variants must be SoftTargets, got {type(kind).__name__} for {name}")
+        if kind.scale is not None:
+            _validate.real(f"scale of {name}", kind.scale, 0)
+    for name in ("loss", "loss_params", "members", "per_member", "objective"):
+        if fit_options.get(name) is not None:
+            raise ValueError(f"train_students sets the {name} itself, got {fit_options[name]!r}")
+    seeds = [_validate.positive_int("seeds", seed, 0) for seed in seeds]
+    if not seeds:
+        raise ValueError("seeds must hold at least one seed, got none")
+    classes = count_classes("model_fn's network", model_fn(seed=seeds[0]), x)  # labels of some class may be absent
+    _arguments.integer_labels(y, classes)
     soft = torch.cat([_per_seed(name, kind, len(seeds), len(x), classes, x) for name, kind in variants.items()])
-    hard = torch.cat([_labels(name, kind, len(seeds), y) for name, kind in variants.items()])
+    hard = torch.cat([_labels(name, kind, len(seeds), y, classes) for name, kind in variants.items()])
     names = [name for name in variants for _ in seeds]
     kinds = [variants[name] for name in names]
     fit_options["metrics"] = on_labels_only(fit_options.get("metrics", ("accuracy",)))
@@ -120,13 +132,13 @@ def train_students(
     alpha, T, scale = (torch.tensor(values, dtype=soft.dtype) for values in (weights, temperatures, scales))
     return fit_ensemble(
         model_fn,
-        list(seeds) * len(variants),
+        seeds * len(variants),
         (x, (hard, _linear_part(hard, soft, alpha, scale / T))),
         per_member=("y",),
         loss=_loss,
         loss_params={"plain": 1 - alpha, "tempered": alpha * scale, "inverse": 1 / T},
-        members={"variant": names, "seed": list(seeds) * len(variants)},
-        **fit_options,
+        members={"variant": names, "seed": seeds * len(variants)},
+        **{name: value for name, value in fit_options.items() if value is not None},
     )
 
 
@@ -222,10 +234,10 @@ def _per_seed(name: str, kind: SoftTargets, seeds: int, n: int, classes: int, li
     return targets.expand(seeds, n, classes)
 
 
-def _labels(name: str, kind: SoftTargets, seeds: int, y: torch.Tensor) -> torch.Tensor:
+def _labels(name: str, kind: SoftTargets, seeds: int, y: torch.Tensor, classes: int) -> torch.Tensor:
     """(S, n) labels."""
     labels = y if kind.labels is None else kind.labels
-    _arguments.integer_labels(labels)
+    _arguments.integer_labels(labels, classes)
     if labels.shape not in (y.shape, (seeds, *y.shape)):
         raise ValueError(f"labels of {name} must have shape {tuple(y.shape)}, got {tuple(labels.shape)}")
     return labels.to(y.device).expand(seeds, *y.shape)

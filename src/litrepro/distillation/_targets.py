@@ -42,7 +42,10 @@ def smooth_labels(
     _arguments.integer_labels(labels, num_classes)
     if prior is None:
         prior = torch.full((num_classes,), 1 / num_classes, dtype=torch.float64, device=labels.device)
-    prior = torch.as_tensor(prior, device=labels.device).double()
+    try:
+        prior = torch.as_tensor(prior, device=labels.device).double()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"prior must be a distribution over {num_classes} classes, got {prior!r}") from None
     if prior.shape != (num_classes,):
         raise ValueError(f"prior must have shape ({num_classes},), got {tuple(prior.shape)}")
     if not bool((prior >= 0).all()) or abs(prior.sum().item() - 1) > 1e-5:
@@ -95,7 +98,8 @@ def ranked_targets(labels: torch.Tensor, scores: torch.Tensor, profile: torch.Te
 
     Returns
     -------
-    (..., K) in the profile's dtype. Raises ``ValueError`` for a profile or scores of another length.
+    (..., K) in the profile's dtype. Raises ``ValueError`` for a profile or scores of another length, NaN among the
+    scores, and labels outside 0..K-1.
 
     Examples
     --------
@@ -106,6 +110,8 @@ def ranked_targets(labels: torch.Tensor, scores: torch.Tensor, profile: torch.Te
     if not isinstance(scores, torch.Tensor) or scores.ndim < 1:
         raise ValueError(f"scores must be a tensor (..., K), got {type(scores).__name__}")
     K = scores.shape[-1]
+    if bool(scores.isnan().any()):
+        raise ValueError("scores must have an order, got NaN")
     if not isinstance(profile, torch.Tensor) or profile.shape != (K,):
         raise ValueError(f"profile must have shape ({K},), got {getattr(profile, 'shape', type(profile).__name__)}")
     _arguments.integer_labels(labels, K)
@@ -138,7 +144,7 @@ def shuffle_wrong_classes(values: torch.Tensor, labels: torch.Tensor, *, generat
 
     Returns
     -------
-    (..., K). Raises ``ValueError`` for unequal shapes.
+    (..., K). Raises ``ValueError`` for unequal shapes, labels outside 0..K-1, and no generator.
 
     Examples
     --------
@@ -151,6 +157,8 @@ def shuffle_wrong_classes(values: torch.Tensor, labels: torch.Tensor, *, generat
     _validate.float_tensor("values", values, 1)
     _arguments.matching_labels(values, labels)
     _arguments.integer_labels(labels, values.shape[-1])
+    if not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator must be a torch.Generator, got {generator!r}")
     K = values.shape[-1]
     own = _arguments.one_hot(labels, K)
     keys = torch.rand(values.shape, generator=generator).to(values.device).masked_fill(own, -1.0)
