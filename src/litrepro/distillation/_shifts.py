@@ -46,9 +46,6 @@ def random_shift(
         images = torch.where(torch.rand(n, 1, 1, 1, **draw) < 0.5, images.flip(-1), images)
     padded = torch.nn.functional.pad(images, (pixels,) * 4)
     rows, columns = torch.randint(2 * pixels + 1, (2, n), **draw)
-    rows = rows[:, None] + torch.arange(height, device=images.device)
-    columns = columns[:, None] + torch.arange(width, device=images.device)
-    which = torch.arange(n, device=images.device)
-    # Indices of images, rows and columns come first, channels last.
-    taken = padded.permute(0, 2, 3, 1)[which[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return taken.permute(0, 3, 1, 2).contiguous()
+    # A view of all shifted copies, of which one per image is taken.
+    copies = padded.unfold(2, height, 1).unfold(3, width, 1)
+    return copies[torch.arange(n, device=images.device), :, rows, columns]
