@@ -318,7 +318,7 @@ halving = {f"S1 = {s1}": share_halving(runs[s1, s2, 1]) for s1 in (1, 10)}
 # %% tags=["nbval-check-output"]
 ch.claim("lissa-halves", value=halving | {"S2": s2}, holds=all(share >= 0.95 for share in halving.values()))
 
-# %% mystnb={"figure": {"name": "fig-05-lissa", "caption": "Distance to the optimum against steps of LiSSA: median over 100 seeds and quartiles. The dashed line halves at every step, which is what the theorem promises."}, "image": {"alt": "Four straight lines falling on a logarithmic axis, all steeper than the dashed halving line; the one with a quarter of the depth is the slowest, more directions or a larger batch make it steeper."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-05-lissa", "caption": "Distance to the optimum against steps of LiSSA: median over 100 seeds and quartiles. Ten directions of batch 1 and one direction of batch 10 give the same line. The dashed line halves at every step, which is what the theorem promises."}, "image": {"alt": "Straight lines falling on a logarithmic axis, all steeper than the dashed halving line; the one with a quarter of the depth is the slowest, those with ten directions and with batches of ten coincide and are the steepest."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves
 
@@ -332,6 +332,8 @@ if ch.plots:
     ax.legend(title="$S_1$, $S_2$, batch")
 
 # %% [markdown]
+# Every setting beats the promise by far; even a quarter of the theorem's depth does. The last rows of digits are those of double precision.
+#
 # ## Depth against condition number
 #
 # How small may $S_2$ be? For four values of $\lambda$ we look for the smallest depth on a geometric grid with which 19 of 20 seeds halve the
@@ -361,7 +363,12 @@ depths_needed = [depth for _, depth in needed]
 monotone = all(low < high for low, high in itertools.pairwise(depths_needed))
 ch.claim("lissa-condition", value={f"kappa {kappa:.3g}": depth for kappa, depth in needed}, holds=monotone)
 
+# %% tags=["hide-input"]
+pd.DataFrame(needed, columns=["kappa", "smallest depth that halves"]).round(1).set_index("kappa")
+
 # %% [markdown]
+# The depth that is needed grows with $\kappa$, more slowly than the theorem's $2\kappa\ln4\kappa$.
+#
 # ## At equal numbers of oracle calls
 #
 # One call is the gradient, or one Hessian-vector product, of one sample. Gradient descent and SVRG {cite}`johnson2013accelerating` are
@@ -411,6 +418,14 @@ ahead = [
     total["LiSSA", weight] < min(total["SVRG", weight], total["gradient descent", weight]) for weight in (0.05, 0.01)
 ]
 ch.claim("lissa-beats-first-order", value=beats, holds=all(ahead) or ("partly" if any(ahead) else False))
+
+# %% tags=["hide-input"]
+pd.DataFrame([{"method": method, "lambda": weight, "calls": calls} for (method, weight), calls in total.items()]).pivot(
+    index="method", columns="lambda", values="calls"
+).sort_values(0.05).round().astype(str)
+
+# %% [markdown]
+# Calls until the distance is $10^{-8}$, median over seeds; `inf` where that is not reached. SGD with a decreasing step size is nowhere near it.
 
 # %% mystnb={"figure": {"name": "fig-05-calls", "caption": "Distance to the optimum against oracle calls (gradients and products of single samples), regularization 0.05 and 0.01: medians over seeds with quartiles. First-order methods at their best step size."}, "image": {"alt": "Two panels. LiSSA's line falls most steeply, then SVRG and gradient descent; SGD flattens out; Newton drops in few but very expensive steps."}} tags=["hide-input"]
 if ch.plots:
@@ -507,4 +522,5 @@ ch.claim(
 #
 # LiSSA does what it promises, once two things are put right: every factor of the series needs a sample of its own, and the
 # samples have to be scaled below one. Then one direction of batch 1 suffices, far below the theorem's $S_1$, and no step size has to be tuned.
-# Its depth has to grow with the condition number, so that the advantage over a tuned first-order method is one of well-conditioned problems.
+# Its depth has to grow with the condition number. On these data, at condition numbers of 6 and 26, it needs fewer calls than gradient descent and SVRG at their best
+# step sizes; Newton's method, which pays for every entry of the Hessian, needs about ten times as many.
