@@ -11,9 +11,7 @@ from litrepro import _validate
 
 def label_images(labels: Any, *, dims: int | None = None) -> torch.Tensor:
     """Grain labels (..., n, n): an integer tensor of square images; exactly ``dims`` dimensions if given."""
-    if not isinstance(labels, torch.Tensor) or labels.dtype.is_floating_point or labels.dtype == torch.bool:
-        got = labels.dtype if isinstance(labels, torch.Tensor) else type(labels).__name__
-        raise ValueError(f"labels must be an integer tensor, got {got}")
+    _validate.integer_tensor("labels", labels)
     expected = "(..., n, n)" if dims is None else "(b, n, n)"
     wrong_dims = labels.ndim < 2 if dims is None else labels.ndim != dims
     if wrong_dims or labels.shape[-1] != labels.shape[-2] or labels.shape[-1] < 1:
@@ -21,12 +19,24 @@ def label_images(labels: Any, *, dims: int | None = None) -> torch.Tensor:
     return labels
 
 
-def random_source(source: Any, device: Any = "cpu") -> torch.Generator:
-    """The generator itself, or one with the given non-negative seed (0 for None)."""
-    if isinstance(source, torch.Generator):
-        return source
-    seed = 0 if source is None else _validate.positive_int("seed", source, 0)
-    return torch.Generator(device).manual_seed(seed)
+def numbers(name: str, value: Any) -> Any:
+    """A real number, or a tensor, an array or a column of them."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    kind = str(getattr(value, "dtype", "")).removeprefix("torch.").lower()
+    if not plain and not kind.startswith(("float", "bfloat", "int", "uint")):
+        got = f"{type(value).__name__} {kind}".strip()
+        raise ValueError(f"{name} must be a number, or a tensor, an array or a column of numbers, got {got}")
+    return value
+
+
+def vector(name: str, value: Any) -> torch.Tensor:
+    """A vector (N,) of real numbers, none of them nan."""
+    if not isinstance(value, torch.Tensor) or numbers(name, value).ndim != 1:
+        got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+        raise ValueError(f"{name} must be a tensor (N,), got {got}")
+    if bool(value.isnan().any()):
+        raise ValueError(f"{name} must hold no nan")
+    return value
 
 
 def frames(steps: int, record: int | None) -> tuple[int, int | None]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
+from litrepro import _validate
 from litrepro.materials._elements import PROPERTIES, TABLE
 from litrepro.materials._formulas import parse_formula
 
@@ -56,7 +58,8 @@ def composition_features(formulas: Sequence[str], table: pd.DataFrame | None = N
     Raises
     ------
     ValueError
-        Formulas that cannot be parsed, an element that the table lacks (naming the formula), a table without numbers.
+        Formulas that cannot be parsed, an element that the table lacks (naming the formula), a table without numbers
+        or with infinite ones.
 
     Source: Ward, Agrawal, Choudhary and Wolverton 2016, section "general-purpose attributes".
 
@@ -68,6 +71,7 @@ def composition_features(formulas: Sequence[str], table: pd.DataFrame | None = N
     """
     if isinstance(formulas, str):
         raise ValueError(f"formulas must be a sequence of formulas, got the single text {formulas!r}")
+    formulas = _validate.sequence("formulas", formulas, 0)
     amounts = [parse_formula(formula) for formula in formulas]
     symbols, properties, values = _numbers(element_table() if table is None else table)
     place = {symbol: row for row, symbol in enumerate(symbols)}
@@ -102,11 +106,11 @@ def _statistics(each: torch.Tensor, fraction: torch.Tensor) -> torch.Tensor:
 
 def _numbers(table: pd.DataFrame) -> tuple[list[str], list[str], torch.Tensor]:
     """Symbols, property names and values without gaps."""
-    if not hasattr(table, "select_dtypes"):
-        raise ValueError(f"table must be a DataFrame with one row per element, got {type(table).__name__}")
-    if "element" in table.columns:
+    if "element" in _validate.table("table", table).columns:
         table = table.set_index("element")
     numeric = table.select_dtypes("number").astype(float)
+    if bool(numeric.isin([math.inf, -math.inf]).any(axis=None)):
+        raise ValueError("table must hold finite numbers (or gaps), got an infinite one")
     if numeric.empty:
         raise ValueError("table must have numeric columns and one row per element, got none")
     if numeric.index.has_duplicates:

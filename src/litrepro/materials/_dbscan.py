@@ -126,8 +126,7 @@ def _points(points: torch.Tensor) -> torch.Tensor:
 def _thresholds(min_samples: int | torch.Tensor, points: torch.Tensor) -> int | torch.Tensor:
     if not isinstance(min_samples, torch.Tensor) or min_samples.ndim == 0:
         return _validate.positive_int("min_samples", min_samples)
-    if min_samples.dtype.is_floating_point or min_samples.dtype == torch.bool:
-        raise ValueError(f"min_samples must hold integers, got {min_samples.dtype}")
+    _validate.integer_tensor("min_samples", min_samples)
     if tuple(min_samples.shape) != (len(points),):
         raise ValueError(f"min_samples must have shape ({len(points)},), got {tuple(min_samples.shape)}")
     if min_samples.numel() and int(min_samples.min()) < 1:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import torch
+from litrepro import _validate
+from litrepro.materials import _arguments
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +16,8 @@ def vickers_chen(K: Any, G: Any) -> Any:
     """Chen's model of Vickers hardness, 2 ((G/K)^2 G)^0.585 - 3, in GPa like the moduli; negative for very soft matter.
 
     ``K`` and ``G`` are positive numbers, tensors, arrays or columns that broadcast; the result is of their kind.
-    Raises ``ValueError`` if any is not positive or not finite.
+    Raises ``ValueError`` if any is not positive or not finite, for shapes that do not broadcast and for columns with
+    two indices.
 
     Source: Chen, Niu, Li and Li 2011, Intermetallics 19, 1275, equation 6.
 
@@ -45,20 +47,19 @@ def moduli_to_young(K: Any, G: Any) -> tuple[Any, Any]:
 
 def _positive(**moduli: Any) -> None:
     for name, value in moduli.items():
-        if isinstance(value, torch.Tensor):
-            good = bool(((value > 0) & value.isfinite()).all())
-        elif hasattr(value, "all"):  # numpy and pandas
-            good = bool(((value > 0) & (value < math.inf)).all())
-        else:
-            good = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
-        if not good:
+        inside = (_arguments.numbers(name, value) > 0) & (value < math.inf)
+        if not bool(inside.all() if hasattr(inside, "all") else inside):
             raise ValueError(f"{name} must be positive and finite (GPa), got {value!r}")
+    _validate.broadcast(**{name: getattr(value, "shape", ()) for name, value in moduli.items()})
+    labels = [value.index for value in moduli.values() if hasattr(value, "iloc")]
+    if len(labels) > 1 and not labels[0].equals(labels[1]):
+        raise ValueError("columns must have one index: pandas would pair their rows by it, got two")
 
 
 def clean_moduli(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """Rows of ``frame`` whose ``K_VRH`` and ``G_VRH`` are finite and positive, and how many were dropped.
 
-    Raises ``ValueError`` if a column is missing.
+    Raises ``ValueError`` if a column is missing or holds no numbers.
 
     Examples
     --------
@@ -68,9 +69,7 @@ def clean_moduli(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     >>> len(frame), dropped
     (1, 2)
     """
-    missing = [name for name in ("K_VRH", "G_VRH") if name not in frame]
-    if missing:
-        raise ValueError(f"frame must have columns K_VRH and G_VRH, got none named {', '.join(missing)}")
+    _validate.table("frame", frame, numeric=("K_VRH", "G_VRH"))
     kept = frame[((frame[["K_VRH", "G_VRH"]] > 0) & (frame[["K_VRH", "G_VRH"]] < math.inf)).all(axis=1)]
     return kept.reset_index(drop=True), len(frame) - len(kept)
 
@@ -78,12 +77,18 @@ def clean_moduli(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 def within_share(predicted: Any, true: Any, margin: float = 0.2) -> float:
     """Share of predictions with |predicted - true| <= margin |true|; arrays or tensors of one shape, not empty.
 
+    Raises ``ValueError`` for other shapes, what holds no numbers, and a negative margin.
+
     Examples
     --------
     >>> import numpy as np
     >>> within_share(np.array([1.0, 1.1, 2.0, 3.0]), np.ones(4))  # two of four within 20 %
     0.5
     """
+    for name, value in (("predicted", predicted), ("true", true)):
+        if not hasattr(_arguments.numbers(name, value), "shape"):
+            raise ValueError(f"{name} must be an array or a tensor, got {value!r}")
+    margin = _validate.real("margin", margin, 0)
     if tuple(predicted.shape) != tuple(true.shape) or not math.prod(true.shape):
         raise ValueError(
             f"predicted and true must have one shape, got {tuple(predicted.shape)} and {tuple(true.shape)}"

@@ -24,7 +24,7 @@ def parse_formula(formula: str) -> dict[str, float]:
     ------
     ValueError
         An empty formula, an unknown element, one that starts with a lower-case letter, a number without anything before
-        it, an amount of zero, empty parentheses or ones that do not match.
+        it, an amount that is zero or too large for a float, empty parentheses or ones that do not match.
 
     Examples
     --------
@@ -52,13 +52,15 @@ def parse_formula(formula: str) -> dict[str, float]:
         amount = 1.0
         if number is not None:
             amount, place = float(number.group()), number.end()
-            if amount == 0:
-                raise ValueError(f"formula {formula!r}: amounts must be positive, got {number.group()}")
+            if not 0 < amount < math.inf:
+                raise ValueError(f"formula {formula!r}: amounts must be positive and finite, got {number.group()}")
         total = open_groups[-1][1]
         for name, value in group.items():
             total[name] = total.get(name, 0.0) + amount * value
     if len(open_groups) > 1:
         raise ValueError(f"formula {formula!r}: {open_groups[-1][0]!r} is never closed")
+    if not math.isfinite(math.fsum(open_groups[0][1].values())):
+        raise ValueError(f"formula {formula!r}: amounts must be finite, got {open_groups[0][1]}")
     return open_groups[0][1]
 
 

@@ -38,7 +38,7 @@ def voronoi_labels(
     Raises
     ------
     ValueError
-        Sizes that are not positive integers, seeds of another shape.
+        Sizes that are not positive integers, seeds of another shape or outside the image.
 
     Examples
     --------
@@ -50,11 +50,14 @@ def voronoi_labels(
     n, grains, batch = (
         _validate.positive_int(name, value) for name, value in (("n", n), ("grains", grains), ("batch", batch))
     )
+    device = _validate.device("device", device)
     if seeds is None:
-        source = _arguments.random_source(seed)
+        source = _validate.random_source("seed", seed)
         seeds = n * torch.rand(batch, grains, 2, generator=source, device=source.device)
-    elif tuple(seeds.shape) != (batch, grains, 2):
+    elif tuple(_validate.float_tensor("seeds", seeds).shape) != (batch, grains, 2):
         raise ValueError(f"seeds must have shape {(batch, grains, 2)}, got {tuple(seeds.shape)}")
+    elif not bool(((seeds >= 0) & (seeds <= n)).all()):
+        raise ValueError(f"seeds must lie in [0, {n}), got {float(seeds.min()):g} .. {float(seeds.max()):g}")
     seeds = seeds.to(device)
     gap = (torch.arange(n, device=device)[:, None, None, None] - seeds).abs()  # (n, b, g, 2)
     if periodic:
@@ -88,7 +91,7 @@ def clustered_seeds(
         _validate.positive_int(name, value) for name, value in (("n", n), ("grains", grains), ("batch", batch))
     )
     share, area = _validate.real("share", share, 0, 1), _validate.real("area", area, 0, 1, open_low=True)
-    source = _arguments.random_source(generator)
+    source = _validate.random_source("generator", generator)
     positions = torch.rand(batch, grains, 2, generator=source, device=source.device)
     corner = torch.rand(batch, 1, 2, generator=source, device=source.device)
     fine = round(share * grains)
@@ -159,7 +162,8 @@ def mean_grain_area(labels: torch.Tensor) -> torch.Tensor:
     >>> mean_grain_area(torch.tensor([[0, 0], [5, 5]]))
     tensor(2.)
     """
-    return labels.shape[-1] ** 2 / grain_count(labels)
+    count = grain_count(labels)
+    return labels.shape[-1] ** 2 / count
 
 
 def grain_areas(labels: torch.Tensor, grains: int) -> torch.Tensor:
@@ -175,7 +179,7 @@ def grain_areas(labels: torch.Tensor, grains: int) -> torch.Tensor:
     """
     _arguments.label_images(labels, dims=3)
     grains = _validate.positive_int("grains", grains)
-    if int(labels.min()) < 0 or int(labels.max()) >= grains:
+    if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= grains):
         raise ValueError(f"labels must lie in 0 .. {grains - 1}, got {int(labels.min())} .. {int(labels.max())}")
     offset = torch.arange(len(labels), device=labels.device)[:, None, None] * grains
     return torch.bincount((labels + offset).flatten(), minlength=len(labels) * grains).reshape(-1, grains)

@@ -8,6 +8,9 @@ from typing import Any
 
 import torch
 
+from litrepro import _validate
+from litrepro.materials import _arguments
+
 
 def fit_growth_law(t: Sequence[float] | torch.Tensor, R: Sequence[float] | torch.Tensor) -> dict[str, float]:
     """Fit R^m - R0^m = rate t by least squares in R over the power m, which lies in [.5, 20].
@@ -78,7 +81,8 @@ def _fit_power(t: torch.Tensor, R: torch.Tensor, m: torch.Tensor) -> tuple[torch
 def hall_petch(d: Any, sigma0: float, k: float) -> Any:
     """Yield stress sigma0 + k / sqrt(d) for grain size d > 0 (number, tensor or array); in the units of sigma0.
 
-    Holds down to grains of about 10 to 20 nm, below which strength falls again. Raises ``ValueError`` for d <= 0.
+    Holds down to grains of about 10 to 20 nm, below which strength falls again. Raises ``ValueError`` for d <= 0
+    and constants that are not finite.
 
     Source: Hall 1951, Petch 1953.
 
@@ -87,8 +91,9 @@ def hall_petch(d: Any, sigma0: float, k: float) -> Any:
     >>> hall_petch(4.0, 100.0, 50.0)
     125.0
     """
-    if not bool((torch.as_tensor(d) > 0).all()):
+    if not bool((torch.as_tensor(_arguments.numbers("d", d)) > 0).all()):
         raise ValueError(f"d must be positive, got {d!r}")
+    _validate.real("sigma0", sigma0), _validate.real("k", k)
     return sigma0 + k * d**-0.5
 
 
@@ -117,7 +122,11 @@ def fit_hall_petch(d: Sequence[float] | torch.Tensor, sigma: Sequence[float] | t
 
 
 def _vector(name: str, values: Any) -> torch.Tensor:
-    vector = torch.as_tensor(values, dtype=torch.float64).cpu()
+    try:
+        kind = _arguments.numbers(name, values) if hasattr(values, "dtype") else values
+        vector = torch.as_tensor(kind, dtype=torch.float64).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} must be a vector of finite numbers, got {values!r}") from None
     if vector.ndim != 1 or not bool(vector.isfinite().all()):
         raise ValueError(f"{name} must be a vector of finite numbers, got shape {tuple(vector.shape)}")
     return vector

@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from litrepro import _validate
-from litrepro.materials import _arguments
+
+DEEPEST = 12  # levels: images of 2,048 pixels
 
 
 class GrainUNet(nn.Module):
@@ -22,11 +23,11 @@ class GrainUNet(nn.Module):
     width
         Channels of the finest level; they double per level.
     levels
-        Resolutions, >= 1; n must be a multiple of 2^(levels - 1).
+        Resolutions, 1 to 12; n must be a multiple of 2^(levels - 1).
     generator
         Of the initial weights: a generator or a seed.
 
-    Raises ``ValueError`` for sizes that are not positive, and in ``forward`` for an n that does not divide.
+    Raises ``ValueError`` for sizes out of range, and in ``forward`` for an n that does not divide.
 
     Source: Ronneberger, Fischer and Brox 2015; as a conditional generator Isola et al. 2017.
 
@@ -43,6 +44,8 @@ class GrainUNet(nn.Module):
     def __init__(self, width: int = 12, levels: int = 3, *, generator: torch.Generator | int | None = None):
         super().__init__()
         width, self.levels = _validate.positive_int("width", width), _validate.positive_int("levels", levels)
+        if self.levels > DEEPEST:
+            raise ValueError(f"levels must be at most {DEEPEST}, got {self.levels}: n is a multiple of 2^(levels - 1)")
         sizes = [width << level for level in range(self.levels)]
         with torch.random.fork_rng(devices=[]):  # layers draw from the global generator when they are built
             self.down = nn.ModuleList(_Block(before, size) for before, size in zip([1, *sizes], sizes))
@@ -53,7 +56,8 @@ class GrainUNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(b, 1, n, n) -> logits (b, 1, n, n)."""
         step = 1 << (self.levels - 1)
-        if x.ndim != 4 or x.shape[1] != 1 or x.shape[-1] % step or x.shape[-2] % step:
+        _validate.float_tensor("x", x)
+        if x.ndim != 4 or x.shape[1] != 1 or x.shape[-1] % step or x.shape[-2] % step or not x.shape[-1] * x.shape[-2]:
             raise ValueError(f"x must have shape (b, 1, n, n) with n a multiple of {step}, got {tuple(x.shape)}")
         skips = []
         for level, block in enumerate(self.down):
@@ -92,8 +96,9 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, pair: torch.Tensor) -> torch.Tensor:
         """(b, 2, n, n) -> (b, patches)."""
-        if pair.ndim != 4 or pair.shape[1] != 2:
-            raise ValueError(f"pair must have shape (b, 2, n, n), got {tuple(pair.shape)}")
+        _validate.float_tensor("pair", pair)
+        if pair.ndim != 4 or pair.shape[1] != 2 or min(pair.shape[-2:]) < 4:
+            raise ValueError(f"pair must have shape (b, 2, n, n) with n >= 4, got {tuple(pair.shape)}")
         return self.layers(pair).flatten(1)
 
 
@@ -113,10 +118,11 @@ class _Block(nn.Sequential):
 
 def _initialize(module: nn.Module, generator: torch.Generator | int | None) -> None:
     """He's initialization from a generator of our own."""
-    source = _arguments.random_source(generator)
+    source = _validate.random_source("generator", generator)
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             fan = layer.in_channels * math.prod(layer.kernel_size)
             with torch.no_grad():
-                layer.weight.copy_(torch.randn(layer.weight.shape, generator=source) * math.sqrt(2 / fan))
+                draw = torch.randn(layer.weight.shape, generator=source, device=source.device)
+                layer.weight.copy_(draw * math.sqrt(2 / fan))
                 layer.bias.zero_()

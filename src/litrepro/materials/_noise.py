@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 
 from litrepro import _validate
-from litrepro.materials import _arguments
-from litrepro.materials._radon import fbp, radon
+from litrepro.materials._radon import check_filter, fbp, radon
 
 
 def measure_sinogram(
@@ -40,7 +39,7 @@ def measure_sinogram(
     Raises
     ------
     ValueError
-        Numbers out of range, a volume without two dimensions.
+        Numbers out of range, a volume without two dimensions, densities or counts that are not finite.
 
     Examples
     --------
@@ -55,9 +54,12 @@ def measure_sinogram(
     dose = _validate.real("dose", dose, 0, open_low=True)
     absorption = _validate.real("absorption", absorption, 0, open_low=True)
     readout = _validate.real("readout", readout, 0)
+    source = _validate.random_source("generator", generator, _validate.float_tensor("volume", volume, 2).device)
+    _validate.finite(volume=volume)
     clean = radon(volume, angles)
-    source = _arguments.random_source(generator, clean.device)
-    counts = torch.poisson(dose * (-absorption * clean).exp(), generator=source)
+    expected = dose * (-absorption * clean).exp()
+    _validate.finite(**{"the expected count": expected})
+    counts = torch.poisson(expected, generator=source)
     counts += readout * torch.randn(counts.shape, generator=source, dtype=counts.dtype, device=counts.device)
     return -(counts.clamp(min=0.5) / dose).log() / absorption
 
@@ -79,5 +81,6 @@ def reconstruct(
     (True, True)
     """
     count = _validate.positive_int("projections", projections)
+    _validate.float_tensor("volume", volume, 2), check_filter(filter)
     angles = torch.arange(count, dtype=volume.dtype, device=volume.device) * (torch.pi / count)
     return fbp(measure_sinogram(volume, angles, dose=dose, generator=generator, **detector), angles, filter=filter)

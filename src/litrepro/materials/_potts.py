@@ -63,7 +63,7 @@ def potts_growth(
         raise ValueError(f"the images must have an even size, got n = {n}")
     temperature = _validate.real("temperature", temperature, 0)
     sweeps, record = _arguments.frames(sweeps, record)
-    source = _arguments.random_source(seed, labels.device)
+    source = _validate.random_source("seed", seed, labels.device)
     # Four quarter images, in 32 bits where the labels fit: half the memory traffic.
     small = labels.numel() > 0 and int(labels.abs().max()) < 2**31
     work = labels.to(torch.int32) if small else labels

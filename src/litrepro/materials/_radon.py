@@ -7,6 +7,7 @@ which ``embedding_bag`` computes without ever storing the gathered values.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -27,7 +28,8 @@ def radon(images: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     images
         (..., n, n), floating; pixels have width 1. What lies outside the inscribed disk may leave the rays.
     angles
-        (A,) in radians. Angle 0 sums over axis -2, so that the detector is axis -1.
+        (A,) in radians, converted to the dtype and device of the images. Angle 0 sums over axis -2, so that the
+        detector is axis -1.
 
     Returns
     -------
@@ -67,7 +69,7 @@ def fbp(sino: torch.Tensor, angles: torch.Tensor, *, filter: str | None = "ramp"
     sino
         (..., A, n) as ``radon`` makes them.
     angles
-        (A,) in radians, evenly spread over [0, pi).
+        (A,) in radians, evenly spread over [0, pi); converted to the dtype and device of ``sino``.
     filter
         ``"ramp"``: the band-limited ramp, h(0) = 1/4, h(k) = -1 / (pi k)^2 for odd k, 0 for other even k (Ramachandran
         and Lakshminarayanan 1971); ``"hann"``: that times a Hann window in frequency, which trades resolution for
@@ -81,7 +83,7 @@ def fbp(sino: torch.Tensor, angles: torch.Tensor, *, filter: str | None = "ramp"
     Raises
     ------
     ValueError
-        As many angles as sinogram rows are required; an unknown filter.
+        As many angles as sinogram rows are required; an unknown filter; half precision.
 
     Examples
     --------
@@ -98,9 +100,12 @@ def fbp(sino: torch.Tensor, angles: torch.Tensor, *, filter: str | None = "ramp"
     count, n = sino.shape[-2:]
     if count != len(angles):
         raise ValueError(f"sino must have one row per angle, got {count} rows and {len(angles)} angles")
-    if filter not in ("ramp", "hann", None):
-        raise ValueError(f"filter must be 'ramp', 'hann' or None, got {filter!r}")
-    filtered = sino if filter is None else _ramp(sino, filter)
+    if sino.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"sino must be float32 or float64, got {sino.dtype}")
+    if n < 1:
+        raise ValueError(f"sino must have detector bins, got shape {tuple(sino.shape)}")
+    check_filter(filter)
+    filtered = _ramp(sino, filter) if filter is not None and sino.numel() else sino
     table = filtered.reshape(-1, count * n).mT.contiguous()
     axis = torch.arange(n, dtype=sino.dtype, device=sino.device) - (n - 1) / 2
     rows = [
@@ -108,6 +113,12 @@ def fbp(sino: torch.Tensor, angles: torch.Tensor, *, filter: str | None = "ramp"
         for part in axis.split(max(1, _ENTRIES // (2 * n * count)))
     ]
     return (torch.cat(rows).mT * (math.pi / count)).reshape(*sino.shape[:-2], n, n)
+
+
+def check_filter(filter: Any) -> None:
+    """One of the filters of ``fbp``."""
+    if filter is not None:
+        _validate.choice("filter", filter, ("ramp", "hann"))
 
 
 def _angles(angles: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

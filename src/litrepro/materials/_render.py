@@ -38,7 +38,7 @@ def render_volume(
     Raises
     ------
     ValueError
-        Shapes that do not fit, opacities outside [0, 1].
+        Shapes that do not fit, opacities or colours outside [0, 1], angles that are not finite.
 
     Examples
     --------
@@ -56,14 +56,16 @@ def render_volume(
         raise ValueError("opacity must lie in [0, 1]")
     if colour is None:
         colour = torch.ones(3, *opacity.shape, device=opacity.device)
-    if tuple(colour.shape) != (3, *opacity.shape):
+    if tuple(_validate.float_tensor("colour", colour).shape) != (3, *opacity.shape):
         raise ValueError(f"colour must have shape {(3, *opacity.shape)}, got {tuple(colour.shape)}")
+    if not bool(((colour >= 0) & (colour <= 1)).all()):
+        raise ValueError("colour must lie in [0, 1]")
+    toward, across, up = _camera(azimuth, elevation)
     size = _validate.positive_int("size", size)
     opacity = opacity.float()
     soft = functional.avg_pool3d(opacity[None], 3, 1, 1)[0]
     normal = torch.stack(torch.gradient(soft)) if min(opacity.shape) > 1 else torch.zeros(3, *opacity.shape)
     fields = torch.cat([opacity[None], colour.float(), normal.to(opacity)])
-    toward, across, up = _camera(azimuth, elevation)
     samples = _sample(fields, toward, across, up, size)  # (7, steps, size, size)
     alpha, tint, slope = samples[0].clamp(0, 1), samples[1:4], samples[4:]
     light = functional.normalize(toward + 0.6 * up - 0.5 * across, dim=0).to(slope)

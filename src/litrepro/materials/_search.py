@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import torch
 
 from litrepro import _validate
+from litrepro.materials import _arguments
 
 
 def grouped_folds(groups: Sequence[Any], folds: int = 5, *, seed: int = 0) -> torch.Tensor:
     """A fold 0 .. folds - 1 for each of N rows, so that rows of one group share a fold: (N,) int64.
 
     Groups are dealt in random order, each to the fold with the fewest rows, so folds are about equal in size.
-    Raises ``ValueError`` for fewer groups than folds or fewer than two folds.
+    Raises ``ValueError`` for fewer groups than folds, fewer than two folds, and groups that cannot be told apart (nan).
 
     Examples
     --------
@@ -25,8 +26,12 @@ def grouped_folds(groups: Sequence[Any], folds: int = 5, *, seed: int = 0) -> to
     (True, True, [0, 1])
     """
     folds = _validate.positive_int("folds", folds, 2)
+    # Elements of a tensor are equal without hashing alike: each would be a group of its own.
+    groups = _validate.sequence("groups", groups.tolist() if hasattr(groups, "tolist") else groups)
     rows: dict[Any, list[int]] = {}
     for row, group in enumerate(groups):
+        if not isinstance(group, Hashable) or group != group:
+            raise ValueError(f"groups must hold names or numbers, got {group!r}")
         rows.setdefault(group, []).append(row)
     if len(rows) < folds:
         raise ValueError(f"there must be at least as many groups as folds, got {len(rows)} groups, {folds} folds")
@@ -54,7 +59,8 @@ def grouped_predictions(
 
     Returns
     -------
-    (N,) in the dtype of y. Raises ``ValueError`` if the lengths differ.
+    (N,) in the dtype of y. Raises ``ValueError`` if the lengths differ, for a single fold, y that is not floating, and
+    a model that does not predict one number per row.
 
     Examples
     --------
@@ -64,13 +70,24 @@ def grouped_predictions(
     >>> grouped_predictions(mean, x, y, torch.tensor([0, 0, 1, 1]))  # from the mean of the other fold
     tensor([3., 3., 1., 1.])
     """
-    if not len(x) == len(y) == len(folds):
-        raise ValueError(f"x, y and folds must have one length, got {len(x)}, {len(y)}, {len(folds)}")
+    _validate.function("fit", fit)
+    if not isinstance(x, torch.Tensor) or _arguments.numbers("x", x).ndim < 1:
+        raise ValueError(f"x must be a tensor (N, d), got {type(x).__name__}")
+    _validate.float_tensor("y", y, 1)
+    _validate.integer_tensor("folds", folds, 1)
+    if y.ndim != 1 or not len(x) == len(y) or folds.shape != y.shape:
+        raise ValueError(f"x, y and folds must have one length, got {len(x)}, {tuple(y.shape)}, {tuple(folds.shape)}")
+    if len(folds.unique()) < 2:
+        raise ValueError("folds must name at least two folds, else nothing is left to fit to")
+    x, y = x.detach(), y.detach()
     predicted = torch.full_like(y, torch.nan)
     for fold in folds.unique():
         held = folds == fold
-        model = fit(x[~held].numpy(), y[~held].numpy())
-        predicted[held] = torch.as_tensor(model(x[held].numpy()), dtype=y.dtype)
+        model = _validate.function("what fit returns", fit(x[~held].numpy(), y[~held].numpy()))
+        found = torch.as_tensor(model(x[held].numpy()), dtype=y.dtype)
+        if found.shape != y[held].shape:
+            raise ValueError(f"the model must predict {tuple(y[held].shape)} numbers, got shape {tuple(found.shape)}")
+        predicted[held] = found
     return predicted
 
 
@@ -78,7 +95,7 @@ def top_precision(score: torch.Tensor, true: torch.Tensor, top: int, share: floa
     """Share of the ``top`` highest scores whose true value is among the highest ``share`` of all true values.
 
     ``score`` and ``true`` are (N,); ties at the quantile count as high. Raises ``ValueError`` for lengths that differ,
-    top > N or a share outside (0, 1).
+    nan, top > N or a share outside (0, 1).
 
     Examples
     --------
@@ -88,6 +105,7 @@ def top_precision(score: torch.Tensor, true: torch.Tensor, top: int, share: floa
     (1.0, 0.0)
     """
     top, share = _validate.positive_int("top", top), _validate.real("share", share, 0, 1, open_low=True, open_high=True)
+    _arguments.vector("score", score), _arguments.vector("true", true)
     if len(score) != len(true) or top > len(true):
         raise ValueError(f"score and true must have one length >= top = {top}, got {len(score)} and {len(true)}")
     high = max(1, round(share * len(true)))
@@ -108,7 +126,7 @@ def conformal_lower(residual: torch.Tensor, predicted: torch.Tensor, level: floa
         (M,) predictions; the bound is ``predicted`` plus the k-th smallest residual, k = floor((1 - level)(N + 1)), and
         -inf if there are too few residuals for the level.
 
-    Raises ``ValueError`` for a level outside (0, 1) or no residuals.
+    Raises ``ValueError`` for a level outside (0, 1), no residuals, nan among them, and dtypes that differ.
 
     Source: Vovk, Gammerman and Shafer 2005 (split conformal prediction, one side).
 
@@ -120,8 +138,10 @@ def conformal_lower(residual: torch.Tensor, predicted: torch.Tensor, level: floa
     tensor([ 96., 196.])
     """
     level = _validate.real("level", level, 0, 1, open_low=True, open_high=True)
-    if residual.ndim != 1 or not len(residual):
-        raise ValueError(f"residual must be a vector (N,) with N >= 1, got shape {tuple(residual.shape)}")
+    _validate.float_tensor("predicted", predicted)
+    if not len(_arguments.vector("residual", _validate.float_tensor("residual", residual))):
+        raise ValueError("residual must be a vector (N,) with N >= 1, got N = 0")
+    _validate.same_kind(residual=residual, predicted=predicted)
     k = math.floor((1 - level) * (len(residual) + 1) + 1e-9)
     if k < 1:
         return torch.full_like(predicted, -torch.inf)

@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn import functional
 
 from litrepro import _validate
-from litrepro.materials import _arguments
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +57,8 @@ def train_surrogate(
     Raises
     ------
     ValueError
-        Shapes that differ, a discriminator without a loss or the reverse, numbers out of range.
+        Shapes, dtypes or devices that differ, maps outside [0, 1], a net that is no module, a discriminator without a
+        loss or the reverse, numbers out of range.
 
     Examples
     --------
@@ -73,14 +73,22 @@ def train_surrogate(
         _validate.float_tensor(name, value)
         if value.ndim != 4 or value.shape[1] != 1 or value.shape != x.shape or not len(value):
             raise ValueError(f"{name} must have shape (N, 1, n, n) like x {tuple(x.shape)}, got {tuple(value.shape)}")
+        if not bool(((value >= 0) & (value <= 1)).all()):
+            raise ValueError(f"{name} must lie in [0, 1], got {float(value.min()):g} .. {float(value.max()):g}")
     if (discriminator is None) != (adversarial is None):
         raise ValueError("discriminator and adversarial go together, got only one of them")
+    for name, module in (("net", net), ("discriminator", discriminator)):
+        if not isinstance(module, nn.Module) and not (name == "discriminator" and module is None):
+            raise ValueError(f"{name} must be a torch module, got {type(module).__name__}")
+    if adversarial is not None:
+        _validate.function("adversarial", adversarial)
+    _validate.same_kind(x=x, y=y, parameters=next(net.parameters(), x))
     iterations = _validate.positive_int("iterations", iterations)
     batch = min(_validate.positive_int("batch", batch), len(x))
     lr = _validate.real("lr", lr, 0, open_low=True)
     weight = _validate.real("weight", weight, 0)
     trainer = _Trainer(net, discriminator, adversarial, lr, weight, iterations)
-    order = _batches(len(x), batch, _arguments.random_source(seed))
+    order = _batches(len(x), batch, _validate.random_source("seed", seed))
     rows, started, every = [], time.perf_counter(), max(1, iterations // 20)
     sums: dict[str, torch.Tensor] = {}
     net.train()
@@ -158,10 +166,10 @@ def boundary_f1(pred: torch.Tensor, target: torch.Tensor, *, tolerance: int = 0)
     (0.0, 1.0)
     """
     for name, value in (("pred", pred), ("target", target)):
-        if not isinstance(value, torch.Tensor) or value.dtype != torch.bool or value.ndim < 2:
-            raise ValueError(f"{name} must be a bool tensor (..., n, n)")
+        _validate.boolean_tensor(name, value, 2)
     if pred.shape[-2:] != target.shape[-2:]:
         raise ValueError(f"pred and target differ in size: {tuple(pred.shape)} and {tuple(target.shape)}")
+    _validate.broadcast(pred=pred.shape[:-2], target=target.shape[:-2])
     tolerance = _validate.positive_int("tolerance", tolerance, 0)
     axes = (-2, -1)
     claimed, real = pred.sum(axes).float(), target.sum(axes).float()
@@ -174,14 +182,16 @@ def boundary_f1(pred: torch.Tensor, target: torch.Tensor, *, tolerance: int = 0)
 def _dilated(maps: torch.Tensor, tolerance: int) -> torch.Tensor:
     """True within ``tolerance`` pixels (a square) of a True pixel, on the torus."""
     for axis in (-2, -1):
-        maps = torch.stack([maps.roll(step, axis) for step in range(-tolerance, tolerance + 1)]).any(0)
+        reach = min(tolerance, maps.shape[axis] // 2)  # further shifts come round again
+        maps = torch.stack([maps.roll(step, axis) for step in range(-reach, reach + 1)]).any(0)
     return maps
 
 
 def best_cut(logits: torch.Tensor, target: torch.Tensor) -> float:
     """The logit above which to call a pixel boundary, of -2, -1.9 ... 1, that maximizes the mean F1 on these maps.
 
-    ``logits (..., n, n)`` and bool ``target`` of one shape. Choose it on maps that are neither trained nor tested on.
+    ``logits (..., n, n)`` and bool ``target`` of one shape, not empty, else ``ValueError``. Choose it on maps that are
+    neither trained nor tested on.
 
     Examples
     --------
@@ -191,12 +201,17 @@ def best_cut(logits: torch.Tensor, target: torch.Tensor) -> float:
     >>> -1.0 <= cut < 0.5
     True
     """
+    _validate.float_tensor("logits", logits, 2)
+    if logits.shape != _validate.boolean_tensor("target", target, 2).shape or not logits.numel():
+        raise ValueError(f"logits and target must have one shape, got {tuple(logits.shape)} and {tuple(target.shape)}")
     cuts = [step / 10 for step in range(-20, 11)]
     return max(cuts, key=lambda cut: boundary_f1(logits > cut, target).mean().item())
 
 
 def boundary_sharpness(probability: torch.Tensor) -> torch.Tensor:
     """Gradient energy of maps in [0, 1]: the mean of squared differences of neighbours, (..., n, n) -> (...).
+
+    Raises ``ValueError`` for maps that are not floating or have no pixels.
 
     Examples
     --------
@@ -206,4 +221,6 @@ def boundary_sharpness(probability: torch.Tensor) -> torch.Tensor:
     (True, 0.0)
     """
     _validate.float_tensor("probability", probability, 2)
+    if 0 in probability.shape[-2:]:
+        raise ValueError(f"probability must have pixels, got shape {tuple(probability.shape)}")
     return sum((probability - probability.roll(1, axis)).square().mean((-2, -1)) for axis in (-2, -1))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from litrepro import _validate
 from litrepro.materials._elements import SYMBOLS
 from litrepro.materials._formulas import parse_formula
 
@@ -79,7 +80,7 @@ def element_mentions(texts: Sequence[str]) -> tuple[torch.Tensor, list[str]]:
     -------
     (N, 118) bool and the symbols of the columns.
 
-    Raises ``ValueError`` if ``texts`` is a single text.
+    Raises ``ValueError`` if ``texts`` is a single text, or holds something else.
 
     Examples
     --------
@@ -89,6 +90,10 @@ def element_mentions(texts: Sequence[str]) -> tuple[torch.Tensor, list[str]]:
     """
     if isinstance(texts, str):
         raise ValueError("texts must be a sequence of texts, got a single one")
+    texts = _validate.sequence("texts", texts, 0)
+    strange = [type(text).__name__ for text in texts if not isinstance(text, str)]
+    if strange:
+        raise ValueError(f"texts must hold text, got {strange[0]}")
     words = {re.compile(rf"\b(?:{names})\b", re.IGNORECASE): symbol for symbol, names in _NAMES.items()}
     place = {symbol: column for column, symbol in enumerate(SYMBOLS)}
     named = torch.zeros(len(texts), len(SYMBOLS), dtype=torch.bool)

@@ -100,6 +100,7 @@ def _compact(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     rank = torch.zeros_like(order)
     rank[:, 1:] = (values[:, 1:] != values[:, :-1]).cumsum(1)
     compact = torch.empty_like(order).scatter_(1, order, rank)
-    names = torch.zeros(len(labels), int(rank.max()) + 1, dtype=labels.dtype, device=labels.device)
+    most = int(rank.max()) + 1 if rank.numel() else 1
+    names = torch.zeros(len(labels), most, dtype=labels.dtype, device=labels.device)
     names.scatter_(1, rank, values)
     return compact.reshape(labels.shape), names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional
@@ -51,7 +51,8 @@ def voxel_roles(mask: torch.Tensor, eps: float, min_samples: int | torch.Tensor)
     Raises
     ------
     ValueError
-        A mask that is not bool or has fewer than 3 dimensions, thresholds below 1 or not integers, eps <= 0.
+        A mask that is not bool or has fewer than 3 dimensions, thresholds that are below 1, not integers or do not
+        broadcast, eps <= 0.
 
     Examples
     --------
@@ -61,14 +62,15 @@ def voxel_roles(mask: torch.Tensor, eps: float, min_samples: int | torch.Tensor)
     >>> voxel_roles(mask, 1.0, 3)  # only the middle one has three
     tensor([[[1, 2, 1, 0]]], dtype=torch.uint8)
     """
-    if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool or mask.ndim < 3:
-        raise ValueError(
-            f"mask must be a bool tensor (..., d, n, n), got {getattr(mask, 'dtype', type(mask).__name__)}"
-        )
+    _validate.boolean_tensor("mask", mask, 3)
     offsets = ball_offsets(eps)
     if isinstance(min_samples, torch.Tensor):
-        if min_samples.dtype.is_floating_point or (min_samples.numel() and int(min_samples.min()) < 1):
-            raise ValueError("min_samples must hold integers >= 1")
+        _validate.integer_tensor("min_samples", min_samples)
+        if min_samples.numel() and int(min_samples.min()) < 1:
+            raise ValueError(f"min_samples must hold integers >= 1, got {int(min_samples.min())}")
+        if _validate.broadcast(mask=mask.shape, min_samples=min_samples.shape)[-3:] != mask.shape[-3:]:
+            got = f"{tuple(min_samples.shape)} and a volume {tuple(mask.shape[-3:])}"
+            raise ValueError(f"min_samples must not enlarge the volume of the mask, got shape {got}")
     else:
         min_samples = _validate.positive_int("min_samples", min_samples)
     core = mask & (_neighbours(mask, offsets) >= min_samples)
@@ -106,7 +108,8 @@ def density_sweep(
     DataFrame ``cut, eps, low, high, gamma, keep, f1, precision, recall``; ``keep`` is ``"core"`` (core voxels only) or
     ``"clustered"`` (reachable ones too).
 
-    Raises ``ValueError`` for shapes that do not fit, or no rule that the largest ball can meet.
+    Raises ``ValueError`` for shapes that do not fit, cuts that are not below ``bright``, rules that are none, or no
+    rule that the largest ball can meet.
 
     Examples
     --------
@@ -119,6 +122,14 @@ def density_sweep(
     """
     import pandas as pd
 
+    _validate.float_tensor("volume", volume, 3)
+    if volume.shape != _validate.boolean_tensor("truth", truth, 3).shape or volume.ndim != 3:
+        raise ValueError(f"volume and truth must be (d, n, n), got {tuple(volume.shape)} and {tuple(truth.shape)}")
+    cuts, radii = _validate.sequence("cuts", cuts), _validate.sequence("radii", radii)
+    bright = _validate.real("bright", bright)
+    for cut in cuts:
+        _validate.real("a cut", cut, high=bright, open_high=True)
+    samples = [_rule(rule) for rule in _validate.sequence("samples", samples)]
     rows = []
     for cut in cuts:
         mask = volume > cut
@@ -143,6 +154,15 @@ def density_sweep(
     return pd.DataFrame(rows)
 
 
+def _rule(rule: Any) -> Any:
+    """(low, high, gamma) as it came."""
+    if not isinstance(rule, list | tuple) or len(rule) != 3:
+        raise ValueError(f"samples must hold rules (low, high, gamma), got {rule!r}")
+    _validate.positive_int("high", rule[1], _validate.positive_int("low", rule[0]))
+    _validate.real("gamma", rule[2], 0, open_low=True)
+    return rule
+
+
 def voxel_thresholds(
     volume: torch.Tensor, cut: float, bright: float, low: int, high: int, gamma: float = 1.0
 ) -> torch.Tensor:
@@ -150,12 +170,16 @@ def voxel_thresholds(
 
     (..., d, n, n) -> int64 of the same shape: ``high`` at or below the cut, ``low`` at or above ``bright`` > ``cut``.
 
+    Raises ``ValueError`` for a volume that is not floating, cut >= bright, and as ``intensity_min_samples``.
+
     Examples
     --------
     >>> import torch
     >>> voxel_thresholds(torch.tensor([[[0.0, 1.0, 2.0, 9.0]]]), 1.0, 3.0, 4, 10)
     tensor([[[10, 10,  7,  4]]])
     """
+    _validate.float_tensor("volume", volume)
+    cut, bright = _validate.real("cut", cut), _validate.real("bright", bright)
     if not cut < bright:
         raise ValueError(f"cut must lie below bright, got {cut} and {bright}")
     ends = volume.new_tensor([cut, bright])
@@ -164,9 +188,10 @@ def voxel_thresholds(
 
 
 def _neighbours(mask: torch.Tensor, offsets: list[tuple[int, int, int]]) -> torch.Tensor:
-    """True voxels among the shifts of each voxel, itself included: (..., d, n, n) int16."""
+    """True voxels among the shifts of each voxel, itself included: (..., d, n, n) int16, int32 for large balls."""
+    kind = torch.int16 if len(offsets) <= torch.iinfo(torch.int16).max else torch.int32
     reach = max(abs(step) for offset in offsets for step in offset)
-    padded = functional.pad(mask.to(torch.int16), (reach,) * 6)
+    padded = functional.pad(mask.to(kind), (reach,) * 6)
     return sum(_shifted(padded, offset, reach, mask.shape) for offset in offsets)
 
 
@@ -204,10 +229,12 @@ def median_filter(volume: torch.Tensor, size: int = 3) -> torch.Tensor:
     size = _validate.positive_int("size", size)
     if size % 2 == 0:
         raise ValueError(f"size must be odd, got {size}")
+    if not volume.numel():
+        return volume.clone()
     flat = volume.reshape(-1, *volume.shape[-3:])
     padded = functional.pad(flat[:, None], (size // 2,) * 6, mode="replicate")[:, 0]
     filtered = [_cube_median(one, size) for one in padded]
-    return torch.stack(filtered).reshape(volume.shape) if filtered else volume.clone()
+    return torch.stack(filtered).reshape(volume.shape)
 
 
 def _cube_median(padded: torch.Tensor, size: int) -> torch.Tensor:
@@ -242,10 +269,10 @@ def detection_scores(found: torch.Tensor, truth: torch.Tensor) -> dict[str, torc
     {'precision': 0.5, 'recall': 0.5, 'f1': 0.5, 'false': 1.0}
     """
     for name, value in (("found", found), ("truth", truth)):
-        if not isinstance(value, torch.Tensor) or value.dtype != torch.bool or value.ndim < 3:
-            raise ValueError(f"{name} must be a bool tensor (..., d, n, n)")
+        _validate.boolean_tensor(name, value, 3)
     if found.shape[-3:] != truth.shape[-3:]:
         raise ValueError(f"found and truth differ in size: {tuple(found.shape[-3:])} and {tuple(truth.shape[-3:])}")
+    _validate.broadcast(found=found.shape[:-3], truth=truth.shape[:-3])
     axes = (-3, -2, -1)
     hits = (found & truth).sum(axes).double()
     claimed, real = found.sum(axes).double(), truth.sum(axes).double()
