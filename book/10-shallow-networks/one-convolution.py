@@ -40,6 +40,7 @@ ch = Chapter("10-shallow-networks", notebook="one-convolution", profile=profile,
 conv_trials = ch.pick(quick=16, full=200, smoke=4)
 conv_samples = ch.pick(quick=2000, full=20_000, smoke=200)
 patch_inputs = ch.pick(quick=500, full=5000, smoke=100)
+conv_dims = ch.pick(quick=[4, 8, 16, 32], full=[4, 8, 16, 32, 64, 128], smoke=[4, 8])
 output_starts = ch.pick(quick=24, full=500, smoke=4)
 output_steps = ch.pick(quick=1500, full=5000, smoke=50)
 split_starts = ch.pick(quick=100, full=2000, smoke=10)
@@ -232,6 +233,40 @@ if ch.plots:
         name="slider-10-patches",
     )
 slider if ch.plots else None
+
+# %% [markdown]
+# How many samples does a filter take? Three patches that do not overlap, step $1/(\lambda_{\max}\, r)$, for several lengths
+# $r$. The first $T$ samples of a pass are a pass of length $T$, and filters padded with zeros are one batch, so one call gives
+# the whole diagram. In $T/r$ the boundary is the same at every length: samples grow in proportion to the dimension.
+
+# %%
+widest, levels = conv_dims[-1], [5, 10, 20, 30, 40, 50, 60, 75]
+Z = torch.zeros(len(conv_dims), 16, 75 * widest, 3, widest, dtype=f64)
+w = torch.zeros(len(conv_dims), 16, widest, dtype=f64)
+for i, r in enumerate(conv_dims):
+    g = ch.generator(40 + r)
+    Z[i, ..., :r] = torch.randn(*Z.shape[1:4], r, generator=g, dtype=f64)
+    w[i, :, :r] = torch.nn.functional.normalize(torch.randn(16, r, generator=g, dtype=f64), dim=-1)
+Z, w, sizes = Z.to(ch.device), w.to(ch.device), torch.tensor(conv_dims, device=ch.device)
+distance = (convotron(Z, mean_output(Z, w), step=1 / (3 * sizes[:, None].to(f64))) - w).norm(dim=-1)
+seen = sizes[:, None] * torch.tensor(levels, device=ch.device)
+success = (distance[seen, torch.arange(len(sizes), device=ch.device)[:, None]] < 1e-2).double().mean(-1).cpu()
+cells = itertools.product(enumerate(conv_dims), enumerate(levels))
+conv_map = pd.DataFrame([{"r": r, "T/r": c, "success": success[i, j].item()} for (i, r), (j, c) in cells])
+recorded_map = ch.table("convotron-phase-diagram", conv_map)
+
+# %% mystnb={"figure": {"name": "fig-10-convotron-phase", "caption": "Convotron within 1e-2 of a unit filter (16 trials per cell), samples per unknown against the length of the filter. A recorded full-scale run is drawn on the right where there is one."}, "image": {"alt": "Heat map with a horizontal boundary between about 20 and 50 samples per unknown, the same for all lengths."}} tags=["hide-input"]
+if ch.plots:
+    from litrepro.plotting import heatmap
+
+    shown = ch.scales(conv_map, recorded_map)
+    fig, axes = figure(1, len(shown), height=3.2, sharey=True, squeeze=False)
+    for ax, (scale, frame) in zip(axes[0], shown.items()):
+        placed = frame.assign(level=frame["T/r"].map(levels.index))
+        mesh = heatmap(placed, "r", "level", "success", ax=ax, colorbar=False)
+        ax.set_yticks(range(len(levels)), [str(level) for level in levels])
+        ax.set(title=scale, xlabel="length r of the filter", ylabel="samples T/r")
+    fig.colorbar(mesh, ax=axes[0], label="success rate")
 
 # %% [markdown]
 # ## Correlated patches

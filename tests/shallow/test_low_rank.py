@@ -25,6 +25,26 @@ def problem(m, p=10, r=2, batch=(3,), fresh=True, seed=0):
     return sample, L
 
 
+def test_weights_make_one_batch_of_several_sample_counts():
+    generator = torch.Generator().manual_seed(5)
+    X = torch.randn(3, 240, 8, generator=generator, dtype=torch.float64)
+    a = torch.randn(3, 8, 1, generator=generator, dtype=torch.float64)
+    y = (X @ a).square()[..., 0]
+    counts = torch.tensor([80, 160, 240])[:, None]
+    weights = (torch.arange(240) < counts) / counts.double()
+    for projection in ("exact", "krylov"):
+        options = {"iterations": 6, "projection": projection, "generator": 2}
+        path = shallow.rank_one_recovery(lambda t: (X, y), 8, 1, weights=weights[:, None], **options)
+        assert path.shape == (7, 3, 3, 8, 8)
+        for i, n in enumerate(counts.flatten().tolist()):
+            alone = shallow.rank_one_recovery(lambda t, n=n: (X[:, :n], y[:, :n]), 8, 1, **options)
+            # The Krylov space of 8 dimensions is the whole space, whatever its random start.
+            torch.testing.assert_close(path[:, i], alone, rtol=1e-8, atol=1e-10)
+    for bad in (weights[:, :-1], torch.ones(5, 2, 240), torch.ones(240, dtype=torch.int64), [1.0]):
+        with pytest.raises(ValueError):
+            shallow.rank_one_recovery(lambda t: (X, y), 8, 1, iterations=2, weights=bad)
+
+
 @pytest.mark.parametrize("projection", ["exact", "krylov"])
 @pytest.mark.parametrize("fresh", [True, False])
 def test_recovers_linearly(projection, fresh):

@@ -8,6 +8,8 @@ from litrepro import _validate
 from litrepro.shallow import _arguments
 from litrepro.shallow._least_squares import minimum_norm
 
+_ENTRIES = 2**28  # of the state matrices that are held at once: 2 GiB in float64
+
 
 def state_matrix(X: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
     """B = [diag(p_1) X ... diag(p_K) X], p_k = 1{X w_k > 0}, so that B vec(W) = sum_k relu(X w_k).
@@ -88,9 +90,9 @@ def alternating_minimization(X: torch.Tensor, y: torch.Tensor, W0: torch.Tensor,
             moving, inputs, targets, active = (part[changed] for part in (moving, inputs, targets, active))
         before = active
         flat[t + 1] = flat[t]
-        if len(moving):
-            B = (active[..., None] * inputs[..., None, :]).flatten(-2)
-            flat[t + 1, moving] = minimum_norm(B, targets).unflatten(-1, (K, d))
+        for part in torch.arange(len(moving), device=X.device).split(max(1, _ENTRIES // (n * K * d))):
+            B = (active[part, ..., None] * inputs[part, :, None, :]).flatten(-2)
+            flat[t + 1, moving[part]] = minimum_norm(B, targets[part]).unflatten(-1, (K, d))
     return path
 
 

@@ -31,7 +31,8 @@ class _Factors(NamedTuple):
 
     def measure(self, X: torch.Tensor) -> torch.Tensor:
         """x' L x for every row of X, (..., m)."""
-        return ((X @ self.columns).square() * self.values[..., None, :]).sum(-1)
+        scores = torch.einsum("...md,...dr->...mr", X, self.columns)  # inputs that members share are not copied
+        return (scores.square() * self.values[..., None, :]).sum(-1)
 
 
 def keep_largest_eigenvalues(matrix: torch.Tensor, rank: int) -> torch.Tensor:
@@ -64,6 +65,7 @@ def rank_one_recovery(
     projection: str = "exact",
     generator: Any = None,
     as_printed: bool = False,
+    weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Recover L* of rank r from y_i = x_i' L* x_i, x_i ~ N(0, I), by projected gradient steps.
 
@@ -74,7 +76,7 @@ def rank_one_recovery(
     ----------
     sample
         ``sample(t)`` gives the inputs (..., m, d) and targets (..., m) of step t = 0, 1, ...: fresh ones, as the
-        theorem wants, or always the same. The batch shape of the first X is that of the result.
+        theorem wants, or always the same. The batch shape of the first X is that of the result, up to ``weights``.
     d, rank
         Input dimension, and number of hidden neurons, 1 <= rank <= d.
     projection
@@ -86,6 +88,9 @@ def rank_one_recovery(
     as_printed
         Use the sign that the review prints in front of (1/2) mean(r) I, with which the bracket estimates
         L - L* + tr(L - L*) I.
+    weights
+        (..., m) in place of 1/m, at every step; a zero leaves a sample out, so that problems with different m fit into
+        one batch. Leading dimensions broadcast with those of X: members may share their samples.
 
     Returns
     -------
@@ -94,7 +99,7 @@ def rank_one_recovery(
     Raises
     ------
     ValueError
-        Rank outside [1, d], unknown projection, samples of other shapes.
+        Rank outside [1, d], unknown projection, samples or weights of other shapes.
 
     Source: Soltani and Hegde 2019, algorithms 1 and 2; algorithms 2 and 3 of the review.
 
@@ -117,13 +122,16 @@ def rank_one_recovery(
     source = _arguments.random_source(generator)
     sign = 1 if as_printed else -1
     X, y = _checked(sample(0), d, None)
-    batch = X.shape[:-2]
+    drawn = batch = X.shape[:-2]
+    if weights is not None:
+        _validate.float_tensor("weights", weights, 1)
+        batch = _arguments.broadcast(samples=drawn, weights=weights.shape[:-1])
     path = X.new_zeros(iterations + 1, *batch, d, d)
     current = _Factors(X.new_zeros(*batch, d, rank), X.new_zeros(*batch, rank))
     for t in range(iterations):
         if t:
-            X, y = _checked(sample(t), d, batch)
-        residual = (current.measure(X) - y) / (2 * X.shape[-2])
+            X, y = _checked(sample(t), d, drawn)
+        residual = (current.measure(X) - y) * _scale(weights, X) / 2
         trace = sign * residual.sum(-1)[..., None, None]
         if projection == "exact":
             shift = trace * torch.eye(d, dtype=X.dtype, device=X.device)
@@ -134,16 +142,27 @@ def rank_one_recovery(
     return path
 
 
+def _scale(weights: torch.Tensor | None, X: torch.Tensor) -> float | torch.Tensor:
+    """What multiplies the samples of a step: 1/m or the weights."""
+    if weights is None:
+        return 1 / X.shape[-2]
+    if weights.shape[-1] != X.shape[-2]:
+        raise ValueError(f"weights must have shape (..., {X.shape[-2]}), got {tuple(weights.shape)}")
+    return weights.to(X)
+
+
 def _approximate_step(
     current: _Factors, X: torch.Tensor, residual: torch.Tensor, trace: torch.Tensor, rank: int, source: torch.Generator
 ) -> _Factors:
     """P_r(L - H_2r(bracket)) from products alone; the bracket is never formed."""
 
     def bracket(block: torch.Tensor) -> torch.Tensor:
-        return X.mT @ (residual * (X @ block)) + trace * block
+        scores = residual * torch.einsum("...md,...dk->...mk", X, block)
+        return torch.einsum("...md,...mk->...dk", X, scores) + trace * block
 
-    head = _krylov(bracket, min(2 * rank, X.shape[-1]), X, source)
-    return _krylov(lambda block: current @ block - head @ block, rank, X, source)
+    like = current.columns.mT  # its batch dimensions are those of the result, also where members share their inputs
+    head = _krylov(bracket, min(2 * rank, X.shape[-1]), like, source)
+    return _krylov(lambda block: current @ block - head @ block, rank, like, source)
 
 
 def _krylov(product: Product, rank: int, like: torch.Tensor, source: torch.Generator) -> _Factors:
