@@ -81,6 +81,8 @@ def sinkhorn_matching(C: torch.Tensor, temperature: float = 0.1, *, rounds: int 
     rounds = _validate.positive_int("rounds", rounds)
     n, m = C.shape[-2:]
     scores = -C / temperature
+    if not bool(scores.isfinite().all()):
+        raise ValueError(f"temperature must keep C / temperature finite in {C.dtype}, got {temperature:g}")
     if m > n:
         # One more row takes the mass m - n that no template claims, at no cost.
         scores = torch.cat([scores, torch.zeros_like(scores[..., :1, :])], -2)

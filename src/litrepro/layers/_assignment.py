@@ -107,9 +107,10 @@ def matching(
         X = torch.full_like(C, 1 / C.shape[-1])
     else:
         check_costs("init", init)
+        _validate.same_kind(C=C, init=init)
         if init.shape[-2:] != C.shape[-2:]:
             raise ValueError(f"init must end in {tuple(C.shape[-2:])}, got shape {tuple(init.shape)}")
-        X = init.expand(torch.broadcast_shapes(init.shape, C.shape))
+        X = init.expand(_validate.broadcast(init=init.shape, C=C.shape))
     total = torch.zeros_like(X)
     for _ in range(n_grad):
         X = _dykstra(X - step * C, n_proj)

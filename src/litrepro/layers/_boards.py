@@ -79,13 +79,14 @@ def sudoku_puzzles(grids: torch.Tensor, holes: int, *, seed: int) -> tuple[torch
     (torch.Size([3, 64]), [40, 40, 40])
     """
     n = _check_grids(grids)
+    device, grids = grids.device, grids.long().cpu()
     holes = _validate.positive_int("holes", holes, 0)
     if holes > n * n:
         raise ValueError(f"holes must be in 0..{n * n}, got {holes}")
     generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
     given = torch.ones(len(grids), n * n, dtype=torch.bool)
     open_ = torch.arange(len(grids))
-    for _ in range(GREEDY_AFTER if holes else 0):
+    for _ in range(GREEDY_AFTER if holes and len(grids) else 0):
         order = torch.rand(len(open_), n * n, generator=generator).argsort(1)
         trial = torch.ones(len(open_), n * n, dtype=torch.bool).scatter(1, order[:, :holes], False)
         # Singles never guess: a puzzle they finish has one solution. The exact solver looks at the others.
@@ -98,8 +99,8 @@ def sudoku_puzzles(grids: torch.Tensor, holes: int, *, seed: int) -> tuple[torch
             break
     for j in open_.tolist() if holes else ():
         given[j] = _dig(grids[j], holes, generator)
-    z = torch.nn.functional.one_hot(grids.reshape(len(grids), -1), n).flatten(1).float()
-    return z, given.repeat_interleave(n, 1)
+    z = torch.nn.functional.one_hot(grids.reshape(len(grids), n * n), n).flatten(1).float()
+    return z.to(device), given.repeat_interleave(n, 1).to(device)
 
 
 def solve_sudoku(puzzle: torch.Tensor, limit: int = 1) -> list[torch.Tensor]:
@@ -126,8 +127,8 @@ def solve_sudoku(puzzle: torch.Tensor, limit: int = 1) -> list[torch.Tensor]:
 
 
 def _side(grids: Any, dims: int) -> int:
-    if not isinstance(grids, torch.Tensor) or grids.dtype.is_floating_point or grids.ndim != dims:
-        raise ValueError(f"expected an integer tensor of {dims} dimensions, got {getattr(grids, 'shape', grids)!r}")
+    if _validate.integer_tensor("a board", grids).ndim != dims:
+        raise ValueError(f"boards must have {dims} dimensions here, got shape {tuple(grids.shape)}")
     n = grids.shape[-1]
     if n < 4 or grids.shape[-2] != n or round(n**0.5) ** 2 != n:
         raise ValueError(f"the side must be a square of at least 4, got shape {tuple(grids.shape)}")
@@ -137,8 +138,8 @@ def _side(grids: Any, dims: int) -> int:
 def _check_grids(grids: Any) -> int:
     n = _side(grids, 3)
     box = round(n**0.5)
-    digits = torch.arange(n)
-    blocks = grids.view(-1, box, box, box, box).transpose(2, 3).reshape(-1, n, n)
+    digits = torch.arange(n, device=grids.device)
+    blocks = grids.reshape(len(grids), box, box, box, box).transpose(2, 3).reshape(grids.shape)
     for lines in (grids, grids.mT, blocks):
         if not bool((lines.sort(-1).values == digits).all()):
             raise ValueError(f"grids must hold the digits 0..{n - 1} once in every row, column and box")

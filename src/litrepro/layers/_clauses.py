@@ -14,7 +14,7 @@ def check_signs(signs: Any, dims: int | None = None) -> torch.Tensor:
     if not isinstance(signs, torch.Tensor) or signs.ndim < 2 or (dims is not None and signs.ndim != dims):
         found = tuple(signs.shape) if isinstance(signs, torch.Tensor) else type(signs).__name__
         raise ValueError(f"signs must be a tensor {'(m, n)' if dims else '(..., m, n)'}, got {found}")
-    if signs.dtype == torch.bool or not bool(((signs == 0) | (signs.abs() == 1)).all()):
+    if signs.dtype == torch.bool or signs.is_complex() or not bool(((signs == 0) | (signs.abs() == 1)).all()):
         raise ValueError("signs must lie in {-1, 0, 1}")
     return signs
 
@@ -72,7 +72,7 @@ def satisfied_clauses(signs: torch.Tensor, assignment: torch.Tensor) -> torch.Te
     if not isinstance(assignment, torch.Tensor) or assignment.ndim < 1 or assignment.shape[-1] != signs.shape[1]:
         found = tuple(assignment.shape) if isinstance(assignment, torch.Tensor) else type(assignment).__name__
         raise ValueError(f"assignment must be a tensor (..., {signs.shape[1]}), got {found}")
-    if not bool((assignment.abs() == 1).all()):
+    if assignment.dtype == torch.bool or assignment.is_complex() or not bool((assignment.abs() == 1).all()):
         raise ValueError("assignment must lie in {-1, 1}")
     # A clause of L literals has agreement -L when every literal is false, and more otherwise. Small integers are exact
     # in floating point, and a product of floats uses the fast matrix kernels.
@@ -94,7 +94,7 @@ def randomized_rounding(V: torch.Tensor, trials: int, *, seed: int = 0) -> torch
     -------
     (..., trials, n) in {-1, 1}, dtype of V. P(+1) = arccos(-v_i . v_T) / pi.
 
-    Raises ``ValueError`` for trials < 1 or a V with fewer than two rows.
+    Raises ``ValueError`` for trials < 1, a V with fewer than two rows or not finite.
 
     Examples
     --------
@@ -103,8 +103,9 @@ def randomized_rounding(V: torch.Tensor, trials: int, *, seed: int = 0) -> torch
     [[1.0, -1.0], [1.0, -1.0]]
     """
     _validate.float_tensor("V", V, 2)
-    if V.shape[-2] < 2:
+    if V.shape[-2] < 2 or V.shape[-1] < 1:
         raise ValueError(f"V must have the truth row and at least one variable, got shape {tuple(V.shape)}")
+    _validate.finite(V=V)
     trials = _validate.positive_int("trials", trials)
     generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
     normals = torch.randn(trials, V.shape[-1], generator=generator, dtype=torch.float64).to(V)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -19,17 +19,34 @@ Puzzles = tuple[torch.Tensor, torch.Tensor]
 CLAMP = 1e-6
 
 
+def bits(name: str, value: Any, dims: int = 0) -> torch.Tensor:
+    """A tensor of bits or of numbers that stand for them, bool or real."""
+    if not isinstance(value, torch.Tensor) or value.is_complex() or value.ndim < dims:
+        got = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+        raise ValueError(f"{name} must be a tensor of bits with at least {dims} dimension(s), got {got}")
+    return value
+
+
 def completion_loss(output: torch.Tensor, target: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
     """Mean binary cross-entropy of the counted bits (...): scalar. Outputs are clamped to [1e-6, 1 - 1e-6] here.
+
+    Raises ``ValueError`` for shapes that differ, outputs that are not floating or nan, targets
+    outside [0, 1] and counts that are not bool.
 
     Examples
     --------
     >>> round(completion_loss(torch.tensor([0.5, 0.1]), torch.ones(2), torch.tensor([True, False])).item(), 4)
     0.6931
     """
-    if output.shape != target.shape or counted.shape != output.shape or counted.dtype != torch.bool:
-        raise ValueError("output, target and counted (bool) must have one shape")
-    loss = nn.functional.binary_cross_entropy(output.clamp(CLAMP, 1 - CLAMP), target.to(output.dtype), reduction="none")
+    _validate.float_tensor("output", output), _validate.boolean_tensor("counted", counted)
+    if bits("target", target).shape != output.shape or counted.shape != output.shape:
+        shapes = ", ".join(str(tuple(value.shape)) for value in (output, target, counted))
+        raise ValueError(f"output, target and counted must have one shape, got {shapes}")
+    target = target.to(output.dtype)
+    try:
+        loss = nn.functional.binary_cross_entropy(output.clamp(CLAMP, 1 - CLAMP), target, reduction="none")
+    except RuntimeError as error:  # torch looks at the values anyway
+        raise ValueError(f"output and target must lie in [0, 1] and not be nan, got otherwise ({error})") from error
     return torch.where(counted, loss, 0.0).sum() / counted.sum().clamp(min=1)
 
 
@@ -48,14 +65,14 @@ def completion_accuracy(
     order
         (n,) bits of the groups in order, where they are permuted.
 
-    Raises ``ValueError`` for other shapes.
+    Raises ``ValueError`` for other shapes, and for an order that is no permutation of the bits.
 
     Examples
     --------
     >>> completion_accuracy(torch.tensor([[0.2, 0.3]]), torch.tensor([[0.0, 1.0]]), digits=2).tolist()
     [True]
     """
-    if output.shape != target.shape or output.ndim != 2:
+    if bits("output", output).shape != bits("target", target).shape or output.ndim != 2:
         raise ValueError(f"output and target must be (N, n), got {tuple(output.shape)} and {tuple(target.shape)}")
     if digits is None:
         return ((output > 0.5) == (target > 0.5)).all(1)
@@ -63,9 +80,27 @@ def completion_accuracy(
     if output.shape[1] % digits:
         raise ValueError(f"{output.shape[1]} bits do not come in groups of {digits}")
     if order is not None:
+        _order(order, output.shape[1])
         output, target = output[:, order], target[:, order]
     chosen, wanted = (x.reshape(len(x), -1, digits).argmax(-1) for x in (output, target))
     return (chosen == wanted).all(1)
+
+
+def _order(order: Any, n: int) -> None:
+    """A permutation of n bits."""
+    if _validate.integer_tensor("order", order).shape != (n,) or order.sort().values.tolist() != list(range(n)):
+        raise ValueError(f"order must be a permutation of 0..{n - 1}, got shape {tuple(order.shape)}")
+
+
+def _puzzles(name: str, value: Any) -> Puzzles:
+    """z (N, n) and known (N, n) bool, N >= 1."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ValueError(f"{name} must be a pair (z, known), got {type(value).__name__}")
+    z, known = bits(f"z of {name}", value[0]), _validate.boolean_tensor(f"known of {name}", value[1])
+    if z.shape != known.shape or z.ndim != 2 or not len(z):
+        got = f"{tuple(z.shape)} and {tuple(known.shape)}"
+        raise ValueError(f"{name} must be z (N, n) and known (N, n) bool, N >= 1, got {got}")
+    return z, known
 
 
 def fit_completion(
@@ -114,9 +149,21 @@ def fit_completion(
     """
     import pandas as pd
 
-    z, known = train
-    if z.shape != known.shape or known.dtype != torch.bool or z.ndim != 2 or not len(z):
-        raise ValueError("train must be z (N, n) and known (N, n) bool, N >= 1")
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model must be a torch module, got {type(model).__name__}")
+    z, known = _puzzles("train", train)
+    if not isinstance(evaluate_on, Mapping | None):
+        raise ValueError(f"evaluate_on must map splits to pairs (z, known), got {type(evaluate_on).__name__}")
+    for split, puzzles in (evaluate_on or {}).items():
+        if _puzzles(f"evaluate_on[{split!r}]", puzzles)[0].shape[1] != z.shape[1]:
+            raise ValueError(f"evaluate_on[{split!r}] must have {z.shape[1]} bits, got {puzzles[0].shape[1]}")
+    if digits is not None and z.shape[1] % _validate.positive_int("digits", digits):
+        raise ValueError(f"digits must divide the number of bits {z.shape[1]}, got {digits}")
+    if order is not None:
+        _order(order, z.shape[1])
+    if max_seconds is not None:
+        _validate.real("max_seconds", max_seconds, 0)
+    checkpoint = None if checkpoint is None else Path(checkpoint)
     steps, batch_size = _validate.positive_int("steps", steps), _validate.positive_int("batch_size", batch_size)
     lr, seed = _validate.real("lr", lr, 0, open_low=True), _validate.positive_int("seed", seed, 0)
     eval_every = steps if eval_every is None else _validate.positive_int("eval_every", eval_every)

@@ -63,7 +63,7 @@ class VisualSudoku(nn.Module):
     -----
     ``forward(images (N, n^2, 1, h, w), given (N, n^2) bool) -> (N, n^3)``. Images of empty cells do not matter.
 
-    Raises ``ValueError`` for other shapes.
+    Raises ``ValueError`` for what cannot be called, and for other shapes.
 
     Examples
     --------
@@ -75,13 +75,18 @@ class VisualSudoku(nn.Module):
 
     def __init__(self, classifier: nn.Module, layer: nn.Module):
         super().__init__()
-        self.classifier, self.layer = classifier, layer
+        self.classifier, self.layer = _validate.function("classifier", classifier), _validate.function("layer", layer)
 
     def forward(self, images: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
         """(N, n^2, 1, h, w) and (N, n^2) bool -> (N, n^3)."""
-        if images.ndim != 5 or given.dtype != torch.bool or given.shape != images.shape[:2]:
-            raise ValueError("images must be (N, n^2, 1, h, w) and given (N, n^2) bool")
-        probabilities = self.classifier(images[given]).softmax(-1)
+        _validate.float_tensor("images", images), _validate.boolean_tensor("given", given)
+        if images.ndim != 5 or given.shape != images.shape[:2]:
+            shapes = f"{tuple(images.shape)} and {tuple(given.shape)}"
+            raise ValueError(f"images must be (N, n^2, 1, h, w) and given (N, n^2) bool, got {shapes}")
+        logits = self.classifier(images[given])
+        if logits.ndim != 2:
+            raise ValueError(f"the classifier must return logits (B, n), got shape {tuple(logits.shape)}")
+        probabilities = logits.softmax(-1)
         n = probabilities.shape[-1]
         if n * n != given.shape[1]:
             raise ValueError(f"a classifier of {n} digits needs boards of {n * n} cells, got {given.shape[1]}")

@@ -57,6 +57,7 @@ class ConvNetSudoku(nn.Module):
         """(..., n^3) in [0, 1] and (..., n^3) bool -> (..., n^3)."""
         n = self.n
         _validate.float_tensor("z", z, 1)
+        z = z.to(self.head.weight.dtype)
         if z.shape[-1] != n**3:
             raise ValueError(f"z must be (..., {n**3}), got shape {tuple(z.shape)}")
         if not isinstance(known, torch.Tensor) or known.dtype != torch.bool or known.shape != z.shape:

@@ -9,12 +9,24 @@ import torch
 from litrepro import _validate
 
 
-def _check_masks(name: str, masks: Any, dims: int) -> torch.Tensor:
-    if not isinstance(masks, torch.Tensor) or masks.ndim < dims:
-        raise ValueError(
-            f"{name} must be a tensor of at least {dims} dimensions, got {getattr(masks, 'shape', masks)!r}"
-        )
+def check_masks(name: str, masks: Any, dims: int) -> torch.Tensor:
+    if not isinstance(masks, torch.Tensor) or masks.is_complex() or masks.ndim < dims:
+        got = f"{masks.dtype} {tuple(masks.shape)}" if isinstance(masks, torch.Tensor) else type(masks).__name__
+        raise ValueError(f"{name} must be a real tensor of at least {dims} dimensions, got {got}")
     return masks if masks.dtype.is_floating_point else masks.float()
+
+
+def _pair(a: Any, b: Any, dims: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two floating tensors of masks whose images have one size and whose batch dimensions broadcast."""
+    floating = [m.dtype for m in (a, b) if isinstance(m, torch.Tensor) and m.dtype.is_floating_point]
+    a, b = check_masks("a", a, dims), check_masks("b", b, dims)
+    if len(floating) == 1:  # boolean masks follow the others
+        a, b = a.to(floating[0]), b.to(floating[0])
+    _validate.same_kind(a=a, b=b)
+    if a.shape[-2:] != b.shape[-2:]:
+        raise ValueError(f"masks must have one size, got {tuple(a.shape[-2:])} and {tuple(b.shape[-2:])}")
+    _validate.broadcast(a=a.shape[:-dims], b=b.shape[:-dims])
+    return a, b
 
 
 def mask_iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -27,16 +39,15 @@ def mask_iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
     Returns
     -------
-    (..., n, m), float32 for boolean masks. Raises ``ValueError`` where the sides of the images differ.
+    (..., n, m), float32 for boolean masks, which follow the other's dtype where that is floating. Raises ``ValueError``
+    where the sides of the images differ or batch dimensions do not broadcast.
 
     Examples
     --------
     >>> mask_iou(torch.tensor([[[1.0, 1.0]]]), torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]]])).tolist()
     [[0.5, 0.0]]
     """
-    a, b = _check_masks("a", a, 3), _check_masks("b", b, 3)
-    if a.shape[-2:] != b.shape[-2:]:
-        raise ValueError(f"masks must have one size, got {tuple(a.shape[-2:])} and {tuple(b.shape[-2:])}")
+    a, b = _pair(a, b, 3)
     a, b = a.flatten(-2), b.flatten(-2)
     shared = a @ b.mT
     union = a.sum(-1)[..., :, None] + b.sum(-1)[..., None, :] - shared
@@ -65,10 +76,8 @@ def boundary_f(a: torch.Tensor, b: torch.Tensor, tolerance: int = 1) -> torch.Te
     >>> boundary_f(torch.ones(4, 4), torch.ones(4, 4)).item()
     1.0
     """
-    a, b = _check_masks("a", a, 2) > 0.5, _check_masks("b", b, 2) > 0.5
-    if a.shape[-2:] != b.shape[-2:]:
-        raise ValueError(f"masks must have one size, got {tuple(a.shape[-2:])} and {tuple(b.shape[-2:])}")
-    tolerance = _validate.positive_int("tolerance", tolerance, 0)
+    a, b = (masks > 0.5 for masks in _pair(a, b, 2))
+    tolerance = min(_validate.positive_int("tolerance", tolerance, 0), max(a.shape[-2:]))
     first, second = torch.broadcast_tensors(_contour(a), _contour(b))
     hits_first = (first & _grown(second, tolerance)).sum((-2, -1)).float()
     hits_second = (second & _grown(first, tolerance)).sum((-2, -1)).float()
@@ -115,9 +124,10 @@ def matched_masks(X: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     [[[1.0, 0.5]]]
     """
     _validate.float_tensor("X", X, 2)
-    masks = _check_masks("masks", masks, 3).to(X.dtype)
+    masks = check_masks("masks", masks, 3).to(X.dtype)
     if masks.shape[-3] != X.shape[-1]:
         raise ValueError(f"X assigns {X.shape[-1]} proposals, got {masks.shape[-3]} masks")
+    _validate.broadcast(X=X.shape[:-2], masks=masks.shape[:-3])
     return (X @ masks.flatten(-2)).unflatten(-1, masks.shape[-2:])
 
 
@@ -149,8 +159,15 @@ def matching_cost(
     _validate.float_tensor("iou", iou, 2)
     lam = _validate.real("lam", lam, 0, 1)
     expected = (template_features.shape[-2], proposal_features.shape[-2])
+    _validate.same_kind(proposal_features=proposal_features, template_features=template_features, iou=iou)
     if iou.shape[-2:] != expected or proposal_features.shape[-1] != template_features.shape[-1]:
-        raise ValueError(f"iou must be (..., {expected[0]}, {expected[1]}), got shape {tuple(iou.shape)}")
+        shapes = f"{tuple(proposal_features.shape)}, {tuple(template_features.shape)} and {tuple(iou.shape)}"
+        raise ValueError(f"features must agree in d, iou must be (..., {expected[0]}, {expected[1]}), got {shapes}")
+    _validate.broadcast(
+        proposal_features=proposal_features.shape[:-2],
+        template_features=template_features.shape[:-2],
+        iou=iou.shape[:-2],
+    )
     normalize = torch.nn.functional.normalize
     cosine = normalize(template_features, dim=-1) @ normalize(proposal_features, dim=-1).mT
     return (lam - 1) * cosine - lam * iou

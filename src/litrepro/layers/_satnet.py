@@ -71,6 +71,8 @@ class SATNet(nn.Module):
         dtype: torch.dtype = torch.float32,
     ):
         super().__init__()
+        if dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype!r}")
         self.n, self.m = _validate.positive_int("n", n), _validate.positive_int("m", m)
         self.aux = _validate.positive_int("aux", aux, 0)
         self.k = default_rank(n + aux) if k is None else _validate.positive_int("k", k, 2)
@@ -121,6 +123,8 @@ class SATNet(nn.Module):
         if not isinstance(known, torch.Tensor) or known.dtype != torch.bool:
             raise ValueError(f"known must be a boolean tensor, got {getattr(known, 'dtype', type(known).__name__)}")
         if known.shape[-1:] != (self.n,) or known.ndim > z.ndim:
+            raise ValueError(f"known must have the shape of z, {tuple(z.shape)}, got {tuple(known.shape)}")
+        if _validate.broadcast(known=known.shape, z=z.shape) != z.shape:
             raise ValueError(f"known must have the shape of z, {tuple(z.shape)}, got {tuple(known.shape)}")
         known = known.expand(z.shape)
         if not bool((~known | ((z >= 0) & (z <= 1))).all()):

@@ -73,6 +73,8 @@ def maxsat_sdp(
     _validate.float_tensor("S", S, 2)
     if S.shape[-1] < 2 or S.shape[-2] < 1 or not bool(torch.isfinite(S).all()):
         raise ValueError(f"S must be finite, (..., m, n + 1) with m, n >= 1, got shape {tuple(S.shape)}")
+    if S.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"S must be float32 or float64, got {S.dtype}")
     n = S.shape[-1] - 1
     k = default_rank(n) if k is None else _validate.positive_int("k", k)
     max_iter = _validate.positive_int("max_iter", max_iter)

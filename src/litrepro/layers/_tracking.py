@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from litrepro import _validate
 from litrepro.layers._assignment import blackbox_matching, hungarian, matching
-from litrepro.layers._masks import mask_iou, matched_masks, matching_cost
+from litrepro.layers._masks import check_masks, mask_iou, matched_masks, matching_cost
 
 if TYPE_CHECKING:
     from litrepro.data import MovingObjects
@@ -40,10 +40,17 @@ def proposal_patches(frames: torch.Tensor, masks: torch.Tensor, side: int = 8) -
     >>> proposal_patches(torch.rand(3, 16, 16), torch.ones(2, 16, 16)).shape
     torch.Size([2, 4, 8, 8])
     """
-    if frames.ndim < 3 or masks.ndim < 3 or frames.shape[-2:] != masks.shape[-2:] or frames.shape[-3] != 3:
-        raise ValueError(f"expected (..., 3, S, S) and (..., m, S, S), got {tuple(frames.shape)}, {tuple(masks.shape)}")
-    side = _validate.positive_int("side", side)
+    _validate.float_tensor("frames", frames, 3), check_masks("masks", masks, 3)
     lead, size = masks.shape[:-2], masks.shape[-1]
+    if frames.shape[-3:] != (3, size, size) or masks.shape[-2] != size or not size:
+        got = f"{tuple(frames.shape)} and {tuple(masks.shape)}"
+        raise ValueError(f"frames and masks must be (..., 3, S, S) and (..., m, S, S), got {got}")
+    if _validate.broadcast(frames=frames.shape[:-3], masks=lead[:-1]) != lead[:-1]:
+        raise ValueError(f"frames must not have more batch dimensions than masks, got {tuple(frames.shape)}")
+    side = _validate.positive_int("side", side)
+    if not masks.numel():
+        return frames.new_zeros(*lead, 4, side, side)
+    frames = frames.expand(*lead[:-1], 3, size, size)
     weight = masks.to(frames.dtype)
     image = torch.cat([frames[..., None, :, :, :] * weight[..., None, :, :], weight[..., None, :, :]], -3)
     pixel = (2 * torch.arange(size, device=frames.device, dtype=frames.dtype) + 1) / size - 1
@@ -85,12 +92,15 @@ class MaskTracker(nn.Module):
         super().__init__()
         self.side = _validate.positive_int("side", side)
         self.lam = _validate.real("lam", lam, 0, 1)
+        hidden, features = _validate.positive_int("hidden", hidden), _validate.positive_int("features", features)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_validate.positive_int("seed", seed, 0))
             self.net = nn.Sequential(nn.Linear(4 * side**2, hidden), nn.ReLU(), nn.Linear(hidden, features))
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """(..., 4, side, side) -> (..., features)."""
+        if _validate.float_tensor("patches", patches, 3).shape[-3:] != (4, self.side, self.side):
+            raise ValueError(f"patches must be (..., 4, {self.side}, {self.side}), got shape {tuple(patches.shape)}")
         return self.net(patches.flatten(-3))
 
     def cost(self, frames: torch.Tensor, proposals: torch.Tensor, templates: torch.Tensor, iou: torch.Tensor):
@@ -100,6 +110,18 @@ class MaskTracker(nn.Module):
     def templates(self, video: MovingObjects) -> torch.Tensor:
         """Features (B, O, features) of the objects in frame 0."""
         return self(proposal_patches(video.frames[:, 0], video.templates, self.side))
+
+
+def _check(tracker: Any, video: Any, frames: int = 1) -> None:
+    """A tracker, and videos of at least so many frames with as many proposals as objects."""
+    from litrepro.data import MovingObjects
+
+    if not isinstance(tracker, MaskTracker):
+        raise ValueError(f"tracker must be a MaskTracker, got {type(tracker).__name__}")
+    if not isinstance(video, MovingObjects):
+        raise ValueError(f"video must be MovingObjects, got {type(video).__name__}")
+    if not len(video) or video.frames.shape[1] < frames:
+        raise ValueError(f"video must hold videos of at least {frames} frame(s), got {tuple(video.frames.shape[:2])}")
 
 
 def _assign(C: torch.Tensor, method: str, lam: float) -> torch.Tensor:
@@ -131,7 +153,7 @@ def track(video: MovingObjects, tracker: MaskTracker, method: str = "soft") -> t
     -------
     Masks (B, T, O, S, S) in [0, 1], frame 0 the templates, and assignments (B, T - 1, O, P). Raises
     ``ValueError`` for another
-    method.
+    method, and for what is no tracker or no video.
 
     Examples
     --------
@@ -141,6 +163,7 @@ def track(video: MovingObjects, tracker: MaskTracker, method: str = "soft") -> t
     (torch.Size([1, 3, 2, 16, 16]), torch.Size([1, 2, 2, 3]))
     """
     _validate.choice("method", method, MATCHERS)
+    _check(tracker, video)
     templates = tracker.templates(video)
     masks, found = [video.templates.float()], []
     for t in range(1, video.frames.shape[1]):
@@ -174,7 +197,7 @@ def fit_tracker(
 
     Returns
     -------
-    The loss of every step. Raises ``ValueError`` for a method without a gradient, and bad sizes.
+    The loss of every step. Raises ``ValueError`` for a method without a gradient, videos of one frame, bad sizes.
 
     Examples
     --------
@@ -183,6 +206,8 @@ def fit_tracker(
     2
     """
     _validate.choice("method", method, ("soft", "blackbox"))
+    _check(tracker, video, frames=2)
+    lam = _validate.real("lam", lam, 0, open_low=True)
     steps, batch_size = _validate.positive_int("steps", steps), _validate.positive_int("batch_size", batch_size)
     lr = _validate.real("lr", lr, 0, open_low=True)
     generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))

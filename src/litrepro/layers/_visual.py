@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import torch
 
 from litrepro import _validate
-from litrepro.layers._completion import completion_accuracy, completion_loss
+from litrepro.layers._completion import bits, completion_accuracy, completion_loss
 from litrepro.layers._composed import VisualSudoku
 
 
@@ -32,10 +33,12 @@ def visual_boards(z: torch.Tensor, n: int, labels: torch.Tensor, *, seed: int) -
     [0]
     """
     n = _validate.positive_int("n", n)
-    if z.ndim != 2 or z.shape[1] != n**3:
+    if bits("z", z).ndim != 2 or z.shape[1] != n**3:
         raise ValueError(f"z must be (N, {n**3}), got shape {tuple(z.shape)}")
+    if _validate.integer_tensor("labels", labels).ndim != 1:
+        raise ValueError(f"labels must be (M,), got shape {tuple(labels.shape)}")
     generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
-    digits = z.view(len(z), n * n, n).argmax(-1)
+    digits = z.reshape(len(z), n * n, n).to(torch.uint8 if z.dtype == torch.bool else z.dtype).argmax(-1)
     found = torch.zeros_like(digits)
     for digit in range(n):
         pool = torch.where(labels == digit + 1)[0]
@@ -44,6 +47,25 @@ def visual_boards(z: torch.Tensor, n: int, labels: torch.Tensor, *, seed: int) -
         where = digits == digit
         found[where] = pool[torch.randint(len(pool), (int(where.sum()),), generator=generator).to(pool.device)]
     return found
+
+
+def _check(model: Any, images: Any, boards: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Boards (index, z, known) that fit each other and the images."""
+    if not isinstance(model, VisualSudoku):
+        raise ValueError(f"model must be a VisualSudoku, got {type(model).__name__}")
+    _validate.float_tensor("images", images, 4)
+    if not isinstance(boards, tuple | list) or len(boards) != 3:
+        raise ValueError(f"boards must be (index, z, known), got {type(boards).__name__}")
+    index, z, known = boards
+    _validate.integer_tensor("index", index), bits("z", z), _validate.boolean_tensor("known", known)
+    cells = index.shape[-1] if index.ndim == 2 else 0
+    good = cells and len(index) and z.ndim == 2 and z.shape == known.shape and len(z) == len(index)
+    if not good or z.shape[1] % cells:
+        shapes = ", ".join(str(tuple(value.shape)) for value in (index, z, known))
+        raise ValueError(f"boards must be (N, n^2), (N, n^3) and (N, n^3) with N >= 1, got {shapes}")
+    if int(index.min()) < 0 or int(index.max()) >= len(images):
+        raise ValueError(f"index must lie in 0..{len(images) - 1}, got {int(index.min())}..{int(index.max())}")
+    return index, z, known
 
 
 def fit_visual(
@@ -75,9 +97,11 @@ def fit_visual(
     max_seconds
         Stop after so many.
 
-    Raises ``ValueError`` for sizes < 1 or rates that are not positive.
+    Raises ``ValueError`` for boards that do not fit each other or the images, sizes < 1, rates that are not positive.
     """
-    index, z, known = boards
+    index, z, known = _check(model, images, boards)
+    if max_seconds is not None:
+        _validate.real("max_seconds", max_seconds, 0)
     steps, batch_size = _validate.positive_int("steps", steps), _validate.positive_int("batch_size", batch_size)
     rates = [_validate.real(name, r, 0, open_low=True) for name, r in (("lr", lr), ("classifier_lr", classifier_lr))]
     generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
@@ -103,8 +127,14 @@ def fit_visual(
 def visual_accuracy(
     model: VisualSudoku, images: torch.Tensor, boards: tuple[torch.Tensor, torch.Tensor, torch.Tensor], n: int
 ) -> dict[str, float]:
-    """Share of boards completed without a mistake, of given digits read right, and of boards with all givens right."""
-    index, z, known = boards
+    """Share of boards completed without a mistake, of given digits read right, and of boards with all givens right.
+
+    Errors as ``fit_visual``.
+    """
+    index, z, known = _check(model, images, boards)
+    n = _validate.positive_int("n", n)
+    if z.shape[1] != n * index.shape[1]:
+        raise ValueError(f"n must be {z.shape[1] // index.shape[1]} for these boards, got {n}")
     rows = {"boards": [], "digits": [], "readable": []}
     for i, target, mask in zip(index.split(100), z.split(100), known.split(100), strict=True):
         given = mask.view(len(mask), -1, n)[..., 0]
