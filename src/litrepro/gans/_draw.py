@@ -28,7 +28,7 @@ def draw_thumbnails(table: pd.DataFrame, count: int = 12) -> Axes:
 
     Returns
     -------
-    The axes of a new figure. Raises ``ValueError`` for count < 1 and a table without rows.
+    The axes of a new figure. Raises ``ValueError`` for count < 1 and a table that is none or has no rows.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def draw_thumbnails(table: pd.DataFrame, count: int = 12) -> Axes:
     from litrepro.plotting import figure
 
     count = _validate.positive_int("count", count)
-    if table.empty:
+    if _validate.table("table", table, ("variant", "pixels")).empty:
         raise ValueError("table must have rows, got none")
     pictures = thumbnail_images(table)
     framed = [torch.nn.functional.pad(images[:count], [FRAME] * 4, value=-1.0) for images in pictures.values()]

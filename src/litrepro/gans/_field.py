@@ -6,7 +6,7 @@ import torch
 
 from litrepro import _validate
 from litrepro.gans._losses import gan_losses
-from litrepro.gans._members import GANEnsemble
+from litrepro.gans._members import GANEnsemble, check_ensemble
 from litrepro.optim.games._fields import Field
 
 
@@ -32,7 +32,8 @@ def game_field(gans: GANEnsemble, member: int, real: torch.Tensor, noise: torch.
     Raises
     ------
     ValueError
-        A member out of range, noise of another dimension.
+        What is no ensemble, a member out of range, noise of another dimension, data and noise of two dtypes or devices
+        or without rows.
 
     Examples
     --------
@@ -44,11 +45,14 @@ def game_field(gans: GANEnsemble, member: int, real: torch.Tensor, noise: torch.
     >>> field(w).shape == w.shape
     True
     """
+    check_ensemble("gans", gans)
     member = _validate.positive_int("member", member, 0)
     if member >= len(gans.members):
         raise ValueError(f"member must be below {len(gans.members)}, got {member}")
     generate, judge = gans.players
-    if noise.ndim != 2 or noise.shape[1] != generate.latent:
+    _validate.float_tensor("real", real, 2), _validate.float_tensor("noise", noise)
+    _validate.same_kind(real=real, noise=noise)
+    if noise.ndim != 2 or noise.shape[1] != generate.latent or not len(noise) or not len(real):
         raise ValueError(f"noise must be (n, {generate.latent}), got {tuple(noise.shape)}")
     kind = gans.members[member][1].loss
     theta, phi = gans.snapshots[max(gans.snapshots)][member], gans.discriminators[member]

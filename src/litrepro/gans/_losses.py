@@ -30,7 +30,7 @@ def gan_losses(real: torch.Tensor, fake: torch.Tensor, kind: str) -> tuple[torch
     Raises
     ------
     ValueError
-        Unknown kind.
+        Unknown kind, logits that are not floating, of two dtypes, or none at all.
 
     Examples
     --------
@@ -40,6 +40,11 @@ def gan_losses(real: torch.Tensor, fake: torch.Tensor, kind: str) -> tuple[torch
     (1.3863, 0.6931)
     """
     _validate.choice("kind", kind, KINDS)
+    _validate.float_tensor("real", real, 1), _validate.float_tensor("fake", fake, 1)
+    if not real.shape[-1] or not fake.shape[-1]:
+        raise ValueError(f"real and fake must hold logits, got shapes {tuple(real.shape)} and {tuple(fake.shape)}")
+    if real.dtype != fake.dtype:
+        _validate.same_kind(real=real, fake=fake)
     if kind == "wasserstein":
         return fake.mean(-1) - real.mean(-1), -fake.mean(-1)
     loss_d = softplus(-real).mean(-1) + softplus(fake).mean(-1)

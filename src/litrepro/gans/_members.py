@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,11 @@ class Player:
     """A network as a function of a flat vector of parameters."""
 
     def __init__(self, make: Callable[[], nn.Module], seeds: Sequence[int], device: torch.device):
-        members = [build_seeded(make, seed).to(device) for seed in seeds]
+        members = [build_seeded(_validate.function("a player", make), seed) for seed in seeds]
+        strange = [type(member).__name__ for member in members if not isinstance(member, nn.Module)]
+        if strange:
+            raise ValueError(f"a player must be made as a torch module, got {strange[0]}")
+        members = [member.to(device) for member in members]
         stacked, self.buffers = torch.func.stack_module_state(members)
         if self.buffers:
             raise ValueError(f"networks must have no buffers, got {', '.join(self.buffers)}; see track_running_stats")
@@ -159,11 +163,20 @@ class GANEnsemble:
     def sample(self, n: int, seed: int = 0, *, step: int | None = None) -> torch.Tensor:
         """n samples of every member from the same noise: (members, n, *sample shape).
 
-        ``step`` chooses a snapshot (default: the end). Raises ``ValueError`` for n < 1 and a step without a snapshot.
+        ``step`` chooses a snapshot (default: the end). Raises ``ValueError`` for n < 1, a seed that is none and a step
+        without a snapshot.
         """
-        n, step = _validate.positive_int("n", n), max(self.snapshots) if step is None else step
-        if step not in self.snapshots:
+        n, seed = _validate.positive_int("n", n), _validate.positive_int("seed", seed, 0)
+        step = max(self.snapshots) if step is None else step
+        if not isinstance(step, Hashable) or step not in self.snapshots:
             raise ValueError(f"step must be one of {sorted(self.snapshots)}, got {step!r}")
         generator, parameters = self.players[0], self.snapshots[step]
         noise = torch.randn(n, generator.latent, generator=torch.Generator().manual_seed(seed)).to(parameters)
         return torch.func.vmap(generator, in_dims=(0, None))(parameters, noise)
+
+
+def check_ensemble(name: str, value: Any) -> GANEnsemble:
+    """A trained ensemble."""
+    if not isinstance(value, GANEnsemble):
+        raise ValueError(f"{name} must be a GANEnsemble, got {type(value).__name__}")
+    return value

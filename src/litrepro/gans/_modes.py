@@ -10,7 +10,7 @@ from litrepro import _validate
 
 
 def ring_mixture(
-    n: int, modes: int = 8, radius: float = 2.0, std: float = 0.02, *, generator: torch.Generator
+    n: int, modes: int = 8, radius: float = 2.0, std: float = 0.02, *, generator: torch.Generator | int | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Samples of equal Gaussians on a circle in the plane.
 
@@ -23,7 +23,7 @@ def ring_mixture(
     radius, std
         Of the circle and of each Gaussian.
     generator
-        Source of randomness.
+        Source of randomness, or a seed (0 for None).
 
     Returns
     -------
@@ -38,6 +38,7 @@ def ring_mixture(
     """
     n, modes = _validate.positive_int("n", n), _validate.positive_int("modes", modes)
     radius, std = _validate.real("radius", radius, 0), _validate.real("std", std, 0)
+    generator = _validate.random_source("generator", generator)
     angles = 2 * math.pi * torch.arange(modes, dtype=torch.float32) / modes
     centers = radius * torch.stack((angles.cos(), angles.sin()), -1)
     chosen = torch.randint(modes, (n,), generator=generator, device=generator.device)
@@ -54,9 +55,9 @@ def mode_coverage(
     Parameters
     ----------
     samples
-        (..., n, d).
+        (..., n, d), converted to the dtype of the centres.
     centers
-        (K, d).
+        (K, d), finite.
     std
         Of a mode, > 0.
     radius
@@ -87,8 +88,9 @@ def mode_coverage(
         shapes = f"{tuple(samples.shape)} and {tuple(centers.shape)}"
         raise ValueError(f"samples (..., n, d) and centers (K, d) must agree in d, with n, K >= 1; got {shapes}")
     std = _validate.real("std", std, 0, open_low=True)
-    if isinstance(radius, bool) or not radius > 0:
-        raise ValueError(f"radius must be positive (inf is allowed), got {radius!r}")
+    _validate.finite(centers=centers)
+    if radius != math.inf:
+        radius = _validate.real("radius", radius, 0, open_low=True)
     K = len(centers)
     min_share = 0.1 / K if min_share is None else _validate.real("min_share", min_share, 0, 1)
     finite = torch.isfinite(samples).all(-1)

@@ -30,7 +30,7 @@ class MLPGenerator(nn.Module):
     Raises
     ------
     ValueError
-        Sizes < 1.
+        Sizes < 1, and in ``forward`` inputs of another shape.
 
     Examples
     --------
@@ -48,7 +48,7 @@ class MLPGenerator(nn.Module):
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """(n, latent) to (n, *out_shape)."""
-        return self.squash(self.body(z)).unflatten(-1, self.out_shape)
+        return self.squash(self.body(_noise(z, self.latent))).unflatten(-1, self.out_shape)
 
 
 class MLPDiscriminator(nn.Module):
@@ -66,7 +66,7 @@ class MLPDiscriminator(nn.Module):
     Raises
     ------
     ValueError
-        Sizes < 1.
+        Sizes < 1, and in ``forward`` inputs of another shape.
 
     Examples
     --------
@@ -82,6 +82,7 @@ class MLPDiscriminator(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(n, *in_shape) to logits (n,)."""
+        _images(x, self.in_shape)
         return self.body(x.flatten(1))[:, 0]
 
 
@@ -103,7 +104,7 @@ class DCGenerator(nn.Module):
     Raises
     ------
     ValueError
-        Sizes < 1.
+        Sizes < 1, and in ``forward`` inputs of another shape.
 
     Examples
     --------
@@ -130,7 +131,7 @@ class DCGenerator(nn.Module):
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """(n, latent) to (n, 1, 28, 28), in [-1, 1]."""
-        return self.body(z)
+        return self.body(_noise(z, self.latent))
 
 
 class DCDiscriminator(nn.Module):
@@ -144,7 +145,7 @@ class DCDiscriminator(nn.Module):
     Raises
     ------
     ValueError
-        width < 1.
+        width < 1, and in ``forward`` inputs of another shape.
 
     Examples
     --------
@@ -168,14 +169,23 @@ class DCDiscriminator(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(n, 1, 28, 28) to logits (n,)."""
+        _images(x, (1, 28, 28))
         return self.body(x)[:, 0]
 
 
 def _shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
-    sizes = tuple(_validate.positive_int(name, size) for size in shape)
-    if not sizes:
-        raise ValueError(f"{name} must name at least one dimension, got ()")
-    return sizes
+    return tuple(_validate.positive_int(name, size) for size in _validate.sequence(name, shape))
+
+
+def _noise(z: torch.Tensor, latent: int) -> torch.Tensor:
+    if _validate.float_tensor("z", z).ndim != 2 or z.shape[1] != latent:
+        raise ValueError(f"z must be (n, {latent}), got shape {tuple(z.shape)}")
+    return z
+
+
+def _images(x: torch.Tensor, shape: tuple[int, ...]) -> None:
+    if _validate.float_tensor("x", x, 1).shape[1:] != shape:
+        raise ValueError(f"x must be (n, {', '.join(map(str, shape))}), got shape {tuple(x.shape)}")
 
 
 def _perceptron(inputs: int, width: int, outputs: int, depth: int) -> nn.Sequential:

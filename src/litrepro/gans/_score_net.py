@@ -46,7 +46,7 @@ class ScoreNet(nn.Module):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """(n, 1, 28, 28) to (n, 64), for the Frechet distance."""
-        return self.body(x)
+        return self.body(_images("x", x))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(n, 1, 28, 28) to logits (n, classes)."""
@@ -55,12 +55,20 @@ class ScoreNet(nn.Module):
     @torch.no_grad()
     def probabilities(self, x: torch.Tensor) -> torch.Tensor:
         """(..., 1, 28, 28) to class probabilities (..., classes)."""
-        return self(x.flatten(0, -4)).softmax(-1).reshape(*x.shape[:-3], -1)
+        return self(_images("x", x, batched=True).flatten(0, -4)).softmax(-1).reshape(*x.shape[:-3], -1)
 
     @torch.no_grad()
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """(..., 1, 28, 28) to features (..., 64)."""
-        return self.features(x.flatten(0, -4)).reshape(*x.shape[:-3], -1)
+        return self.features(_images("x", x, batched=True).flatten(0, -4)).reshape(*x.shape[:-3], -1)
+
+
+def _images(name: str, x: torch.Tensor, batched: bool = False) -> torch.Tensor:
+    """(n, 1, 28, 28), or (..., 1, 28, 28) with at least one batch dimension."""
+    good = _validate.float_tensor(name, x, 4).shape[-3:] == (1, 28, 28) and (batched or x.ndim == 4)
+    if not good:
+        raise ValueError(f"{name} must be ({'...' if batched else 'n'}, 1, 28, 28), got {tuple(x.shape)}")
+    return x
 
 
 def train_score_net(images: torch.Tensor, labels: torch.Tensor, *, epochs: int = 6, seed: int = 0) -> ScoreNet:
@@ -71,7 +79,7 @@ def train_score_net(images: torch.Tensor, labels: torch.Tensor, *, epochs: int =
     images
         (n, 1, 28, 28), in the range that the generators use.
     labels
-        (n,) int64.
+        (n,) integers >= 0.
     epochs
         Passes through the data.
     seed
@@ -84,7 +92,7 @@ def train_score_net(images: torch.Tensor, labels: torch.Tensor, *, epochs: int =
     Raises
     ------
     ValueError
-        Images of another shape, labels that do not fit them, epochs < 1.
+        Images of another shape or dtype or not finite, labels that do not fit them, epochs < 1.
 
     Examples
     --------
@@ -95,12 +103,13 @@ def train_score_net(images: torch.Tensor, labels: torch.Tensor, *, epochs: int =
     """
     from litrepro.training import cosine
 
-    _validate.float_tensor("images", images, 4)
-    if images.shape[1:] != (1, 28, 28):
-        raise ValueError(f"images must be (n, 1, 28, 28), got {tuple(images.shape)}")
-    if not isinstance(labels, torch.Tensor) or labels.shape != images.shape[:1] or labels.dtype != torch.int64:
-        raise ValueError(f"labels must be ({len(images)},) int64, got {getattr(labels, 'shape', labels)}")
-    epochs = _validate.positive_int("epochs", epochs)
+    if not len(_images("images", images)) or images.dtype != torch.float32:
+        raise ValueError(f"images must be (n, 1, 28, 28) float32 with n >= 1, got {images.dtype} {tuple(images.shape)}")
+    _validate.finite(images=images)
+    if _validate.integer_tensor("labels", labels).shape != images.shape[:1] or int(labels.min()) < 0:
+        raise ValueError(f"labels must be ({len(images)},) and not negative, got shape {tuple(labels.shape)}")
+    epochs, seed = _validate.positive_int("epochs", epochs), _validate.positive_int("seed", seed, 0)
+    labels = labels.long()
     net = build_seeded(lambda: ScoreNet(max(10, int(labels.max()) + 1)), seed)
     fit(
         net, (images, labels), epochs=epochs, batch_size=64, optimizer="adam", lr=2e-3, schedule=cosine, seed=seed,

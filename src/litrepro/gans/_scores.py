@@ -60,7 +60,7 @@ def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     Parameters
     ----------
     a, b
-        (..., n, d) and (..., m, d); leading dimensions broadcast, n and m are at least 2.
+        (..., n, d) and (..., m, d), of any floating dtypes; leading dimensions broadcast, n and m are at least 2.
 
     Returns
     -------
@@ -69,7 +69,8 @@ def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     Raises
     ------
     ValueError
-        Feature dimensions that differ, fewer than 2 samples, entries that are not finite.
+        Feature dimensions that differ, batch dimensions that do not broadcast, fewer than 2 samples, entries that
+        are not finite.
 
     Examples
     --------
@@ -84,7 +85,8 @@ def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
             raise ValueError(f"{name} must have at least 2 samples, got shape {tuple(value.shape)}")
         if not bool(torch.isfinite(value).all()):
             raise ValueError(f"{name} must be finite")
-    if a.shape[-1] != b.shape[-1]:
+    _validate.broadcast(a=a.shape[:-2], b=b.shape[:-2])
+    if a.shape[-1] != b.shape[-1] or not a.shape[-1]:
         raise ValueError(f"a and b must have the same feature dimension, got {a.shape[-1]} and {b.shape[-1]}")
     (mean_a, cov_a), (mean_b, cov_b) = _moments(a.double()), _moments(b.double())
     values, vectors = torch.linalg.eigh(cov_a)

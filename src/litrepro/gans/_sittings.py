@@ -54,7 +54,8 @@ def trained_ensemble(
     Raises
     ------
     ValueError
-        No seeds, minutes that are not positive, and what ``train_gans`` raises.
+        What is no chapter, a name that is no word, no seeds, minutes that are not positive, and what ``train_gans``
+        raises.
 
     Examples
     --------
@@ -66,6 +67,12 @@ def trained_ensemble(
     >>> trained_ensemble(chapter, "tiny", *players, torch.zeros(9, 2), [Variant("a")], steps=2, seeds=3).seeds
     (0, 1, 2)
     """
+    from litrepro import Chapter
+
+    if not isinstance(chapter, Chapter):
+        raise ValueError(f"chapter must be a Chapter, got {type(chapter).__name__}")
+    if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum():
+        raise ValueError(f"name must be one word, got {name!r}")
     seeds = _validate.positive_int("seeds", seeds)
     minutes = _validate.real("minutes", minutes, 0, open_low=True)
     keep: dict[str, Any] = {}

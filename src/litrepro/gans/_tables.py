@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from litrepro import _validate
-from litrepro.gans._members import GANEnsemble
+from litrepro.gans._members import GANEnsemble, check_ensemble
 from litrepro.gans._score_net import ScoreNet
 from litrepro.gans._scores import class_coverage, frechet_distance, inception_score
 
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEVELS = 16  # of grey, a hexadecimal digit each
+
+
+def _check_judge(net: Any, reference: Any) -> None:
+    """A classifier and features (m, d) of its kind."""
+    if not isinstance(net, ScoreNet):
+        raise ValueError(f"net must be a ScoreNet, got {type(net).__name__}")
+    if _validate.float_tensor("reference", reference).ndim != 2 or reference.shape[1] != net.head.in_features:
+        raise ValueError(f"reference must be (m, {net.head.in_features}), got shape {tuple(reference.shape)}")
 
 
 @torch.no_grad()
@@ -39,7 +47,7 @@ def score_samples(net: ScoreNet, samples: torch.Tensor, reference: torch.Tensor)
     Raises
     ------
     ValueError
-        Samples of another shape, and what the scores raise.
+        A net that is no ``ScoreNet``, samples of another shape, dtype or device, and what the scores raise.
 
     Examples
     --------
@@ -50,9 +58,11 @@ def score_samples(net: ScoreNet, samples: torch.Tensor, reference: torch.Tensor)
     """
     import pandas as pd
 
+    _check_judge(net, reference)
     _validate.float_tensor("samples", samples, 1)
-    if samples.ndim != 5 or samples.shape[2:] != (1, 28, 28):
+    if samples.ndim != 5 or samples.shape[2:] != (1, 28, 28) or not len(samples):
         raise ValueError(f"samples must be (members, n, 1, 28, 28), got {tuple(samples.shape)}")
+    _validate.same_kind(samples=samples, parameters=net.head.weight)
     finite = torch.isfinite(samples).flatten(1).all(1)
     features = net.embed(torch.where(finite[:, None, None, None, None], samples, 0.0))
     probs = net.head(features).softmax(-1)
@@ -97,6 +107,8 @@ def score_table(
     """
     import pandas as pd
 
+    check_ensemble("gans", gans), _check_judge(net, reference)
+    n = _validate.positive_int("n", n, 10)
     names = pd.DataFrame([{"seed": s, "variant": variant.name} for s, variant in gans.members])
     return pd.concat((names, score_samples(net, gans.sample(n, seed, step=step), reference)), axis=1)
 
@@ -141,9 +153,12 @@ def score_course(
     """
     import pandas as pd
 
-    ensembles = [ensembles] if isinstance(ensembles, GANEnsemble) else list(ensembles)
-    if not ensembles or not len(steps):
-        raise ValueError(f"ensembles and steps must not be empty, got {len(ensembles)} and {list(steps)}")
+    ensembles = [ensembles] if isinstance(ensembles, GANEnsemble) else _validate.sequence("ensembles", ensembles)
+    steps = _validate.sequence("steps", steps)
+    for gans in ensembles:
+        missing = [step for step in steps if step not in list(check_ensemble("an ensemble", gans).snapshots)]
+        if missing:
+            raise ValueError(f"steps must be among the snapshots {sorted(gans.snapshots)}, got {missing}")
     parts = [
         score_table(gans, net, reference, n=n, seed=seed, step=step).assign(step=step)
         for step in steps
@@ -165,7 +180,7 @@ def score_summary(scores: pd.DataFrame, by: str = "variant") -> pd.DataFrame:
     Returns
     -------
     DataFrame ``IS, IS +-, FD, FD +-, classes, classes +-`` in order of appearance; nan errors for a single seed.
-    Raises ``ValueError`` if a column is missing.
+    Raises ``ValueError`` if a column is missing or holds no numbers.
 
     Examples
     --------
@@ -175,9 +190,7 @@ def score_summary(scores: pd.DataFrame, by: str = "variant") -> pd.DataFrame:
     [2.0, 1.0, 0.0]
     """
     names = ["IS", "FD", "classes"]
-    missing = [name for name in (by, *names) if name not in scores]
-    if missing:
-        raise ValueError(f"scores must have the columns {[by, *names]}, got none named {missing}")
+    _validate.table("scores", scores, (by,), numeric=names)
     found = scores.groupby(by, sort=False)[names].agg(["mean", "sem"])
     return found.set_axis([f"{name}{' +-' if kind == 'sem' else ''}" for name, kind in found.columns], axis=1)
 
@@ -209,7 +222,7 @@ def thumbnails(gans: GANEnsemble, count: int = 64, *, seed: int = 2) -> pd.DataF
     """
     import pandas as pd
 
-    drawn = gans.sample(count, seed)[: len(gans.variants)]
+    drawn = check_ensemble("gans", gans).sample(count, seed)[: len(gans.variants)]
     if drawn.shape[2:] != (1, 28, 28):
         raise ValueError(f"thumbnails needs generators of (1, 28, 28) images, got {tuple(drawn.shape[2:])}")
     levels = ((drawn.nan_to_num(-1.0) + 1) / 2 * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long().flatten(2).tolist()
@@ -224,6 +237,8 @@ def thumbnails(gans: GANEnsemble, count: int = 64, *, seed: int = 2) -> pd.DataF
 def thumbnail_images(table: pd.DataFrame) -> dict[str, torch.Tensor]:
     """The images of ``thumbnails`` by variant, (count, 28, 28) in [-1, 1]; also after a way through a CSV file.
 
+    Raises ``ValueError`` for other tables.
+
     Examples
     --------
     >>> import pandas as pd
@@ -232,6 +247,11 @@ def thumbnail_images(table: pd.DataFrame) -> dict[str, torch.Tensor]:
     1.0
     """
     found = {}
+    _validate.table("table", table, ("variant", "pixels"))
+    texts = table["pixels"].astype(str)
+    wrong = texts[~texts.str.fullmatch("[0-9a-f]{784}")]
+    if len(wrong):
+        raise ValueError(f"pixels must be 784 hexadecimal digits, got {wrong.iloc[0][:20]!r}")
     for name, part in table.groupby("variant", sort=False):
         levels = torch.tensor([[int(digit, LEVELS) for digit in pixels] for pixels in part["pixels"].astype(str)])
         found[name] = (levels / (LEVELS - 1) * 2 - 1).reshape(-1, 28, 28)

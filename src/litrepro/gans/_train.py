@@ -78,8 +78,9 @@ def train_gans(
     Raises
     ------
     ValueError
-        No variants or seeds, steps, batch, critic_steps or record < 1, data that are empty or not floating point,
-        networks with buffers, a generator without ``latent``, a snapshot outside 1..steps, a checkpoint of another run.
+        No variants or seeds, steps, batch, critic_steps or record < 1, data that are empty, not floating point or not
+        finite, players that are no networks, have buffers or do not fit the data, a generator without ``latent``, a
+        snapshot outside 1..steps, a checkpoint of another run.
 
     Notes
     -----
@@ -99,18 +100,25 @@ def train_gans(
     torch.Size([4, 5, 2])
     """
     settings = {"steps": steps, "batch": batch, "critic_steps": critic_steps, "record": record}
-    for name, value in settings.items():
-        _validate.positive_int(name, value)
-    variants, seeds = tuple(variants), tuple(_validate.positive_int("seed", s, 0) for s in seeds)
-    if not variants or not seeds or not all(isinstance(v, Variant) for v in variants):
-        raise ValueError(f"variants and seeds must not be empty, got {variants} and {seeds}")
+    settings = {name: _validate.positive_int(name, value) for name, value in settings.items()}
+    steps, batch, critic_steps, record = settings.values()
+    seed = _validate.positive_int("seed", seed, 0)
+    variants = tuple(_validate.sequence("variants", variants))
+    seeds = tuple(_validate.positive_int("seed", s, 0) for s in _validate.sequence("seeds", seeds))
+    if not all(isinstance(v, Variant) for v in variants):
+        raise ValueError(f"variants must hold Variants, got {variants}")
     _validate.float_tensor("data", data, 1)
-    if not len(data):
-        raise ValueError("data must not be empty")
-    outside = [step for step in snapshots if not 1 <= step <= steps]
-    if outside:
-        raise ValueError(f"snapshots must lie in 1..{steps}, got {outside}")
-    data = data if device is None else data.to(device)
+    if not data.numel():
+        raise ValueError(f"data must not be empty, got shape {tuple(data.shape)}")
+    _validate.finite(data=data)
+    snapshots = [_validate.positive_int("a snapshot", step) for step in _validate.sequence("snapshots", snapshots, 0)]
+    if max(snapshots, default=1) > steps:
+        raise ValueError(f"snapshots must lie in 1..{steps}, got {max(snapshots)}")
+    if stop is not None:
+        _validate.function("stop", stop)
+    if not isinstance(checkpoint, str | Path | None):
+        raise ValueError(f"checkpoint must be a path, got {checkpoint!r}")
+    data = data if device is None else data.to(_validate.device("device", device))
     run = _Run(data, steps, batch, critic_steps, record, seed, simultaneous, frozenset({*snapshots, steps}))
 
     cohorts: dict[Any, list[int]] = {}
@@ -119,6 +127,7 @@ def train_gans(
     players = Player(make_generator, seeds, data.device), Player(make_discriminator, seeds, data.device)
     if players[0].latent is None:
         raise ValueError("the generator must have an attribute latent, the dimension of its noise")
+    _check_players(players, data)
     sizes = settings | {"seed": seed, "simultaneous": bool(simultaneous), "snapshots": sorted(run.snapshots)}
     kept = Checkpoint(checkpoint, describe(variants, seeds, sizes, players), stop)
     order, results = [], []
@@ -141,6 +150,21 @@ def train_gans(
         discriminators=torch.cat(critics)[back.to(data.device)],
         players=players,
     )
+
+
+@torch.no_grad()
+def _check_players(players: tuple[Player, Player], data: torch.Tensor) -> None:
+    """The generator makes what the discriminator and the data are made of; a look at two samples."""
+    generate, judge = players
+    latent = _validate.positive_int("latent of the generator", generate.latent)
+    for name, player in (("the generator", generate), ("the discriminator", judge)):
+        _validate.same_kind(data=data, **{f"the parameters of {name}": player.initial})
+    made = generate(generate.initial[0], data.new_zeros(2, latent))
+    if made.shape[1:] != data.shape[1:]:
+        raise ValueError(f"the generator must make samples {tuple(data.shape[1:])}, got {tuple(made.shape[1:])}")
+    logits = judge(judge.initial[0], made)
+    if logits.shape != (2,):
+        raise ValueError(f"the discriminator must give logits (n,), got shape {tuple(logits.shape)} for n = 2")
 
 
 @dataclasses.dataclass(frozen=True)

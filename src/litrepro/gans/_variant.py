@@ -37,7 +37,7 @@ class Variant:
     Raises
     ------
     ValueError
-        Unknown loss or optimizer, a number out of range.
+        A name that is no text, unknown loss or optimizer, a number out of range.
 
     Examples
     --------
@@ -56,6 +56,8 @@ class Variant:
     clip: float | None = None
 
     def __post_init__(self):
+        if not isinstance(self.name, str):
+            raise ValueError(f"name must be text, got {self.name!r}")
         _validate.choice("loss", self.loss, KINDS)
         _validate.choice("optimizer", self.optimizer, ("adam", "sgd"))
         _validate.real("lr", self.lr, 0, open_low=True)
