@@ -122,7 +122,7 @@ if ch.plots:
 
 # %% [markdown]
 # On Gaussian gradients GRAD-MATCH is two orders of magnitude ahead of anybody else at $k=30$; on those of a network, where one class points one way,
-# CRAIG comes within a factor of two. GLISTER is far worse than drawing lots: it never asks whether
+# CRAIG comes within a factor of two. GLISTER is worse than drawing lots, by factors of two and nine: it never asks whether
 # its examples add up to $b$, only that each of them points along it.
 
 # %% tags=["nbval-check-output"]
