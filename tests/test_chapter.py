@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from litrepro import Chapter, runtime, show
+from litrepro import Chapter, claims, results, runtime, show
 from litrepro.claims import MIME
 
 FRAME = pd.DataFrame({"n": [1, 2]})
@@ -236,3 +237,46 @@ def test_a_plain_script_needs_no_jupyter_and_no_plotting(toy):
 def test_ledger_links_to_the_notebooks(toy, shown):
     Chapter("01-toy").ledger()
     assert 'href="toy.html#claim-two-is-two"' in shown[-1][1]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda ch: Chapter(None),
+        lambda ch: Chapter("01-toy", notebook=3),
+        lambda ch: Chapter("01-toy", full_minutes="long"),
+        lambda ch: ch.generator(1.5),
+        lambda ch: ch.progress(5),
+        lambda ch: ch.seconds(None),
+        lambda ch: ch.out_of_time("now"),
+        lambda ch: ch.scratch("/root"),
+        lambda ch: ch.save("sizes", FRAME["n"]),
+        lambda ch: ch.claim(["two-is-two"], 1, True),
+        lambda ch: ch.claim("two-is-two", 1, True, table="No Name"),
+        lambda ch: ch.not_run("two-is-two", 3),
+        lambda ch: runtime.pick_device("huge"),
+        lambda ch: runtime.device_name("nowhere"),
+        lambda ch: runtime.versions("torch"),
+        lambda ch: runtime.commit(None),
+        lambda ch: runtime.find_book(3),
+        lambda ch: claims.load_ledger(None),
+        lambda ch: claims.plain_value(1j),
+        lambda ch: results.save_table(None, "sizes", FRAME, {}),
+        lambda ch: results.save_table(ch.folder, "sizes", FRAME, None),
+        lambda ch: results.load_table(3, "sizes"),
+        lambda ch: results.load_verdicts(None),
+    ],
+)
+def test_odd_arguments_are_refused(toy, shown, call):
+    ch = Chapter("01-toy")
+    with pytest.raises(ValueError):
+        call(ch)
+    assert not shown
+
+
+def test_paths_may_be_text_and_seeds_numbers_of_numpy(toy, monkeypatch):
+    chapter = Chapter("01-toy", seed=np.int64(3))
+    assert chapter.generator(2).initial_seed() == 3 * 1_000_003 + 2
+    monkeypatch.delenv("LITREPRO_BOOK")
+    assert runtime.find_book(str(toy.book)) == runtime.find_book(toy.book) == toy.book.resolve()
+    assert results.load_table(str(toy.book), "sizes") is None

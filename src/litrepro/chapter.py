@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 import re
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from litrepro import claims, results, runtime, show
+from litrepro import _validate, claims, results, runtime, show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,8 @@ class Chapter:
     Raises
     ------
     ValueError
-        Unknown profile, a seed that is not a non-negative integer, or a ledger that is missing or broken.
+        Unknown profile, a seed that is not a non-negative integer, names that are no text, or a ledger
+        that is missing or broken.
     """
 
     def __init__(
@@ -49,8 +51,12 @@ class Chapter:
         notebook: str | None = None,
         full_minutes: float | None = None,
     ):
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise ValueError(f"seed must be a non-negative integer, got {seed!r}")
+        seed = _validate.positive_int("seed", seed, 0)
+        for name, value in (("slug", slug), ("notebook", "" if notebook is None else notebook)):
+            if not isinstance(value, str):
+                raise ValueError(f"{name} must be text, got {value!r}")
+        if full_minutes is not None:
+            _validate.real("full_minutes", full_minutes, 0)
         self.slug = slug
         self.profile = runtime.resolve_profile(profile)
         self.seed = seed
@@ -93,10 +99,18 @@ class Chapter:
         """A CPU generator seeded by the notebook's seed and ``offset``: other offsets, independent streams."""
         import torch
 
+        try:
+            offset = operator.index(offset)
+        except TypeError:
+            raise ValueError(f"offset must be an integer, got {offset!r}") from None
         return torch.Generator().manual_seed((self.seed * 1_000_003 + offset) % 2**63)
 
     def progress(self, iterable: Iterable, description: str = "", total: int | None = None) -> Iterator:
         """``iterable`` with a progress bar on a terminal or in JupyterLab; plain when the build executes it."""
+        try:
+            iter(iterable)
+        except TypeError:
+            raise ValueError(f"progress needs something to iterate over, got {type(iterable).__name__}") from None
         if runtime.executed_by_build():
             return iter(iterable)
         try:
@@ -116,8 +130,8 @@ class Chapter:
 
     def seconds(self, function: Callable[[], Any], repeats: int = 3) -> float:
         """Seconds of a call by ``clock``: the best of ``repeats`` calls after one that warms up."""
-        if not isinstance(repeats, int) or repeats < 1:
-            raise ValueError(f"repeats must be an integer >= 1, got {repeats!r}")
+        _validate.function("function", function)
+        repeats = _validate.positive_int("repeats", repeats)
         function()
         times = []
         for _ in range(repeats):
@@ -136,6 +150,7 @@ class Chapter:
         It has run for ``minutes`` since the chapter was opened. ``LITREPRO_MINUTES`` is how long a command lasts where
         that is not seven minutes; every limit changes in proportion.
         """
+        minutes = _validate.real("minutes", minutes, 0)
         return self.full and self.elapsed() > 60 * minutes * float(os.environ.get("LITREPRO_MINUTES") or 7) / 7
 
     def pause(self) -> NoReturn:
@@ -145,6 +160,8 @@ class Chapter:
 
     def scratch(self, name: str) -> Path:
         """A path for checkpoints of this notebook, outside the tracked files; its folder exists."""
+        if not isinstance(name, str) or not name or Path(name).is_absolute():
+            raise ValueError(f"name must be that of a file in the scratch folder, got {name!r}")
         base = os.environ.get("LITREPRO_SCRATCH") or self.folder.parent / "_build" / "scratch"
         kind = "smoke" if self.smoke else self.profile
         folder = Path(base) / kind / self.slug / self.notebook
@@ -166,11 +183,9 @@ class Chapter:
     def save(self, name: str, frame: pd.DataFrame) -> None:
         """Keep ``frame`` as the full-scale table ``name`` with its provenance; in quick only its configuration counts.
 
-        Raises ``ValueError`` for a bad name or an empty frame, whatever the profile.
+        Raises ``ValueError`` for a bad name or a frame that is none or empty, whatever the profile.
         """
-        results.check_name(name)
-        if getattr(frame, "empty", True):
-            raise ValueError(f"table {name!r} must be a DataFrame with rows, got {type(frame).__name__}")
+        results.check_frame(results.check_name(name), frame)
         self._saved[name] = self._configuration_digest()
         if not self.full:
             return
@@ -233,9 +248,12 @@ class Chapter:
         Raises
         ------
         ValueError
-            An id that is not in the ledger, a value that is not finite, a verdict outside the vocabulary.
+            An id that is not in the ledger, a bad name of a table, a value that is not finite, a verdict outside the
+            vocabulary.
         """
         entry = self.claims[claim_id]
+        if table is not None:
+            results.check_name(table)
         needs_record = entry.profile == "full" and not self.full
         if needs_record and table is not None and results.load_table(self.folder / "results", table) is None:
             return self.not_run(claim_id, f"the full-scale table {table} is not recorded")
@@ -256,8 +274,8 @@ class Chapter:
 
     def not_run(self, claim_id: str, reason: str) -> None:
         """Say that a claim could not be judged, and why (its data cannot be had, its table is not recorded)."""
-        if not reason or not str(reason).strip():
-            raise ValueError("a claim that is not run needs a reason")
+        if not isinstance(reason, str) or not reason.strip():
+            raise ValueError(f"a claim that is not run needs a reason, got {reason!r}")
         judged = {"verdict": claims.NOT_RUN, "value": None, "profile": self.profile, "recorded": False}
         self._show_claim(self.claims[claim_id], judged | {"reason": str(reason)})
 

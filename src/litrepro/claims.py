@@ -53,14 +53,14 @@ class Ledger(Mapping[str, Claim]):
         self._claims = {claim.id: claim for claim in claims}
 
     def __getitem__(self, claim_id: str) -> Claim:
-        if claim_id not in self._claims:
+        if not isinstance(claim_id, str) or claim_id not in self._claims:
             raise LedgerError(
                 f"{self.path.name} of {self.chapter} has no claim {claim_id!r}; it has: {', '.join(self._claims)}"
             )
         return self._claims[claim_id]
 
     def __contains__(self, claim_id: object) -> bool:
-        return claim_id in self._claims
+        return isinstance(claim_id, str) and claim_id in self._claims
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._claims)
@@ -79,6 +79,8 @@ def load_ledger(path: str | Path) -> Ledger:
         words outside the vocabulary, ``open`` for a claim that quick can judge, a verdict other than a plain
         "reproduced" without a note. The message names file, entry and what was expected.
     """
+    if not isinstance(path, str | Path):
+        raise LedgerError(f"a ledger is read from a path, got {path!r}")
     path = Path(path)
     entries = _read_yaml(path)
     if not isinstance(entries, list) or not entries:

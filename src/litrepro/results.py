@@ -14,6 +14,7 @@ import io
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,21 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_frame(name: str, frame: Any) -> None:
+    """A DataFrame with rows, to be the table ``name``."""
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame) or frame.empty:
+        raise ValueError(f"table {name!r} must be a DataFrame with rows, got {type(frame).__name__}")
+
+
+def check_folder(folder: Any) -> Path:
+    """A path."""
+    if not isinstance(folder, str | Path):
+        raise ValueError(f"folder must be a path, got {folder!r}")
+    return Path(folder)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` whole or not at all; a full disk leaves the old file as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,13 +80,13 @@ def write_atomically(path: Path, data: bytes) -> None:
 def save_table(folder: Path, name: str, frame: pd.DataFrame, provenance: dict[str, Any]) -> Path:
     """Write ``folder/name.csv`` and ``folder/name.json``; returns the path of the CSV.
 
-    Raises ``ValueError`` for a bad name, a frame that is empty, or one with an index that carries data.
+    A named index carries data and becomes a column. Raises ``ValueError`` for a bad name, a frame that is none or
+    empty, a folder that is no path, provenance that is no mapping.
     """
-    import pandas as pd
-
-    check_name(name)
-    if not isinstance(frame, pd.DataFrame) or frame.empty:
-        raise ValueError(f"table {name!r} must be a DataFrame with rows, got {type(frame).__name__}")
+    folder = check_folder(folder)
+    check_frame(check_name(name), frame)
+    if not isinstance(provenance, Mapping):
+        raise ValueError(f"provenance must be a mapping, got {type(provenance).__name__}")
     # A named index carries data; an unnamed one only says where the rows came from.
     frame = frame.reset_index(drop=frame.index.nlevels == 1 and frame.index.name is None)
     text = io.StringIO()
@@ -100,6 +116,7 @@ def load_table(folder: Path, name: str) -> Recorded | None:
     """
     import pandas as pd
 
+    folder = check_folder(folder)
     check_name(name)
     csv, record = folder / f"{name}.csv", folder / f"{name}.json"
     if not csv.exists() and not record.exists():
@@ -125,13 +142,13 @@ def load_table(folder: Path, name: str) -> Recorded | None:
 
 def verdicts_path(folder: Path, notebook: str) -> Path:
     """Where the verdicts of a notebook's recorded full run lie."""
-    return folder / f"{notebook}.verdicts.json"
+    return check_folder(folder) / f"{notebook}.verdicts.json"
 
 
 def load_verdicts(folder: Path) -> dict[str, dict[str, Any]]:
     """Every recorded verdict of a chapter by claim id; ``ResultsError`` if a file cannot be read."""
     found: dict[str, dict[str, Any]] = {}
-    for path in sorted(folder.glob("*.verdicts.json")):
+    for path in sorted(check_folder(folder).glob("*.verdicts.json")):
         try:
             entries = json.loads(path.read_text(encoding="utf-8"))["verdicts"]
             found.update({entry["id"]: entry for entry in entries})

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from litrepro import _validate
+
 PROFILES = ("quick", "full")
 # The packages whose version can change a result, in the order in which they are shown.
 VERSIONED = ("torch", "numpy", "pandas", "scipy", "scikit-learn")
@@ -43,15 +45,16 @@ def executed_by_build() -> bool:
 
 
 def pick_device(profile: str):
-    """``LITREPRO_DEVICE`` if set; else a CUDA device in the full profile where there is one; else the CPU."""
+    """``LITREPRO_DEVICE`` if set; else a CUDA device in the full profile where there is one; else the CPU.
+
+    Raises ``ValueError`` for an unknown profile, and for a device that is none or cannot be had.
+    """
     import torch
 
+    _validate.choice("profile", profile, PROFILES)
     name = os.environ.get("LITREPRO_DEVICE")
     if name:
-        try:
-            device = torch.device(name)
-        except RuntimeError as error:
-            raise ValueError(f"LITREPRO_DEVICE={name!r} is not a torch device") from error
+        device = _validate.device("LITREPRO_DEVICE", name)
         if device.type == "cuda" and not torch.cuda.is_available():
             raise ValueError(f"LITREPRO_DEVICE={name!r}, but torch sees no CUDA device")
         return device
@@ -62,6 +65,7 @@ def device_name(device) -> str:
     """A name for people: the GPU's model, or the processor architecture and the number of threads."""
     import torch
 
+    device = _validate.device("device", device)
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
@@ -73,6 +77,7 @@ def versions(packages: Iterable[str] = VERSIONED) -> dict[str, str]:
 
     from litrepro import __version__
 
+    packages = _validate.sequence("packages", packages, 0)
     found = {"python": platform.python_version(), "litrepro": __version__}
     for name in packages:
         try:
@@ -82,11 +87,13 @@ def versions(packages: Iterable[str] = VERSIONED) -> dict[str, str]:
     return found
 
 
-def commit(root: Path) -> str | None:
+def commit(root: str | Path) -> str | None:
     """The commit of the checkout at ``root``, "+dirty" added when the library or a notebook differs from it.
 
     ``LITREPRO_COMMIT`` stands in where the sources travel without their repository; None if nothing is known.
     """
+    if not isinstance(root, str | Path):
+        raise ValueError(f"root must be a path, got {root!r}")
     if os.environ.get("LITREPRO_COMMIT"):
         return os.environ["LITREPRO_COMMIT"]
 
@@ -102,7 +109,7 @@ def commit(root: Path) -> str | None:
     return head + ("+dirty" if changed else "")
 
 
-def find_book(start: Path | None = None) -> Path:
+def find_book(start: str | Path | None = None) -> Path:
     """The ``book`` folder: ``LITREPRO_BOOK``, else the nearest one at or above ``start``, else the checkout's.
 
     Raises
@@ -110,12 +117,14 @@ def find_book(start: Path | None = None) -> Path:
     FileNotFoundError
         If there is none; the message says what was tried.
     """
+    if not isinstance(start, str | Path | None):
+        raise ValueError(f"start must be a path, got {start!r}")
     if os.environ.get("LITREPRO_BOOK"):
         folder = Path(os.environ["LITREPRO_BOOK"]).resolve()
         if not folder.is_dir():
             raise FileNotFoundError(f"LITREPRO_BOOK={folder} is not a folder")
         return folder
-    here = (start or Path.cwd()).resolve()
+    here = Path(start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
         if folder.name == "book" and (folder / "../_toc.yml").resolve().is_file():
             return folder

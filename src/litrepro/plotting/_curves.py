@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from litrepro import _validate
 from litrepro.plotting._theme import PALETTE
 
 if TYPE_CHECKING:
     import pandas as pd
 
+ERRORS = ("se", "sd", "range", "quartiles", "none")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
@@ -43,7 +45,15 @@ def curves(
     Returns
     -------
     The axes. Colours follow the order of the lines, and so do markers if asked for.
+
+    Raises
+    ------
+    ValueError
+        A frame that is none or lacks a column, an unknown ``error``, axes that are none.
     """
+    check_columns(frame, x, y, hue)
+    check_axes(ax)
+    _validate.choice("error", error, ERRORS)
     values = [None] if hue is None else list(order if order is not None else dict.fromkeys(frame[hue]))
     for index, value in enumerate(values):
         part = frame if hue is None else frame[frame[hue] == value]
@@ -63,6 +73,18 @@ def curves(
     return ax
 
 
+def check_columns(frame: Any, *names: Any) -> None:
+    """A table with these columns or levels of its index; None is no name."""
+    levels = _validate.table("frame", frame).index.names
+    _validate.table("frame", frame, [name for name in names if name is not None and name not in levels])
+
+
+def check_axes(ax: Any) -> None:
+    """Axes of matplotlib."""
+    if not hasattr(ax, "plot"):
+        raise ValueError(f"ax must be matplotlib axes, got {type(ax).__name__}")
+
+
 def _limits(groups: Any, middle: Any, error: str) -> tuple[Any, Any]:
     if error == "none":
         return None, None
@@ -73,13 +95,17 @@ def _limits(groups: Any, middle: Any, error: str) -> tuple[Any, Any]:
     spread = groups.std().fillna(0.0)
     if error == "se":
         spread = 2 * spread / groups.count() ** 0.5
-    elif error != "sd":
-        raise ValueError(f"error must be se, sd, range, quartiles or none; got {error!r}")
     return middle - spread, middle + spread
 
 
 def band(x: Any, middle: Any, low: Any = None, high: Any = None, *, ax: Any, label: str | None = None, **line: Any):
-    """A line with a shaded band between ``low`` and ``high`` (none if they are None)."""
+    """A line with a shaded band between ``low`` and ``high`` (none if they are None).
+
+    Raises ``ValueError`` for axes that are none, and for one limit without the other.
+    """
+    check_axes(ax)
+    if (low is None) != (high is None):
+        raise ValueError("low and high must come together, got only one of them")
     (drawn,) = ax.plot(x, middle, label=label, **line)
     if low is not None:
         ax.fill_between(x, low, high, color=drawn.get_color(), alpha=0.18, linewidth=0)
@@ -92,6 +118,15 @@ def sweep(frame: pd.DataFrame, x: str, y: str, hue: str, **keywords: Any) -> Any
 
 
 def reference_slope(ax: Any, x: tuple[float, float], anchor: float, slope: float, label: str) -> None:
-    """A dashed line y = anchor (x / x_0)^slope on logarithmic axes, the rate that theory predicts."""
+    """A dashed line y = anchor (x / x_0)^slope on logarithmic axes, the rate that theory predicts.
+
+    Raises ``ValueError`` unless x holds two positive numbers, and for an anchor or a slope that is no number.
+    """
+    check_axes(ax)
+    if len([_validate.real("x", value, 0, open_low=True) for value in _validate.sequence("x", x)]) != 2:
+        raise ValueError(f"x must be the two ends of the line, got {len(x)} numbers")
+    for name, value in (("anchor", anchor), ("slope", slope)):
+        if not hasattr(value, "__float__"):  # nan draws nothing
+            raise ValueError(f"{name} must be a number, got {value!r}")
     ends = [anchor, anchor * (x[1] / x[0]) ** slope]
     ax.plot(x, ends, linestyle="--", color="0.35", linewidth=1.2, label=label)

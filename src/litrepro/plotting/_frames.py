@@ -25,8 +25,13 @@ def frames(figures: Mapping[str, Any], *, label: str, alt: str, name: str) -> An
 
     Returns
     -------
-    An object that a notebook shows as HTML. Raises ``ValueError`` without figures, and for a bad name.
+    An object that a notebook shows as HTML. Raises ``ValueError`` without figures, and for a bad name or text.
     """
+    if not isinstance(figures, Mapping) or not all(hasattr(figure, "savefig") for figure in figures.values()):
+        raise ValueError(f"figures must map values to matplotlib figures, got {type(figures).__name__}")
+    for what, text in (("label", label), ("alt", alt), ("name", name)):
+        if not isinstance(text, str):
+            raise ValueError(f"{what} must be text, got {text!r}")
     if not figures or not name.replace("-", "").isalnum():
         raise ValueError(f"frames needs figures and a name of letters, digits and dashes, got {len(figures)}, {name!r}")
     import matplotlib.pyplot as plt

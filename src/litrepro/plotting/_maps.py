@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from litrepro.plotting._curves import check_axes, check_columns
 from litrepro.plotting._theme import SEQUENTIAL
 
 if TYPE_CHECKING:
@@ -25,8 +26,11 @@ def heatmap(
 ) -> Any:
     """Mean of ``value`` over the grid of ``x`` and ``y``; cells are drawn at their true coordinates.
 
-    Returns the mesh, for a shared colour bar.
+    Returns the mesh, for a shared colour bar. Raises ``ValueError`` for a frame that is none or lacks a column, and for
+    axes that are none.
     """
+    check_columns(frame, x, y, value)
+    check_axes(ax)
     grid = frame.pivot_table(index=y, columns=x, values=value, aggfunc="mean").sort_index()
     mesh = ax.pcolormesh(
         grid.columns.to_numpy(float),

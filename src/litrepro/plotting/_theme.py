@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from litrepro import _validate
+
 # Okabe and Ito's palette: eight colours that people with colour-vision deficiencies tell apart.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#6B6B6B", "#B8A800")
 SEQUENTIAL = "viridis"
@@ -42,7 +44,14 @@ def theme() -> None:
 
 
 def figure(rows: int = 1, columns: int = 1, *, height: float | None = None, width: float = WIDTH, **keywords: Any):
-    """``plt.subplots`` in the book's size: ``height`` inches per row (default 3.4 for one column, 2.8 for more)."""
+    """``plt.subplots`` in the book's size: ``height`` inches per row (default 3.6 for one column, 2.9 for more).
+
+    Raises ``ValueError`` for counts that are not positive integers and sizes that are not positive.
+    """
+    rows, columns = _validate.positive_int("rows", rows), _validate.positive_int("columns", columns)
+    if height is not None:
+        _validate.real("height", height, 0, open_low=True)
+    _validate.real("width", width, 0, open_low=True)
     import matplotlib.pyplot as plt
 
     height = height or (3.6 if columns == 1 else 2.9)
