@@ -25,6 +25,8 @@ from litrepro import _validate
         lambda: _validate.float_tensor("n", torch.ones(3), 2),
         lambda: _validate.same_kind(n=torch.ones(1), m=torch.ones(1, dtype=torch.float64)),
         lambda: _validate.function("n", 3),
+        lambda: _validate.answer("n", None, torch.ones(2)),
+        lambda: _validate.answer("n", torch.nn.Linear(3, 1), torch.ones(2)),
         lambda: _validate.random_source("n", "seed"),
         lambda: _validate.random_source("n", -1),
         lambda: _validate.sequence("n", "text"),

@@ -95,6 +95,17 @@ def broadcast(**shapes: Any) -> Any:
         raise ValueError(f"batch dimensions must broadcast, got {got}") from None
 
 
+def decomposable(name: str, value: Any, minimum_dims: int = 2) -> Any:
+    """A float32 or float64 tensor without nan or inf, as decompositions of matrices need it."""
+    import torch
+
+    float_tensor(name, value, minimum_dims)
+    if value.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"{name} must be float32 or float64, got {value.dtype}")
+    finite(**{name: value})
+    return value
+
+
 def same_kind(**tensors: Any) -> None:
     """Tensors of one dtype on one device."""
     if len({(tensor.dtype, tensor.device) for tensor in tensors.values()}) > 1:
@@ -107,6 +118,17 @@ def function(name: str, value: Any) -> Any:
     if not callable(value):
         raise ValueError(f"{name} must be callable, got {type(value).__name__}")
     return value
+
+
+def answer(name: str, model: Any, x: Any) -> Any:
+    """``model(x)``; what the model cannot take is an argument that does not fit."""
+    try:
+        return function(name, model)(x)
+    except (RuntimeError, TypeError, IndexError) as error:
+        if "memory" in str(error):
+            raise
+        got = f"{x.dtype} {tuple(x.shape)}: {str(error).splitlines()[0]}"
+        raise ValueError(f"{name} must accept what it is given, got {got}") from error
 
 
 def random_source(name: str, value: Any, device: Any = None) -> Any:

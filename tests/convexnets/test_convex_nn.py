@@ -76,6 +76,8 @@ def test_exact_oracle_reaches_the_program_over_all_half_planes(lam):
     fit = cn.fit_output_weights((torch.cat([X, torch.ones(16, 1)], 1) @ net.V.T).sign(), y, lam)
     assert cn.convex_nn_bound(X, y, lam, fit.dual) == pytest.approx(optimum, rel=1e-5)
     assert cn.convex_nn_bound(X, y, lam, torch.rand(16, dtype=F64)) <= optimum + 1e-9
+    with pytest.raises(ValueError, match="dual"):
+        cn.convex_nn_bound(X, y, lam, torch.rand(1, dtype=F64))
 
 
 @pytest.mark.parametrize("oracle", ["logistic", "svm", "perceptron"])

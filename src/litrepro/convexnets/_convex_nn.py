@@ -225,6 +225,8 @@ def convex_nn_bound(X: Tensor, y: Tensor, lam: float, dual: Tensor) -> float:
     """
     X, y, lam = _checked(X, y, lam)
     dual = _arguments.double("dual", dual, 1).clamp(0, 1)
+    if dual.shape != y.shape:
+        raise ValueError(f"dual must have the shape of y, {tuple(y.shape)}, got {tuple(dual.shape)}")
     edge = best_halfplane(X, dual * y).value
     scale = 1.0 if edge <= lam else lam / edge
     return scale * dual.sum().item()

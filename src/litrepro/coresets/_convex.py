@@ -181,6 +181,7 @@ def _check_problem(x: torch.Tensor, y: torch.Tensor, weights: torch.Tensor, ridg
         _validate.float_tensor(name, value, 1)
         if value.shape != x.shape[:-1]:
             raise ValueError(f"{name} must have shape {tuple(x.shape[:-1])}, got {tuple(value.shape)}")
+    _validate.same_kind(x=x, y=y, weights=weights)
     if min(x.shape[-2:]) < 1 or not (bool(x.isfinite().all()) and bool(weights.isfinite().all())):
         raise ValueError(f"x and weights must be finite with n, d >= 1, got x of shape {tuple(x.shape)}")
     if not bool((y.abs() == 1).all()):

@@ -137,7 +137,7 @@ def per_sample_gradients(model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, 
     if not params:
         raise ValueError("model must have trainable parameters, got none")
     with torch.no_grad():
-        classes = model(x[:1]).shape[-1]
+        classes = _validate.answer("model", model, x[:1]).shape[-1]
     check_range(y, classes)
 
     def loss(weights: dict, example: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
@@ -160,6 +160,7 @@ def forward(model: nn.Module, x: torch.Tensor, y: torch.Tensor, batch_size: int)
         raise ValueError(f"model must have features(x) and head, got {type(model).__name__}")
     _check_labels(x, y)
     model.eval()
+    _validate.answer("features of the model", model.features, x[:1])
     features = torch.cat([model.features(part) for part in x.split(batch_size)])
     scores = model.head(features)
     check_range(y, scores.shape[1])
@@ -180,8 +181,8 @@ def outer(gaps: torch.Tensor, features: torch.Tensor, bias: bool) -> torch.Tenso
 def _check_labels(x: Any, y: Any) -> None:
     if not isinstance(x, torch.Tensor) or not isinstance(y, torch.Tensor) or y.ndim != 1 or y.dtype != torch.int64:
         raise ValueError(f"x must be a tensor and y int64 labels (n,), got {getattr(y, 'shape', type(y).__name__)}")
-    if len(x) != len(y) or len(x) < 1:
-        raise ValueError(f"x and y must have the same number n >= 1 of examples, got {len(x)} and {len(y)}")
+    if x.ndim < 1 or len(x) != len(y) or len(x) < 1:
+        raise ValueError(f"x and y must have the same number n >= 1 of examples, got {tuple(x.shape)} and {len(y)}")
 
 
 def check_range(y: torch.Tensor, classes: int) -> None:

@@ -85,8 +85,9 @@ def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     1.0
     """
     for name, value in (("a", a), ("b", b)):
-        if not isinstance(value, torch.Tensor):
-            raise ValueError(f"{name} must be a torch tensor, got {type(value).__name__}")
+        if not isinstance(value, torch.Tensor) or value.is_complex():
+            got = getattr(value, "dtype", type(value).__name__)
+            raise ValueError(f"{name} must be a real torch tensor, got {got}")
     if a.shape != b.shape or a.ndim < 1 or a.shape[-1] < 2:
         raise ValueError(f"a and b must have one shape (..., n), n >= 2; got {tuple(a.shape)} and {tuple(b.shape)}")
     if not (bool(a.isfinite().all()) and bool(b.isfinite().all())):

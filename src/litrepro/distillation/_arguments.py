@@ -22,9 +22,16 @@ def temperature(value: Any) -> Any:
 def same_classes(logits: torch.Tensor, other: torch.Tensor, name: str) -> None:
     """``other`` must have the classes of the logits (..., K), and broadcast to their shape."""
     _validate.float_tensor("logits", logits, 1)
-    if not isinstance(other, torch.Tensor) or other.ndim < 1 or other.shape[-1] != logits.shape[-1]:
-        got = tuple(other.shape) if isinstance(other, torch.Tensor) else type(other).__name__
-        raise ValueError(f"{name} must have {logits.shape[-1]} classes in its last dimension, as logits; got {got}")
+    if (
+        not isinstance(other, torch.Tensor)
+        or other.is_complex()
+        or other.ndim < 1
+        or other.shape[-1] != logits.shape[-1]
+    ):
+        got = f"{other.dtype} {tuple(other.shape)}" if isinstance(other, torch.Tensor) else type(other).__name__
+        raise ValueError(
+            f"{name} must have {logits.shape[-1]} classes in its last dimension, as logits, and be real; got {got}"
+        )
     short = zip(reversed(other.shape), reversed(logits.shape))
     if other.ndim > logits.ndim or any(a not in (1, b) for a, b in short):
         raise ValueError(f"{name} must broadcast to the logits' shape {tuple(logits.shape)}, got {tuple(other.shape)}")
@@ -47,9 +54,7 @@ def matching_labels(logits: torch.Tensor, labels: torch.Tensor) -> None:
 
 def integer_labels(labels: Any, classes: int | None = None) -> None:
     """A tensor of integers, within 0..classes-1 if ``classes`` is given (its values are then looked at)."""
-    if not isinstance(labels, torch.Tensor) or labels.dtype.is_floating_point or labels.dtype == torch.bool:
-        got = labels.dtype if isinstance(labels, torch.Tensor) else type(labels).__name__
-        raise ValueError(f"labels must be a tensor of integers, got {got}")
+    _validate.integer_tensor("labels", labels)
     if classes is not None and labels.numel() and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(f"labels must be in 0..{classes - 1}, got {int(labels.min())}..{int(labels.max())}")
 

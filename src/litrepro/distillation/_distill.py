@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from litrepro import _validate
 from litrepro.distillation import _arguments
 from litrepro.distillation._losses import distillation_loss, hard_cross_entropy
 from litrepro.training import fit
@@ -140,7 +141,7 @@ def count_classes(name: str, model: nn.Module, x: torch.Tensor) -> int:
     """How many outputs a model has on the device of x; its mode and device stay as they were."""
     if not isinstance(model, nn.Module):
         raise ValueError(f"{name} must be a torch module, got {type(model).__name__}")
-    return _cached_logits(model, x[:1]).shape[-1]
+    return _validate.answer(name, lambda x: _cached_logits(model, x), x[:1]).shape[-1]
 
 
 @torch.no_grad()

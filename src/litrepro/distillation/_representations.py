@@ -10,6 +10,7 @@ from torch import nn
 
 from litrepro import _validate
 from litrepro.distillation import _arguments
+from litrepro.distillation._distill import count_classes
 
 
 def cluster_tightness(features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -66,7 +67,8 @@ def plane_through_means(features: torch.Tensor, labels: torch.Tensor, classes: S
     Returns
     -------
     (n, 2), orthonormal coordinates: the first axis points from the centre to the first class's mean. Raises
-    ``ValueError`` for other shapes, and unless there are three different classes that occur.
+    ``ValueError`` for other shapes, features that are not finite or of half precision, and unless there are three
+    different classes that occur.
 
     Examples
     --------
@@ -74,7 +76,7 @@ def plane_through_means(features: torch.Tensor, labels: torch.Tensor, classes: S
     >>> plane_through_means(torch.eye(3), torch.tensor([0, 1, 2]), (0, 1, 2)).shape
     torch.Size([3, 2])
     """
-    _validate.float_tensor("features", features, 2)
+    _validate.decomposable("features", features)
     _arguments.integer_labels(labels)
     if features.ndim != 2 or features.shape[1] < 2 or labels.shape != features.shape[:1]:
         got = f"{tuple(features.shape)} and {tuple(labels.shape)}"
@@ -145,7 +147,8 @@ def gradient_noise(model: nn.Module, x: torch.Tensor, y: tuple, loss: Callable[.
     Returns
     -------
     E|g - Eg|^2 / |Eg|^2; it does not change when the loss is multiplied by a constant. Raises ``ValueError`` for
-    fewer than two examples.
+    fewer than two examples, a model that is none or does not take them, targets with other numbers of rows, a loss that
+    does not give one value per example.
 
     Examples
     --------
@@ -155,8 +158,16 @@ def gradient_noise(model: nn.Module, x: torch.Tensor, y: tuple, loss: Callable[.
     >>> round(gradient_noise(mlp(2, [], 2), x, (y,), lambda z, y: -z.log_softmax(-1)[:, 0]), 6)
     0.0
     """
-    if len(x) < 2:
-        raise ValueError(f"need at least two examples, got {len(x)}")
+    if not isinstance(x, torch.Tensor) or x.ndim < 1 or len(x) < 2:
+        got = tuple(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__
+        raise ValueError(f"x must be a tensor (n, ...) of at least two examples, got {got}")
+    y = _validate.sequence("y", y)
+    if not all(isinstance(part, torch.Tensor) and part.ndim and len(part) == len(x) for part in y):
+        raise ValueError(f"y must hold tensors with {len(x)} rows, got {[getattr(part, 'shape', part) for part in y]}")
+    classes = count_classes("model", model, x)
+    sample = _validate.answer("loss", lambda outputs: loss(outputs, *(part[:1] for part in y)), x.new_zeros(1, classes))
+    if not isinstance(sample, torch.Tensor) or sample.shape != (1,):
+        raise ValueError(f"loss must give one number per example, got {getattr(sample, 'shape', sample)} for one")
     params = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
 
     def one(weights, example, *targets):

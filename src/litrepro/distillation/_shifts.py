@@ -8,7 +8,7 @@ from litrepro import _validate
 
 
 def random_shift(
-    images: torch.Tensor, generator: torch.Generator | None = None, *, pixels: int = 1, mirror: bool = False
+    images: torch.Tensor, generator: torch.Generator | int | None = None, *, pixels: int = 1, mirror: bool = False
 ) -> torch.Tensor:
     """Shift every image by up to ``pixels`` in both directions, and mirror half of them if asked.
 
@@ -17,7 +17,7 @@ def random_shift(
     images
         (n, channels, height, width); what leaves is lost, what enters is 0.
     generator
-        Source of the shifts, on the device of the images.
+        Source of the shifts, on the device of the images, or a seed (0 for None).
     pixels
         Largest shift, >= 0.
     mirror
@@ -41,6 +41,7 @@ def random_shift(
         raise ValueError(f"images must have shape (n, channels, height, width), got {tuple(images.shape)}")
     pixels = _validate.positive_int("pixels", pixels, 0)
     n, _, height, width = images.shape
+    generator = _validate.random_source("generator", generator, images.device)
     draw = {"generator": generator, "device": images.device}
     if mirror:
         images = torch.where(torch.rand(n, 1, 1, 1, **draw) < 0.5, images.flip(-1), images)

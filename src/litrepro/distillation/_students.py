@@ -116,9 +116,9 @@ def train_students(
     for name in ("loss", "loss_params", "members", "per_member", "objective"):
         if fit_options.get(name) is not None:
             raise ValueError(f"train_students sets the {name} itself, got {fit_options[name]!r}")
-    seeds = [_validate.positive_int("seeds", seed, 0) for seed in seeds]
-    if not seeds:
-        raise ValueError("seeds must hold at least one seed, got none")
+    seeds = [_validate.positive_int("seeds", seed, 0) for seed in _validate.sequence("seeds", seeds)]
+    _validate.positive_int("epochs", fit_options.get("epochs"))
+    _validate.function("model_fn", model_fn)
     classes = count_classes("model_fn's network", model_fn(seed=seeds[0]), x)  # labels of some class may be absent
     _arguments.integer_labels(y, classes)
     soft = torch.cat([_per_seed(name, kind, len(seeds), len(x), classes, x) for name, kind in variants.items()])
@@ -170,6 +170,7 @@ def paired_gains(
     """
     import pandas as pd
 
+    _validate.table("history", history, ("variant", "seed"))
     last = last_values(history, metric=metric, split=split)
     names = list(dict.fromkeys(last["variant"]))
     if baseline not in names:
@@ -192,7 +193,8 @@ def last_values(history: pd.DataFrame, *, metric: str = "accuracy", split: str =
 
     Returns
     -------
-    DataFrame, one row per variant and seed (or member); empty if the history knows no such metric or split.
+    DataFrame, one row per variant and seed (or member); empty if the history knows no such metric or split. Raises
+    ``ValueError`` for what is no table or lacks a column.
 
     Examples
     --------
@@ -202,8 +204,9 @@ def last_values(history: pd.DataFrame, *, metric: str = "accuracy", split: str =
     >>> last_values(table)["value"].tolist()
     [0.7, 0.8]
     """
+    keys = ["variant", "seed"] if {"variant", "seed"} <= set(getattr(history, "columns", ())) else ["member"]
+    _validate.table("history", history, (*keys, "epoch", "split", "metric", "value"))
     rows = history[(history.split == split) & (history.metric == metric)]
-    keys = ["variant", "seed"] if {"variant", "seed"} <= set(rows.columns) else ["member"]
     return rows.sort_values("epoch", kind="stable").groupby(keys, sort=False).tail(1)
 
 

@@ -107,12 +107,14 @@ def ranked_targets(labels: torch.Tensor, scores: torch.Tensor, profile: torch.Te
     >>> ranked_targets(torch.tensor([2]), torch.tensor([[0.1, 0.7, 5.0]]), torch.tensor([0.8, 0.15, 0.05]))
     tensor([[0.0500, 0.1500, 0.8000]])
     """
-    if not isinstance(scores, torch.Tensor) or scores.ndim < 1:
-        raise ValueError(f"scores must be a tensor (..., K), got {type(scores).__name__}")
+    if not isinstance(scores, torch.Tensor) or scores.is_complex() or scores.ndim < 1:
+        raise ValueError(
+            f"scores must be a real tensor (..., K), got {getattr(scores, 'dtype', type(scores).__name__)}"
+        )
     K = scores.shape[-1]
     if bool(scores.isnan().any()):
         raise ValueError("scores must have an order, got NaN")
-    if not isinstance(profile, torch.Tensor) or profile.shape != (K,):
+    if not isinstance(profile, torch.Tensor) or profile.is_complex() or profile.shape != (K,):
         raise ValueError(f"profile must have shape ({K},), got {getattr(profile, 'shape', type(profile).__name__)}")
     _arguments.integer_labels(labels, K)
     try:

@@ -81,9 +81,16 @@ def per_example(value: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return value.reshape(-1, *[1] * (x.ndim - 1))
 
 
+def pair(name: str, data: Any) -> tuple[Any, Any]:
+    """The examples and labels of a pair."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise ValueError(f"{name} must be a pair (x, y), got {type(data).__name__}")
+    return data[0], data[1]
+
+
 def scores(model: Any, x: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
     """Logits (n, K) of the model, and labels that fit them."""
-    logits = model(x)
+    logits = _validate.answer("the model", model, x)
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(x):
         found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise ValueError(f"the model must map ({len(x)}, ...) to ({len(x)}, K), got {found}")

@@ -73,14 +73,18 @@ def train_robust(
     >>> train_robust((x, y), (4, 3, 2), method="pgd", eps=[0.1, 0.2], seeds=[0, 0], epochs=1).trials
     2
     """
-    x = arguments.images(train[0], (0.0, 1.0)).flatten(1)
-    y = arguments.labels(train[1], x)
+    x, y = arguments.pair("train", train)
+    x = arguments.images(x, (0.0, 1.0)).flatten(1)
+    y = arguments.labels(y, x)
+    widths = _validate.sequence("widths", widths, 2)
+    eps, seeds = _validate.sequence("eps", eps, 0), _validate.sequence("seeds", seeds, 0)
+    seeds = [_validate.positive_int("a seed", seed, 0) for seed in seeds]
     _validate.choice("method", method, METHODS)
     epochs, attack_steps = _validate.positive_int("epochs", epochs), _validate.positive_int("steps", attack_steps)
     kappa, lr = _validate.real("kappa", kappa, 0, 1), _validate.real("lr", lr, 0, open_low=True)
     batch_size = _validate.positive_int("batch_size", batch_size)
     members = len(seeds)
-    ramps = [(0.0, 0.5)] * members if ramps is None else list(ramps)
+    ramps = [(0.0, 0.5)] * members if ramps is None else _validate.sequence("ramps", ramps)
     if members == 0 or len(eps) != members or len(ramps) != members:
         raise ValueError(f"need one radius, seed and ramp per member, got {len(eps)}, {members} and {len(ramps)}")
     target = torch.tensor([_validate.real("eps", each, 0) for each in eps], dtype=x.dtype, device=x.device)
@@ -116,23 +120,29 @@ def stack(models: Sequence[StackedMLP]) -> StackedMLP:
 def member_layers(model: StackedMLP, member: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """One member of a stack as the ``[(W (h', h), b (h'))]`` that certificates take, float64, detached.
 
-    Raises ``ValueError`` for a member that is not there.
+    Raises ``ValueError`` for what is no stack and a member that is not there.
 
     Examples
     --------
     >>> [tuple(W.shape) for W, b in member_layers(StackedMLP((4, 3, 2), trials=5), 0)]
     [(3, 4), (2, 3)]
     """
-    if not isinstance(member, int) or not 0 <= member < model.trials:
+    if _validate.positive_int("member", member, 0) >= _stacked(model).trials:
         raise ValueError(f"member must lie in 0..{model.trials - 1}, got {member}")
     pairs = zip(model.weights, model.biases)
     return [(W.detach()[member].mT.double(), b.detach()[member, 0].double()) for W, b in pairs]
 
 
+def _stacked(model: Any) -> StackedMLP:
+    if not isinstance(model, StackedMLP):
+        raise ValueError(f"model must be a StackedMLP, got {type(model).__name__}")
+    return model
+
+
 def member_network(model: StackedMLP, member: int) -> nn.Sequential:
     """One member of a stack as ``nn.Sequential`` of Flatten, Linear and ReLU, its weights copied.
 
-    Raises ``ValueError`` for a member that is not there.
+    Raises ``ValueError`` for what is no stack and a member that is not there.
 
     Examples
     --------
@@ -189,8 +199,14 @@ def robust_accuracy(
     """
     import pandas as pd
 
-    x = arguments.images(data[0], (0.0, 1.0)).flatten(1)
-    y = arguments.labels(data[1], x)
+    _stacked(model)
+    x, y = arguments.pair("data", data)
+    x = arguments.images(x, (0.0, 1.0)).flatten(1)
+    y = arguments.labels(y, x)
+    metrics = _validate.sequence("metrics", metrics)
+    attack_steps, chunk = (
+        _validate.positive_int(name, value) for name, value in (("attack_steps", attack_steps), ("chunk", chunk))
+    )
     if not len(x):
         raise ValueError("data must hold at least one example")
     radii = arguments.numbers("eps", eps, model.trials, x).expand(model.trials)

@@ -58,6 +58,7 @@ def activation_pattern_minimum(
         raise ValueError(f"enumeration needs one hidden layer of at most {MOST_UNITS} units")
     _validate.float_tensor("x", x, 1)
     low, high = input_box(layers, x[None], eps, box)
+    label, other = _validate.positive_int("label", label, 0), _validate.positive_int("other", other, 0)
     for index in (label, other):
         class_labels(torch.tensor([index]), low, layers)
     (W, b), (V, c) = ((w.cpu().numpy(), v.cpu().numpy()) for w, v in layers)

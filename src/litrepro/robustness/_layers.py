@@ -41,6 +41,9 @@ def affine_layers(model: nn.Module | Layers) -> list[tuple[torch.Tensor, torch.T
         return _check(_from_modules(_flat(model)))
     if not isinstance(model, Sequence):
         raise ValueError(f"layers must be a list of (W, b) or an nn.Sequential, got {type(model).__name__}")
+    strange = [layer for layer in model if not isinstance(layer, tuple | list)]
+    if strange:
+        raise ValueError(f"layers must hold pairs (W, b), got {type(strange[0]).__name__}")
     return _check([tuple(layer) for layer in model])
 
 

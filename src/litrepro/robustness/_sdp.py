@@ -349,6 +349,10 @@ def pair_bounds(W: torch.Tensor, V: torch.Tensor, steps: int) -> torch.Tensor:
     tensor([[0., 2.],
             [2., 0.]])
     """
+    _validate.float_tensor("V", V, 2), _validate.float_tensor("W", W, 2)
+    _validate.same_kind(W=W, V=V)
+    if V.ndim != 2 or W.ndim != 2 or V.shape[1] != W.shape[0]:
+        raise ValueError(f"W and V must be (m, d) and (K, m), got {tuple(W.shape)} and {tuple(V.shape)}")
     first, second = torch.triu_indices(len(V), len(V), 1, device=V.device)
     found = sdp_gradient_bound(V[first] - V[second], W, steps=steps).bound
     bounds = V.new_zeros(len(V), len(V))

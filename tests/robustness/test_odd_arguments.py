@@ -1,0 +1,50 @@
+"""Models that do not take the examples, layers that are no pairs, stacks that are none: refused before any work."""
+
+import pytest
+import torch
+
+import litrepro.robustness as lr
+from litrepro.nets import StackedMLP
+
+NET = torch.nn.Linear(2, 2)
+X, Y = torch.full((1, 2), 0.5), torch.tensor([0])
+LAYERS = [(torch.eye(2), torch.zeros(2)), (torch.eye(2), torch.zeros(2))]
+STACK = StackedMLP((2, 3, 2), trials=2)
+
+
+@pytest.mark.parametrize("model", [None, 5, lambda x: 3.0, torch.nn.Linear(3, 2), NET.double()])
+def test_models_that_do_not_fit(model):
+    for attack in (
+        lambda: lr.fgsm(model, X, Y, 0.1),
+        lambda: lr.pgd(model, X, Y, 0.1, steps=1),
+        lambda: lr.deepfool(model, X),
+        lambda: lr.carlini_wagner(model, X, Y, steps=1),
+    ):
+        with pytest.raises(ValueError, match="must"):
+            attack()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: lr.affine_layers([1, 2]),
+        lambda: lr.activation_pattern_minimum(LAYERS, X[0], None, 1, 0.1),
+        lambda: lr.activation_pattern_minimum(LAYERS, X[0], 0, "1", 0.1),
+        lambda: lr.member_layers(None, 0),
+        lambda: lr.member_layers(STACK, 2),
+        lambda: lr.member_network(len, 0),
+        lambda: lr.pair_bounds(torch.eye(2), None, 1),
+        lambda: lr.pair_bounds(torch.eye(2).double(), torch.eye(2), 1),
+        lambda: lr.pair_bounds(torch.eye(2), torch.ones(2, 3), 1),
+        lambda: lr.robust_accuracy(None, (X, Y), 0.1),
+        lambda: lr.robust_accuracy(STACK, None, 0.1),
+        lambda: lr.robust_accuracy(STACK, (X, Y), 0.1, chunk=0),
+        lambda: lr.train_robust(None, (2, 2), method="pgd", eps=[0.1], seeds=[0], epochs=1),
+        lambda: lr.train_robust((X, Y), None, method="pgd", eps=[0.1], seeds=[0], epochs=1),
+        lambda: lr.train_robust((X, Y), (2, 2), method="pgd", eps=0.1, seeds=[0], epochs=1),
+        lambda: lr.train_robust((X, Y), (2, 2), method="pgd", eps=[0.1], seeds=0, epochs=1),
+    ],
+)
+def test_refused(call):
+    with pytest.raises(ValueError, match="must"):
+        call()
