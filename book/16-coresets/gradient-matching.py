@@ -101,7 +101,7 @@ at = {"Gaussian": 30, "LeNet": 50}
 shown = pd.DataFrame({f"{kind}, k = {k}": median.loc[(kind, k)] for kind, k in at.items()})
 shown.round(3)
 
-# %% mystnb={"figure": {"name": "fig-16-error", "caption": "Relative error of the matched gradient against the number of chosen examples, medians and ranges; the dashed line is CRAIG's guarantee."}, "image": {"alt": "Two panels with logarithmic axes. On Gaussian gradients GRAD-MATCH falls far below the others, down to rounding once k exceeds 40; CRAIG is next, random selection and weighted GLISTER lie above it, plain GLISTER is the worst, and the guarantee lies above all. On LeNet's gradients GRAD-MATCH is below CRAIG by a factor of up to two, random selection far above both, and the two GLISTERs above that."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-16-error", "caption": "Relative error of the matched gradient against the number of chosen examples, means and ranges; the dashed line is CRAIG's guarantee."}, "image": {"alt": "Two panels with logarithmic axes. On Gaussian gradients GRAD-MATCH falls far below the others, down to rounding once k exceeds 40; CRAIG is next, random selection and weighted GLISTER lie above it, plain GLISTER is the worst, and the guarantee lies above all. On LeNet's gradients GRAD-MATCH is below CRAIG by a factor of up to two, random selection far above both, and the two GLISTERs above that."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves, figure
 
