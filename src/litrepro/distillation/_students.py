@@ -117,7 +117,7 @@ def train_students(
         if fit_options.get(name) is not None:
             raise ValueError(f"train_students sets the {name} itself, got {fit_options[name]!r}")
     seeds = [_validate.positive_int("seeds", seed, 0) for seed in _validate.sequence("seeds", seeds)]
-    _validate.positive_int("epochs", fit_options.get("epochs"))
+    _validate.positive_int("epochs", fit_options.get("epochs"), 0)
     _validate.function("model_fn", model_fn)
     classes = count_classes("model_fn's network", model_fn(seed=seeds[0]), x)  # labels of some class may be absent
     _arguments.integer_labels(y, classes)
