@@ -25,6 +25,8 @@ from litrepro import _validate
         lambda: _validate.float_tensor("n", torch.ones(3), 2),
         lambda: _validate.same_kind(n=torch.ones(1), m=torch.ones(1, dtype=torch.float64)),
         lambda: _validate.function("n", 3),
+        lambda: _validate.examples("n", None),
+        lambda: _validate.examples("n", (torch.ones(2), torch.ones(3))),
         lambda: _validate.answer("n", None, torch.ones(2)),
         lambda: _validate.answer("n", torch.nn.Linear(3, 1), torch.ones(2)),
         lambda: _validate.random_source("n", "seed"),
@@ -56,6 +58,7 @@ def test_good_arguments_come_back():
     assert _validate.positive_int("n", torch.tensor(3)) == 3
     assert _validate.real("n", torch.tensor(0.5), 0, 1) == 0.5
     assert _validate.function("n", len) is len
+    assert len(_validate.examples("n", [torch.ones(2, 3), torch.ones(2)])) == 2
     assert _validate.sequence("n", range(2)) == [0, 1]
     assert _validate.sequence("n", [], 0) == []
     _validate.finite(n=torch.ones(2))

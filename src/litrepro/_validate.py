@@ -131,6 +131,18 @@ def answer(name: str, model: Any, x: Any) -> Any:
         raise ValueError(f"{name} must accept what it is given, got {got}") from error
 
 
+def examples(name: str, value: Any) -> tuple[Any, Any]:
+    """(x, y), tensors of one length >= 1."""
+    import torch
+
+    parts = list(value) if isinstance(value, list | tuple) else [value]
+    shapes = [tuple(part.shape) if isinstance(part, torch.Tensor) else type(part).__name__ for part in parts]
+    fits = len(parts) == 2 and all(isinstance(shape, tuple) and shape for shape in shapes)
+    if not fits or len(parts[0]) != len(parts[1]) or len(parts[0]) == 0:
+        raise ValueError(f"{name} must be two tensors x and y of one length >= 1, got {shapes}")
+    return parts[0], parts[1]
+
+
 def random_source(name: str, value: Any, device: Any = None) -> Any:
     """The generator itself, one on ``device`` with the given seed, or one with seed 0 for None."""
     import torch

@@ -67,7 +67,7 @@ def test_bad_hutchinson():
     for matvec in (lambda z: z[..., :1], lambda z: z.expand(5, 2, 3), lambda z: 1.0, torch.eye(3)):
         with pytest.raises(ValueError, match="matvec"):
             hutchinson_diagonal(matvec, like)
-    for change in ({"samples": 0}, {"samples": True}, {"generator": 3}, {"like": like.long()}):
+    for change in ({"samples": 0}, {"samples": True}, {"generator": "x"}, {"generator": -1}, {"like": like.long()}):
         with pytest.raises(ValueError):
             hutchinson_diagonal(lambda z: z, **({"like": like} | change))
     assert hutchinson_diagonal(lambda z: z, torch.zeros(0, 3)).shape == (0, 3)

@@ -40,7 +40,11 @@ def inversion_convnet(
     torch.Size([3, 64])
     """
     width, depth = _validate.positive_int("width", width), _validate.positive_int("depth", depth)
-    if size % 2 ** (depth - 1) or size < 1:
+    shape = [_validate.positive_int("shape", part) for part in _validate.sequence("shape", shape)]
+    if len(shape) != 3:
+        raise ValueError(f"shape must be (shots, samples, receivers), got {tuple(shape)}")
+    size, device = _validate.positive_int("size", size), _validate.device("device", device)
+    if size % 2 ** (depth - 1):
         raise ValueError(f"size must be divisible by {2 ** (depth - 1)}, got {size}")
     channels = [width * 2**level for level in range(depth)]
     down = list(zip([shape[0], *channels[:-1]], channels))

@@ -46,8 +46,7 @@ def crosstalk_leakage(
     data = _validate.positive_int("data", data, 2 * size)
     correlation = _validate.real("correlation", correlation, 0, 1, open_high=True)
     lr = _validate.real("lr", lr, 0, open_low=True)
-    if len(seeds) == 0:
-        raise ValueError("seeds is empty")
+    seeds = _validate.sequence("seeds", seeds)
     K, truth = _problem(seeds, size, data, correlation)
     A = K.mT @ K / data
     b = (A @ truth[..., None])[..., 0]

@@ -12,6 +12,7 @@ from torch.func import vmap
 from litrepro import _validate
 from litrepro.optim import Uniform
 from litrepro.optim.curvature import AdaHessian, sqgn
+from litrepro.secondorder import _arguments
 
 METHODS: tuple[str, ...] = ("sgd", "adamw", "adahessian", "sqgn")
 
@@ -73,7 +74,8 @@ def train_flat(
     -------
     FlatTrials; a trial that diverges has the loss inf and leaves the others alone.
 
-    Raises ``ValueError`` for an unknown method, lr <= 0, counts < 1, weight_decay < 0, data of different lengths.
+    Raises ``ValueError`` for an unknown method, lr <= 0, counts < 1, weight_decay < 0, data of different lengths,
+    a model that does not take them, and a loss that is not one number.
 
     Examples
     --------
@@ -84,12 +86,17 @@ def train_flat(
     torch.Size([3, 2])
     """
     _validate.choice("method", method, METHODS)
-    _validate.float_tensor("w0", w0, 1)
+    _arguments.trials(w0)
     epochs, batch = _validate.positive_int("epochs", epochs), _validate.positive_int("batch", batch)
     weight_decay = _validate.real("weight_decay", weight_decay, 0)
-    x, y = data
-    if len(x) != len(y) or len(x) == 0:
-        raise ValueError(f"x and y must have one length >= 1, got {len(x)} and {len(y)}")
+    seed = _validate.positive_int("seed", seed, 0)
+    if evaluate_rows is not None:
+        evaluate_rows = _validate.positive_int("evaluate_rows", evaluate_rows)
+    if on_epoch is not None:
+        _validate.function("on_epoch", on_epoch)
+    if not isinstance(lr, torch.Tensor):
+        _validate.real("lr", lr, 0, open_low=True)
+    x, y = _arguments.task(model, loss, w0, data)
     rates = torch.as_tensor(lr, dtype=w0.dtype, device=w0.device)
     if rates.shape not in (torch.Size(), w0.shape[:-1]) or not bool((torch.isfinite(rates) & (rates > 0)).all()):
         raise ValueError(f"lr must be positive, a number or {tuple(w0.shape[:-1])}, got {lr}")

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from litrepro import _validate
+from litrepro.secondorder import _arguments
 
 
 def logistic_loss(decay: float) -> Callable[..., torch.Tensor]:
@@ -33,7 +34,7 @@ def _gradient(w, x, y, decay):
 def logistic_newton(x: torch.Tensor, y: torch.Tensor, decay: float, *, steps: int, w0: torch.Tensor | None = None):
     """Newton's iterates (steps + 1, d) for the logistic loss, from zero unless ``w0`` is given.
 
-    Raises ``ValueError`` for decay <= 0 or steps < 1.
+    Raises ``ValueError`` for decay <= 0 or steps < 1, and for x (n, d), y (n,) or w0 (d,) that do not fit.
 
     Examples
     --------
@@ -41,11 +42,15 @@ def logistic_newton(x: torch.Tensor, y: torch.Tensor, decay: float, *, steps: in
     >>> bool((path[-1] - path[-2]).norm() < 1e-12)
     True
     """
-    decay = _validate.real("decay", decay, 0, open_low=True)
+    _arguments.signs(x, y)
+    decay, steps = _validate.real("decay", decay, 0, open_low=True), _validate.positive_int("steps", steps)
     w = torch.zeros(x.shape[1], dtype=x.dtype, device=x.device) if w0 is None else w0
+    if _validate.float_tensor("w0", w).shape != x.shape[1:]:
+        raise ValueError(f"w0 must have shape {tuple(x.shape[1:])}, got {tuple(w.shape)}")
+    _validate.same_kind(x=x, w0=w)
     path = [w]
     eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-    for _ in range(_validate.positive_int("steps", steps)):
+    for _ in range(steps):
         p = torch.sigmoid(x @ w)
         H = (x.mT * (p * (1 - p))) @ x / len(x) + decay * eye
         w = w - torch.linalg.solve(H, _gradient(w, x, y, decay))
@@ -56,14 +61,19 @@ def logistic_newton(x: torch.Tensor, y: torch.Tensor, decay: float, *, steps: in
 def logistic_descent(x: torch.Tensor, y: torch.Tensor, decay: float, *, lr: torch.Tensor, steps: int) -> torch.Tensor:
     """Gradient descent from zero: iterates (steps + 1, ..., d) for step sizes ``lr`` (...); n oracle calls a step.
 
+    Raises ``ValueError`` for decay < 0, steps < 1, rates that are not positive, and x and y that do not fit.
+
     Examples
     --------
     >>> logistic_descent(torch.eye(2), torch.ones(2), 0.1, lr=torch.tensor([1.0, 2.0]), steps=3).shape
     torch.Size([4, 2, 2])
     """
+    _arguments.signs(x, y)
+    decay, steps = _validate.real("decay", decay, 0), _validate.positive_int("steps", steps)
+    _rates(lr)
     w = torch.zeros(*lr.shape, x.shape[1], dtype=x.dtype, device=x.device)
     path = [w]
-    for _ in range(_validate.positive_int("steps", steps)):
+    for _ in range(steps):
         w = w - lr.to(w)[..., None] * _gradient(w, x, y, decay)
         path.append(w)
     return torch.stack(path)
@@ -85,16 +95,18 @@ def logistic_svrg(
     -------
     (epochs + 1, R, S, d). An epoch costs 3 n oracle calls, plain n.
 
-    Raises ``ValueError`` for epochs < 1 and without seeds.
+    Raises ``ValueError`` for epochs < 1, decay < 0, rates that are not positive, no seeds, and x and y that do not fit.
 
     Examples
     --------
     >>> logistic_svrg(torch.eye(2), torch.ones(2), 0.1, lr=torch.tensor([0.5]), epochs=2, seeds=[0, 1]).shape
     torch.Size([3, 1, 2, 2])
     """
-    epochs = _validate.positive_int("epochs", epochs)
-    if len(seeds) == 0:
-        raise ValueError("seeds is empty")
+    _arguments.signs(x, y)
+    decay, epochs = _validate.real("decay", decay, 0), _validate.positive_int("epochs", epochs)
+    if _rates(lr).ndim != 1:
+        raise ValueError(f"lr must have shape (R,), got {tuple(lr.shape)}")
+    seeds = [_validate.positive_int("a seed", seed, 0) for seed in _validate.sequence("seeds", seeds)]
     streams = [torch.Generator().manual_seed(seed) for seed in seeds]
     n, d = x.shape
     w = torch.zeros(len(lr), len(seeds), d, dtype=x.dtype, device=x.device)
@@ -118,14 +130,26 @@ def logistic_svrg(
     return torch.stack(path)
 
 
+def _rates(lr: torch.Tensor) -> torch.Tensor:
+    if not bool((_validate.float_tensor("lr", lr).isfinite() & (lr > 0)).all()):
+        raise ValueError(f"lr must hold positive numbers, got {lr}")
+    return lr
+
+
 def calls_to_distance(distance: torch.Tensor, cost: float, tolerance: float) -> torch.Tensor:
     """Oracle calls until a distance (steps + 1, ...) is at most ``tolerance`` for the first time; inf if never.
 
-    ``cost`` is what a step takes. Examples
+    ``cost`` is what a step takes. Raises ``ValueError`` for a distance that is no floating-point tensor with at least
+    one step, and numbers that are not finite.
+
+    Examples
     --------
     >>> calls_to_distance(torch.tensor([[1.0, 1.0], [0.1, 1.0]]), 10, 0.5).tolist()
     [10.0, inf]
     """
+    if not len(_validate.float_tensor("distance", distance, 1)):
+        raise ValueError(f"distance must hold at least one step, got shape {tuple(distance.shape)}")
+    cost, tolerance = _validate.real("cost", cost, 0), _validate.real("tolerance", tolerance)
     reached = distance <= tolerance
     first = reached.to(torch.int64).argmax(0).to(torch.float64)
     return torch.where(reached.any(0), cost * first, torch.inf)

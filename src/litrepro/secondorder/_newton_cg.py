@@ -11,6 +11,7 @@ from torch.func import vmap
 
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
+from litrepro.secondorder import _arguments
 
 
 def conjugate_gradient(
@@ -36,6 +37,7 @@ def conjugate_gradient(
     >>> conjugate_gradient(lambda v: torch.tensor([1.0, 2.0]) * v, torch.ones(2), steps=2).tolist()
     [1.0, 0.5]
     """
+    _validate.function("matvec", matvec)
     _validate.float_tensor("b", b, 1)
     steps, tol = _validate.positive_int("steps", steps), _validate.real("tol", tol, 0)
     return _solve(matvec, b, steps, tol)[0]
@@ -113,7 +115,8 @@ def gauss_newton_cg(
     tol, outer
         Stop when the gradient norm is tol times that of the start, or after ``outer`` steps.
 
-    Raises ``ValueError`` for counts < 1, sample above n, and negative damping, decay or tolerances. Warns with
+    Raises ``ValueError`` for counts < 1, sample above n, negative damping, decay or tolerances, data of different
+    lengths, a model that does not take them, and a loss that is not one number. Warns with
     ``litrepro.ConvergenceWarning`` if the tolerance is not reached.
 
     Examples
@@ -124,14 +127,14 @@ def gauss_newton_cg(
     >>> run.converged.tolist(), run.w.shape
     ([True, True], torch.Size([2, 3]))
     """
-    _validate.float_tensor("w0", w0, 1)
-    x, y = data
+    x, y = _arguments.task(model, loss, _arguments.trials(w0), data)
+    seed = _validate.positive_int("seed", seed, 0)
     cg_steps, outer = _validate.positive_int("cg_steps", cg_steps), _validate.positive_int("outer", outer)
     reals = {"damping": damping, "decay": decay, "tol": tol, "cg_tol": cg_tol}
     damping, decay, tol, cg_tol = (_validate.real(name, value, 0) for name, value in reals.items())
     sample = len(x) if sample is None else _validate.positive_int("sample", sample)
-    if sample > len(x) or len(x) != len(y):
-        raise ValueError(f"need sample <= n and x, y of one length, got {sample}, {len(x)} and {len(y)}")
+    if sample > len(x):
+        raise ValueError(f"sample must not exceed the {len(x)} rows, got {sample}")
 
     def objective(w: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return loss(model(w, inputs), targets) + decay / 2 * w.square().sum()

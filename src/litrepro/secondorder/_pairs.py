@@ -10,6 +10,7 @@ from torch.func import grad, hessian, jacfwd, vmap
 
 from litrepro import _validate
 from litrepro.optim.curvature import gauss_newton_product
+from litrepro.secondorder import _arguments
 
 
 class HessianSplit(NamedTuple):
@@ -48,8 +49,9 @@ def hessian_split(
     [[1.0, 0.0], [0.0, 1.0]]
     """
     _validate.float_tensor("w", w, 1)
-    if w.ndim != 1:
+    if w.ndim != 1 or not len(w):
         raise ValueError(f"w must have shape (d,), got {tuple(w.shape)}")
+    _validate.function("model", model), _validate.function("loss", loss)
     w = w.detach()
     eye = torch.eye(len(w), dtype=w.dtype, device=w.device)
     columns = vmap(lambda v: gauss_newton_product(model, loss, w, v))(eye)
@@ -107,9 +109,9 @@ def pair_curvatures(
     draws, batch = _validate.positive_int("draws", draws), _validate.positive_int("batch", batch)
     step = _validate.real("step", step, 0, open_low=True)
     damping = _validate.real("damping", damping, 0)
-    x, y = data
-    if w.ndim != 1 or len(x) != len(y) or len(x) == 0:
-        raise ValueError(f"need w (d,) and x, y of one length >= 1, got {tuple(w.shape)}, {len(x)} and {len(y)}")
+    if w.ndim != 1:
+        raise ValueError(f"w must have shape (d,), got {tuple(w.shape)}")
+    x, y = _arguments.task(model, loss, _arguments.trials(w, "w"), data)
     generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
     first, other = torch.randint(len(x), (2, draws, batch), generator=generator).to(x.device)
     one, two = (x[first], y[first]), (x[other], y[other])

@@ -32,23 +32,40 @@ class FlatProblem(NamedTuple):
 def softmax_loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy of scores (..., b, c) and one-hot labels (..., b, c), over all rows.
 
+    Raises ``ValueError`` for shapes that do not fit.
+
     Examples
     --------
     >>> round(softmax_loss(torch.zeros(3, 2), torch.eye(2)[[0, 1, 0]]).item(), 4)
     0.6931
     """
+    _alike(outputs, y)
     return (torch.logsumexp(outputs, -1) - (outputs * y).sum(-1)).mean()
 
 
 def squared_loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Half the squared distance (b, o), summed over outputs and averaged over rows.
 
+    Raises ``ValueError`` for shapes that do not fit.
+
     Examples
     --------
     >>> squared_loss(torch.zeros(2, 3), torch.ones(2, 3)).item()
     1.5
     """
+    _alike(outputs, y)
     return (outputs - y).square().sum(-1).mean() / 2
+
+
+def _alike(outputs: torch.Tensor, y: torch.Tensor) -> None:
+    """Outputs and targets of one shape, or of one width and shapes that broadcast; types and shapes only."""
+    _validate.float_tensor("outputs", outputs, 1)
+    if not isinstance(y, torch.Tensor) or y.is_complex() or y.ndim < 1:
+        raise ValueError(f"y must be a real tensor like outputs, got {getattr(y, 'dtype', type(y).__name__)}")
+    if outputs.shape != y.shape:
+        _validate.broadcast(outputs=outputs.shape, y=y.shape)
+        if outputs.shape[-1] != y.shape[-1]:
+            raise ValueError(f"outputs and y must have one width, got {tuple(outputs.shape)} and {tuple(y.shape)}")
 
 
 def perceptron(widths: Sequence[int], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32):
@@ -92,6 +109,7 @@ def digits_problem(
     """
     from litrepro.data import digits
 
+    widths = _validate.sequence("widths", widths)
     if len(widths) < 2 or widths[0] != 64 or widths[-1] != 10:
         raise ValueError(f"widths must begin with 64 and end with 10, got {tuple(widths)}")
     if n is not None and not 1 <= _validate.positive_int("n", n) <= 1437:
@@ -121,6 +139,7 @@ def breast_cancer_problem(
 
     if not 1 <= _validate.positive_int("train", train) <= 568:
         raise ValueError(f"train must be in 1..568, got {train}")
+    widths = _validate.sequence("widths", widths)
     if len(widths) < 2 or widths[0] != 30 or widths[-1] != 2:
         raise ValueError(f"widths must begin with 30 and end with 2, got {tuple(widths)}")
     table = breast_cancer()

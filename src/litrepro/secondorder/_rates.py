@@ -53,8 +53,10 @@ def sweep_rates(
     """
     import pandas as pd
 
-    if len(rates) == 0 or len(seeds) == 0:
-        raise ValueError(f"need at least one rate and one seed, got {len(rates)} and {len(seeds)}")
+    if not isinstance(problem, FlatProblem):
+        raise ValueError(f"problem must be a FlatProblem, got {type(problem).__name__}")
+    rates = [_validate.real("a rate", rate, 0, open_low=True) for rate in _validate.sequence("rates", rates)]
+    seeds = [_validate.positive_int("a seed", seed, 0) for seed in _validate.sequence("seeds", seeds)]
     chunk = len(rates) if chunk is None else _validate.positive_int("chunk", chunk)
     start, rows = problem.start(seeds), []
     for first in range(0, len(rates), chunk):

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from litrepro import _validate
 from litrepro.data import acoustic_shots, layered_velocity
+from litrepro.secondorder import _arguments
 from litrepro.secondorder._problems import FlatProblem, perceptron, squared_loss
 
 VMIN, VMAX = 1.5, 4.5  # km/s
@@ -89,9 +90,10 @@ def tomography_problem(
     torch.Size([1, 64])
     """
     _validate.choice("model", model, ("perceptron", "convnet"))
-    count, size = len(survey.velocity), survey.velocity.shape[-1]
-    if not 1 <= _validate.positive_int("train", train) < count:
-        raise ValueError(f"train must be in 1..{count - 1}, got {train}")
+    train, hidden = _held_out(survey, train), _validate.positive_int("hidden", hidden)
+    if statistics is not None:
+        statistics = _validate.positive_int("statistics", statistics)
+    size = survey.velocity.shape[-1]
     x = gained(survey.shots)
     known = x[:train][:statistics]
     x = (x - known.mean(0)) / (known.std(0) + 1e-3) if len(known) > 1 else x
@@ -111,6 +113,16 @@ def tomography_problem(
         return -error.log().reshape(w.shape[:-1])
 
     return FlatProblem("tomography", run, squared_loss, start, (x[:train], y[:train]), (x[train:], y[train:]), score)
+
+
+def _held_out(survey: Survey, train: int) -> int:
+    """How many models of a survey are learnt from, at least one and not all."""
+    if not isinstance(survey, Survey):
+        raise ValueError(f"survey must be a Survey, got {type(survey).__name__}")
+    train, count = _validate.positive_int("train", train), len(survey.velocity)
+    if train >= count:
+        raise ValueError(f"train must be in 1..{count - 1}, got {train}")
+    return train
 
 
 def ssim(a: torch.Tensor, b: torch.Tensor, *, data_range: float = VMAX - VMIN, window: int = 7) -> torch.Tensor:
@@ -138,7 +150,13 @@ def ssim(a: torch.Tensor, b: torch.Tensor, *, data_range: float = VMAX - VMIN, w
     _validate.float_tensor("a", a, 2)
     window = _validate.positive_int("window", window)
     data_range = _validate.real("data_range", data_range, 0, open_low=True)
-    if not isinstance(b, torch.Tensor) or a.shape != b.shape or window % 2 == 0 or min(a.shape[-2:]) < window:
+    if (
+        not isinstance(b, torch.Tensor)
+        or a.dtype != b.dtype
+        or a.shape != b.shape
+        or window % 2 == 0
+        or min(a.shape[-2:]) < window
+    ):
         found = tuple(b.shape) if isinstance(b, torch.Tensor) else type(b).__name__
         raise ValueError(f"need two images of one shape, not below an odd window {window}: {tuple(a.shape)}, {found}")
     flat = [image.reshape(-1, 1, *image.shape[-2:]) for image in (a, b)]
@@ -169,10 +187,22 @@ def total_variation(image: torch.Tensor) -> torch.Tensor:
 
 
 def predictions(problem: FlatProblem, survey: Survey, train: int, w: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
-    """Velocities (..., len(rows), n, n) in km/s that weights (..., d) predict for held-out models ``rows``."""
+    """Velocities (..., len(rows), n, n) in km/s that weights (..., d) predict for held-out models ``rows``.
+
+    Raises ``ValueError`` for weights, rows or a survey that do not fit the problem.
+    """
+    train = _held_out(survey, train)
+    if not isinstance(problem, FlatProblem):
+        raise ValueError(f"problem must be a FlatProblem, got {type(problem).__name__}")
+    rows, held = [_validate.positive_int("a row", row, 0) for row in _validate.sequence("rows", rows)], problem.test[0]
+    if max(rows) >= len(held):
+        raise ValueError(f"rows must be below the {len(held)} models of the problem's test set, got {max(rows)}")
+    flat = _arguments.trials(w, "w").reshape(-1, w.shape[-1])
     size = survey.velocity.shape[-1]
     with torch.no_grad():
-        outputs = vmap(problem.model, in_dims=(0, None))(w.reshape(-1, w.shape[-1]), problem.test[0][list(rows)])
+        outputs = _validate.answer(
+            "the problem's model", lambda at: vmap(problem.model, in_dims=(0, None))(at, held[rows]), flat
+        )
     images = outputs.reshape(*w.shape[:-1], len(rows), size, size)
     return images + survey.velocity[:train].mean(0)
 
@@ -193,6 +223,8 @@ class InversionQuality(NamedTuple):
 def inversion_quality(problem: FlatProblem, survey: Survey, train: int, w: torch.Tensor) -> InversionQuality:
     """How well weights (..., d) reconstruct the models of ``survey`` after the first ``train``.
 
+    Raises ``ValueError`` as ``predictions``.
+
     Examples
     --------
     >>> survey = seismic_survey(5, size=8, steps=16)
@@ -201,7 +233,7 @@ def inversion_quality(problem: FlatProblem, survey: Survey, train: int, w: torch
     >>> quality.images.shape, quality.ssim.shape
     (torch.Size([2, 2, 8, 8]), torch.Size([2]))
     """
-    truth = survey.velocity[train:]
+    truth = survey.velocity[_held_out(survey, train) :]
     images = predictions(problem, survey, train, w, range(len(truth)))
     return InversionQuality(
         images,

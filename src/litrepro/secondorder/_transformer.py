@@ -42,6 +42,8 @@ def character_problem(
         _validate.positive_int(name, value)
     if width % heads:
         raise ValueError(f"heads must divide width, got {heads} and {width}")
+    if not isinstance(text, str):
+        raise ValueError(f"text must be a str, got {type(text).__name__}")
     if len(text) < 10 * (context + 1):
         raise ValueError(f"the text must have at least {10 * (context + 1)} characters, got {len(text)}")
     alphabet = sorted(set(text))

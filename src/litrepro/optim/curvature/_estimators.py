@@ -19,7 +19,7 @@ def random_signs(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor
 
 
 def hutchinson_diagonal(
-    matvec: MatVec, like: torch.Tensor, *, samples: int = 1, generator: torch.Generator | None = None
+    matvec: MatVec, like: torch.Tensor, *, samples: int = 1, generator: torch.Generator | int | None = None
 ) -> torch.Tensor:
     """Estimate the diagonal of a linear operator from products with random signs (Bekas, Kokiopoulou and Saad 2007).
 
@@ -35,7 +35,7 @@ def hutchinson_diagonal(
     samples
         Number of products.
     generator
-        Source of the signs (one seeded with 0 if None).
+        Source of the signs, or a seed (0 if None).
 
     Returns
     -------
@@ -49,15 +49,12 @@ def hutchinson_diagonal(
     """
     _validate.float_tensor("like", like, 1)
     samples = _validate.positive_int("samples", samples)
-    if not callable(matvec):
-        raise ValueError(f"matvec must be a function of a vector, got {type(matvec).__name__}")
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
-    if not isinstance(generator, torch.Generator):
-        raise ValueError(f"generator must be a torch.Generator or None, got {type(generator).__name__}")
+    _validate.function("matvec", matvec)
+    generator = _validate.random_source("generator", generator)
     total = torch.zeros_like(like)
     for _ in range(samples):
         z = random_signs(like, generator)
-        total = total + z * same_shape("matvec", matvec(z), z)
+        total = total + z * same_shape("matvec", _validate.answer("matvec", matvec, z), z)
     return total / samples
 
 

@@ -33,7 +33,8 @@ def gauss_newton_product(
 
     Returns
     -------
-    (d,). Raises ``ValueError`` if the shapes or dtypes differ or ``loss`` does not return one number.
+    (d,). Raises ``ValueError`` if the shapes or dtypes differ, ``model`` or ``loss`` cannot be called
+    or ``loss`` does not return one number.
 
     Notes
     -----
@@ -49,7 +50,10 @@ def gauss_newton_product(
         found = tuple(v.shape) if isinstance(v, torch.Tensor) else type(v).__name__
         raise ValueError(f"v must have the shape of params, {tuple(params.shape)}; got {found}")
     _validate.same_kind(params=params, v=v)
-    one_number(loss(model(params.detach())))
+    outputs = _validate.answer("model", model, params.detach())
+    if not isinstance(outputs, torch.Tensor):
+        raise ValueError(f"model must return a tensor, got {type(outputs).__name__}")
+    one_number(_validate.answer("loss", loss, outputs))
     return product(model, loss, params, v)
 
 

@@ -48,6 +48,7 @@ def neumann_solve(
     >>> round(neumann_solve(lambda y, j: 0.5 * y, torch.ones(1), depth=30).item(), 6)
     2.0
     """
+    _validate.function("matvec", matvec)
     _validate.float_tensor("b", b, 1)
     depth = _validate.positive_int("depth", depth, 0)
     scale = _validate.real("scale", scale, 0, open_low=True)
@@ -109,7 +110,8 @@ def lissa(
     >>> lissa(loss, torch.zeros(3, 2), (x, x.sum(1)), s2=5, batch=4, steps=2).w.shape
     torch.Size([3, 3, 2])
     """
-    _validate.float_tensor("w0", w0, 1)
+    if not _validate.float_tensor("w0", w0, 1).shape[-1]:
+        raise ValueError(f"w0 must have weights, got shape {tuple(w0.shape)}")
     s1, s2 = _validate.positive_int("s1", s1), _validate.positive_int("s2", s2)
     batch, steps = _validate.positive_int("batch", batch), _validate.positive_int("steps", steps)
     warm_start = _validate.positive_int("warm_start", warm_start, 0)
@@ -124,7 +126,7 @@ def lissa(
     calls = warm_start * n + steps * (n + s1 * s2 * batch)
     if not len(w):
         return LissaResult(w0.new_zeros(warm_start + steps + 1, *w0.shape), calls)
-    one_number(loss(w[0], *data))
+    one_number(_validate.answer("loss", lambda at: loss(at, *data), w[0]))
     shared = (None,) * len(data)
     full_gradient = vmap(grad(loss), in_dims=(0, *shared))
     product = vmap(vmap(_product_of(loss)))  # over trials and over directions

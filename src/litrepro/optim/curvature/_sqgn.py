@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -81,7 +81,7 @@ def sqgn(
     ``litrepro.ConvergenceWarning`` says so; the run stops when no trial is left.
 
     Raises ``ValueError`` for lr or first_step <= 0, damping < 0, epochs, batch, memory or every < 1, data that are not
-    two tensors of one length, and a loss that is not one number.
+    two tensors of one length, a model that does not take them, and a loss that is not one number.
 
     Examples
     --------
@@ -96,7 +96,10 @@ def sqgn(
     if not len(w):
         none = w0.new_zeros(epochs + 1, *w0.shape[:-1])
         return SQGNResult(w0.detach().clone(), none, none[0].long(), 0)
-    one_number(loss(model(w[0], x[:batch]), y[:batch]))
+    outputs = _validate.answer("model", lambda rows: model(w[0], rows), x[:batch])
+    if not isinstance(outputs, torch.Tensor):
+        raise ValueError(f"model must return a tensor, got {type(outputs).__name__}")
+    one_number(_validate.answer("loss", lambda rows: loss(outputs, rows), y[:batch]))
     rate = torch.as_tensor(lr, dtype=w.dtype, device=w.device).expand(w0.shape[:-1]).reshape(-1, 1)
     run = _Run(model, loss, w, x, y, min(batch, len(x)), memory, damping, first_step, seed)
     losses = torch.full((epochs + 1, len(w)), torch.inf, dtype=w.dtype, device=w.device)
@@ -135,17 +138,9 @@ def _check(w0, data, lr, epochs, batch, memory, every, damping, first_step, seed
     _validate.real("damping", damping, 0)
     _validate.real("first_step", first_step, 0, open_low=True)
     _validate.positive_int("seed", seed, 0)
-    return pair_of_tensors(data)
-
-
-def pair_of_tensors(data) -> tuple[torch.Tensor, torch.Tensor]:
-    """(x, y), tensors of one length >= 1."""
-    parts = list(data) if isinstance(data, Sequence) else [data]
-    shapes = [tuple(part.shape) if isinstance(part, torch.Tensor) else type(part).__name__ for part in parts]
-    fits = len(parts) == 2 and all(isinstance(shape, tuple) and shape for shape in shapes)
-    if not fits or len(parts[0]) != len(parts[1]) or len(parts[0]) == 0:
-        raise ValueError(f"data must be two tensors x and y of one length >= 1, got {shapes}")
-    return parts[0], parts[1]
+    if not w0.shape[-1]:
+        raise ValueError(f"w0 must have weights, got shape {tuple(w0.shape)}")
+    return _validate.examples("data", data)
 
 
 class _Run:
