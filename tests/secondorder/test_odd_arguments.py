@@ -90,6 +90,7 @@ def test_sqgn(change):
         lambda: so.tomography_problem(SURVEY, 3, hidden=2.5),
         lambda: so.inversion_quality(None, SURVEY, 3, START),
         lambda: so.inversion_quality(PROBLEM, SURVEY, None, START),
+        lambda: so.inversion_quality(PROBLEM, None, 3, START),
         lambda: so.inversion_quality(PROBLEM, SURVEY, 3, START[:, :5]),
         lambda: so.inversion_quality(PROBLEM, SURVEY, 3, START.double()),
         lambda: so.predictions(PROBLEM, SURVEY, 3, START, [1]),

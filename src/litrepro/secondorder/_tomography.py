@@ -233,7 +233,8 @@ def inversion_quality(problem: FlatProblem, survey: Survey, train: int, w: torch
     >>> quality.images.shape, quality.ssim.shape
     (torch.Size([2, 2, 8, 8]), torch.Size([2]))
     """
-    truth = survey.velocity[_held_out(survey, train) :]
+    train = _held_out(survey, train)
+    truth = survey.velocity[train:]
     images = predictions(problem, survey, train, w, range(len(truth)))
     return InversionQuality(
         images,
