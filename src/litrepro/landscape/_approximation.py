@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -47,7 +48,7 @@ def fit_random_features(
     width: int,
     activation: Callable[[torch.Tensor], torch.Tensor],
     *,
-    generator: torch.Generator,
+    generator: torch.Generator | int | None,
     scale: float = 4.0,
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """A hidden layer drawn at random, its output weights by least squares.
@@ -63,12 +64,15 @@ def fit_random_features(
         Number of hidden units, >= 1.
     activation
         Elementwise.
+    generator
+        Of the hidden layer, or a seed.
 
     Returns
     -------
     A callable (n', d) -> (n',).
 
-    Raises ``ValueError`` for shapes that do not fit, width < 1 and scale <= 0.
+    Raises ``ValueError`` for shapes, dtypes and devices that do not fit, examples that are not float32 or float64 or
+    not finite, width < 1, scale <= 0, an activation that changes shape or dtype, and features that overflow.
 
     Examples
     --------
@@ -78,8 +82,11 @@ def fit_random_features(
     >>> bool((f(x) - x[:, 0] ** 2).abs().max() < 0.1)
     True
     """
-    _validate.float_tensor("x", x, 2)
-    _validate.float_tensor("y", y, 1)
+    _validate.decomposable("x", x)
+    _validate.decomposable("y", y, 1)
+    _validate.same_kind(x=x, y=y)
+    _validate.function("activation", activation)
+    generator = _validate.random_source("generator", generator)
     if x.ndim != 2 or y.shape != x.shape[:1]:
         raise ValueError(f"x and y must have shapes (n, d) and (n,), got {tuple(x.shape)} and {tuple(y.shape)}")
     width = _validate.positive_int("width", width)
@@ -89,10 +96,15 @@ def fit_random_features(
     b = -(w * torch.rand(x.shape[1], width, **options).to(x.device)).sum(0)
 
     def features(inputs: torch.Tensor) -> torch.Tensor:
-        return torch.cat([activation(inputs @ w + b), torch.ones_like(inputs[:, :1])], 1)
+        hidden = inputs @ w + b
+        active = activation(hidden)
+        if not isinstance(active, torch.Tensor) or active.shape != hidden.shape or active.dtype != hidden.dtype:
+            raise ValueError(f"activation must map tensors to tensors of the same shape and dtype, got {type(active)}")
+        return torch.cat([active, torch.ones_like(hidden[:, :1])], 1)
 
     # The driver that copes with rank deficiency exists on the CPU only.
-    solution = torch.linalg.lstsq(features(x).cpu(), y.cpu()[:, None], driver="gelsd").solution.to(x.device)
+    design = _validate.decomposable("features of x", features(x))
+    solution = torch.linalg.lstsq(design.cpu(), y.cpu()[:, None], driver="gelsd").solution.to(x.device)
     return lambda inputs: (features(inputs) @ solution)[:, 0]
 
 
@@ -128,4 +140,4 @@ def sawtooth_lower_bound(depth: int, pieces: int) -> float:
     0.0625
     """
     depth, pieces = _validate.positive_int("depth", depth), _validate.positive_int("pieces", pieces)
-    return max(0.0, (1 - (2 * pieces + 2) / 2.0**depth) / 8)
+    return max(0.0, (1 - math.ldexp(2 * pieces + 2, -depth)) / 8)

@@ -14,7 +14,7 @@ Fun = Callable[[torch.Tensor], torch.Tensor]
 def gradient(fun: Fun, x: torch.Tensor) -> torch.Tensor:
     """Gradient of ``fun`` (..., d) -> (...), which acts on trials independently, at x: (..., d).
 
-    Raises ``ValueError`` if x is not floating point or ``fun`` does not return one value per trial.
+    Raises ``ValueError`` if x is not floating point, ``fun`` cannot be called or does not return one value per trial.
 
     Examples
     --------
@@ -35,7 +35,8 @@ def gradient(fun: Fun, x: torch.Tensor) -> torch.Tensor:
 def hessian(fun: Fun, x: torch.Tensor) -> torch.Tensor:
     """Hessian of ``fun`` (..., d) -> (...) at x: (..., d, d), symmetric.
 
-    d backward passes over the whole batch (one per coordinate, vectorized): trials cost no loop.
+    d backward passes over the whole batch (one per coordinate, vectorized): trials cost no loop. Raises ``ValueError``
+    as ``gradient``.
 
     Examples
     --------
@@ -63,7 +64,7 @@ def hessian(fun: Fun, x: torch.Tensor) -> torch.Tensor:
 
 
 def _values(fun: Fun, x: torch.Tensor) -> torch.Tensor:
-    values = fun(x)
+    values = _validate.function("fun", fun)(x)
     if not isinstance(values, torch.Tensor) or values.shape != x.shape[:-1]:
         found = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
         raise ValueError(f"fun must map {tuple(x.shape)} to {tuple(x.shape[:-1])}, got {found}")

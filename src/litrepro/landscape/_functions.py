@@ -56,7 +56,12 @@ def quadratic(x: torch.Tensor, eigenvalues: torch.Tensor | Sequence[float]) -> t
     tensor(0.)
     """
     _validate.float_tensor("x", x, 1)
-    e = torch.as_tensor(eigenvalues).to(dtype=x.dtype, device=x.device)
+    if not isinstance(eigenvalues, torch.Tensor):
+        numbers = _validate.sequence("eigenvalues", eigenvalues, 0)
+        eigenvalues = torch.tensor([_validate.real("eigenvalues", number) for number in numbers])
+    if eigenvalues.dtype.is_complex:
+        raise ValueError(f"eigenvalues must be real, got {eigenvalues.dtype}")
+    e = eigenvalues.to(dtype=x.dtype, device=x.device)
     if e.shape != x.shape[-1:] or not bool(torch.isfinite(e).all()):
         raise ValueError(f"eigenvalues must be {x.shape[-1]} finite numbers, got {eigenvalues!r}")
     return 0.5 * (e * x**2).sum(-1)
@@ -66,7 +71,7 @@ def quartic_saddle(x: torch.Tensor, curvature: float = 1.0) -> torch.Tensor:
     """1/2 sum_{j<d} x_j^2 - c/2 x_d^2 + 1/4 x_d^4, (..., d) -> (...).
 
     A saddle at 0 whose lowest eigenvalue is -c; minima at x_d = +-sqrt(c), of value -c^2/4. Raises ``ValueError`` for
-    c <= 0.
+    c <= 0 and d < 1.
 
     Examples
     --------
@@ -76,5 +81,7 @@ def quartic_saddle(x: torch.Tensor, curvature: float = 1.0) -> torch.Tensor:
     """
     _validate.float_tensor("x", x, 1)
     c = _validate.real("curvature", curvature, 0, open_low=True)
+    if x.shape[-1] < 1:
+        raise ValueError(f"x must have shape (..., d) with d >= 1, got {tuple(x.shape)}")
     last = x[..., -1]
     return 0.5 * x[..., :-1].square().sum(-1) - c / 2 * last**2 + last**4 / 4

@@ -49,7 +49,7 @@ def interpolating_resnet(
     Parameters
     ----------
     x, y
-        (n, ...) distinct examples and (n,) int64 labels in 0..num_classes-1.
+        (n, ...) distinct examples and (n,) integer labels in 0..num_classes-1.
     num_classes
         K >= 1.
     hidden
@@ -112,7 +112,10 @@ def _check(x: torch.Tensor, y: torch.Tensor, num_classes: int) -> tuple[torch.Te
     """Flattened float64 examples and their labels."""
     if not isinstance(x, torch.Tensor) or x.ndim < 2 or len(x) < 1 or not isinstance(y, torch.Tensor):
         raise ValueError(f"x must be a tensor (n, d) with n >= 1, got {getattr(x, 'shape', type(x).__name__)}")
-    if y.shape != x.shape[:1] or y.dtype.is_floating_point or y.min() < 0 or y.max() >= num_classes:
+    if x.dtype.is_complex or x[0].numel() < 1:
+        raise ValueError(f"x must hold real examples of at least one entry, got {tuple(x.shape)} of {x.dtype}")
+    whole = not (y.dtype.is_floating_point or y.dtype.is_complex or y.dtype == torch.bool)
+    if y.shape != x.shape[:1] or not whole or y.min() < 0 or y.max() >= num_classes:
         expected = f"({len(x)},) integers in 0..{num_classes - 1}"
         raise ValueError(f"y must be {expected}, got shape {tuple(y.shape)} of {y.dtype}")
     points = x.flatten(1).double()

@@ -23,7 +23,7 @@ def rescale_relu(
     alpha
         > 0: a ReLU is positively homogeneous.
 
-    Raises ``ValueError`` for alpha <= 0, anything but two layers, and weights that do not chain.
+    Raises ``ValueError`` for alpha <= 0, anything but two layers of floating-point tensors, shapes that do not chain.
 
     Examples
     --------
@@ -33,11 +33,19 @@ def rescale_relu(
     ([4.0, 4.0], [0.25, 0.25], [4.0, 4.0])
     """
     alpha = _validate.real("alpha", alpha, 0, open_low=True)
+    weights, biases = _validate.sequence("weights", weights, 0), _validate.sequence("biases", biases, 0)
     if len(weights) != 2 or len(biases) != 2:
         raise ValueError(f"need two weights and two biases, got {len(weights)} and {len(biases)}")
-    if weights[0].ndim < 2 or weights[1].ndim < 2 or weights[0].shape[-2] != weights[1].shape[-1]:
+    for layer in range(2):
+        _validate.float_tensor(f"weights[{layer}]", weights[layer], 2)
+        _validate.float_tensor(f"biases[{layer}]", biases[layer], 1)
+    if weights[0].shape[-2] != weights[1].shape[-1]:
         raise ValueError(
             f"weights must be (..., h, d) and (..., c, h), got {tuple(weights[0].shape)} and {tuple(weights[1].shape)}"
+        )
+    if any(bias.shape[-1] != weight.shape[-2] for weight, bias in zip(weights, biases)):
+        raise ValueError(
+            f"biases must be (..., h) and (..., c) to go with the weights, got {[tuple(bias.shape) for bias in biases]}"
         )
     return [alpha * weights[0], weights[1] / alpha], [alpha * biases[0], biases[1]]
 
@@ -47,7 +55,8 @@ def segment(
 ) -> torch.Tensor:
     """Loss along the line w0 + t (w1 - w0): ``loss`` maps (A, d) to (A,), ``w0``, ``w1`` (d,), ``ts`` (A,); (A,).
 
-    Raises ``ValueError`` for shapes that do not fit.
+    Raises ``ValueError`` for shapes that do not fit, tensors that are not floating point, ends of two dtypes or
+    devices, and a loss that cannot be called or does not return one value per point.
 
     Examples
     --------
@@ -56,9 +65,14 @@ def segment(
     >>> segment(lambda w: w.norm(dim=-1), *ends, torch.tensor([0.0, 0.5, 1.0]))
     tensor([0.0000, 2.5000, 5.0000])
     """
+    _validate.function("loss", loss)
+    for name, value in (("w0", w0), ("w1", w1), ("ts", ts)):
+        _validate.float_tensor(name, value)
+    _validate.same_kind(w0=w0, w1=w1)
     if w0.ndim != 1 or w0.shape != w1.shape or ts.ndim != 1:
         raise ValueError(f"need (d,), (d,), (A,); got {tuple(w0.shape)}, {tuple(w1.shape)}, {tuple(ts.shape)}")
     values = loss(w0 + ts[:, None].to(w0) * (w1 - w0))
-    if values.shape != ts.shape:
-        raise ValueError(f"loss must map ({len(ts)}, {len(w0)}) to ({len(ts)},), got {tuple(values.shape)}")
+    if not isinstance(values, torch.Tensor) or values.shape != ts.shape:
+        found = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
+        raise ValueError(f"loss must map ({len(ts)}, {len(w0)}) to ({len(ts)},), got {found}")
     return values

@@ -56,7 +56,8 @@ def strict_saddle(
     |grad f| >= eps; lambda_min <= -gamma; within ``delta`` of one of ``minima`` (k, d) and lambda_min(x) >= alpha
     (False without minima).
 
-    Raises ``ValueError`` for eps, gamma <= 0, alpha or delta < 0, and minima of the wrong shape.
+    Raises ``ValueError`` for eps, gamma <= 0, alpha or delta < 0, an x without coordinates or not float32 or float64,
+    minima of the wrong shape, and a Hessian that is not finite.
 
     Examples
     --------
@@ -66,15 +67,18 @@ def strict_saddle(
     tensor([[False,  True, False],
             [ True,  True, False]])
     """
-    _validate.float_tensor("x", x, 1)
+    if _validate.decomposable("x", x, 1).shape[-1] < 1:
+        raise ValueError(f"x must have shape (..., d) with d >= 1, got {tuple(x.shape)}")
     eps = _validate.real("eps", eps, 0, open_low=True)
     gamma = _validate.real("gamma", gamma, 0, open_low=True)
     alpha, delta = _validate.real("alpha", alpha, 0), _validate.real("delta", delta, 0)
-    lowest = torch.linalg.eigvalsh(hessian(fun, x))[..., 0]
-    near = torch.zeros_like(lowest, dtype=torch.bool)
     if minima is not None:
+        _validate.float_tensor("minima", minima)
         if minima.ndim != 2 or minima.shape[-1] != x.shape[-1]:
             raise ValueError(f"minima must have shape (k, {x.shape[-1]}), got {tuple(minima.shape)}")
+    lowest = torch.linalg.eigvalsh(_validate.decomposable("hessian of fun", hessian(fun, x)))[..., 0]
+    near = torch.zeros_like(lowest, dtype=torch.bool)
+    if minima is not None:
         distance = (x[..., None, :] - minima.to(x)).norm(dim=-1)
         near = (distance <= delta).any(-1) & (lowest >= alpha)
     return torch.stack([gradient(fun, x).norm(dim=-1) >= eps, lowest <= -gamma, near], -1)

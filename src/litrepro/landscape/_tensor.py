@@ -25,7 +25,7 @@ def tensor_decomposition(x: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
     _validate.float_tensor("x", x, 1)
     _validate.float_tensor("basis", basis, 2)
     d = basis.shape[-1]
-    if basis.shape != (d, d):
+    if d < 1 or basis.shape != (d, d):
         raise ValueError(f"basis must be square, got {tuple(basis.shape)}")
     basis = basis.to(x)
     error = (basis @ basis.T - torch.eye(d, dtype=x.dtype, device=x.device)).abs().max()
@@ -33,6 +33,6 @@ def tensor_decomposition(x: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
         raise ValueError(f"basis must be orthonormal, it is off by {float(error):.2g}")
     if x.shape[-1] == 0 or x.shape[-1] % d:
         raise ValueError(f"x must hold vectors of length {d}, got shape {tuple(x.shape)}")
-    squares = torch.einsum("...kd,ld->...kl", x.reshape(*x.shape[:-1], -1, d), basis) ** 2
+    squares = torch.einsum("...kd,ld->...kl", x.unflatten(-1, (x.shape[-1] // d, d)), basis) ** 2
     # sum_{i != j} <a_l, u_i>^2 <a_l, u_j>^2 = (sum_i s_il)^2 - sum_i s_il^2
     return (squares.sum(-2) ** 2 - (squares**2).sum(-2)).sum(-1)

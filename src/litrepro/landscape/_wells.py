@@ -22,7 +22,7 @@ def cosine_wells(x: torch.Tensor, weights: torch.Tensor, rotation: torch.Tensor 
     rotation
         Q (d, d), orthogonal; None: the identity.
 
-    Raises ``ValueError`` for shapes that do not fit.
+    Raises ``ValueError`` for shapes that do not fit and tensors that are not floating point.
 
     Examples
     --------
@@ -32,6 +32,9 @@ def cosine_wells(x: torch.Tensor, weights: torch.Tensor, rotation: torch.Tensor 
     """
     _validate.float_tensor("x", x, 1)
     d = x.shape[-1]
+    _validate.float_tensor("weights", weights, 1)
+    if rotation is not None:
+        _validate.same_kind(x=x, rotation=_validate.float_tensor("rotation", rotation, 2))
     if weights.shape != (d,) or (rotation is not None and rotation.shape != (d, d)):
         found = tuple(weights.shape), None if rotation is None else tuple(rotation.shape)
         raise ValueError(f"weights must be ({d},) and rotation ({d}, {d}) for x {tuple(x.shape)}, got {found}")
@@ -45,7 +48,7 @@ def near_critical(
     *,
     spread: float = 0.05,
     flipped: int | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> torch.Tensor:
     """Starts within ``spread`` (in each u_i) of random critical points of ``cosine_wells``: (trials, d).
 
@@ -56,9 +59,9 @@ def near_critical(
     flipped
         So many coordinates u_i are near pi, the first ones; None: each with probability 1/2.
     generator
-        Source of randomness (one seeded with 0 if None).
+        Source of randomness, or a seed (0 if None).
 
-    Raises ``ValueError`` for sizes and spreads out of range.
+    Raises ``ValueError`` for sizes and spreads out of range, and a rotation that is not square.
 
     Examples
     --------
@@ -69,7 +72,9 @@ def near_critical(
     """
     d = _validate.float_tensor("rotation", rotation, 2).shape[-1]
     trials, spread = _validate.positive_int("trials", trials), _validate.real("spread", spread, 0)
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    if rotation.shape != (d, d) or d < 1:
+        raise ValueError(f"rotation must be (d, d), got {tuple(rotation.shape)}")
+    generator = _validate.random_source("generator", generator)
     options = {"generator": generator, "dtype": rotation.dtype, "device": generator.device}
     offset = spread * (2 * torch.rand(trials, d, **options) - 1)
     high = torch.rand(trials, d, **options) < 0.5

@@ -86,7 +86,7 @@ def multiplications(widths: Sequence[int], method: str) -> int:
 
     Raises ``ValueError`` for fewer than two widths, a width below 1 or an unknown method.
     """
-    n = [_validate.positive_int("width", width) for width in widths]
+    n = [_validate.positive_int("width", width) for width in _validate.sequence("widths", widths)]
     if len(n) < 2:
         raise ValueError(f"widths must name input and output at least, got {list(widths)}")
     _validate.choice("method", method, ("forward", "backprop", "naive"))
@@ -105,6 +105,7 @@ def multiplications(widths: Sequence[int], method: str) -> int:
 def _check(W: Sequence[torch.Tensor], b: Sequence[torch.Tensor], x: torch.Tensor, activation: str) -> None:
     _validate.choice("activation", activation, tuple(_ACTIVATIONS))
     _validate.float_tensor("x", x, 1)
+    W, b = _layers("W", W, 2), _layers("b", b, 1)
     if len(W) != len(b) or not W:
         raise ValueError(f"need as many weights as biases, at least one; got {len(W)} and {len(b)}")
     width = x.shape[-1]
@@ -116,8 +117,15 @@ def _check(W: Sequence[torch.Tensor], b: Sequence[torch.Tensor], x: torch.Tensor
         width = weight.shape[0]
 
 
+def _layers(name: str, tensors: Sequence[torch.Tensor], dims: int) -> Tensors:
+    found = _validate.sequence(name, tensors, 0)
+    return [_validate.float_tensor(f"{name}[{layer}]", tensor, dims) for layer, tensor in enumerate(found)]
+
+
 def _check_back(W: Sequence[torch.Tensor], us: Tensors, xs: Tensors, dx: torch.Tensor, activation: str) -> None:
     _validate.choice("activation", activation, tuple(_ACTIVATIONS))
+    W = _layers("W", W, 2)
+    us, xs, dx = _layers("us", us, 1), _layers("xs", xs, 1), _validate.float_tensor("dx", dx, 1)
     if not W or len(us) != len(W) or len(xs) != len(W) + 1:
         raise ValueError(f"need k weights, k pre-activations, k + 1 values; got {len(W)}, {len(us)}, {len(xs)}")
     for layer, weight in enumerate(W):

@@ -23,7 +23,8 @@ def hvp(fn: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, v: torch.Te
     -------
     (..., d), dtype and device of x; zeros where the Hessian is zero.
 
-    Raises ``ValueError`` if the shapes differ, x is not floating point, or ``fn`` does not return one value per entry.
+    Raises ``ValueError`` if the shapes differ, x is not floating point, v is complex, ``fn`` cannot be called or
+    does not return one value per entry.
 
     Examples
     --------
@@ -36,6 +37,9 @@ def hvp(fn: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, v: torch.Te
     if not isinstance(v, torch.Tensor) or v.shape != x.shape:
         found = tuple(v.shape) if isinstance(v, torch.Tensor) else type(v).__name__
         raise ValueError(f"v must have the shape of x, {tuple(x.shape)}; got {found}")
+    if v.dtype.is_complex:
+        raise ValueError(f"v must be real, got {v.dtype}")
+    _validate.function("fn", fn)
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
         values = fn(x)

@@ -59,7 +59,9 @@ def lanczos(matvec: MatVec, v0: torch.Tensor, k: int) -> tuple[torch.Tensor, tor
     k
         1 <= k <= d. After a breakdown (an invariant subspace was found) the rest is zero, never nan.
 
-    Raises ``ValueError`` for k outside 1..d and for a v0 that is zero or not finite anywhere in the batch.
+    Raises ``ValueError`` for k outside 1..d, a v0 that is zero or not finite anywhere in the batch or not float32 or
+    float64, and a ``matvec`` that does not return tensors like v0. Where the products of an entry are not finite, its
+    results are neither; the other entries do not notice.
 
     Examples
     --------
@@ -70,7 +72,7 @@ def lanczos(matvec: MatVec, v0: torch.Tensor, k: int) -> tuple[torch.Tensor, tor
     >>> torch.allclose(Q @ torch.diag(h) @ Q.mT, T), torch.allclose(torch.linalg.eigvalsh(T), h)
     (True, True)
     """
-    _check_start(v0)
+    _check(matvec, v0)
     k = _validate.positive_int("k", k)
     if k > v0.shape[-1]:
         raise ValueError(f"k must be in 1..{v0.shape[-1]}, got {k}")
@@ -89,7 +91,7 @@ def extreme_eigenvalues(matvec: MatVec, v0: torch.Tensor, k: int) -> tuple[torch
     >>> round(low.item(), 6), round(high.item(), 6)
     (-2.0, 5.0)
     """
-    _check_start(v0)
+    _check(matvec, v0)
     k = _validate.positive_int("k", k)
     if k > v0.shape[-1]:
         raise ValueError(f"k must be in 1..{v0.shape[-1]}, got {k}")
@@ -117,7 +119,8 @@ def lanczos_extreme(
     tol
         Relative tolerance of ``converged``.
 
-    Raises ``ValueError`` for a v0 that is zero or not finite, steps < 1, tol < 0, or another ``which``.
+    Raises ``ValueError`` for a v0 that is zero, not finite or not float32 or float64, steps < 1, tol < 0, another
+    ``which``, and a ``matvec`` that does not return tensors like v0. An entry whose products are not finite gives nan.
 
     Examples
     --------
@@ -127,7 +130,7 @@ def lanczos_extreme(
     >>> round(found.value.item(), 4), bool((h * found.vector - found.vector).norm() < 1e-3)
     (1.0, True)
     """
-    _check_start(v0)
+    _check(matvec, v0)
     d = v0.shape[-1]
     steps = d if steps is None else min(_validate.positive_int("steps", steps), d)
     _validate.choice("which", which, ("min", "max"))
@@ -146,8 +149,9 @@ def lanczos_extreme(
     return LanczosResult(value, vector, residual, found.steps, residual <= tol * scale)
 
 
-def _check_start(v0: torch.Tensor) -> None:
-    _validate.float_tensor("v0", v0, 1)
+def _check(matvec: MatVec, v0: torch.Tensor) -> None:
+    _validate.function("matvec", matvec)
+    _validate.decomposable("v0", v0, 1)
     norms = v0.norm(dim=-1)
     if v0.shape[-1] < 1 or not bool((torch.isfinite(norms) & (norms > 0)).all()):
         raise ValueError("v0 must be finite and non-zero in every batch entry")
@@ -172,7 +176,10 @@ def _iterate(matvec: MatVec, v0: torch.Tensor, k: int, *, stop_early: bool) -> _
             break
         steps = step + 1
         q[..., step, :], valid[..., step] = current, alive
-        product = torch.where(alive[..., None], matvec(current), 0.0)
+        product = matvec(current)
+        if step == 0:
+            _check_product(product, v0)
+        product = torch.where(alive[..., None], product, 0.0)
         hq[..., step, :] = product
         alpha[..., step] = (current * product).sum(-1)
         scale = torch.maximum(scale, product.norm(dim=-1))
@@ -187,10 +194,24 @@ def _iterate(matvec: MatVec, v0: torch.Tensor, k: int, *, stop_early: bool) -> _
     return _Krylov(alpha, beta[..., : k - 1], q, hq, valid, steps)
 
 
+def _check_product(product: torch.Tensor, v0: torch.Tensor) -> None:
+    if not isinstance(product, torch.Tensor) or product.shape != v0.shape or product.dtype != v0.dtype:
+        tensor = isinstance(product, torch.Tensor)
+        found = f"{tuple(product.shape)} of {product.dtype}" if tensor else type(product).__name__
+        raise ValueError(f"matvec must return {tuple(v0.shape)} of {v0.dtype}, got {found}")
+
+
+def eigh_of_finite(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """``torch.linalg.eigh``; a matrix that is not finite, at which LAPACK fails for the whole batch, gives nan."""
+    finite = matrix.isfinite().all(-1).all(-1)
+    values, vectors = torch.linalg.eigh(torch.where(finite[..., None, None], matrix, 0.0))
+    return torch.where(finite[..., None], values, torch.nan), torch.where(finite[..., None, None], vectors, torch.nan)
+
+
 def _ritz(found: _Krylov, which: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Eigenpairs of the tridiagonal matrix; padded directions are moved to the far end of the spectrum."""
     bound = found.alpha.abs().amax(-1, keepdim=True) + 2 * found.beta.abs().sum(-1, keepdim=True) + 1
     far = bound if which == "min" else -bound
     diagonal = torch.where(found.valid, found.alpha, far)
     matrix = torch.diag_embed(diagonal) + torch.diag_embed(found.beta, 1) + torch.diag_embed(found.beta, -1)
-    return torch.linalg.eigh(matrix)
+    return eigh_of_finite(matrix)

@@ -13,7 +13,8 @@ def least_squares(A: torch.Tensor, b: torch.Tensor, *, ridge: float = 0.0, rcond
     By singular value decomposition, so that any rank will do: with ``ridge = 0`` the result is the minimizer of least
     norm. Singular values up to ``rcond`` times the largest count as zero (default: max(m, n) times the precision).
 
-    Raises ``ValueError`` for shapes that do not fit, a negative ridge or a negative rcond.
+    Raises ``ValueError`` for shapes, dtypes or devices that do not fit, tensors that are not float32 or float64 or not
+    finite, a negative ridge or a negative rcond.
 
     Examples
     --------
@@ -23,8 +24,9 @@ def least_squares(A: torch.Tensor, b: torch.Tensor, *, ridge: float = 0.0, rcond
     >>> least_squares(torch.ones(1, 2), torch.tensor([2.0])).round(decimals=4)  # of all solutions the shortest
     tensor([1., 1.])
     """
-    _validate.float_tensor("A", A, 2)
-    _validate.float_tensor("b", b, 1)
+    _validate.decomposable("A", A)
+    _validate.decomposable("b", b, 1)
+    _validate.same_kind(A=A, b=b)
     ridge = _validate.real("ridge", ridge, 0)
     if b.shape != A.shape[:-1]:
         raise ValueError(f"b must have shape {tuple(A.shape[:-1])} to go with A {tuple(A.shape)}, got {tuple(b.shape)}")

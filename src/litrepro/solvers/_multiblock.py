@@ -58,8 +58,8 @@ def multiblock_admm(
     iterations
         Number of sweeps, at least 1.
 
-    Raises ``ValueError`` for fewer than two blocks, unequal row counts or batch shapes, and shapes of ``c`` or ``x0``
-    that do not fit the blocks.
+    Raises ``ValueError`` for fewer than two blocks, unequal row counts or batch shapes, blocks that are not float32 or
+    float64 or not finite, and shapes, dtypes or devices of ``c`` or ``x0`` that do not fit the blocks.
 
     Examples
     --------
@@ -70,15 +70,18 @@ def multiblock_admm(
     >>> multiblock_admm(blocks, torch.zeros(3, dtype=torch.float64), start).diverged  # Chen et al.'s three blocks
     True
     """
-    _check_blocks(blocks)
+    blocks = _check_blocks(blocks)
     iterations = _validate.positive_int("iterations", iterations)
     _validate.real("rho", rho, 0, open_low=True)
     batch, m = blocks[0].shape[:-2], blocks[0].shape[-2]
     _check_vector("c", c, (*batch, m))
+    x0 = _validate.sequence("x0", x0)
     if len(x0) != len(blocks):
         raise ValueError(f"x0 must have one start per block, {len(blocks)}, got {len(x0)}")
     for index, (start, block) in enumerate(zip(x0, blocks)):
         _check_vector(f"x0[{index}]", start, (*batch, block.shape[-1]))
+    starts = {f"x0[{index}]": start for index, start in enumerate(x0)}
+    _validate.same_kind(**{"blocks[0]": blocks[0], "c": c}, **starts)
     inverses = [torch.linalg.pinv(block) for block in blocks]
     x = [start[..., None] for start in x0]
     u = torch.zeros_like(c)[..., None]
@@ -105,7 +108,7 @@ def multiblock_admm_operator(blocks: Sequence[torch.Tensor]) -> torch.Tensor:
     >>> round(torch.linalg.eigvals(M).abs().max().item(), 4)  # above 1: it diverges
     1.0278
     """
-    _check_blocks(blocks)
+    blocks = _check_blocks(blocks)
     m, sizes = blocks[0].shape[-2], [block.shape[-1] for block in blocks]
     inverses = [torch.linalg.pinv(block) for block in blocks]
     identity = torch.eye(sum(sizes) + m, dtype=blocks[0].dtype, device=blocks[0].device)
@@ -133,16 +136,17 @@ def _sweep(
     return x, u + gap, gap
 
 
-def _check_blocks(blocks: Sequence[torch.Tensor]) -> None:
-    if isinstance(blocks, torch.Tensor) or len(blocks) < 2:
-        count = "a tensor" if isinstance(blocks, torch.Tensor) else len(blocks)
-        raise ValueError(f"blocks must be a sequence of at least 2 matrices, got {count}")
-    for index, block in enumerate(blocks):
-        _validate.float_tensor(f"blocks[{index}]", block, 2)
+def _check_blocks(blocks: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    if isinstance(blocks, torch.Tensor):
+        raise ValueError("blocks must be a sequence of at least 2 matrices, got a tensor")
+    blocks = _validate.sequence("blocks", blocks, 2)
+    named = {f"blocks[{index}]": _validate.decomposable(f"blocks[{index}]", b) for index, b in enumerate(blocks)}
+    _validate.same_kind(**named)
     if len({block.shape[:-1] for block in blocks}) > 1:
         raise ValueError(
             f"blocks must have one row count and batch shape, got {[tuple(block.shape) for block in blocks]}"
         )
+    return blocks
 
 
 def _check_vector(name: str, value: torch.Tensor, shape: tuple[int, ...]) -> None:

@@ -59,7 +59,8 @@ def singular_value_threshold(X: torch.Tensor, t: float | torch.Tensor, psd: bool
 
     With ``psd`` the map is that of the nuclear norm restricted to positive semidefinite matrices: X is symmetrized and
     its eigenvalues w become max(w - t, 0). Raises ``ValueError`` for a negative or nan threshold, one that does not
-    broadcast to the batch shape, and a matrix that is not square where ``psd`` asks for it.
+    broadcast to the batch shape, a matrix that is not float32 or float64 or not finite, and one that is not square
+    where ``psd`` asks for it.
 
     Examples
     --------
@@ -69,7 +70,7 @@ def singular_value_threshold(X: torch.Tensor, t: float | torch.Tensor, psd: bool
     tensor([[0., 1.],
             [0., 0.]])
     """
-    _validate.float_tensor("X", X, 2)
+    _validate.decomposable("X", X)
     if psd and X.shape[-1] != X.shape[-2]:
         raise ValueError(f"psd needs square matrices, got shape {tuple(X.shape)}")
     t = _threshold(t, X, X.shape[:-2])[..., None]
@@ -110,6 +111,8 @@ def project_l1_ball(x: torch.Tensor, radius: float | torch.Tensor) -> torch.Tens
             [0.2500, 0.2500]])
     """
     _validate.float_tensor("x", x, 1)
+    if x.shape[-1] < 1:
+        raise ValueError(f"x must have shape (..., n) with n >= 1, got {tuple(x.shape)}")
     radius = _threshold(radius, x, x.shape[:-1], "radius")[..., None]
     magnitude = x.abs()
     largest_first = magnitude.sort(dim=-1, descending=True).values
@@ -149,6 +152,8 @@ def shrink_singular_values(X: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
 def _threshold(t: float | torch.Tensor, like: torch.Tensor, shape: tuple[int, ...], name: str = "t") -> torch.Tensor:
     """A threshold as a tensor of the dtype and device of ``like`` that broadcasts to ``shape`` and is not negative."""
     if isinstance(t, torch.Tensor):
+        if t.dtype.is_complex:
+            raise ValueError(f"{name} must be real, got {t.dtype}")
         t = t.to(like)
         try:
             fits = torch.broadcast_shapes(t.shape, shape) == torch.Size(shape)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from litrepro.solvers._lanczos import lanczos
+from litrepro.solvers._lanczos import eigh_of_finite, lanczos
 
 
 def lanczos_quadrature(
@@ -39,5 +39,5 @@ def lanczos_quadrature(
     """
     alpha, beta, _ = lanczos(matvec, v0, k)
     tridiagonal = torch.diag_embed(alpha) + torch.diag_embed(beta, 1) + torch.diag_embed(beta, -1)
-    nodes, vectors = torch.linalg.eigh(tridiagonal)
+    nodes, vectors = eigh_of_finite(tridiagonal)
     return nodes, vectors[..., 0, :] ** 2
