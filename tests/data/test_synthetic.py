@@ -136,3 +136,19 @@ def test_shots_are_differentiable():
 def test_bad_shots(velocity, keywords):
     with pytest.raises(ValueError):
         data.acoustic_shots(velocity, **keywords)
+
+
+@pytest.mark.parametrize("source", ["x", -1, 2.5])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda g: data.wilson_example(4, generator=g),
+        lambda g: data.double_moon(4, generator=g),
+        lambda g: (data.correlated_patches(2, 2, 2, 0.5, generator=g),),
+    ],
+)
+def test_a_generator_may_be_a_seed_but_nothing_else(call, source):
+    with pytest.raises(ValueError, match="generator must be"):
+        call(source)
+    for one, other in zip(call(3), call(torch.Generator().manual_seed(3)), strict=True):
+        assert torch.equal(one, other)

@@ -10,7 +10,9 @@ from litrepro import _validate
 from litrepro.data._tables import z_score
 
 
-def wilson_example(n: int, p: float = 0.7, *, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def wilson_example(
+    n: int, p: float = 0.7, *, generator: torch.Generator | int | None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The separable data on which adaptive methods learn the wrong thing (Wilson et al. 2017, section 3.3).
 
     Returns
@@ -29,6 +31,7 @@ def wilson_example(n: int, p: float = 0.7, *, generator: torch.Generator) -> tup
     """
     n = _validate.positive_int("n", n)
     p = _validate.real("p", p, 0.5, 1, open_low=True, open_high=True)
+    generator = _validate.random_source("generator", generator)
     uniform = torch.rand(n, generator=generator, device=generator.device, dtype=torch.float64)
     y = torch.where(uniform < p, 1.0, -1.0).to(torch.float64)
     own = torch.zeros(n, n, 5, dtype=torch.float64, device=y.device)
@@ -70,7 +73,9 @@ def correlated_sensors(n: int = 500, d: int = 128, rank: int = 8, *, seed: int) 
     return z_score(x, 0), z_score(y, 1)
 
 
-def correlated_patches(n: int, k: int, d: int, angle: float, *, generator: torch.Generator) -> torch.Tensor:
+def correlated_patches(
+    n: int, k: int, d: int, angle: float, *, generator: torch.Generator | int | None
+) -> torch.Tensor:
     """Inputs of k patches that share a direction: z_i = sqrt(d) normalize(u + tan(angle) e_i).
 
     u (one per input) and e_i are uniform on the unit sphere of R^d; ``angle`` in radians, in [0, pi/2).
@@ -90,6 +95,7 @@ def correlated_patches(n: int, k: int, d: int, angle: float, *, generator: torch
     """
     n, k, d = (_validate.positive_int(name, value) for name, value in (("n", n), ("k", k), ("d", d)))
     angle = _validate.real("angle", angle, 0, math.pi / 2, open_high=True)
+    generator = _validate.random_source("generator", generator)
     device = generator.device
     u = torch.randn(n, 1, d, generator=generator, device=device, dtype=torch.float64)
     e = torch.randn(n, k, d, generator=generator, device=device, dtype=torch.float64)
@@ -98,7 +104,7 @@ def correlated_patches(n: int, k: int, d: int, angle: float, *, generator: torch
 
 
 def double_moon(
-    n: int, *, radius: float = 1.0, width: float = 0.6, distance: float = -0.2, generator: torch.Generator
+    n: int, *, radius: float = 1.0, width: float = 0.6, distance: float = -0.2, generator: torch.Generator | int | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Two interleaved half rings (Haykin, *Neural Networks and Learning Machines*, section 1.5).
 
@@ -122,6 +128,7 @@ def double_moon(
     radius = _validate.real("radius", radius, 0, open_low=True)
     width = _validate.real("width", width, 0, 2 * radius)
     distance = _validate.real("distance", distance)
+    generator = _validate.random_source("generator", generator)
     uniform = torch.rand(2, n, generator=generator, device=generator.device, dtype=torch.float64)
     # Area-uniform radius between radius - width/2 and radius + width/2.
     inner, outer = radius - width / 2, radius + width / 2

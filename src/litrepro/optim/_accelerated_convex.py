@@ -68,6 +68,7 @@ def gradient_descent(
     tensor([3., 3.])
     """
     x = start(x)
+    _validate.function("fn", fn)
     lr = expand_lr(lr, x)
     tol, max_steps = positive("tol", tol), _validate.positive_int("max_steps", max_steps)
     steps, calls, norm, converged, running = counters(x)
@@ -237,6 +238,7 @@ def ordered(name: str, low: Any, smoothness: Any) -> tuple[float, float]:
 
 def gradient_of(fn: Fun) -> Fun:
     """The gradient of ``fn`` as a function of x."""
+    _validate.function("fn", fn)
     return lambda x: gradient_at(fn, None, x, 0)
 
 

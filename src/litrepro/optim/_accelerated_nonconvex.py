@@ -71,7 +71,7 @@ def negative_curvature_descent(
     gap: float,
     fail: float = 0.01,
     lanczos_steps: int | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> CurvatureDescentResult:
     """Move along negative curvature until there is none below -alpha/2 (Carmon et al. 2018, algorithm 1).
 
@@ -114,7 +114,7 @@ def negative_curvature_descent(
     _check_fail(fail)
     if lanczos_steps is not None:
         lanczos_steps = _validate.positive_int("lanczos_steps", lanczos_steps)
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    generator = _validate.random_source("generator", generator)
     everyone = torch.ones(x.shape[:-1], dtype=torch.bool, device=x.device)
     found = run_curvature_descent(fn, x, everyone, *constants, lanczos_steps, generator)
     return told(found, "negative_curvature_descent")
@@ -151,6 +151,9 @@ def ball_penalty(x: torch.Tensor, center: torch.Tensor, *, smoothness: float, ra
     if not isinstance(center, torch.Tensor) or center.shape[-1:] != x.shape[-1:]:
         found = tuple(center.shape) if isinstance(center, torch.Tensor) else type(center).__name__
         raise ValueError(f"center must be (..., {x.shape[-1]}), got {found}")
+    if center.dtype.is_complex:
+        raise ValueError(f"center must be real, got {center.dtype}")
+    _validate.broadcast(x=x.shape[:-1], center=center.shape[:-1])
     excess, _ = _excess(x - center, radius)
     return smoothness * excess**2
 
@@ -166,7 +169,7 @@ def accelerated_nonconvex(
     alpha: float | None = None,
     fail: float = 0.01,
     max_outer: int = 10_000,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> AcceleratedResult:
     """Second-order stationary points in about eps^(-7/4) gradients (Carmon et al. 2018, algorithm 4, theorem 2.5).
 
@@ -207,7 +210,7 @@ def accelerated_nonconvex(
     _check_fail(fail)
     bound = 1 + gap * (12 * l2**2 / alpha**3 + math.sqrt(10) * l2 / (alpha * tol))
     most = min(_validate.positive_int("max_outer", max_outer), math.ceil(min(bound, 1e18)))
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    generator = _validate.random_source("generator", generator)
     # Every round has its own stream, so that a trial's draws do not depend on how long its neighbours need.
     base = int(torch.randint(2**62, (), generator=generator, device=generator.device))
 

@@ -36,7 +36,8 @@ def cubic_newton(
     -------
     DescentResult; ``oracle_calls`` counts d + 1 per step, and 1 for the last test.
 
-    Raises ``ValueError`` for constants that are not positive and finite, and for max_steps < 1.
+    Raises ``ValueError`` for constants that are not positive and finite, an x that is not float32 or float64, and for
+    max_steps < 1.
 
     Examples
     --------
@@ -47,6 +48,8 @@ def cubic_newton(
     (True, True)
     """
     x = start(x)
+    if x.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"x must be float32 or float64, got {x.dtype}")
     l2, tol = positive("hessian_lipschitz", hessian_lipschitz), positive("tol", tol)
     max_steps = _validate.positive_int("max_steps", max_steps)
     steps, calls, norm, converged, running = counters(x)

@@ -120,6 +120,9 @@ def check_start(fun: Any, x0: Any, steps: Any, grad: Any, record_every: Any) -> 
         raise ValueError(f"x0 must have d >= 1 coordinates, got shape {tuple(x0.shape)}")
     _validate.positive_int("steps", steps)
     _validate.positive_int("record_every", record_every)
+    for name, value in (("fun", fun), ("grad", grad)):
+        if value is not None:
+            _validate.function(name, value)
     if fun is None and grad is None:
         raise ValueError("neither fun nor grad was given: one of them has to say where to go")
     return x0.detach().clone(memory_format=torch.contiguous_format)

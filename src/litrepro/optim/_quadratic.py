@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from litrepro import _validate
-from litrepro.optim._rules import Rule
+from litrepro.optim._rules import Rule, as_rule
 
 
 class LinearDynamics(NamedTuple):
@@ -28,7 +28,11 @@ class LinearDynamics(NamedTuple):
 
 
 def quadratic_dynamics(
-    rule: Rule, curvature: float | torch.Tensor, lr: float | torch.Tensor, *, lookahead_factor: float | None = None
+    rule: Rule | str,
+    curvature: float | torch.Tensor,
+    lr: float | torch.Tensor,
+    *,
+    lookahead_factor: float | None = None,
 ) -> LinearDynamics:
     """The recursion of a rule without second moment on h x^2/2 with gradient noise: g = h zeta + xi.
 
@@ -49,9 +53,15 @@ def quadratic_dynamics(
     >>> quadratic_dynamics(rule("heavy-ball", beta1=0.5), 1.0, 0.25).transition.tolist()
     [[0.75, -0.125], [1.0, 0.5]]
     """
+    rule = as_rule(rule)
     if rule.second != "one" or rule.debias or rule.nesterov or rule.total_steps is not None:
         raise ValueError(f"only rules with a constant linear recursion, got {rule.name}")
-    h, step = torch.broadcast_tensors(*(torch.as_tensor(v, dtype=torch.float64) for v in (curvature, lr)))
+    try:
+        h, step = torch.broadcast_tensors(*(torch.as_tensor(v, dtype=torch.float64) for v in (curvature, lr)))
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(
+            f"curvature and lr must be numbers or tensors that broadcast, got {curvature!r}, {lr!r}"
+        ) from None
     if not bool(((h > 0) & (step > 0) & torch.isfinite(h) & torch.isfinite(step)).all()):
         raise ValueError(f"curvature and lr must be positive, got {curvature!r} and {lr!r}")
     beta = rule.beta1 if rule.first != "gradient" else 0.0
@@ -71,17 +81,24 @@ def quadratic_dynamics(
 def spectral_radius(transition: torch.Tensor) -> torch.Tensor:
     """Largest modulus of the eigenvalues of (..., k, k): the recursion converges if and only if it is below 1.
 
+    Raises ``ValueError`` for matrices that are not square, not finite, or not float32 or float64.
+
     Examples
     --------
     >>> import torch
     >>> spectral_radius(torch.tensor([[0.0, -0.5], [0.5, 0.0]]))
     tensor(0.5000)
     """
+    _validate.decomposable("transition", transition)
+    if transition.shape[-1] != transition.shape[-2] or transition.shape[-1] < 1:
+        raise ValueError(f"transition must be (..., k, k), got {tuple(transition.shape)}")
     return torch.linalg.eigvals(transition).abs().amax(-1)
 
 
 def stationary_variance(dynamics: LinearDynamics) -> torch.Tensor:
     """Stationary variance of x, (...): the solution of P = A P A' + b b', nan where the recursion does not converge.
+
+    Raises ``ValueError`` unless ``dynamics`` is a ``LinearDynamics``.
 
     Examples
     --------
@@ -89,7 +106,7 @@ def stationary_variance(dynamics: LinearDynamics) -> torch.Tensor:
     >>> stationary_variance(quadratic_dynamics(rule("sgd"), 1.0, 0.5))  # lr/(2 - lr)
     tensor(0.3333, dtype=torch.float64)
     """
-    transition, noise = dynamics
+    transition, noise = _checked(dynamics)
     kron = torch.einsum("...ij,...kl->...ikjl", transition, transition).flatten(-4, -3).flatten(-2, -1)
     right = (noise[..., :, None] * noise[..., None, :]).flatten(-2, -1)
     identity = torch.eye(kron.shape[-1], dtype=kron.dtype)
@@ -100,7 +117,8 @@ def stationary_variance(dynamics: LinearDynamics) -> torch.Tensor:
 def steps_to_shrink(dynamics: LinearDynamics, factor: float, *, most: int = 1_000_000) -> torch.Tensor:
     """Steps after which |mean of x| stays below ``factor`` of its start (1, 0): (...) int64, ``most`` if later.
 
-    The last step at which the noise-free recursion is outside, plus one.
+    The last step at which the noise-free recursion is outside, plus one. Raises ``ValueError`` for a factor outside
+    (0, 1), and unless ``dynamics`` is a ``LinearDynamics``.
 
     Examples
     --------
@@ -109,7 +127,7 @@ def steps_to_shrink(dynamics: LinearDynamics, factor: float, *, most: int = 1_00
     tensor(4)
     """
     factor = _validate.real("factor", factor, 0, 1, open_low=True, open_high=True)
-    transition = dynamics.transition
+    transition = _checked(dynamics).transition
     z = torch.zeros(*transition.shape[:-2], 2, dtype=torch.float64)
     z[..., 0] = 1.0
     last = torch.zeros(transition.shape[:-2], dtype=torch.int64)
@@ -121,3 +139,9 @@ def steps_to_shrink(dynamics: LinearDynamics, factor: float, *, most: int = 1_00
         if t % 256 == 0 and bool((z.abs().amax(-1) < factor * 1e-3).all()):
             break
     return (last + 1).clamp(max=most)
+
+
+def _checked(dynamics: LinearDynamics) -> LinearDynamics:
+    if not isinstance(dynamics, LinearDynamics):
+        raise ValueError(f"dynamics must be a LinearDynamics, got {type(dynamics).__name__}")
+    return dynamics

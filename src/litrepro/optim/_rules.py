@@ -156,7 +156,7 @@ def as_rule(value: Rule | str, **overrides: Any) -> Rule:
     return rule(value, **overrides)
 
 
-def beta1_at(rule: Rule, t: int) -> float:
+def beta1_at(rule: Rule | str, t: int) -> float:
     """beta1 in force at step t = 1, 2, ...: constant, or DEMON's decay if the rule has ``total_steps``.
 
     With u = max(0, 1 - (t - 1)/total_steps): beta1 u / ((1 - beta1) + beta1 u), so that beta/(1 - beta) falls linearly
@@ -168,13 +168,15 @@ def beta1_at(rule: Rule, t: int) -> float:
     [0.5, 0.429, 0.333, 0.2, 0.0]
     """
     t = _validate.positive_int("t", t)
+    if not isinstance(rule, Rule):
+        rule = as_rule(rule)
     if rule.total_steps is None:
         return rule.beta1
     left = max(0.0, 1.0 - (t - 1) / rule.total_steps)
     return rule.beta1 * left / ((1.0 - rule.beta1) + rule.beta1 * left)
 
 
-def first_weights(rule: Rule, t: int) -> torch.Tensor:
+def first_weights(rule: Rule | str, t: int) -> torch.Tensor:
     """Weights of g_1 ... g_t in the (debiased) first moment at step t: the review's phi.
 
     Returns
@@ -187,7 +189,7 @@ def first_weights(rule: Rule, t: int) -> torch.Tensor:
     >>> first_weights(rule("heavy-ball", beta1=0.5), 3).tolist()
     [0.25, 0.5, 1.0]
     """
-    t = _validate.positive_int("t", t)
+    t, rule = _validate.positive_int("t", t), as_rule(rule)
     weights = torch.zeros(t, dtype=torch.float64)
     if rule.first == "gradient":
         weights[-1] = 1.0
@@ -196,7 +198,7 @@ def first_weights(rule: Rule, t: int) -> torch.Tensor:
     return _moment_weights(betas, averaged=rule.first == "average", debias=rule.debias)
 
 
-def second_weights(rule: Rule, t: int) -> torch.Tensor:
+def second_weights(rule: Rule | str, t: int) -> torch.Tensor:
     """Weights of g_1^2 ... g_t^2 in the (debiased) second moment at step t: the review's psi, (t,) float64.
 
     Raises ``ValueError`` for ``second="one"`` and ``"max"``, which are no weighted sums of squares.
@@ -206,7 +208,7 @@ def second_weights(rule: Rule, t: int) -> torch.Tensor:
     >>> second_weights(rule("adam", beta2=0.5), 2)  # debiased: they add up to 1
     tensor([0.3333, 0.6667], dtype=torch.float64)
     """
-    t = _validate.positive_int("t", t)
+    t, rule = _validate.positive_int("t", t), as_rule(rule)
     if rule.second == "sum":
         return torch.ones(t, dtype=torch.float64)
     if rule.second != "average":

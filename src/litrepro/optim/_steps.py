@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from litrepro import _validate
-from litrepro.optim._rules import Rule, beta1_at
+from litrepro.optim._rules import Rule, as_rule, beta1_at
 
 State = dict[str, Any]
 
 
-def start(rule: Rule, x: torch.Tensor) -> State:
+def start(rule: Rule | str, x: torch.Tensor) -> State:
     """The state before the first step: step count, product of the beta1's so far, and the moments (zeros like x).
 
     Examples
@@ -24,6 +24,7 @@ def start(rule: Rule, x: torch.Tensor) -> State:
     {'t': 0, 'decay': 1.0, 'm': tensor([0., 0.])}
     """
     _validate.float_tensor("x", x)
+    rule = as_rule(rule)
     state: State = {"t": 0, "decay": 1.0}
     for name in moments(rule):
         state[name] = torch.zeros_like(x, requires_grad=False)
@@ -36,7 +37,7 @@ def moments(rule: Rule) -> tuple[str, ...]:
     return tuple(name for name, needed in kept.items() if needed)
 
 
-def look_ahead(rule: Rule, state: State, x: torch.Tensor, lr: Any) -> torch.Tensor:
+def look_ahead(rule: Rule | str, state: State, x: torch.Tensor, lr: Any) -> torch.Tensor:
     """Where the next gradient is taken: zeta = x - lr beta1 m for look-ahead rules, else x.
 
     ``lr`` is a positive number or a tensor of shape ``x.shape[:k]``. Source: Nesterov 1983 in the form of the review's
@@ -51,12 +52,13 @@ def look_ahead(rule: Rule, state: State, x: torch.Tensor, lr: Any) -> torch.Tens
     >>> x.item(), look_ahead(nag, state, x, 0.5).item()
     (0.75, 0.625)
     """
+    rule = _check(rule, state, x)
     if not rule.lookahead or "m" not in state:
         return x
     return x - expand_lr(lr, x) * (beta1_at(rule, state["t"] + 1) * state["m"])
 
 
-def update(rule: Rule, state: State, x: torch.Tensor, g: torch.Tensor, lr: Any) -> tuple[torch.Tensor, State]:
+def update(rule: Rule | str, state: State, x: torch.Tensor, g: torch.Tensor, lr: Any) -> tuple[torch.Tensor, State]:
     """One step from ``x`` with the gradient ``g`` taken at ``look_ahead``; pure, returns the new (x, state).
 
     Parameters
@@ -69,7 +71,8 @@ def update(rule: Rule, state: State, x: torch.Tensor, g: torch.Tensor, lr: Any) 
     Raises
     ------
     ValueError
-        Shapes of x and g differ, or a step size that is not positive and finite or does not fit.
+        Tensors that are not floating point, shapes of x and g that differ, a state that is none, or a step size that is
+        not positive and finite or does not fit.
 
     Examples
     --------
@@ -80,6 +83,8 @@ def update(rule: Rule, state: State, x: torch.Tensor, g: torch.Tensor, lr: Any) 
     >>> x.item(), state["t"]
     (0.5, 1)
     """
+    rule = _check(rule, state, x)
+    _validate.float_tensor("g", g)
     if x.shape != g.shape:
         raise ValueError(f"x and g must have one shape, got {tuple(x.shape)} and {tuple(g.shape)}")
     lr = expand_lr(lr, x)
@@ -87,6 +92,13 @@ def update(rule: Rule, state: State, x: torch.Tensor, g: torch.Tensor, lr: Any) 
     state = {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in state.items()}
     step_([x], [g.detach()], [state], rule, [lr])
     return x, state
+
+
+def _check(rule: Rule | str, state: State, x: torch.Tensor) -> Rule:
+    _validate.float_tensor("x", x)
+    if not isinstance(state, dict) or "t" not in state:
+        raise ValueError(f"state must be what start or update returned, got {type(state).__name__}")
+    return as_rule(rule)
 
 
 def expand_lr(lr: Any, x: torch.Tensor, most_dims: int | None = None, check: bool = True) -> float | torch.Tensor:
@@ -98,6 +110,8 @@ def expand_lr(lr: Any, x: torch.Tensor, most_dims: int | None = None, check: boo
     """
     if not isinstance(lr, torch.Tensor) or lr.ndim == 0:
         return _validate.real("lr", lr, 0, open_low=True)
+    if lr.dtype.is_complex:
+        raise ValueError(f"lr must be real, got {lr.dtype}")
     lr = lr.detach()
     most_dims = x.ndim if most_dims is None else most_dims
     fits = lr.ndim <= min(most_dims, x.ndim) and all(a in (1, b) for a, b in zip(lr.shape, x.shape))

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from litrepro import _validate
 from litrepro.optim._descend import descend
-from litrepro.optim._rules import Rule
+from litrepro.optim._rules import Rule, as_rule
 from litrepro.optim._steps import step_
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ def logistic_problem(n: int, d: int, seeds: Sequence[int], *, sparse: bool, sign
     """
     n, d = _validate.positive_int("n", n, 2), _validate.positive_int("d", d, 2)
     signal = _validate.real("signal", signal, 0, open_low=True)
-    if len(seeds) == 0:
-        raise ValueError("seeds is empty")
+    seeds = [_validate.positive_int("seed", seed, 0) for seed in _validate.sequence("seeds", seeds)]
     xs, ys = [], []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
@@ -80,6 +79,7 @@ def logistic_sweep(
     With ``decay`` the step size is lr/sqrt(t): the schedule that AdaGrad has built in, without its adaptation.
 
     Returns a tidy table ``seed, lr, loss`` with the mean logistic loss over all n samples after ``steps`` mini-batches.
+    Raises ``ValueError`` for a problem that is no ``LogisticProblem``, no step size, and sizes below 1.
 
     Examples
     --------
@@ -91,9 +91,15 @@ def logistic_sweep(
     """
     import pandas as pd
 
+    if not isinstance(problem, LogisticProblem):
+        raise ValueError(f"problem must be a LogisticProblem, got {type(problem).__name__}")
+    steps, batch = _validate.positive_int("steps", steps), _validate.positive_int("batch", batch)
+    step_sizes = [
+        _validate.real("step_sizes", v, 0, open_low=True) for v in _validate.sequence("step_sizes", step_sizes)
+    ]
     x, y = problem
     seeds, n, d = x.shape
-    lr = torch.tensor([float(value) for value in step_sizes], dtype=x.dtype).repeat(seeds, 1)
+    lr = torch.tensor(step_sizes, dtype=x.dtype).repeat(seeds, 1)
     batches = torch.stack([_order(n, steps * batch, seed).reshape(steps, batch) for seed in range(seeds)])
     rows = torch.arange(seeds)[:, None]
 
@@ -126,6 +132,7 @@ def effective_rates(rule: Rule, gradients: torch.Tensor, lr: float = 1.0) -> tor
     """Per-coordinate step size lr/H_t of a rule with second moment along given gradients (T, ..., d), same shape.
 
     Measured, not copied from a formula: a unit first moment is sent through the rule's own update.
+    Raises ``ValueError`` for a rule without second moment and gradients that are none.
 
     Examples
     --------
@@ -134,6 +141,9 @@ def effective_rates(rule: Rule, gradients: torch.Tensor, lr: float = 1.0) -> tor
     >>> effective_rates(rule("adagrad", eps=0.0), torch.ones(4, 1)).flatten()  # 1/sqrt(t)
     tensor([1.0000, 0.7071, 0.5774, 0.5000])
     """
+    rule, lr = as_rule(rule), _validate.real("lr", lr, 0, open_low=True)
+    if not len(_validate.float_tensor("gradients", gradients, 1)):
+        raise ValueError(f"gradients must be (T, ..., d) with T >= 1, got {tuple(gradients.shape)}")
     if rule.second == "one":
         raise ValueError(f"{rule.name} has no second moment: its step size is the same for every coordinate")
     probe = Rule("probe", second=rule.second, beta2=rule.beta2, eps=rule.eps, debias=False)

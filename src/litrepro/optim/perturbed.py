@@ -24,7 +24,7 @@ def noise(
     shape: Sequence[int],
     radius: float | torch.Tensor,
     *,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
 ) -> torch.Tensor:
@@ -53,10 +53,10 @@ def noise(
     (torch.Size([1000, 5]), True)
     """
     _validate.choice("kind", kind, KINDS)
-    shape = tuple(_validate.positive_int("shape", size, 0) for size in shape)
+    shape = tuple(_validate.positive_int("shape", size, 0) for size in _validate.sequence("shape", shape))
     if not shape or shape[-1] < 1:
         raise ValueError(f"shape must be (..., d) with d >= 1, got {shape}")
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    generator = _validate.random_source("generator", generator)
     scale = _radius(radius, shape, dtype, device)
     if kind == "none":
         return torch.zeros(shape, dtype=dtype, device=device)
@@ -93,7 +93,7 @@ def noisy_descent(
     grad: Callable[[torch.Tensor, int], torch.Tensor] | None = None,
     normalize: bool = False,
     every: int = 1,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     record_every: int = 1,
 ) -> Path:
     """x <- x - lr (g + xi), with noise xi only when t is a multiple of ``every`` (t = 1..steps).
@@ -127,7 +127,7 @@ def noisy_descent(
     _validate.choice("kind", kind, KINDS)
     step_size = expand_lr(lr, x)
     scale = _radius(radius, tuple(x.shape), x.dtype, x.device)
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    generator = _validate.random_source("generator", generator)
     record = Recorder(fun, steps, record_every)
     record(0, x)
     for t in range(1, steps + 1):
@@ -152,7 +152,7 @@ def perturbed_gd(
     g_thres: float,
     t_thres: int,
     f_thres: float | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     record_every: int = 1,
 ) -> Path:
     """Perturbed gradient descent (Jin et al. 2017, arXiv 1703.00887, algorithm 2), per trial.
@@ -187,7 +187,7 @@ def perturbed_gd(
     if f_thres is not None:
         f_thres = _validate.real("f_thres", f_thres, 0)
     step_size = expand_lr(lr, x)
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    generator = _validate.random_source("generator", generator)
     batch = x.shape[:-1]
     last_noise = torch.full(batch, -t_thres - 1, dtype=torch.int64, device=x.device)
     count = torch.zeros_like(last_noise)
@@ -235,7 +235,7 @@ def perturbed_agd(
     gamma: float,
     s: float,
     nce: bool = True,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     record_every: int = 1,
 ) -> Path:
     """Perturbed accelerated gradient descent (Jin, Netrapalli and Jordan 2017, arXiv 1711.10456, algorithms 2 and 3).
@@ -265,7 +265,7 @@ def perturbed_agd(
     theta = _validate.real("theta", theta, 0, 1, open_low=True)
     gamma, s = _validate.real("gamma", gamma, 0), _validate.real("s", s, 0)
     step_size = expand_lr(lr, x)
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    generator = _validate.random_source("generator", generator)
     last_noise = torch.full(x.shape[:-1], -t_thres - 1, dtype=torch.int64, device=x.device)
     kicks, exploited = torch.zeros_like(last_noise), torch.zeros_like(last_noise)
     v = torch.zeros_like(x)
@@ -351,11 +351,11 @@ class PSGD(torch.optim.Optimizer):
         *,
         kind: str = "gaussian",
         batch_dims: int = 0,
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | int | None = None,
     ):
         _validate.choice("kind", kind, KINDS)
         self.batch_dims = _validate.positive_int("batch_dims", batch_dims, 0)
-        self.generator = torch.Generator().manual_seed(0) if generator is None else generator
+        self.generator = _validate.random_source("generator", generator)
         self._rows: dict[int, tuple[torch.Tensor, int, torch.Tensor | None]] = {}
         super().__init__(params, {"lr": lr, "radius": radius, "kind": kind})
         for group in self.param_groups:

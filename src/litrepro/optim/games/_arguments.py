@@ -6,9 +6,13 @@ from typing import Any
 
 import torch
 
+from litrepro import _validate
+
 
 def spectrum(eigs: Any, *, stable: bool = False, minimum_dims: int = 1) -> torch.Tensor:
     """eigs as a complex tensor, finite; with ``stable`` every real part must be positive."""
+    if getattr(eigs, "dtype", None) in (torch.float16, torch.bfloat16):
+        raise ValueError(f"eigenvalues must be float32 or float64, or complex ones of these, got {eigs.dtype}")
     if not isinstance(eigs, torch.Tensor):
         raise ValueError(f"eigenvalues must be a torch tensor, got {type(eigs).__name__}")
     if eigs.ndim < minimum_dims or eigs.numel() == 0:
@@ -23,9 +27,21 @@ def spectrum(eigs: Any, *, stable: bool = False, minimum_dims: int = 1) -> torch
     return eigs
 
 
+def setting(name: str, value: Any, dtype: torch.dtype, device: Any) -> torch.Tensor:
+    """A finite number, or a real tensor (...) or what torch makes one of, as a tensor of ``dtype``."""
+    if isinstance(value, int | float) or value is None:
+        value = _validate.real(name, value)
+    if isinstance(value, torch.Tensor) and value.dtype.is_complex:
+        raise ValueError(f"{name} must be real, got {value.dtype}")
+    try:
+        return torch.as_tensor(value, dtype=dtype, device=device)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} must be a number or a real tensor, got {type(value).__name__}") from None
+
+
 def over_spectrum(value: Any, eigs: torch.Tensor, name: str) -> torch.Tensor:
     """A number or tensor (...) as (..., 1), to broadcast against eigenvalues (..., m)."""
-    value = torch.as_tensor(value, dtype=eigs.real.dtype, device=eigs.device)
+    value = setting(name, value, eigs.real.dtype, eigs.device)
     if value.ndim == 0:
         return value
     try:

@@ -43,7 +43,8 @@ def consensus_gradients(
     [2.5, 0.0]
     """
     gamma = _validate.real("gamma", gamma)
-    parameters = [list(group) for group in groups]
+    losses = _validate.sequence("losses", losses, 0)
+    parameters = [_validate.sequence("groups", group, 0) for group in _validate.sequence("groups", groups, 0)]
     if len(losses) != len(parameters):
         raise ValueError(f"losses and groups must have one entry per player, got {len(losses)} and {len(parameters)}")
     for loss in losses:

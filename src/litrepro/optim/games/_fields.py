@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from litrepro import _validate
+from litrepro.optim.games._arguments import setting
 
 Field = Callable[[torch.Tensor], torch.Tensor]
 
@@ -113,6 +114,7 @@ def field_jacobian(field: Field, w: torch.Tensor) -> torch.Tensor:
     [[0.0, 1.0], [-1.0, 0.0]]
     """
     _validate.float_tensor("w", w, 1)
+    _validate.function("field", field)
     if w.ndim > 2:
         raise ValueError(f"w must be (d,) or (n, d), got {tuple(w.shape)}")
     if w.ndim == 1:
@@ -147,7 +149,7 @@ def consensus_matrix(J: torch.Tensor, gamma: Any) -> torch.Tensor:
     [[0.5, 1.0], [-1.0, 0.5]]
     """
     _square("J", J)
-    gamma = torch.as_tensor(gamma, dtype=J.dtype, device=J.device)
+    gamma = setting("gamma", gamma, J.dtype, J.device)
     return J + (gamma[..., None, None] if gamma.ndim else gamma) * (J.mT @ J)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from litrepro import _validate
+from litrepro.optim.games._arguments import setting
 from litrepro.optim.games._fields import Field
 
 METHODS = ("simultaneous", "alternating", "optimistic", "extragradient", "consensus")
@@ -68,12 +69,13 @@ def play(
     """
     _validate.choice("method", method, METHODS)
     _validate.float_tensor("w0", w0, 1)
+    _validate.function("field", field)
     steps = _validate.positive_int("steps", steps, 0)
     d = w0.shape[-1]
     if method == "alternating" and not (isinstance(split, int) and 0 < split < d):
         raise ValueError(f"alternating play needs 0 < split < {d}, the size of the first player; got {split!r}")
     settings = {"eta": eta, "beta": beta, "gamma": gamma}
-    eta, beta, gamma = (_setting(value, w0) for value in settings.values())
+    eta, beta, gamma = (_setting(name, value, w0) for name, value in settings.items())
     w = _expand(w0, field, {**dict(zip(settings, (eta, beta, gamma)))})
     before, path = w, [w]
     velocity = field(w) if method == "optimistic" else None
@@ -97,15 +99,15 @@ def play(
     return torch.stack(path)
 
 
-def _setting(value: Any, w0: torch.Tensor) -> torch.Tensor:
+def _setting(name: str, value: Any, w0: torch.Tensor) -> torch.Tensor:
     """A number or tensor (...) as (..., 1)."""
-    value = torch.as_tensor(value, dtype=w0.dtype, device=w0.device)
+    value = setting(name, value, w0.dtype, w0.device)
     return value[..., None] if value.ndim else value
 
 
 def _expand(w0: torch.Tensor, field: Field, settings: dict[str, torch.Tensor]) -> torch.Tensor:
     """w0 expanded to the leading dimensions of the field's value and of all settings."""
-    d, shape = w0.shape[-1], field(w0).shape
+    d, shape = w0.shape[-1], getattr(field(w0), "shape", ())
     if shape[-1:] != (d,):
         raise ValueError(f"the field must map (..., {d}) to (..., {d}), got {tuple(shape)}")
     for name, value in settings.items():
