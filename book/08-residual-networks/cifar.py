@@ -178,7 +178,8 @@ def train_one(run):
         seed=run["seed"],
     ).to(ch.device, memory_format=torch.channels_last)  # fmt: skip
     on_gpu = ch.device.type == "cuda"
-    precision = torch.autocast("cuda", torch.bfloat16) if on_gpu else contextlib.nullcontext()
+    # Without its cache: around a whole training it would keep the weights of the first step.
+    precision = torch.autocast("cuda", torch.bfloat16, cache_enabled=False) if on_gpu else contextlib.nullcontext()
     name = "-".join(str(value) for value in run.values())
     with precision:
         history = fit(

@@ -299,7 +299,9 @@ def train_one(name, k):
     parts = [build(k, in_channels=x.shape[1], size=x.shape[-1], seed=seed + s) for _, s in members]
     network = grouped(parts).to(ch.device)
     held_out = (test.images.to(ch.device), test.labels[:, None].expand(-1, len(members)).contiguous().to(ch.device))
-    cheap = torch.autocast("cuda", torch.bfloat16) if ch.device.type == "cuda" else contextlib.nullcontext()
+    # Without its cache: around a whole training it would keep the weights of the first step.
+    half = torch.autocast("cuda", torch.bfloat16, cache_enabled=False)
+    cheap = half if ch.device.type == "cuda" else contextlib.nullcontext()
     with cheap:
         history = fit(
             network, (x.to(ch.device), targets.to(ch.device)), epochs=epochs, batch_size=batch, optimizer="adam",

@@ -27,7 +27,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "negative_curvature_descent",
             "polyak_parameters",
         ],
-        "perturbed": ["PSGD", "noise", "noisy_descent", "perturbed_agd", "perturbed_gd"],
+        "_noise": ["noise"],
+        "perturbed": ["PSGD", "noisy_descent", "perturbed_agd", "perturbed_gd"],
         "games": [
             "GameAdam",
             "GameSGD",
