@@ -234,7 +234,8 @@ if ch.plots:
         ax.loglog(timings.p, timings[name], "o-", color=color, label=name)
         if recorded_timings is not None:
             ax.loglog(recorded_timings.p, recorded_timings[name], "s--", color=color, label=f"{name}, recorded")
-    ax.set_xticks(timings.p, [str(size) for size in timings.p])
+    sizes = sorted({*timings.p, *(() if recorded_timings is None else recorded_timings.p)})
+    ax.set_xticks(sizes, [str(size) for size in sizes])
     ax.set_xticks([], minor=True)
     ax.set(xlabel="inputs p", ylabel="seconds per step")
     ax.legend()
