@@ -84,7 +84,12 @@ def effect(frame, value, kind, r):
 
 # %% tags=["nbval-check-output"]
 quiet = {r: effect(runs, "test_loss", "gaussian", r) for r in gaussian if r <= 0.1}
-ch.claim("psgd-no-effect-quick", value=quiet, holds=all(abs(mean) < 0.005 for mean, _ in quiet.values()))
+loud = effect(runs, "test_loss", "coordinate", coordinate[-1])  # the control: noise that is as loud as the gradient
+ch.claim(
+    "psgd-no-effect-quick",
+    value={"quiet": quiet, "loud": loud},
+    holds=all(abs(mean) < 0.005 for mean, _ in quiet.values()) and loud[0] > 0.1,
+)
 
 # %% [markdown]
 # The theorem asks for $r = \epsilon\sqrt N \approx \sqrt{\epsilon^2+\sigma^2}$, the size of the gradient noise, and not

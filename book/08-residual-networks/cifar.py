@@ -20,7 +20,6 @@ profile = "quick"
 seed = 0
 
 # %%
-import contextlib
 import math
 import warnings
 
@@ -30,7 +29,7 @@ import torch
 from litrepro import Chapter, ConvergenceWarning
 from litrepro.data import cifar10, mnist
 from litrepro.nets import allconv_resnet, count_parameters, mlp
-from litrepro.training import fit, fit_ensemble, step_decay
+from litrepro.training import fit, fit_ensemble, half_precision, step_decay
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 ch = Chapter("08-residual-networks", notebook="cifar", profile=profile, seed=seed, full_minutes=160)
@@ -177,11 +176,8 @@ def train_one(run):
         run["blocks"], widths=widths, in_channels=train[0].shape[1], init=run["init"], head=run["head"], batchnorm=run["norm"],
         seed=run["seed"],
     ).to(ch.device, memory_format=torch.channels_last)  # fmt: skip
-    on_gpu = ch.device.type == "cuda"
-    # Without its cache: around a whole training it would keep the weights of the first step.
-    precision = torch.autocast("cuda", torch.bfloat16, cache_enabled=False) if on_gpu else contextlib.nullcontext()
     name = "-".join(str(value) for value in run.values())
-    with precision:
+    with half_precision(ch.device):
         history = fit(
             network, train, epochs=run["epochs"], batch_size=batch, lr=run["lr"], momentum=0.9, seed=run["seed"],
             schedule=step_decay({0.6: 0.1}) if run["epochs"] == long else None,

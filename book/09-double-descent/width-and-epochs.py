@@ -22,8 +22,6 @@ profile = "quick"
 seed = 0
 
 # %%
-import contextlib
-
 import pandas as pd
 import torch
 from torch.nn import functional
@@ -39,7 +37,7 @@ from litrepro.interpolation import (
     rff_curve,
 )
 from litrepro.nets import cnn5, count_parameters, grouped, mlp, resnet18
-from litrepro.training import fit, fit_ensemble
+from litrepro.training import fit, fit_ensemble, half_precision
 
 ch = Chapter("09-double-descent", notebook="width-and-epochs", profile=profile, seed=seed, full_minutes=20)
 if ch.full and not ch.smoke:  # needs no scikit-learn
@@ -299,10 +297,7 @@ def train_one(name, k):
     parts = [build(k, in_channels=x.shape[1], size=x.shape[-1], seed=seed + s) for _, s in members]
     network = grouped(parts).to(ch.device)
     held_out = (test.images.to(ch.device), test.labels[:, None].expand(-1, len(members)).contiguous().to(ch.device))
-    # Without its cache: around a whole training it would keep the weights of the first step.
-    half = torch.autocast("cuda", torch.bfloat16, cache_enabled=False)
-    cheap = half if ch.device.type == "cuda" else contextlib.nullcontext()
-    with cheap:
+    with half_precision(ch.device):
         history = fit(
             network, (x.to(ch.device), targets.to(ch.device)), epochs=epochs, batch_size=batch, optimizer="adam",
             lr=rate, loss=summed, metrics=[error_of(m) for m in range(len(members))], evaluate_on={"test": held_out},

@@ -35,7 +35,7 @@ from litrepro.distillation import (
     regularized_loss, shuffle_wrong_classes, train_students, uniform_targets,
 )  # fmt: skip
 from litrepro.nets import mlp, resnet18, shufflenetv2
-from litrepro.training import cosine, fit, fit_ensemble
+from litrepro.training import cosine, fit, fit_ensemble, half_precision
 
 ch = Chapter("15-distillation", notebook="targets", profile=profile, seed=seed, full_minutes=8)
 digit_sizes = ch.pick(
@@ -137,17 +137,14 @@ def digits():
 
 # %%
 class Lean(nn.Module):
-    """A network that computes in bfloat16 on a GPU.
-
-    Autocast stands inside: around a whole training it would keep the rounded weights of the first step.
-    """
+    """A network that computes in bfloat16 on a GPU, and answers in float32."""
 
     def __init__(self, net):
         super().__init__()
         self.net = net
 
     def forward(self, x):
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=x.is_cuda, cache_enabled=False):
+        with half_precision(x.device):
             return self.net(x).float()
 
 

@@ -47,6 +47,12 @@ def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
     return value
 
 
+def _with_dims(name: str, value: Any, minimum_dims: int) -> Any:
+    if value.ndim < minimum_dims:
+        raise ValueError(f"{name} must have at least {minimum_dims} dimension(s), got shape {tuple(value.shape)}")
+    return value
+
+
 def float_tensor(name: str, value: Any, minimum_dims: int = 0) -> Any:
     """A floating-point tensor with at least ``minimum_dims`` dimensions."""
     import torch
@@ -55,9 +61,7 @@ def float_tensor(name: str, value: Any, minimum_dims: int = 0) -> Any:
         raise ValueError(f"{name} must be a torch tensor, got {type(value).__name__}")
     if not value.dtype.is_floating_point:
         raise ValueError(f"{name} must have a floating-point dtype, got {value.dtype}")
-    if value.ndim < minimum_dims:
-        raise ValueError(f"{name} must have at least {minimum_dims} dimension(s), got shape {tuple(value.shape)}")
-    return value
+    return _with_dims(name, value, minimum_dims)
 
 
 def integer_tensor(name: str, value: Any, minimum_dims: int = 0) -> Any:
@@ -67,9 +71,7 @@ def integer_tensor(name: str, value: Any, minimum_dims: int = 0) -> Any:
     kind = getattr(value, "dtype", type(value).__name__)
     if kind not in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
         raise ValueError(f"{name} must be an integer tensor, got {kind}")
-    if value.ndim < minimum_dims:
-        raise ValueError(f"{name} must have at least {minimum_dims} dimension(s), got shape {tuple(value.shape)}")
-    return value
+    return _with_dims(name, value, minimum_dims)
 
 
 def boolean_tensor(name: str, value: Any, minimum_dims: int = 0) -> Any:
@@ -79,9 +81,7 @@ def boolean_tensor(name: str, value: Any, minimum_dims: int = 0) -> Any:
     kind = getattr(value, "dtype", type(value).__name__)
     if kind != torch.bool:
         raise ValueError(f"{name} must be a bool tensor, got {kind}")
-    if value.ndim < minimum_dims:
-        raise ValueError(f"{name} must have at least {minimum_dims} dimension(s), got shape {tuple(value.shape)}")
-    return value
+    return _with_dims(name, value, minimum_dims)
 
 
 def broadcast(**shapes: Any) -> Any:

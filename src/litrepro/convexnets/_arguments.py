@@ -24,17 +24,8 @@ def data(X: Any, y: Any, *, names: tuple[str, str] = ("X", "y")) -> tuple[Tensor
     if X.shape[-2] != y.shape[-1] or X.shape[-2] < 1 or X.shape[-1] < 1:
         got = f"{names[0]} {tuple(X.shape)}, {names[1]} {tuple(y.shape)}"
         raise ValueError(f"{names[0]} (..., n, d) and {names[1]} (..., n) must share n >= 1, got {got}")
-    broadcast(**{names[0]: X.shape[:-2], names[1]: y.shape[:-1]})
+    _validate.broadcast(**{names[0]: X.shape[:-2], names[1]: y.shape[:-1]})
     return X, y
-
-
-def broadcast(**shapes: torch.Size) -> torch.Size:
-    """The broadcast of batch shapes, or a ValueError that names them."""
-    try:
-        return torch.broadcast_shapes(*shapes.values())
-    except RuntimeError:
-        got = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
-        raise ValueError(f"batch dimensions must broadcast, got {got}") from None
 
 
 def positive(name: str, value: Any, like: Tensor, *, zero: bool = False) -> Tensor:
@@ -47,22 +38,14 @@ def positive(name: str, value: Any, like: Tensor, *, zero: bool = False) -> Tens
     return torch.tensor(_validate.real(name, value, 0, open_low=not zero), dtype=like.dtype, device=like.device)
 
 
-def boolean(name: str, value: Any, dims: int) -> Tensor:
-    """A bool tensor with at least ``dims`` dimensions."""
-    if not isinstance(value, Tensor) or value.dtype != torch.bool or value.ndim < dims:
-        got = f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        raise ValueError(f"{name} must be a bool tensor with at least {dims} dimensions, got {got}")
-    return value
-
-
 def program(X: Any, y: Any, beta: Any, patterns: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The arguments of the convex program of a two-layer network."""
     X, y = data(X, y)
     beta = positive("beta", beta, X)
-    patterns = boolean("patterns", patterns, 2)
+    patterns = _validate.boolean_tensor("patterns", patterns, 2)
     if patterns.shape[-1] != X.shape[-2] or patterns.shape[-2] < 1:
         raise ValueError(f"patterns must have shape (..., P >= 1, {X.shape[-2]}), got {tuple(patterns.shape)}")
-    shape = broadcast(X=X.shape[:-2], y=y.shape[:-1], beta=beta.shape, patterns=patterns.shape[:-2])
+    shape = _validate.broadcast(X=X.shape[:-2], y=y.shape[:-1], beta=beta.shape, patterns=patterns.shape[:-2])
     if not shape.numel():
         raise ValueError(f"the batch must hold at least one problem, got batch shape {tuple(shape)}")
     return X, y, beta, patterns.to(X.device)
@@ -91,5 +74,5 @@ def pair(first: str, a: Any, second: str, b: Any) -> tuple[Tensor, Tensor]:
 def within(shape: tuple[int, ...], **values: Tensor) -> None:
     """A ValueError for tensors that do not broadcast to ``shape``."""
     for name, value in values.items():
-        if broadcast(**{name: value.shape, "ensemble": torch.Size(shape)}) != shape:
+        if _validate.broadcast(**{name: value.shape, "ensemble": torch.Size(shape)}) != shape:
             raise ValueError(f"{name} must be one number or broadcast to {tuple(shape)}, got {tuple(value.shape)}")

@@ -45,7 +45,7 @@ def relu_support(X: Tensor, v: Tensor, patterns: Tensor, *, iterations: int = 40
 
 def _cells(X: Tensor, patterns: Any, iterations: Any) -> tuple[Tensor, int]:
     """Patterns (P >= 1, n) of X (n, d), and a number of iterations."""
-    patterns = _arguments.boolean("patterns", patterns, 2)
+    patterns = _validate.boolean_tensor("patterns", patterns, 2)
     if X.ndim != 2 or patterns.shape[1:] != (len(X),) or len(patterns) < 1:
         got = f"{tuple(X.shape)}, {tuple(patterns.shape)}"
         raise ValueError(f"X must be (n, d) and patterns (P, n) with P >= 1, got {got}")

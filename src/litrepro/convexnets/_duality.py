@@ -44,7 +44,7 @@ def dual_ball_projection(X: Tensor, y: Tensor, beta: float | Tensor) -> Tensor:
     if X.ndim != 2:
         raise ValueError(f"X must be (n, d), got {tuple(X.shape)}")
     beta = _arguments.positive("beta", beta, y, zero=True)
-    shape = _arguments.broadcast(y=y.shape[:-1], beta=beta.shape)
+    shape = _validate.broadcast(y=y.shape[:-1], beta=beta.shape)
     y, beta = y.expand(*shape, y.shape[-1]), beta.expand(shape)
     U, s, _ = torch.linalg.svd(X, full_matrices=False)
     live = s > s.max() * max(X.shape) * torch.finfo(X.dtype).eps

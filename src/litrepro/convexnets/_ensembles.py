@@ -38,7 +38,7 @@ def relu_networks(
     X, y = _arguments.data(X, y)
     beta = _arguments.positive("beta", beta, X)
     width, starts = _validate.positive_int("width", width), _validate.positive_int("starts", starts)
-    shape = _arguments.broadcast(X=X.shape[:-2], y=y.shape[:-1])
+    shape = _validate.broadcast(X=X.shape[:-2], y=y.shape[:-1])
     _arguments.within((*shape, starts), beta=beta)
     source = _validate.random_source("generator", generator)
     W = torch.randn(*shape, starts, width, X.shape[-1], generator=source, dtype=X.dtype).to(X.device)

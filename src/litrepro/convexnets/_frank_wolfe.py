@@ -48,7 +48,7 @@ def project_gamma1(y: Tensor, delta: float | Tensor) -> Tensor:
     y = _validate.float_tensor("y", y, 1)
     y = y if y.dtype == torch.float32 else _arguments.double("y", y, 1)
     delta = _arguments.positive("delta", delta, y, zero=True)
-    y = y.expand(*_arguments.broadcast(y=y.shape[:-1], delta=delta.shape), y.shape[-1])
+    y = y.expand(*_validate.broadcast(y=y.shape[:-1], delta=delta.shape), y.shape[-1])
     norms = torch.stack([y.clamp(min=0).norm(dim=-1), y.clamp(max=0).norm(dim=-1)], -1)
     factor = project_l1_ball(norms, delta) / torch.where(norms > 0, norms, 1.0)
     return y.clamp(min=0) * factor[..., :1] + y.clamp(max=0) * factor[..., 1:]
@@ -195,7 +195,7 @@ def frank_wolfe(
         _whitened(A)
         lmo = _whitened_vertex
     _validate.function("lmo", lmo)
-    shape, n = _arguments.broadcast(A=A.shape[:-2], y=y.shape[:-1], delta=delta.shape), y.shape[-1]
+    shape, n = _validate.broadcast(A=A.shape[:-2], y=y.shape[:-1], delta=delta.shape), y.shape[-1]
     y, A = y.expand(*shape, n), A.expand(*shape, *A.shape[-2:])
     source = _validate.random_source("generator", generator)
     weights = torch.zeros(*shape, iterations, dtype=y.dtype, device=y.device)

@@ -60,7 +60,7 @@ def gated_relu_program(
     """
     X, Y = _validate.float_tensor("X", X, 2), _validate.float_tensor("Y", Y, 2).to(X)
     beta = _arguments.positive("beta", beta, X)
-    patterns = _arguments.boolean("patterns", patterns, 2)
+    patterns = _validate.boolean_tensor("patterns", patterns, 2)
     max_iter, tol = _arguments.budget(max_iter, tol)
     if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y) or patterns.shape[1:] != (len(X),):
         got = f"{tuple(X.shape)}, {tuple(Y.shape)}, {tuple(patterns.shape)}"

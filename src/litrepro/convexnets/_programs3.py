@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from litrepro import ConvergenceWarning
+from litrepro import ConvergenceWarning, _validate
 from litrepro.convexnets import _arguments, _interior
 from litrepro.convexnets._programs import solve_scaled
 
@@ -114,7 +114,7 @@ def convex_relu_program3(
 def _checked(X, y, beta, first, signs, second) -> tuple[Tensor, Tensor, Tensor]:
     if X.ndim != 2 or y.ndim != 1 or beta.ndim != 0:
         raise ValueError(f"expected X (n, d), y (n,), one beta; got {tuple(X.shape)}, {tuple(y.shape)}")
-    first, second = _arguments.boolean("first", first, 3), _arguments.boolean("second", second, 2)
+    first, second = _validate.boolean_tensor("first", first, 3), _validate.boolean_tensor("second", second, 2)
     signs = _arguments.double("signs", signs, 2).to(X)
     P, hidden = signs.shape[0], signs.shape[-1]
     if signs.ndim != 2 or P < 1 or hidden < 1 or not bool((signs.abs() == 1).all()):

@@ -14,7 +14,7 @@ def _neurons(A: Tensor, y: Tensor, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     X = _arguments.double("X", X, 2)
     if X.shape[-1] != A.shape[-1]:
         raise ValueError(f"X must be (..., m, {A.shape[-1]}) for A {tuple(A.shape)}, got {tuple(X.shape)}")
-    _arguments.broadcast(A=A.shape[:-2], y=y.shape[:-1], X=X.shape[:-2])
+    _validate.broadcast(A=A.shape[:-2], y=y.shape[:-1], X=X.shape[:-2])
     return A, y, X
 
 

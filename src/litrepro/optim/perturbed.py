@@ -293,7 +293,7 @@ class PSGD(torch.optim.Optimizer):
         _validate.choice("kind", kind, KINDS)
         self.batch_dims = _validate.positive_int("batch_dims", batch_dims, 0)
         self.generator = _validate.random_source("generator", generator)
-        self._rows: dict[int, tuple[torch.Tensor, int, torch.Tensor | None]] = {}
+        self._rows: dict[int, tuple[torch.Tensor, int, torch.Tensor | None]] = {}  # the last radius of every group
         super().__init__(params, {"lr": lr, "radius": radius, "kind": kind})
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -351,11 +351,11 @@ class PSGD(torch.optim.Optimizer):
         radius = group["radius"]
         if not isinstance(radius, torch.Tensor) or radius.ndim == 0 or self.batch_dims == 0:
             return None
-        known = self._rows.get(id(radius))
+        known = self._rows.get(id(group))
         if known is None or known[0] is not radius or known[1] != radius._version:
             full = _scale(radius, shape, radius).expand(*shape[:-1], 1).reshape(-1)
             rows = full.nonzero().flatten()
-            known = self._rows[id(radius)] = radius, radius._version, None if len(rows) == len(full) else rows
+            known = self._rows[id(group)] = radius, radius._version, None if len(rows) == len(full) else rows
         return known[2]
 
 

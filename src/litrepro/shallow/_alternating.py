@@ -73,7 +73,7 @@ def alternating_minimization(X: torch.Tensor, y: torch.Tensor, W0: torch.Tensor,
     batch = _arguments.samples(X, y)
     _arguments.weights("W0", W0, X.shape[-1])
     _validate.same_kind(X=X, W0=W0)
-    batch = _arguments.broadcast(samples=batch, W0=W0.shape[:-2])
+    batch = _validate.broadcast(samples=batch, W0=W0.shape[:-2])
     iterations = _validate.positive_int("iterations", iterations, 0)
     n, d = X.shape[-2:]
     K = W0.shape[-2]

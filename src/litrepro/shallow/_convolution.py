@@ -82,14 +82,14 @@ def convotron(
     if count % batch:
         raise ValueError(f"batch must divide the number of samples {count}, got {batch}")
     leak = _validate.real("leak", leak, 0, 1)
-    shape = _arguments.broadcast(Z=Z.shape[:-3], y=y.shape[:-1])
+    shape = _validate.broadcast(Z=Z.shape[:-3], y=y.shape[:-1])
     if w0 is not None:
         _validate.float_tensor("w0", w0, 1)
         if w0.shape[-1] != r:
             raise ValueError(f"w0 must have shape (..., {r}), got {tuple(w0.shape)}")
-        shape = _arguments.broadcast(data=shape, w0=w0.shape[:-1])
+        shape = _validate.broadcast(data=shape, w0=w0.shape[:-1])
     if isinstance(step, torch.Tensor):
-        shape = _arguments.broadcast(data=shape, step=step.shape)
+        shape = _validate.broadcast(data=shape, step=step.shape)
     size = _arguments.step_size("step", step, shape, Z)
     path = Z.new_zeros(count // batch + 1, *shape, r)
     if w0 is not None:
@@ -147,7 +147,7 @@ def patch_descent(
         if value.shape[-1] != size:
             raise ValueError(f"{name} must have shape (..., {size}), got {tuple(value.shape)}")
     _validate.same_kind(Z=Z, y=y, w0=w0, a0=a0)
-    shape = _arguments.broadcast(Z=Z.shape[:-3], y=y.shape[:-1], w0=w0.shape[:-1], a0=a0.shape[:-1])
+    shape = _validate.broadcast(Z=Z.shape[:-3], y=y.shape[:-1], w0=w0.shape[:-1], a0=a0.shape[:-1])
     step, iterations = _validate.real("step", step), _validate.positive_int("iterations", iterations, 0)
     w, a = w0.expand(*shape, r), a0.expand(*shape, k)
     losses, filters, outputs = [], [], []
@@ -250,7 +250,7 @@ def cross_patch_moments(Z: torch.Tensor, w: torch.Tensor, w_star: torch.Tensor) 
         )
     _validate.same_kind(Z=Z, w=w, w_star=w_star)
     _arguments.decomposable("Z", Z)
-    _arguments.finite(Z=Z, w=w, w_star=w_star)
+    _validate.finite(Z=Z, w=w, w_star=w_star)
     ahead, truth = torch.einsum("nkd,...d->...nk", Z, w) >= 0, torch.einsum("nkd,d->nk", Z, w_star) >= 0
     events = (ahead & truth, ahead & ~truth, ~ahead & truth)
     average = [torch.einsum("...nk,nkd->...nd", event.to(Z), Z) / Z.shape[1] for event in events]

@@ -43,9 +43,9 @@ def relu_gradient_descent(
     batch = _arguments.samples(X, y)
     _arguments.weights("W0", W0, X.shape[-1])
     _validate.same_kind(X=X, W0=W0)
-    batch = _arguments.broadcast(samples=batch, W0=W0.shape[:-2])
+    batch = _validate.broadcast(samples=batch, W0=W0.shape[:-2])
     if isinstance(step, torch.Tensor):
-        batch = _arguments.broadcast(batch=batch, step=step.shape)
+        batch = _validate.broadcast(batch=batch, step=step.shape)
     iterations = _validate.positive_int("iterations", iterations, 0)
     size = _arguments.step_size("step", step, batch, X, trailing=2)
     n = X.shape[-2]

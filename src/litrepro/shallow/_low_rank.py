@@ -119,13 +119,13 @@ def rank_one_recovery(
     _validate.choice("projection", projection, ("exact", "krylov"))
     if not callable(sample):
         raise ValueError(f"sample must be callable, t -> (X, y), got {type(sample).__name__}")
-    source = _arguments.random_source(generator)
+    source = _validate.random_source("generator", generator)
     sign = 1 if as_printed else -1
     X, y = _checked(sample(0), d, None)
     drawn = batch = X.shape[:-2]
     if weights is not None:
         _validate.float_tensor("weights", weights, 1)
-        batch = _arguments.broadcast(samples=drawn, weights=weights.shape[:-1])
+        batch = _validate.broadcast(samples=drawn, weights=weights.shape[:-1])
     path = X.new_zeros(iterations + 1, *batch, d, d)
     current = _Factors(X.new_zeros(*batch, d, rank), X.new_zeros(*batch, rank))
     for t in range(iterations):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from litrepro import _validate
-from litrepro.shallow import _arguments
 from litrepro.shallow._alternating import alternating_minimization
 from litrepro.shallow._descent import relu_gradient_descent
 from litrepro.shallow._low_rank import rank_one_recovery
@@ -76,7 +75,7 @@ def learnability_map(
     samples = [_validate.positive_int("samples", n) for n in samples]
     if not samples or not conditions:
         raise ValueError(f"samples and conditions must not be empty, got {samples} and {list(conditions)}")
-    source = _arguments.random_source(generator)
+    source = _validate.random_source("generator", generator)
     trials = _validate.positive_int("trials", trials)
     iterations = _validate.positive_int("iterations", iterations, 0)
     tolerance = _validate.real("tolerance", tolerance, 0)

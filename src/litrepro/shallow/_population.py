@@ -15,7 +15,7 @@ def _angles(U: torch.Tensor, V: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     lengths = [rows.norm(dim=-1) for rows in (U, V)]
     unit = [rows / torch.where(size > 0, size, 1)[..., None] for rows, size in zip((U, V), lengths)]
     # 2 atan2(|u - v|, |u + v|) keeps its digits near 0 and pi, where arccos(u.v) loses half of them and autograd all.
-    batch = _arguments.broadcast(U=U.shape[:-2], V=V.shape[:-2])
+    batch = _validate.broadcast(U=U.shape[:-2], V=V.shape[:-2])
     u, v = (rows.expand(*batch, *rows.shape[-2:]) for rows in unit)
     mode = "donot_use_mm_for_euclid_dist"
     angle = 2 * torch.atan2(torch.cdist(u, v, compute_mode=mode), torch.cdist(u, -v, compute_mode=mode))
@@ -134,7 +134,7 @@ def population_descent(
     iterations = _validate.positive_int("iterations", iterations, 0)
     every = _validate.positive_int("every", every)
     if isinstance(step, torch.Tensor):
-        batch = _arguments.broadcast(batch=batch, step=step.shape)
+        batch = _validate.broadcast(batch=batch, step=step.shape)
     size = _arguments.step_size("step", step, batch, W0, trailing=2)
     W = W0.expand(*batch, *W0.shape[-2:])
     path = [W]

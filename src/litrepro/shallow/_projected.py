@@ -68,11 +68,11 @@ def relu_projected_gradient(
         _validate.float_tensor("weights", weights, 1)
         if weights.shape[-1] != n:
             raise ValueError(f"weights must have shape (..., {n}), got {tuple(weights.shape)}")
-        batch = _arguments.broadcast(batch=batch, weights=weights.shape[:-1])
+        batch = _validate.broadcast(batch=batch, weights=weights.shape[:-1])
         scale = weights.to(X)
     for name, value in (("first_step", first_step), ("step", step)):
         if isinstance(value, torch.Tensor):
-            batch = _arguments.broadcast(batch=batch, **{name: value.shape})
+            batch = _validate.broadcast(batch=batch, **{name: value.shape})
     sizes = [_arguments.step_size(name, mu, batch, X) for name, mu in (("first_step", first_step), ("step", step))]
     forward, backward = _products(X, batch)
     path = X.new_zeros(iterations + 1, *batch, d)

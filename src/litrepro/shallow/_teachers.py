@@ -76,7 +76,7 @@ def planted_teacher(
     if not isinstance(batch, tuple | list):
         raise ValueError(f"batch must be a tuple of integers >= 0, got {batch!r}")
     batch = tuple(_validate.positive_int("batch", size, 0) for size in batch)
-    source = _arguments.random_source(generator)
+    source = _validate.random_source("generator", generator)
     left = torch.linalg.qr(torch.randn(*batch, neurons, neurons, generator=source, dtype=torch.float64)).Q
     right = torch.linalg.qr(torch.randn(*batch, d, neurons, generator=source, dtype=torch.float64)).Q
     singular = condition ** -torch.linspace(0, 1, neurons, dtype=torch.float64)
