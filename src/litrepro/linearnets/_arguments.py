@@ -18,6 +18,34 @@ def matrix(name: str, value: Any) -> torch.Tensor:
     return value
 
 
+def decomposed(name: str, value: Any) -> torch.Tensor:
+    """A ``matrix`` in float32 or float64, the precisions of LAPACK; trials may be non-finite (``split_finite``)."""
+    if matrix(name, value).dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"{name} must be float32 or float64, got {value.dtype}")
+    return value
+
+
+def grid(name: str, value: Any) -> torch.Tensor:
+    """Finite floating-point values (E,), E >= 1."""
+    _validate.float_tensor(name, value)
+    if value.ndim != 1 or len(value) == 0:
+        raise ValueError(f"{name} must be a vector of at least one value, got shape {tuple(value.shape)}")
+    _validate.finite(**{name: value})
+    return value
+
+
+def integers(name: str, values: Any, minimum: int) -> list[int]:
+    """A non-empty sequence of integers."""
+    return [_validate.positive_int(name, value, minimum) for value in _validate.sequence(name, values)]
+
+
+def made_by(name: str, value: Any, kind: type) -> Any:
+    """What one function of this package returns and another takes."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be a {kind.__name__}, got {type(value).__name__}")
+    return value
+
+
 def chain(factors: Any) -> list[torch.Tensor]:
     """A non-empty sequence of factors W_1, ..., W_N whose sizes fit, of one dtype, with batches that broadcast."""
     if isinstance(factors, torch.Tensor) or not isinstance(factors, list | tuple) or len(factors) == 0:
@@ -27,6 +55,7 @@ def chain(factors: Any) -> list[torch.Tensor]:
     for below, above in itertools.pairwise(factors):
         if above.shape[-1] != below.shape[-2] or above.dtype != below.dtype:
             raise ValueError(f"factors W_1, ..., W_N must have fitting sizes and one dtype, got shapes {shapes}")
+    _validate.same_kind(**{f"W_{j}": factor for j, factor in enumerate(factors, 1)})
     try:
         torch.broadcast_shapes(*(shape[:-2] for shape in shapes))
     except RuntimeError:

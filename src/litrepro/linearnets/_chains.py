@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -72,7 +72,8 @@ def train_chains(
     Raises
     ------
     ValueError
-        Batch shapes that differ, depths outside 1 ... M + 1, bad step sizes.
+        Batch shapes or dtypes that differ, depths outside 1 ... M + 1, bad step sizes, a ``grad`` or a ``loss`` of
+        another shape.
 
     Source: Arora, Cohen and Hazan 2018, section 7 (networks with hidden layers of width 1).
 
@@ -88,8 +89,10 @@ def train_chains(
     steps, every = _validate.positive_int("steps", steps), _validate.positive_int("every", every)
     times, losses = [0], []
     iterates = chain_iterates(grad, w, scalars, depths, lr=lr, momentum=momentum)
+    for name, value in (("loss", loss), ("progress", progress)):
+        _validate.function(name, value)
     last = next(iterates)
-    losses.append(loss(last))
+    losses.append(_shaped("loss", loss(last), last.shape[:-1]))
     for step in progress(range(1, steps + 1)):
         last = next(iterates)
         if step % every == 0:
@@ -120,10 +123,12 @@ def chain_iterates(
     _validate.float_tensor("w", w, 1)
     _validate.float_tensor("scalars", scalars, 1)
     batch = w.shape[:-1]
-    if scalars.shape[:-1] != batch or depths.shape != batch or depths.dtype.is_floating_point:
+    _validate.integer_tensor("depths", depths)
+    _validate.same_kind(w=w, scalars=scalars)
+    if scalars.shape[:-1] != batch or depths.shape != batch or w.shape[-1] == 0:
         raise ValueError(
-            f"w (..., d), scalars (..., M) and integer depths (...) must have one batch shape, got {tuple(w.shape)}, "
-            f"{tuple(scalars.shape)} and {tuple(depths.shape)}"
+            "w (..., d), scalars (..., M) and depths (...) must have one batch shape and d >= 1, "
+            f"got {tuple(w.shape)}, {tuple(scalars.shape)} and {tuple(depths.shape)}"
         )
     if bool(((depths < 1) | (depths > scalars.shape[-1] + 1)).any()):
         raise ValueError(f"depths must be in 1 ... {scalars.shape[-1] + 1}, got {depths}")
@@ -131,17 +136,19 @@ def chain_iterates(
     beta = _column("momentum", momentum, w, signed=True)
     active = torch.arange(scalars.shape[-1], device=w.device) < depths.to(w.device)[..., None] - 1
     s = torch.where(active, scalars.detach().to(w), 1.0)
-    return _heavy_ball(grad, w.detach(), s, active, rate, beta)
+    return _heavy_ball(_validate.function("grad", grad), w.detach(), s, active, rate, beta)
 
 
 def _heavy_ball(grad, w, s, active, rate, beta) -> Iterator[torch.Tensor]:
     moving = isinstance(beta, torch.Tensor) or beta != 0
     dw = ds = None
+    known = False  # the first gradient is looked at, the others are like it
     while True:
         total = s.prod(-1, keepdim=True)
         product = total * w
         yield product
-        g = grad(product)
+        g = grad(product) if known else _shaped("grad", grad(product), w.shape)
+        known = True
         along = (g * w).sum(-1, keepdim=True)
         step_w, step_s = rate * total * g, torch.where(active, rate * along * _others(s), 0.0)
         if moving:
@@ -149,6 +156,14 @@ def _heavy_ball(grad, w, s, active, rate, beta) -> Iterator[torch.Tensor]:
             step_s = step_s if ds is None else step_s + beta * ds
             dw, ds = step_w, step_s
         w, s = w - step_w, s - step_s
+
+
+def _shaped(name: str, value: Any, shape: torch.Size) -> torch.Tensor:
+    """What a user's function returned, if it is a tensor of this shape."""
+    if not isinstance(value, torch.Tensor) or value.shape != shape:
+        got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+        raise ValueError(f"{name} must return a tensor of shape {tuple(shape)}, got {got}")
+    return value
 
 
 def _column(name: str, value: float | torch.Tensor, w: torch.Tensor, *, signed: bool = False) -> float | torch.Tensor:
@@ -185,7 +200,7 @@ def steps_to(t: torch.Tensor, loss: torch.Tensor, level: float | torch.Tensor, *
     -------
     (...) in the dtype of ``loss``.
 
-    Raises ``ValueError`` if the lengths differ.
+    Raises ``ValueError`` if the lengths differ or are 0, for a level that is nan or does not broadcast.
 
     Examples
     --------
@@ -194,8 +209,18 @@ def steps_to(t: torch.Tensor, loss: torch.Tensor, level: float | torch.Tensor, *
     >>> steps_to(t, loss, 0.2).item(), steps_to(t, loss, 0.2, stay=True).item(), steps_to(t, loss, 0.01).item()
     (10.0, 30.0, inf)
     """
-    if t.ndim != 1 or loss.shape[0] != len(t):
-        raise ValueError(f"t must be (K,) and loss (K, ...), got {tuple(t.shape)} and {tuple(loss.shape)}")
+    _validate.float_tensor("loss", loss, 1)
+    if not isinstance(t, torch.Tensor) or t.is_complex():
+        raise ValueError(f"t must be a real tensor, got {getattr(t, 'dtype', type(t).__name__)}")
+    if t.ndim != 1 or loss.shape[0] != len(t) or len(t) == 0:
+        raise ValueError(f"t must be (K,) and loss (K, ...), K >= 1, got {tuple(t.shape)} and {tuple(loss.shape)}")
+    if not isinstance(level, torch.Tensor):
+        level = _validate.real("level", level)
+    elif level.is_complex() or level.ndim >= loss.ndim:
+        expected = f"a number or real and broadcast to {tuple(loss.shape[1:])}"
+        raise ValueError(f"level must be {expected}, got {level.dtype} of shape {tuple(level.shape)}")
+    else:
+        _validate.broadcast(level=level.shape, loss=loss.shape[1:])
     reached = loss <= level
     if stay:
         reached = reached.flip(0).to(torch.int8).cumprod(0).flip(0).bool()

@@ -30,7 +30,7 @@ def circulation(
     Raises
     ------
     ValueError
-        K < 3, points < 1, vertices that are not finite, a field of another shape.
+        K < 3, points < 1, vertices that are empty or not finite, a field of another shape.
 
     Source: the gradient theorem, as used by Arora, Cohen and Hazan 2018, theorem 2.
 
@@ -43,8 +43,8 @@ def circulation(
     (2.0, 0.0)
     """
     _validate.float_tensor("vertices", vertices)
-    if vertices.ndim != 3 or vertices.shape[0] < 3:
-        raise ValueError(f"vertices must be (K, k, d) with K >= 3, got shape {tuple(vertices.shape)}")
+    if vertices.ndim != 3 or vertices.shape[0] < 3 or 0 in vertices.shape:
+        raise ValueError(f"vertices must be (K, k, d) with K >= 3 and k, d >= 1, got shape {tuple(vertices.shape)}")
     if not bool(torch.isfinite(vertices).all()):
         raise ValueError("vertices must be finite")
     points = _validate.positive_int("points", points)
@@ -52,7 +52,7 @@ def circulation(
     edges = vertices.roll(-1, 0) - vertices
     at = _nodes(points, vertices)
     w = (vertices[:, None] + at[None, :, None, None] * edges[:, None]).flatten(0, 1)
-    values = field(w)
+    values = _validate.answer("field", field, w)
     if not isinstance(values, torch.Tensor) or values.shape != w.shape:
         got = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
         raise ValueError(f"field must return shape {tuple(w.shape)}, got {got}")

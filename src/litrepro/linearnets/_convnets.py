@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -11,18 +11,21 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.nn import functional
 
 from litrepro import _validate
+from litrepro.linearnets import _arguments
 from litrepro.nets import mnist_convnet
 
 if TYPE_CHECKING:
     import pandas as pd
 
 VARIANTS = ("original", "factored", "control")
+CLASSES = 10
 
 
 def convnet_variant(variant: str, *, channels: Sequence[int], hidden: int, seed: int, size: int = 28) -> nn.Module:
     """The MNIST network ``"original"``, ``"factored"``, or ``"control"``: plain, started from the factors' product.
 
-    The control computes the same function as the factored network at the start; it tells depth from scale.
+    The control computes the same function as the factored network at the start; it tells depth from scale. Raises
+    ``ValueError`` for an unknown variant and sizes that ``mnist_convnet`` refuses.
 
     Examples
     --------
@@ -34,6 +37,7 @@ def convnet_variant(variant: str, *, channels: Sequence[int], hidden: int, seed:
     True
     """
     _validate.choice("variant", variant, VARIANTS)
+    channels = _validate.sequence("channels", channels)
     plain = mnist_convnet(channels, hidden, size=size, seed=seed)
     if variant == "original":
         return plain
@@ -68,7 +72,9 @@ def train_convnets(
     variant
         See ``convnet_variant``.
     train, test
-        (images (n, 1, s, s), labels (n,)) on the device of the run.
+        (images (n, 1, s, s) float32, integer labels (n,) in 0 ... 9) on the device of the run.
+    lr, momentum
+        Step size > 0, and beta, any real number.
     seeds
         Weights and batches of a member derive from its seed alone and are shared between variants.
     steps, every
@@ -79,7 +85,7 @@ def train_convnets(
     DataFrame ``variant, lr, seed, step, train_loss, test_loss, test_accuracy``: mini-batch loss (dropout active)
     averaged over the window that ends at ``step``; test columns are nan except at the last step.
 
-    Raises ``ValueError`` for an unknown variant and sizes < 1.
+    Raises ``ValueError`` for an unknown variant, sizes < 1, images and labels of other shapes or dtypes, no seeds.
 
     Examples
     --------
@@ -93,7 +99,17 @@ def train_convnets(
     import pandas as pd
 
     steps, every = _validate.positive_int("steps", steps), _validate.positive_int("every", every)
-    x, y = train
+    batch = _validate.positive_int("batch", batch)
+    _validate.real("lr", lr, 0, open_low=True)
+    _validate.real("momentum", momentum)
+    _validate.function("progress", progress)
+    seeds = _arguments.integers("seeds", seeds, 0)
+    x, y = _images("train", train, CLASSES)
+    test = _images("test", test, CLASSES)
+    _validate.same_kind(train=x, test=test[0])
+    if test[0].shape[1:] != x.shape[1:]:
+        shapes = f"{tuple(x.shape)} and {tuple(test[0].shape)}"
+        raise ValueError(f"images of train and test must have one size, got {shapes}")
     models = [convnet_variant(variant, channels=channels, hidden=hidden, seed=s, size=x.shape[-1]) for s in seeds]
     models = [model.to(x.device).train() for model in models]
     params, _ = stack_module_state(models)
@@ -128,6 +144,18 @@ def train_convnets(
         frame[name] = float("nan")
         frame.loc[at_end, name] = values
     return frame
+
+
+def _images(name: str, data: Any, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (n, 1, s, s) in the networks' float32, and labels (n,) as cross-entropy takes them."""
+    x, y = _validate.examples(name, data)
+    if x.dtype != torch.float32 or x.ndim != 4 or x.shape[1] != 1 or x.shape[2] != x.shape[3]:
+        raise ValueError(f"images of {name} must be float32 (n, 1, s, s), got {x.dtype} {tuple(x.shape)}")
+    _validate.integer_tensor(f"labels of {name}", y)
+    if y.ndim != 1 or y.device != x.device or not bool(((y >= 0) & (y < classes)).all()):
+        got = f"{int(y.min())} ... {int(y.max())} of shape {tuple(y.shape)} on {y.device}"
+        raise ValueError(f"labels of {name} must be (n,) in 0 ... {classes - 1} beside their images, got {got}")
+    return x, y.long()
 
 
 def _batches(n: int, seeds: Sequence[int], batch: int, steps: int, device: torch.device) -> Iterable[torch.Tensor]:

@@ -8,7 +8,7 @@ import torch
 
 from litrepro import _validate
 from litrepro.linearnets import _arguments
-from litrepro.linearnets._induced import direction
+from litrepro.linearnets._induced import check_start, direction
 
 
 def emulate(
@@ -47,7 +47,8 @@ def emulate(
     Raises
     ------
     ValueError
-        Bad sizes or hyperparameters, a ``grad`` that returns another shape.
+        Bad sizes or hyperparameters, a ``grad`` that returns another shape; with several outputs another dtype than
+        float32 and float64.
 
     Source: Arora, Cohen and Hazan 2018, theorem 1 (equation 10), discretized.
 
@@ -60,8 +61,9 @@ def emulate(
     >>> path.shape, bool((path[-1] - target).norm() < 1e-6)
     (torch.Size([201, 1, 2]), True)
     """
-    _arguments.matrix("W", W)
+    _validate.function("grad", grad)
     depth = _validate.positive_int("depth", depth)
+    check_start("W", W, depth)
     steps = _validate.positive_int("steps", steps, 0)
     every = _validate.positive_int("every", every)
     decay = _validate.real("weight_decay", weight_decay, 0)

@@ -110,7 +110,7 @@ def balanced_factors(W: torch.Tensor, depth: int, hidden: int | None = None) -> 
     Raises
     ------
     ValueError
-        depth < 1, or hidden < min(k, d), which could not hold every W.
+        Another dtype than float32 and float64, depth < 1, or hidden < min(k, d), which could not hold every W.
 
     Source: Arora, Cohen, Golowich and Hu 2019, procedure 1 (without its randomness).
 
@@ -122,8 +122,8 @@ def balanced_factors(W: torch.Tensor, depth: int, hidden: int | None = None) -> 
     >>> torch.allclose(end_to_end(factors), W), bool(balance_gap(factors) < 1e-9)
     (True, True)
     """
-    _arguments.matrix("W", W)
     depth = _validate.positive_int("depth", depth)
+    (_arguments.matrix if depth == 1 else _arguments.decomposed)("W", W)
     rank = min(W.shape[-2:])
     hidden = rank if hidden is None else _validate.positive_int("hidden", hidden)
     if hidden < rank:
@@ -157,7 +157,7 @@ def factor_gradients(factors: Sequence[torch.Tensor], G: torch.Tensor) -> list[t
     Raises
     ------
     ValueError
-        Factors that do not fit, or a G that is not (..., k, d).
+        Factors that do not fit, a G that is not (..., k, d), of another dtype or of a batch that does not broadcast.
 
     Source: Arora, Cohen and Hazan 2018, equation 9 of appendix A.
 
@@ -172,7 +172,10 @@ def factor_gradients(factors: Sequence[torch.Tensor], G: torch.Tensor) -> list[t
     _arguments.matrix("G", G)
     expected = (factors[-1].shape[-2], factors[0].shape[-1])
     if tuple(G.shape[-2:]) != expected or G.dtype != factors[0].dtype:
-        raise ValueError(f"G must be (..., {expected[0]}, {expected[1]}) in the factors' dtype, got {tuple(G.shape)}")
+        got = f"{tuple(G.shape)} and {G.dtype}"
+        raise ValueError(f"G must be (..., {expected[0]}, {expected[1]}) in the factors' dtype, got {got}")
+    _validate.same_kind(factors=factors[0], G=G)
+    _validate.broadcast(G=G.shape[:-2], factors=torch.broadcast_shapes(*(factor.shape[:-2] for factor in factors)))
     return chain_rule(factors, G)
 
 
@@ -203,7 +206,7 @@ def deficiency_margin(W: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     Raises
     ------
     ValueError
-        Matrix shapes or dtypes that differ.
+        Matrix shapes or dtypes that differ, batches that do not broadcast, another dtype than float32 and float64.
 
     Source: Arora, Cohen, Golowich and Hu 2019, definition 2.
 
@@ -215,13 +218,13 @@ def deficiency_margin(W: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     [0.75, -1.0]
     """
     _arguments.matrix("W", W)
-    _arguments.matrix("target", target)
+    _arguments.decomposed("target", target)
     if W.shape[-2:] != target.shape[-2:] or W.dtype != target.dtype:
-        raise ValueError(f"W and target must have one shape and dtype, got {tuple(W.shape)} and {tuple(target.shape)}")
+        got = f"{W.dtype} {tuple(W.shape)} and {target.dtype} {tuple(target.shape)}"
+        raise ValueError(f"W and target must have one shape and dtype, got {got}")
+    _validate.same_kind(W=W, target=target)
+    _validate.broadcast(W=W.shape[:-2], target=target.shape[:-2])
     safe, finite = _arguments.split_finite(target)
     smallest = torch.linalg.svdvals(safe)[..., -1]
-    try:
-        distance = torch.linalg.matrix_norm(W - target)
-    except RuntimeError:
-        raise ValueError(f"batches must broadcast, got {tuple(W.shape)} and {tuple(target.shape)}") from None
+    distance = torch.linalg.matrix_norm(W - target)
     return torch.where(finite[..., 0, 0], smallest, torch.nan) - distance

@@ -31,7 +31,7 @@ def induced_direction(W: torch.Tensor, grad: torch.Tensor, depth: int) -> torch.
     Raises
     ------
     ValueError
-        Shapes or dtypes that differ, depth < 1.
+        Shapes, dtypes or devices that differ, depth < 1; with several outputs another dtype than float32 and float64.
 
     Source: Arora, Cohen and Hazan 2018, theorem 1 and claim 2 (without weight decay).
 
@@ -42,12 +42,20 @@ def induced_direction(W: torch.Tensor, grad: torch.Tensor, depth: int) -> torch.
     >>> induced_direction(W, G, 2).round(decimals=4)  # |W| (G + its part along W)
     tensor([[8., 4.]])
     """
-    _arguments.matrix("W", W)
-    _arguments.matrix("grad", grad)
     depth = _validate.positive_int("depth", depth)
+    check_start("W", W, depth)
+    _arguments.matrix("grad", grad)
     if W.shape != grad.shape or W.dtype != grad.dtype:
-        raise ValueError(f"W and grad must have one shape and dtype, got {tuple(W.shape)} and {tuple(grad.shape)}")
+        got = f"{W.dtype} {tuple(W.shape)} and {grad.dtype} {tuple(grad.shape)}"
+        raise ValueError(f"W and grad must have one shape and dtype, got {got}")
+    _validate.same_kind(W=W, grad=grad)
     return direction(W, grad, depth)
+
+
+def check_start(name: str, W: torch.Tensor, depth: int) -> None:
+    """A matrix, one that can be decomposed where ``direction`` does so."""
+    if _arguments.matrix(name, W).shape[-2] > 1 and depth > 1:
+        _arguments.decomposed(name, W)
 
 
 def direction(W: torch.Tensor, grad: torch.Tensor, depth: int) -> torch.Tensor:
@@ -89,7 +97,7 @@ def preconditioner(W: torch.Tensor, depth: int) -> torch.Tensor:
     Raises
     ------
     ValueError
-        Not a matrix, depth < 1.
+        Not a matrix, another dtype than float32 and float64, depth < 1.
 
     Source: Arora, Cohen and Hazan 2018, claim 1.
 
@@ -101,7 +109,7 @@ def preconditioner(W: torch.Tensor, depth: int) -> torch.Tensor:
     tensor([[8., 0.],
             [0., 4.]])
     """
-    _arguments.matrix("W", W)
+    _arguments.decomposed("W", W)
     depth = _validate.positive_int("depth", depth)
     k, d = W.shape[-2:]
     u, s, vh, finite = _decompose(W)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from litrepro import _validate
+from litrepro.linearnets import _arguments
 from litrepro.linearnets._chains import chain_iterates
 
 if TYPE_CHECKING:
@@ -89,14 +90,16 @@ def momentum_sweep(
     >>> bool(heavy < plain / 10)
     True
     """
-    depths = [_validate.positive_int("depth", depth) for depth in depths]
-    conditions = [_validate.real("condition", value, 1) for value in conditions]
+    depths, seeds = _arguments.integers("depths", depths, 1), _arguments.integers("seeds", seeds, 0)
+    conditions = [_validate.real("condition", value, 1) for value in _validate.sequence("conditions", conditions)]
     steps, d = _validate.positive_int("steps", steps), _validate.positive_int("d", d)
     norm, start = (_validate.real(n, v, 0, open_low=True) for n, v in (("norm", norm), ("start", start)))
     level = _validate.real("level", level, 0, 1, open_low=True)
     batch_size = batch_size if batch_size is None else _validate.positive_int("batch_size", batch_size)
     for name, value in (("lrs", lrs), ("momenta", momenta)):
-        _validate.float_tensor(name, value, 1)
+        _arguments.grid(name, value)
+    device = _validate.device("device", device)
+    _validate.function("progress", progress)
     like = {"dtype": torch.float64, "device": device}
     shape = (len(conditions), len(depths), len(seeds), len(lrs), len(momenta))
     spread = -torch.tensor(conditions, **like).log()[:, None] * torch.linspace(0, 1, d, **like)
@@ -165,7 +168,9 @@ def best_momenta(sweep: MomentumSweep, momenta: torch.Tensor) -> torch.Tensor:
     >>> best_momenta(sweep, momenta).flatten()
     tensor([0.8000], dtype=torch.float64)
     """
-    if momenta.ndim != 1 or len(momenta) != sweep.steps.shape[-1] or not bool((momenta.diff() > 0).all()):
+    _arguments.made_by("sweep", sweep, MomentumSweep)
+    _arguments.grid("momenta", momenta)
+    if len(momenta) != sweep.steps.shape[-1] or not bool((momenta.diff() > 0).all()):
         raise ValueError(f"momenta must be the increasing grid ({sweep.steps.shape[-1]},), got {tuple(momenta.shape)}")
     median = sweep.steps.median(2).values
     least = median.amin(-1, keepdim=True)
@@ -196,7 +201,10 @@ def summarize_momentum(
     """
     import pandas as pd
 
-    grids = [list(map(float, conditions)), list(map(int, depths)), lrs.tolist(), momenta.tolist()]
+    _arguments.made_by("sweep", sweep, MomentumSweep)
+    conditions = [_validate.real("condition", value, 1) for value in _validate.sequence("conditions", conditions)]
+    depths = _arguments.integers("depths", depths, 1)
+    grids = [conditions, depths, *(_arguments.grid(n, v).tolist() for n, v in (("lrs", lrs), ("momenta", momenta)))]
     c, d, _, e, b = sweep.steps.shape
     if [len(grid) for grid in grids] != [c, d, e, b]:
         raise ValueError(f"grids of lengths {[len(grid) for grid in grids]} are not those of a sweep {(c, d, e, b)}")
@@ -228,7 +236,8 @@ def minimizer_curvature(eigenvalues: torch.Tensor, w: torch.Tensor, depth: int) 
     -------
     (..., d), increasing.
 
-    Raises ``ValueError`` for sizes that do not fit, negative eigenvalues, w = 0.
+    Raises ``ValueError`` for sizes that do not fit, negative eigenvalues, w = 0, values that are not finite, dtypes
+    that differ or are neither float32 nor float64.
 
     Examples
     --------
@@ -237,8 +246,9 @@ def minimizer_curvature(eigenvalues: torch.Tensor, w: torch.Tensor, depth: int) 
     >>> [minimizer_curvature(torch.ones(2), w, depth).round(decimals=4).tolist() for depth in (1, 2)]
     [[1.0, 1.0], [4.0, 8.0]]
     """
-    _validate.float_tensor("eigenvalues", eigenvalues, 1)
-    _validate.float_tensor("w", w, 1)
+    _validate.decomposable("eigenvalues", eigenvalues, 1)
+    _validate.decomposable("w", w, 1)
+    _validate.same_kind(eigenvalues=eigenvalues, w=w)
     depth = _validate.positive_int("depth", depth)
     d = w.shape[-1]
     if eigenvalues.shape != (d,) or not bool((eigenvalues >= 0).all()):

@@ -23,7 +23,7 @@ def optimal_power_loss(
     x
         (m, d); computed in float64 whatever its dtype.
     y
-        (k, m).
+        (k, m); brought to the device of x.
     p
         Power, > 1.
     steps

@@ -15,7 +15,7 @@ def orthogonal_factors(
     width: int,
     depth: int,
     *,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     batch: Sequence[int] = (),
     dtype: torch.dtype = torch.float64,
 ) -> list[torch.Tensor]:
@@ -29,7 +29,7 @@ def orthogonal_factors(
     d_in, d_out, width, depth
         Sizes; width >= max(d_in, d_out), depth >= 2.
     generator
-        Source of randomness (one seeded with 0 if None); the factors are drawn on its device.
+        Source of randomness, or its seed (0 if None); the factors are drawn on its device.
     batch
         Leading dimensions: independent draws.
 
@@ -37,8 +37,8 @@ def orthogonal_factors(
     -------
     ``[W_1 (*batch, width, d_in), W_l (*batch, width, width), W_L (*batch, d_out, width)]``, Haar distributed.
 
-    Raises ``ValueError`` for sizes below 1, a width that is too small, depth < 2, a dtype that is not real floating
-    point.
+    Raises ``ValueError`` for sizes below 1, a width that is too small, depth < 2, a dtype that is neither float32 nor
+    float64.
 
     Source: Hu, Xiao and Pennington 2020 (arXiv 2001.05992), section 4.
 
@@ -54,12 +54,10 @@ def orthogonal_factors(
     depth = _validate.positive_int("depth", depth, 2)
     if width < max(d_in, d_out):
         raise ValueError(f"width must be at least max(d_in, d_out) = {max(d_in, d_out)}, got {width}")
-    if isinstance(batch, int):
-        raise ValueError(f"batch must be a tuple of sizes, got {batch!r}")
-    batch = tuple(_validate.positive_int("batch", size, 0) for size in batch)
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise ValueError(f"dtype must be a floating-point dtype, got {dtype!r}")
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    batch = tuple(_validate.positive_int("batch", size, 0) for size in _validate.sequence("batch", batch, 0))
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype!r}")
+    generator = _validate.random_source("generator", generator)
 
     def columns(count: int) -> torch.Tensor:
         """(*batch, width, count) with orthogonal columns of length sqrt(width)."""

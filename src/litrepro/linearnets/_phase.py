@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from litrepro import _validate
+from litrepro.linearnets import _arguments
 from litrepro.linearnets._chains import steps_to, train_chains
 
 
@@ -44,7 +45,8 @@ def speedup_map(
     -------
     (P, C); nan where neither depth gets there, inf where only the deep one does, 0 where only the shallow one does.
 
-    Raises ``ValueError`` for powers <= 1, conditions < 1, depth < 2.
+    Computed in float64 on the device of ``powers``. Raises ``ValueError`` for powers <= 1, conditions < 1, depth < 2,
+    m < d, grids that are empty or not finite, a level outside (0, 1].
 
     Examples
     --------
@@ -54,6 +56,13 @@ def speedup_map(
     torch.Size([2, 3])
     """
     depth = _validate.positive_int("depth", depth, 2)
+    for name, value in (("powers", powers), ("conditions", conditions), ("lrs", lrs)):
+        _arguments.grid(name, value)
+    d = _validate.positive_int("d", d)
+    m = _validate.positive_int("m", m, d)
+    level = _validate.real("level", level, 0, 1, open_low=True)
+    seed = _validate.positive_int("seed", seed, 0)
+    _validate.same_kind(powers=powers, conditions=conditions)
     if not bool((powers > 1).all() & (conditions >= 1).all()):
         raise ValueError(f"powers must be > 1 and conditions >= 1, got {powers} and {conditions}")
     generator = torch.Generator().manual_seed(seed)

@@ -18,7 +18,7 @@ def power_loss(W: torch.Tensor, x: torch.Tensor, y: torch.Tensor, p: float = 2.0
     x
         (m, d), or a batch of data sets (..., m, d).
     y
-        (k, m) or (..., k, m).
+        (k, m) or (..., k, m). Data of another dtype or device are brought to those of W.
     p
         Power, > 1.
 

@@ -67,7 +67,7 @@ def reparameterized_step(
     Raises
     ------
     ValueError
-        w2 or w2 - v2 zero somewhere, shapes that do not fit, a bad step size.
+        w2 or w2 - v2 zero somewhere, shapes or dtypes that do not fit, a bad step size, a ``grad`` of another shape.
 
     Source: equations 16, 44 and 52 of the review.
 
@@ -83,6 +83,8 @@ def reparameterized_step(
     """
     for name, value, dims in (("w1", w1, 1), ("v1", v1, 1), ("w2", w2, 0), ("v2", v2, 0)):
         _validate.float_tensor(name, value, dims)
+    _validate.same_kind(w1=w1, w2=w2, v1=v1, v2=v2)
+    _validate.function("grad", grad)
     if w1.shape != v1.shape or w2.shape != v2.shape or w2.shape != w1.shape[:-1]:
         shapes = [tuple(value.shape) for value in (w1, w2, v1, v2)]
         raise ValueError(f"w1, v1 must be (..., d) and w2, v2 (...), got w1, w2, v1, v2 of shapes {shapes}")

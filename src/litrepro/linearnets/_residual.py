@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from litrepro import _validate
-from litrepro.linearnets import _batch_last
+from litrepro.linearnets import _arguments, _batch_last
 
 
 def residual_product(blocks: torch.Tensor) -> torch.Tensor:
@@ -102,7 +102,8 @@ def gradient_lower_bound(
 ) -> torch.Tensor:
     """What |gradient|^2 cannot be below: 4 L (1 - tau)^(2L - 2) sigma_min(Sigma) risk, tau = max_i |A_i|_2.
 
-    0 where tau >= 1, and nothing can be said. Parameters and errors as ``residual_risk``; returns (...).
+    0 where tau >= 1, and nothing can be said; nan for a trial that is not finite. Parameters and errors as
+    ``residual_risk``, in float32 or float64; returns (...).
 
     Source: Hardt and Ma, arXiv:1611.04231, theorem 2.2 (with the first power of sigma_min).
 
@@ -114,11 +115,17 @@ def gradient_lower_bound(
     >>> bool(gradient.square().sum() >= bound), bool(bound > 0)
     (True, True)
     """
-    risk = residual_risk(blocks, target, covariance)
+    risk = residual_risk(_arguments.decomposed("blocks", blocks), target, covariance)
     depth = blocks.shape[-3]
-    tau = torch.linalg.matrix_norm(blocks, ord=2).amax(-1)
-    smallest = 1.0 if covariance is None else torch.linalg.svdvals(covariance)[..., -1]
-    return 4 * depth * (1 - tau).clamp(min=0) ** (2 * depth - 2) * smallest * risk * (tau < 1)
+    safe, finite = _arguments.split_finite(blocks)
+    known = finite[..., 0, 0].all(-1)
+    tau = torch.linalg.matrix_norm(safe, ord=2).amax(-1)
+    smallest = 1.0
+    if covariance is not None:
+        safe, finite = _arguments.split_finite(covariance)
+        smallest, known = torch.linalg.svdvals(safe)[..., -1], known & finite[..., 0, 0]
+    bound = 4 * depth * (1 - tau).clamp(min=0) ** (2 * depth - 2) * smallest * risk * (tau < 1)
+    return torch.where(known, bound, torch.nan)
 
 
 def prefix_products(factors: torch.Tensor) -> list[torch.Tensor]:
@@ -169,6 +176,7 @@ def check_problem(blocks: torch.Tensor, target: torch.Tensor, covariance: torch.
         if tuple(value.shape[-2:]) != size or value.dtype != blocks.dtype:
             expected = f"(..., {size[0]}, {size[1]}) and dtype {blocks.dtype}"
             raise ValueError(f"{name} must have shape {expected}, got {tuple(value.shape)} and {value.dtype}")
+        _validate.same_kind(**{"blocks": blocks, name: value})
         batches.append(value.shape[:-2])
     try:
         torch.broadcast_shapes(*batches)

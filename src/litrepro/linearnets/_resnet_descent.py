@@ -10,6 +10,7 @@ import torch
 
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
+from litrepro.linearnets import _arguments
 from litrepro.linearnets._residual import chain_gradient, check_blocks, prefix_products, with_identity
 
 
@@ -45,7 +46,7 @@ def linear_resnet_descent(
     initial: torch.Tensor | None = None,
     residual: bool = True,
     batch_size: int | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> DescentRun:
     """(Stochastic) gradient descent on |B P A X - Y|_F^2 / 2, P = (I + A_L) ... (I + A_1), from zero blocks.
 
@@ -62,13 +63,13 @@ def linear_resnet_descent(
     iterations
         >= 0.
     initial
-        Blocks (..., L, m, m) to start from; None: zero.
+        Blocks (..., L, m, m) to start from, brought to the dtype of the inputs; None: zero.
     residual
         False: P = A_L ... A_1, a plain linear network.
     batch_size
         Columns per step, drawn without replacement, the gradient scaled by n / batch_size; None or n: all of them.
     generator
-        Of the mini-batches, the same for all trials; one seeded with 0 if None.
+        Of the mini-batches, the same for all trials, or its seed (0 if None).
 
     Returns
     -------
@@ -104,7 +105,7 @@ def linear_resnet_descent(
         batch = torch.broadcast_shapes(batch, rate.shape[:-3])
     blocks = blocks.expand(*batch, *blocks.shape[-3:]).clone()
     size = n if batch_size is None else min(_validate.positive_int("batch_size", batch_size), n)
-    generator = torch.Generator().manual_seed(0) if generator is None and size < n else generator
+    generator = _validate.random_source("generator", generator)
     losses = []
     for iteration in range(iterations + 1):
         factors = with_identity(blocks) if residual else blocks
@@ -142,7 +143,7 @@ def zou_rate(
     Raises
     ------
     ValueError
-        depth < 1, step <= 0, inputs that are zero.
+        depth < 1, step <= 0, inputs that are zero, shapes or dtypes that do not fit, values that are not finite.
 
     Source: Zou, Long and Gu, arXiv:2003.01094, theorem 3.1.
 
@@ -152,51 +153,49 @@ def zou_rate(
     >>> round(zou_rate(torch.eye(2), None, None, 10, 0.01).item(), 4)  # 1 - 0.1/e
     0.9632
     """
-    _validate.float_tensor("inputs", inputs, 2)
+    given = {"inputs": inputs, "input_map": input_map, "output_map": output_map}
+    given = {name: value for name, value in given.items() if value is not None or name == "inputs"}
+    for name, value in given.items():
+        _validate.decomposable(name, _arguments.matrix(name, value))
     depth = _validate.positive_int("depth", depth)
+    step = _check_step(step, _check_sizes(given))
     s = torch.linalg.svdvals(inputs)
     cut = max(inputs.shape[-2:]) * torch.finfo(s.dtype).eps * s[..., :1]
     if not bool((s[..., 0] > 0).all()):
         raise ValueError("inputs must not be zero")
     factor = torch.where(s > cut, s, torch.inf).amin(-1).square()
-    for name, value in (("input_map", input_map), ("output_map", output_map)):
+    for value in (input_map, output_map):
         if value is not None:
-            _validate.float_tensor(name, value, 2)
             factor = factor * torch.linalg.svdvals(value)[..., -1].square()
-    if not isinstance(step, torch.Tensor):
-        step = _validate.real("step", step, 0, open_low=True)
-    elif not bool((step > 0).all()):
-        raise ValueError(f"step must be > 0, got {step}")
     return 1 - step * depth * factor / math.e
 
 
 def _check_maps(inputs, targets, input_map, output_map):
     """(A X, B or None, Y, batch shape); raises ``ValueError`` where shapes do not fit."""
-    x, y = _validate.float_tensor("inputs", inputs, 2), _validate.float_tensor("targets", targets, 2)
-    for name, value in (("input_map", input_map), ("output_map", output_map)):
-        if value is not None:
-            _validate.float_tensor(name, value, 2)
+    given = {"inputs": inputs, "targets": targets, "input_map": input_map, "output_map": output_map}
+    given = {name: value for name, value in given.items() if value is not None or name in ("inputs", "targets")}
+    for name, value in given.items():
+        _arguments.matrix(name, value)
+    batch = _check_sizes(given)
+    return (inputs if input_map is None else input_map @ inputs), output_map, targets, batch
+
+
+def _check_sizes(given: dict[str, torch.Tensor]) -> torch.Size:
+    """The batch shape of inputs, maps and targets whose sizes fit; those that are not given fit."""
+    x, input_map, output_map = (given.get(name) for name in ("inputs", "input_map", "output_map"))
     m = x.shape[-2] if input_map is None else input_map.shape[-2]
     k = m if output_map is None else output_map.shape[-2]
     fits = (
         (input_map is None or input_map.shape[-1] == x.shape[-2])
         and (output_map is None or output_map.shape[-1] == m)
-        and y.shape[-2:] == (k, x.shape[-1])
-        and min(*x.shape[-2:], m, k) >= 1
+        and ("targets" not in given or given["targets"].shape[-2:] == (k, x.shape[-1]))
     )
-    given = {"inputs": x, "targets": y, "input_map": input_map, "output_map": output_map}
-    shapes = {name: tuple(value.shape) for name, value in given.items() if value is not None}
+    shapes = {name: tuple(value.shape) for name, value in given.items()}
     if not fits:
         expected = "inputs (..., d, n), input_map (..., m, d), output_map (..., k, m), targets (..., k, n)"
         raise ValueError(f"expected {expected}; got {shapes}")
-    dtypes = {name: value.dtype for name, value in given.items() if value is not None}
-    if len(set(dtypes.values())) > 1:
-        raise ValueError(f"inputs, targets and maps must have one dtype, got {dtypes}")
-    try:
-        batch = torch.broadcast_shapes(*(shape[:-2] for shape in shapes.values()))
-    except RuntimeError:
-        raise ValueError(f"batch dimensions must broadcast, got {shapes}") from None
-    return (x if input_map is None else input_map @ x), output_map, y, batch
+    _validate.same_kind(**given)
+    return _validate.broadcast(**{name: shape[:-2] for name, shape in shapes.items()})
 
 
 def _start(initial, depth: int, m: int, batch, like: torch.Tensor) -> torch.Tensor:
@@ -212,14 +211,19 @@ def _start(initial, depth: int, m: int, batch, like: torch.Tensor) -> torch.Tens
     return initial.to(like)
 
 
+def _check_step(step, batch):
+    """A number, or a tensor that broadcasts against the batch; finite and positive."""
+    if not isinstance(step, torch.Tensor):
+        return _validate.real("step", step, 0, open_low=True)
+    if step.is_complex() or not bool((torch.isfinite(step) & (step > 0)).all()):
+        raise ValueError(f"step must be real, finite and > 0, got {step}")
+    _validate.broadcast(step=step.shape, batch=batch)
+    return step
+
+
 def _step(step, batch, like: torch.Tensor) -> torch.Tensor:
     """The step sizes, to multiply blocks (..., L, m, m) with."""
+    step = _check_step(step, batch)
     if not isinstance(step, torch.Tensor):
-        return torch.tensor(_validate.real("step", step, 0, open_low=True), dtype=like.dtype, device=like.device)
-    if not bool((torch.isfinite(step) & (step > 0)).all()):
-        raise ValueError(f"step must be finite and > 0, got {step}")
-    try:
-        torch.broadcast_shapes(step.shape, batch)
-    except RuntimeError:
-        raise ValueError(f"step must be a number or broadcast to {tuple(batch)}, got {tuple(step.shape)}") from None
+        return torch.tensor(step, dtype=like.dtype, device=like.device)
     return step.to(like)[..., None, None, None] if step.ndim else step.to(like)

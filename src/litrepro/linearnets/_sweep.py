@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from litrepro import _validate
+from litrepro.linearnets import _arguments
 from litrepro.linearnets._chains import steps_to, train_chains
 from litrepro.linearnets._factors import balanced_factors
 from litrepro.linearnets._optimum import optimal_power_loss
@@ -69,7 +70,7 @@ def regression(x: torch.Tensor, y: torch.Tensor, p: float) -> Regression:
     -------
     Regression.
 
-    Raises ``ValueError`` for sizes that do not fit, several outputs, p <= 1.
+    Raises ``ValueError`` for sizes that do not fit, several outputs, another dtype, data that are not finite, p <= 1.
 
     Examples
     --------
@@ -80,10 +81,15 @@ def regression(x: torch.Tensor, y: torch.Tensor, p: float) -> Regression:
     >>> round(problem.grad(w).item(), 6), round(problem.excess(w).item(), 6)  # 1 - 3, half its square
     (-2.0, 2.0)
     """
-    best, best_loss = optimal_power_loss(x, y, p)
-    check(best, x, y, p)
+    _validate.float_tensor("x", x, 2)
+    _validate.float_tensor("y", y, 2)
     if len(y) != 1:
         raise ValueError(f"y must be (1, m), got {tuple(y.shape)}")
+    if x.dtype != torch.float64:
+        raise ValueError(f"x must be float64, got {x.dtype}")
+    _validate.same_kind(x=x, y=y)
+    best, best_loss = optimal_power_loss(x, y, p)
+    check(best, x, y, p)
     (m, d), best = x.shape, best[0]
 
     if p == 2:
@@ -109,7 +115,8 @@ def regression(x: torch.Tensor, y: torch.Tensor, p: float) -> Regression:
 def draw_starts(d: int, depth: int, seeds: Sequence[int], std: float = 0.01) -> list[torch.Tensor]:
     """First factors (2, S, 1, d) and numbers (2, S, 1, 1): a balanced start and a random one of width 1 per seed.
 
-    Random: every entry N(0, std^2). Balanced: the balanced factors of a matrix with such entries.
+    Random: every entry N(0, std^2). Balanced: the balanced factors of a matrix with such entries. Raises ``ValueError``
+    for sizes < 1, no seeds, std < 0.
 
     Examples
     --------
@@ -118,6 +125,8 @@ def draw_starts(d: int, depth: int, seeds: Sequence[int], std: float = 0.01) -> 
     >>> w.shape, s.shape, torch.allclose(w[0].norm(dim=-1), s[0, ..., 0].abs())  # the first ones are balanced
     (torch.Size([2, 3, 1, 4]), torch.Size([2, 3, 1, 1]), True)
     """
+    d, depth = _validate.positive_int("d", d), _validate.positive_int("depth", depth)
+    seeds, std = _arguments.integers("seeds", seeds, 0), _validate.real("std", std, 0)
     size = [(d, *[1] * (depth - 1))] * len(seeds)
     random = [torch.randn(sum(n), generator=torch.Generator().manual_seed(int(s))) for n, s in zip(size, seeds)]
     random = std * torch.stack(random).double()
@@ -159,7 +168,7 @@ def depth_sweep(
     -------
     DepthSweep; a run that diverges has excess inf.
 
-    Raises ``ValueError`` for bad sizes or step sizes.
+    Raises ``ValueError`` for a problem that is no ``Regression``, empty grids, bad sizes or step sizes.
 
     Examples
     --------
@@ -170,8 +179,9 @@ def depth_sweep(
     >>> bool((sweep.excess[-1] < 1e-6).all())  # both depths, both starts
     True
     """
-    for depth in depths:
-        _validate.positive_int("depth", depth)
+    _arguments.made_by("problem", problem, Regression)
+    _arguments.grid("lrs", lrs)
+    depths, seeds = _arguments.integers("depths", depths, 1), _arguments.integers("seeds", seeds, 0)
     best, most = problem.best, max(depths)
     shape = (2, len(depths), len(seeds), len(lrs))
     w = best.new_zeros(*shape, len(best))
@@ -197,6 +207,7 @@ def summarize_depths(
     A level counts as reached when the excess stays there.
 
     ``levels`` maps a column to the excess to be reached, a number or a tensor that broadcasts against (2, D, S, E).
+    Raises ``ValueError`` if the grids are not those of the sweep.
 
     Examples
     --------
@@ -209,6 +220,12 @@ def summarize_depths(
     """
     import pandas as pd
 
+    _arguments.made_by("sweep", sweep, DepthSweep)
+    _arguments.made_by("levels", levels, dict)
+    depths, lrs = _arguments.integers("depths", depths, 1), _arguments.grid("lrs", lrs)
+    _, _, d, _, e = sweep.excess.shape
+    if (len(depths), len(lrs)) != (d, e):
+        raise ValueError(f"depths and lrs must be those of a sweep {(d, e)}, got {(len(depths), len(lrs))} of them")
     columns = {"final": sweep.excess[-1].median(2).values}
     for name, level in levels.items():
         columns[name] = steps_to(sweep.t, sweep.excess, level, stay=True).median(2).values
@@ -234,7 +251,7 @@ def rule_sweep(
 ) -> DepthSweep:
     """As ``depth_sweep`` for one depth and any rule of ``train_factors``; excess (K, 2, 1, S, E).
 
-    At depth 1 both starts are the same run, made once.
+    At depth 1 both starts are the same run, made once. Raises ``ValueError`` as ``depth_sweep`` and ``train_factors``.
 
     Examples
     --------
@@ -244,6 +261,10 @@ def rule_sweep(
     >>> sweep.excess.shape, bool((sweep.excess[-1] < sweep.excess[0] / 10).all())
     (torch.Size([3, 2, 1, 1, 1]), True)
     """
+    _arguments.made_by("problem", problem, Regression)
+    _arguments.grid("lrs", lrs)
+    depth, seeds = _validate.positive_int("depth", depth), _arguments.integers("seeds", seeds, 0)
+    steps, every = _validate.positive_int("steps", steps, 0), _validate.positive_int("every", every)
     kinds = 1 if depth == 1 else 2
     shape = (kinds, len(seeds), len(lrs))
     starts = [factor[:kinds, :, None].to(problem.best) for factor in draw_starts(len(problem.best), depth, seeds)]

@@ -60,7 +60,8 @@ def train_factors(
     Raises
     ------
     ValueError
-        Factors that do not fit, bad hyperparameters, an unknown rule, momentum with another rule than "gd".
+        Factors that do not fit, bad hyperparameters, an unknown rule, momentum with another rule than "gd", a ``grad``
+        of another shape.
 
     Source: Arora, Cohen and Hazan 2018, section 4; the rules: Duchi et al. 2011, Zeiler 2012, Kingma and Ba 2015.
 
@@ -72,6 +73,7 @@ def train_factors(
     >>> factors[0].tolist(), factors[1].tolist(), path[-1].tolist()
     ([[1.375, 0.5]], [[1.375]], [[1.890625, 0.6875]])
     """
+    _validate.function("grad", grad)
     factors = _expanded(_arguments.chain(factors))
     steps = _validate.positive_int("steps", steps, 0)
     every = _validate.positive_int("every", every)
