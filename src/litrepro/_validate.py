@@ -113,6 +113,13 @@ def same_kind(**tensors: Any) -> None:
         raise ValueError(f"{' and '.join(tensors)} must have one dtype and one device, got {got}")
 
 
+def instance(name: str, value: Any, kind: type) -> Any:
+    """A ``kind``, such as what one function returns and another takes."""
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be a {kind.__name__}, got {type(value).__name__}")
+    return value
+
+
 def function(name: str, value: Any) -> Any:
     """Something that can be called."""
     if not callable(value):

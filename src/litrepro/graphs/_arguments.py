@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -47,6 +48,46 @@ def symmetric(name: str, value: Any, tolerance: float = 1e-8) -> torch.Tensor:
     return value
 
 
+def decomposed(name: str, value: Any) -> torch.Tensor:
+    """A finite ``symmetric`` tensor in float32 or float64, the precisions of eigendecompositions."""
+    return _validate.decomposable(name, symmetric(name, value))
+
+
+def covariances(name: str, value: Any, dims: int) -> torch.Tensor:
+    """``decomposed`` with exactly ``dims`` dimensions and at least one matrix."""
+    decomposed(name, value)
+    if value.ndim != dims or value.numel() == 0:
+        raise ValueError(f"{name} must have {dims} dimensions and not be empty, got shape {tuple(value.shape)}")
+    return value
+
+
+def positive(name: str, value: Any, minimum: int) -> list[Any]:
+    """At least ``minimum`` numbers > 0, as they were given."""
+    numbers = _validate.sequence(name, value, minimum)
+    for number in numbers:
+        _validate.real(name, number, 0, open_low=True)
+    return numbers
+
+
+def settings(
+    name: str, value: Any, required: tuple[str, ...], groups: int, p: int, minimum: int
+) -> list[dict[str, Any]]:
+    """Mappings that have ``required``, a finite ``mu`` (p,) or (groups, p), and weights that are numbers."""
+    found = []
+    for k, each in enumerate(_validate.sequence(name, value, minimum)):
+        here = f"{name}[{k}]"
+        if not isinstance(each, Mapping) or not {*required, "mu"} <= set(each):
+            got = list(each) if isinstance(each, Mapping) else type(each).__name__
+            raise ValueError(f"{here} must be a mapping with {', '.join(required)} and mu, got {got}")
+        mu = vector(f"mu of {here}", each["mu"], p)
+        if mu.ndim > 2 or mu.shape[:-1] not in ((), (1,), (groups,)):
+            raise ValueError(f"mu of {here} must be ({p},) or ({groups}, {p}), got {tuple(mu.shape)}")
+        for weight in {"alpha", "beta", "gamma"} & set(each):
+            _validate.real(f"{weight} of {here}", each[weight], 0, open_low=weight == "beta")
+        found.append(dict(each))
+    return found
+
+
 def batch_shape(**shapes: tuple[int, ...]) -> torch.Size:
     """The broadcast of batch shapes, or a ValueError that names them."""
     try:
@@ -60,6 +101,8 @@ def penalty(name: str, value: Any, like: torch.Tensor, *, positive: bool = False
     """A weight of the objective: a number, or a tensor of batch shape; nonnegative, or positive where asked."""
     if not isinstance(value, torch.Tensor):
         value = _validate.real(name, value)
+    elif value.is_complex() or value.dtype == torch.bool:
+        raise ValueError(f"{name} must be real, got {value.dtype}")
     result = torch.as_tensor(value, dtype=like.dtype, device=like.device)
     if not result.isfinite().all() or (result < 0).any() or (positive and (result == 0).any()):
         raise ValueError(f"{name} must be finite and {'> 0' if positive else '>= 0'}, got {value!r}")

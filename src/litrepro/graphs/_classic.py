@@ -48,7 +48,8 @@ def classic_graphical_lasso(
     tol
         Bound on the primal and the dual residual, each relative to the Frobenius norm of the precision.
 
-    Raises ``ValueError`` for S or alpha out of these bounds; warns ``ConvergenceWarning`` at ``max_iter``.
+    Raises ``ValueError`` for S or alpha out of these bounds, S neither float32 nor float64; warns
+    ``ConvergenceWarning`` at ``max_iter``.
 
     Examples
     --------
@@ -58,7 +59,7 @@ def classic_graphical_lasso(
     >>> (found.precision[:, 0, 1].abs() > 1e-3).tolist()  # a penalty above 0.3 removes the edge
     [True, False]
     """
-    _arguments.symmetric("S", S)
+    _arguments.decomposed("S", S)
     if bool((S.diagonal(dim1=-2, dim2=-1) <= 0).any()):
         raise ValueError("S must have a positive diagonal")
     weight = _arguments.penalty("alpha", alpha, S, positive=True)

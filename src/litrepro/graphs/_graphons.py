@@ -78,8 +78,7 @@ def _broadcasting(rule: Graphon) -> Graphon:
 
 
 def _blocks(boundaries: Sequence[float], probs: Sequence[Sequence[float]]) -> Graphon:
-    edges = torch.as_tensor(boundaries, dtype=torch.float64)
-    table = torch.as_tensor(probs, dtype=torch.float64)
+    edges, table = _table("boundaries", boundaries), _table("probs", probs)
     inside = edges.ndim == 1 and bool(((edges > 0) & (edges < 1)).all()) and bool((edges.diff() > 0).all())
     if not inside:
         raise ValueError(f"boundaries must increase strictly inside (0, 1), got {boundaries!r}")
@@ -97,6 +96,16 @@ def _blocks(boundaries: Sequence[float], probs: Sequence[Sequence[float]]) -> Gr
     return _broadcasting(rule)
 
 
+def _table(name: str, value: Any) -> torch.Tensor:
+    """Real numbers as a float64 tensor."""
+    try:
+        if isinstance(value, torch.Tensor) and value.is_complex():
+            raise TypeError(value.dtype)
+        return torch.as_tensor(value, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} must hold real numbers, got {value!r}") from None
+
+
 def _callable(W: Any) -> Graphon:
     if not callable(W):
         raise ValueError(f"W must be a callable W(x, y), got {type(W).__name__}")
@@ -106,8 +115,8 @@ def _callable(W: Any) -> Graphon:
 def degree_function(W: Graphon, x: torch.Tensor, *, nodes: int = 2048) -> torch.Tensor:
     """The degree function d(x), the integral of W(x, y) over y in [0, 1], by the midpoint rule with ``nodes`` points.
 
-    Returns the shape of x. Raises ``ValueError`` for a W that is not callable, x that is not a floating-point tensor,
-    or nodes < 1.
+    Returns the shape of x. Raises ``ValueError`` for a W that is not callable or returns another shape, x that is not a
+    floating-point tensor, or nodes < 1.
 
     Examples
     --------
@@ -132,7 +141,16 @@ def midpoints(count: int, like: torch.Tensor) -> torch.Tensor:
 def _values(W: Graphon, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """W(x, y) at its full shape, whether W broadcasts by itself or returns a number."""
     shape = torch.broadcast_shapes(x.shape, y.shape)
-    return torch.as_tensor(W(x, y), dtype=x.dtype, device=x.device).expand(shape)
+    try:
+        values = W(x, y)
+        if isinstance(values, torch.Tensor) and values.is_complex():
+            raise TypeError("complex values")
+        return torch.as_tensor(values, dtype=x.dtype, device=x.device).expand(shape)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if "memory" in str(error):
+            raise
+        expected = f"x {tuple(x.shape)} and y {tuple(y.shape)} and return real values that broadcast to {tuple(shape)}"
+        raise ValueError(f"W must accept {expected}, got {str(error).splitlines()[0]}") from error
 
 
 def sample_graph(
@@ -140,19 +158,22 @@ def sample_graph(
     p: int,
     *,
     batch: Sequence[int] = (),
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     latents: torch.Tensor | None = None,
 ) -> GraphSample:
     """Graphs with p nodes drawn from a graphon (equations 2a and 2b, over pairs i < j: no self-loops).
 
     Parameters
     ----------
+    generator
+        Source of randomness, or its seed (0 if None).
     latents
         Positions (*batch, p) of the nodes in [0, 1]; uniform if not given. If ``batch`` is empty, theirs is used.
 
     Returns
     -------
-    ``GraphSample(adjacency, latents)``: float64 zeros and ones, symmetric, zero diagonal, on the generator's device.
+    ``GraphSample(adjacency, latents)``: float64 zeros and ones, symmetric, zero diagonal, on the device of the
+    generator, or of the latents where none is given.
 
     Raises
     ------
@@ -168,12 +189,14 @@ def sample_graph(
     """
     _callable(W)
     p = _validate.positive_int("p", p)
-    batch = tuple(_validate.positive_int("batch", size, 0) for size in batch)
-    device = generator.device if generator is not None else (latents.device if latents is not None else None)
+    batch = tuple(_validate.positive_int("batch", size, 0) for size in _validate.sequence("batch", batch, 0))
+    if latents is not None:
+        latents = _positions(latents, batch, p)
+    generator = _validate.random_source("generator", generator, None if latents is None else latents.device)
+    device = generator.device
     if latents is None:
         latents = torch.rand(*batch, p, generator=generator, dtype=torch.float64, device=device)
-    else:
-        latents = _positions(latents, batch, p).to(device)
+    latents = latents.to(device)
     probability = _values(W, latents[..., :, None], latents[..., None, :])
     if not bool(((probability >= 0) & (probability <= 1)).all()):
         raise ValueError(f"W must have values in [0, 1], got {probability.min():.4g} to {probability.max():.4g}")
@@ -198,6 +221,7 @@ def spectral_prior(W: Graphon, p: int) -> torch.Tensor:
     """The Laplacian spectrum (p,) that W predicts for p nodes: p d((i - 1/2) / p), ascending, the first set to 0.
 
     ``d`` is the degree function; theorem 1 says lambda_i / p, the review's mu needs the factor p. float64.
+    Raises ``ValueError`` for a W that is not callable, or p < 1.
 
     Examples
     --------
@@ -215,7 +239,8 @@ def spectrum_distance(A: torch.Tensor, W: Graphon, *, cells: int = 8) -> torch.T
 
     The spectrum is the step function lambda_i / p on cell i of p; the degree function is sorted on p * cells midpoints.
 
-    Raises ``ValueError`` where A (..., p, p) is not square, symmetric and finite, or cells < 1.
+    Raises ``ValueError`` where A (..., p, p) is not square, symmetric and finite, neither float32 nor float64, or
+    cells < 1.
 
     Examples
     --------
@@ -224,7 +249,8 @@ def spectrum_distance(A: torch.Tensor, W: Graphon, *, cells: int = 8) -> torch.T
     >>> round(spectrum_distance(A, graphon("constant", prob=1.0)).item() ** 2, 4)  # 1 / 50
     0.02
     """
-    _arguments.symmetric("A", A)
+    _arguments.decomposed("A", A)
+    _callable(W)
     cells, p = _validate.positive_int("cells", cells), A.shape[-1]
     steps = torch.linalg.eigvalsh(torch.diag_embed(A.sum(-1)) - A) / p
     degree = degree_function(W, midpoints(p * cells, A)).sort().values.reshape(p, cells)

@@ -25,7 +25,7 @@ def common_scale(S: torch.Tensor, weight: float = 1 / 3) -> torch.Tensor:
     The relaxation of objective (1) is not free of units: beta weighs squared eigenvalues against their logarithms. With
     weights of the size that the graphs of the experiments have, one beta serves all data.
 
-    Raises ``ValueError`` where S (..., p, p) is not square, symmetric and finite.
+    Raises ``ValueError`` where S (..., p, p) is not square, symmetric and finite, or weight <= 0.
 
     Examples
     --------
@@ -35,13 +35,15 @@ def common_scale(S: torch.Tensor, weight: float = 1 / 3) -> torch.Tensor:
     True
     """
     _arguments.symmetric("S", S)
+    weight = _validate.real("weight", weight, 0, open_low=True)
     return (S.shape[-1] - 1) / laplacian_adjoint(S).sum(-1) / weight
 
 
 def nested_covariances(groups: Sequence[torch.Tensor], sizes: Sequence[int]) -> torch.Tensor:
     """Covariances (N, T, p, p) of the first n samples of each of T groups (., p), for N sizes n.
 
-    Raises ``ValueError`` where a group has fewer samples than the largest size.
+    Raises ``ValueError`` where a group has fewer samples than the largest size, for groups that are not matrices of one
+    width and dtype, and where there is no group or no size.
 
     Examples
     --------
@@ -51,7 +53,12 @@ def nested_covariances(groups: Sequence[torch.Tensor], sizes: Sequence[int]) -> 
     >>> S.shape, torch.allclose(S[1, 0], samples.mT @ samples / 20)
     (torch.Size([2, 2, 3, 3]), True)
     """
-    sizes = [_validate.positive_int("sizes", n) for n in sizes]
+    sizes = [_validate.positive_int("sizes", n) for n in _validate.sequence("sizes", sizes)]
+    groups = [_validate.float_tensor("group", group, 2) for group in _validate.sequence("groups", groups)]
+    shapes = [tuple(group.shape) for group in groups]
+    if any(len(shape) != 2 or shape[1] != shapes[0][1] for shape in shapes):
+        raise ValueError(f"groups must be matrices (., p) of one width p, got shapes {shapes}")
+    _validate.same_kind(**{f"group {k}": group for k, group in enumerate(groups)})
     short = min(len(group) for group in groups)
     if short < max(sizes):
         raise ValueError(f"every group needs {max(sizes)} samples, the smallest has {short}")
@@ -86,6 +93,9 @@ def held_out_sweep(
     -------
     Columns n, trial, method, prior, alpha, gamma, residual, and one per entry of ``held``.
 
+    Raises ``ValueError`` for covariances that are not symmetric, finite float32 or float64 of these shapes and of one
+    dtype, settings without mu or with weights that are no numbers, neither settings nor penalties.
+
     Examples
     --------
     >>> import torch
@@ -99,8 +109,23 @@ def held_out_sweep(
     """
     import pandas as pd
 
+    _arguments.covariances("train", train, 4)
     p, trials = train.shape[-1], train.shape[1]
-    every = [{"alpha": 0.0, "beta": 0.5, "gamma": 0.0} | dict(each) for each in settings]
+    sizes = [_validate.positive_int("sizes", n) for n in _validate.sequence("sizes", sizes)]
+    if len(sizes) != len(train):
+        raise ValueError(f"sizes must be the {len(train)} of train (N, T, p, p), got {len(sizes)}")
+    if not isinstance(held, Mapping):
+        raise ValueError(f"held must map names to covariances, got {type(held).__name__}")
+    for name, S in held.items():
+        _arguments.covariances(f"held[{name!r}]", S, 3)
+        if S.shape != train.shape[1:]:
+            raise ValueError(f"held[{name!r}] must have shape {tuple(train.shape[1:])}, got {tuple(S.shape)}")
+        _validate.same_kind(train=train, **{f"held[{name!r}]": S})
+    settings = _arguments.settings("settings", settings, (), trials, p, 0)
+    classic = _arguments.positive("classic", classic, 0)
+    if not settings and not classic:
+        raise ValueError("settings and classic must name at least one estimate, got none")
+    every = [{"alpha": 0.0, "beta": 0.5, "gamma": 0.0} | each for each in settings]
     fitted = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

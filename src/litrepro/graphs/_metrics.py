@@ -13,7 +13,8 @@ def edge_average_precision(scores: torch.Tensor, support: torch.Tensor) -> torch
     The mean over true edges of the precision at their score; equal scores count as one step of the ranking, as in
     scikit-learn. nan where there is no true edge.
 
-    Raises ``ValueError`` for scores that are not a floating-point tensor, or lengths that differ.
+    Raises ``ValueError`` for scores that are not a floating-point tensor, lengths that differ, batches that do not
+    broadcast.
 
     Examples
     --------
@@ -34,7 +35,8 @@ def edge_average_precision(scores: torch.Tensor, support: torch.Tensor) -> torch
 def support_f1(w: torch.Tensor, support: torch.Tensor) -> torch.Tensor:
     """F1 score (...) of the edges where w (..., m) is positive against the true support: 2 |A and B| / (|A| + |B|).
 
-    Raises ``ValueError`` for weights that are not a floating-point tensor, or lengths that differ.
+    Raises ``ValueError`` for weights that are not a floating-point tensor, lengths that differ, batches that do not
+    broadcast.
 
     Examples
     --------
@@ -52,5 +54,6 @@ def _pair(name: str, scores: torch.Tensor, support: torch.Tensor) -> tuple[torch
     if not isinstance(support, torch.Tensor) or support.ndim < 1 or support.shape[-1] != scores.shape[-1]:
         got = tuple(support.shape) if isinstance(support, torch.Tensor) else type(support).__name__
         raise ValueError(f"support must be a tensor (..., {scores.shape[-1]}) beside {name}, got {got}")
+    _validate.broadcast(**{name: scores.shape[:-1], "support": support.shape[:-1]})
     scores, support = torch.broadcast_tensors(scores, (support != 0).to(scores))
     return scores.contiguous(), support.contiguous()

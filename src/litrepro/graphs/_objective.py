@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from litrepro import _validate
 from litrepro.graphs import _arguments
 from litrepro.graphs._operators import laplacian, laplacian_adjoint, laplacian_gram
 
@@ -98,7 +99,7 @@ def spectral_objective(
     Raises
     ------
     ValueError
-        Sizes that do not fit, S not symmetric or not finite, penalties out of range.
+        Sizes or dtypes that do not fit, S not symmetric or not finite, penalties out of range.
 
     Examples
     --------
@@ -170,6 +171,7 @@ def _point(w, U, lam, S, mu, alpha, beta, gamma) -> Point:
     for name, matrix in (("U", U), ("S", S)):
         if matrix.shape[-1] != p:
             raise ValueError(f"{name} must be {p} x {p} for w of length {w.shape[-1]}, got {tuple(matrix.shape)}")
+    _validate.same_kind(w=w, U=U, lam=lam, S=S, mu=mu)
     penalties = _arguments.penalties(alpha, beta, gamma, S)
     _arguments.batch_shape(
         w=w.shape[:-1],

@@ -122,7 +122,8 @@ def log_gdet(M: torch.Tensor, tol: float = 1e-9) -> torch.Tensor:
 
     M (..., p, p) is symmetric positive semidefinite; an all-zero matrix has an empty product, so 0.
 
-    Raises ``ValueError`` where M is not square, not symmetric or not finite, or tol is outside [0, 1).
+    Raises ``ValueError`` where M is not square, not symmetric or not finite, neither float32 nor float64, or tol is
+    outside [0, 1).
 
     Examples
     --------
@@ -130,7 +131,7 @@ def log_gdet(M: torch.Tensor, tol: float = 1e-9) -> torch.Tensor:
     >>> log_gdet(torch.diag(torch.tensor([0.0, 1.0, 4.0])))  # log 4
     tensor(1.3863)
     """
-    _arguments.symmetric("M", M)
+    _arguments.decomposed("M", M)
     _validate.real("tol", tol, 0, 1, open_high=True)
     values = torch.linalg.eigvalsh(M)
     counted = (values > tol * values[..., -1:]) & (values > 0)
@@ -140,7 +141,7 @@ def log_gdet(M: torch.Tensor, tol: float = 1e-9) -> torch.Tensor:
 def relative_error(w_hat: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """The relative error (...) of estimated weights in Frobenius norm: |L(w_hat - w)| over |L w|.
 
-    Raises ``ValueError`` where a length is not triangular or the two differ.
+    Raises ``ValueError`` where a length is not triangular, lengths or dtypes differ, or batches do not broadcast.
 
     Examples
     --------
@@ -151,6 +152,8 @@ def relative_error(w_hat: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     _, p = _arguments.weights("w_hat", w_hat)
     if _arguments.weights("w", w)[1] != p:
         raise ValueError(f"w_hat and w must have one length, got {w_hat.shape[-1]} and {w.shape[-1]}")
+    _validate.same_kind(w_hat=w_hat, w=w)
+    _validate.broadcast(w_hat=w_hat.shape[:-1], w=w.shape[:-1])
     return _norm(w_hat - w) / _norm(w)
 
 

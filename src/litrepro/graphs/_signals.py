@@ -8,12 +8,13 @@ from litrepro import _validate
 from litrepro.graphs import _arguments
 
 
-def sample_signals(L: torch.Tensor, n: int, *, generator: torch.Generator | None = None) -> torch.Tensor:
+def sample_signals(L: torch.Tensor, n: int, *, generator: torch.Generator | int | None = None) -> torch.Tensor:
     """n draws (..., n, p) from N(0, pinv(L)) for Laplacians L (..., p, p); float dtype and device of L.
 
-    Components along the null space (one per connected component of the graph) are zero.
+    Components along the null space (one per connected component of the graph) are zero. ``generator`` is the source of
+    randomness, or its seed (0 if None).
 
-    Raises ``ValueError`` where L is not square, symmetric and finite, or n < 1.
+    Raises ``ValueError`` where L is not square, symmetric and finite, neither float32 nor float64, or n < 1.
 
     Examples
     --------
@@ -23,13 +24,14 @@ def sample_signals(L: torch.Tensor, n: int, *, generator: torch.Generator | None
     >>> X.shape, bool(X.sum(-1).abs().max() < 1e-9), bool((X.var(0) - 0.1875).abs().max() < 0.05)  # pinv(L)_ii = 3/16
     (torch.Size([1000, 4]), True, True)
     """
-    _arguments.symmetric("L", L)
+    _arguments.decomposed("L", L)
+    generator = _validate.random_source("generator", generator, L.device)
     n = _validate.positive_int("n", n)
     values, vectors = torch.linalg.eigh(L)
     kept = values > 1e-9 * values[..., -1:].clamp_min(torch.finfo(L.dtype).tiny)
     scale = torch.where(kept, values, 1.0).rsqrt() * kept
-    device = L.device if generator is None else generator.device
-    noise = torch.randn(*L.shape[:-2], n, L.shape[-1], generator=generator, dtype=L.dtype, device=device).to(L.device)
+    size = (*L.shape[:-2], n, L.shape[-1])
+    noise = torch.randn(size, generator=generator, dtype=L.dtype, device=generator.device).to(L.device)
     return (noise * scale[..., None, :]) @ vectors.mT
 
 
@@ -64,7 +66,8 @@ def contrast_loss(precision: torch.Tensor, S: torch.Tensor) -> torch.Tensor:
     precision, S
         (..., p, p), symmetric, batch dimensions that broadcast; ``S`` is the covariance of the held-out samples.
 
-    Raises ``ValueError`` for matrices that are not square, symmetric and finite, or of different sizes.
+    Raises ``ValueError`` for matrices that are not square, symmetric and finite float32 or float64, of different sizes
+    or dtypes, or of batches that do not broadcast.
 
     Examples
     --------
@@ -74,11 +77,13 @@ def contrast_loss(precision: torch.Tensor, S: torch.Tensor) -> torch.Tensor:
     >>> round(contrast_loss(L, torch.eye(3, dtype=torch.float64)).item(), 4)  # tr(L) - 2 log 3
     3.8028
     """
-    _arguments.symmetric("precision", precision)
-    _arguments.symmetric("S", S)
+    _arguments.decomposed("precision", precision)
+    _arguments.decomposed("S", S)
     p = S.shape[-1]
     if precision.shape[-1] != p:
         raise ValueError(f"precision and S must have one size, got {precision.shape[-1]} and {p}")
+    _validate.same_kind(precision=precision, S=S)
+    _validate.broadcast(precision=precision.shape[:-2], S=S.shape[:-2])
     ones = torch.full((p, 1), p**-0.5, dtype=S.dtype, device=S.device)
     V = torch.linalg.qr(torch.cat([ones, torch.eye(p, dtype=S.dtype, device=S.device)[:, 1:]], -1)).Q[:, 1:]
     cross = V.mT @ precision @ ones

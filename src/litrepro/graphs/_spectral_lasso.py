@@ -102,7 +102,8 @@ def spectral_graphical_lasso(
     S
         Sample covariances (..., p, p), symmetric.
     mu
-        Prior eigenvalues (..., p); mu_1 is not used, and the order of the others does not matter.
+        Prior eigenvalues (..., p); mu_1 is not used, and the order of the others does not matter. The result has the
+        common dtype of S and mu.
     alpha, beta, gamma
         Weights of the l1 norm, of the relaxed constraint and of the spectral prior: numbers or tensors of batch shape.
     edges
@@ -127,8 +128,9 @@ def spectral_graphical_lasso(
     Raises
     ------
     ValueError
-        S not square, symmetric and finite; mu or w0 of the wrong length or not finite; w0 negative; beta <= 0; alpha or
-        gamma < 0; edges outside 1..m or combined with alpha; unknown method; batch shapes that do not broadcast.
+        S not square, symmetric and finite; S and mu in half precision; mu or w0 of the wrong length or not finite; w0
+        negative; beta <= 0; alpha or gamma < 0; edges outside 1..m or combined with alpha; unknown method; batch shapes
+        that do not broadcast.
 
     Warns ``ConvergenceWarning`` if a problem did not reach ``tol`` within ``max_iter`` iterations.
 
@@ -209,7 +211,8 @@ def _solve(problems: _Problems, start: torch.Tensor, options: _Options):
             if options.history:
                 values[run.which[done]] = _value(run.w[done], problems.at(done))
             run, problems = run.at(stay), problems.at(stay)
-    w[run.which] = run.w
+    if len(run.which):
+        w[run.which] = run.w
     return w, steps, iterations, track
 
 
@@ -310,6 +313,9 @@ def _prepare(S: Any, mu: Any, alpha: Any, beta: Any, gamma: Any, edges: Any, w0:
     p = S.shape[-1]
     m = p * (p - 1) // 2
     mu = _arguments.vector("mu", mu, p)
+    dtype = torch.promote_types(S.dtype, mu.dtype)
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"S and mu must be float32 or float64, got {S.dtype} and {mu.dtype}")
     if w0 is not None:
         _arguments.vector("w0", w0, m)
         if bool((w0 < 0).any()):
@@ -323,7 +329,6 @@ def _prepare(S: Any, mu: Any, alpha: Any, beta: Any, gamma: Any, edges: Any, w0:
     given = {"S": S.shape[:-2], "mu": mu.shape[:-1]} | {name: value.shape for name, value in scalars.items()}
     given |= ({} if w0 is None else {"w0": w0.shape[:-1]}) | ({} if edges is None else {"edges": edges.shape})
     shape = _arguments.batch_shape(**given)
-    dtype = torch.promote_types(S.dtype, mu.dtype)
 
     def row(value: torch.Tensor, *tail: int) -> torch.Tensor:
         return value.to(S.device, dtype).expand(*shape, *tail).reshape(-1, *tail)

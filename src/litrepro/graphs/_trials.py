@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from litrepro import _validate
+from litrepro.graphs import _arguments
 from litrepro.graphs._classic import classic_graphical_lasso
 from litrepro.graphs._graphons import Graphon, sample_graph
 from litrepro.graphs._metrics import edge_average_precision, support_f1
@@ -53,16 +54,18 @@ def recovery_trials(
     graphs: int,
     sizes: Sequence[int],
     *,
-    generator: torch.Generator,
+    generator: torch.Generator | int | None,
     connected: bool = True,
     device: torch.device | str = "cpu",
 ) -> Trials:
     """Draw graphs from a graphon, a sibling for each, and nested samples of Gaussian signals (section 6).
 
     The samples of one graph are nested: the first n of one stream. With ``connected`` disconnected graphs are left out,
-    since objective (1) has one zero eigenvalue; without it all graphs are kept. float64.
+    since objective (1) has one zero eigenvalue; without it all graphs are kept. float64. ``generator`` is the source of
+    randomness, or its seed (0 if None).
 
-    Raises ``ValueError`` for sizes that are not positive integers, or if 20 rounds of drawing do not yield enough.
+    Raises ``ValueError`` for p < 2, sizes that are not positive integers, or if 20 rounds of drawing do not yield
+    enough.
 
     Examples
     --------
@@ -74,7 +77,10 @@ def recovery_trials(
     ([0.0, 0.0, 0.0], True)
     """
     graphs = _validate.positive_int("graphs", graphs)
-    sizes = tuple(_validate.positive_int("sizes", n) for n in sizes)
+    p = _validate.positive_int("p", p, 2)
+    sizes = tuple(_validate.positive_int("sizes", n) for n in _validate.sequence("sizes", sizes))
+    generator = _validate.random_source("generator", generator)
+    device = _validate.device("device", device)
     found, isolated, count = [], 0, 0
     for _ in range(20):
         A = sample_graph(W, p, batch=(graphs,), generator=generator).adjacency
@@ -113,6 +119,9 @@ def spectral_sweep(trials: Trials, settings: Sequence[Mapping[str, Any]], **opti
     Columns p, graph, n, alpha, beta, gamma, prior, method, error (relative, Frobenius), ap (average precision of the
     edges), f1 (of as many largest weights as there are edges), iterations, residual.
 
+    Raises ``ValueError`` for trials that are no ``Trials``, no settings, settings without prior, mu and gamma or with
+    weights that are no numbers.
+
     Examples
     --------
     >>> import torch
@@ -125,10 +134,12 @@ def spectral_sweep(trials: Trials, settings: Sequence[Mapping[str, Any]], **opti
     """
     import pandas as pd
 
+    _validate.instance("trials", trials, Trials)
+    settings = _arguments.settings("settings", settings, ("prior", "gamma"), *trials.degrees.shape, 1)
     per_call = max(1, CHUNK // trials.covariances[..., 0, 0].numel())
     frames = []
     for first in range(0, len(settings), per_call):
-        part = [{"alpha": 0.0, "beta": 0.5} | dict(each) for each in settings[first : first + per_call]]
+        part = [{"alpha": 0.0, "beta": 0.5} | each for each in settings[first : first + per_call]]
         p = trials.degrees.shape[-1]
         mu = torch.stack([each["mu"].to(trials.degrees).expand_as(trials.degrees) for each in part])
         column = {
@@ -155,6 +166,7 @@ def classic_sweep(trials: Trials, alphas: Sequence[float], *, level: float = 0.0
     Covariances are scaled to a mean diagonal of 1. ``level`` is added to them as a variance along the constant vector:
     signals on a graph have none there, which tells the classic lasso that their common level is known exactly, while a
     large value tells it that the level carries no information. Edges are scored by minus the precision's entries.
+    Raises ``ValueError`` for trials that are no ``Trials``, no alphas or alphas <= 0, level < 0.
 
     Examples
     --------
@@ -168,9 +180,11 @@ def classic_sweep(trials: Trials, alphas: Sequence[float], *, level: float = 0.0
     """
     import pandas as pd
 
+    _validate.instance("trials", trials, Trials)
+    alphas, level = _arguments.positive("alphas", alphas, 1), _validate.real("level", level, 0)
     p = trials.degrees.shape[-1]
     scale = trials.covariances.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
-    penalties = torch.tensor(list(alphas)).to(scale)[:, None, None]
+    penalties = torch.tensor(alphas).to(scale)[:, None, None]
     found = classic_graphical_lasso(trials.covariances / scale + level / p, penalties, **options)
     scores = _scores(edge_weights(found.precision / scale), trials.weights) | {"residual": found.residual}
     frames = []
@@ -185,12 +199,17 @@ def classic_sweep(trials: Trials, alphas: Sequence[float], *, level: float = 0.0
 def largest(w: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
     """The ``count`` (...) largest of the weights (..., m), the others 0; chosen ones that are 0 become tiny.
 
+    Raises ``ValueError`` for weights that are not floating point, a count that is no integer tensor or does not fit.
+
     Examples
     --------
     >>> import torch
     >>> largest(torch.tensor([0.1, 0.5, 0.3]), torch.tensor(2))
     tensor([0.0000, 0.5000, 0.3000])
     """
+    _validate.float_tensor("w", w, 1)
+    _validate.integer_tensor("count", count)
+    _validate.broadcast(w=w.shape[:-1], count=count.shape)
     rank = w.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
     return torch.where(rank < count[..., None], w.clamp_min(torch.finfo(w.dtype).tiny), 0.0)
 
@@ -217,6 +236,7 @@ def paired_gain(frame: pd.DataFrame, better: Mapping[str, Any], worse: Mapping[s
 
     ``better`` and ``worse`` are equalities that select rows, such as ``{"prior": "graphon", "gamma": 0.1}``. z is the
     mean difference over its standard error; for a score that should be high it is negative where ``better`` wins.
+    Raises ``ValueError`` for a table without the columns that are asked for, and where no row is selected.
 
     Examples
     --------
@@ -227,6 +247,11 @@ def paired_gain(frame: pd.DataFrame, better: Mapping[str, Any], worse: Mapping[s
     (['better', 'worse', 'gain', 'z'], 1)
     """
     import pandas as pd
+
+    for name, rule in (("better", better), ("worse", worse)):
+        if not isinstance(rule, Mapping):
+            raise ValueError(f"{name} must map columns to values, got {type(rule).__name__}")
+    _validate.table("frame", frame, ("n", "graph", *better, *worse), (value,))
 
     def pick(rule: Mapping[str, Any]) -> pd.DataFrame:
         rows = frame

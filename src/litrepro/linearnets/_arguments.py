@@ -39,13 +39,6 @@ def integers(name: str, values: Any, minimum: int) -> list[int]:
     return [_validate.positive_int(name, value, minimum) for value in _validate.sequence(name, values)]
 
 
-def made_by(name: str, value: Any, kind: type) -> Any:
-    """What one function of this package returns and another takes."""
-    if not isinstance(value, kind):
-        raise ValueError(f"{name} must be a {kind.__name__}, got {type(value).__name__}")
-    return value
-
-
 def chain(factors: Any) -> list[torch.Tensor]:
     """A non-empty sequence of factors W_1, ..., W_N whose sizes fit, of one dtype, with batches that broadcast."""
     if isinstance(factors, torch.Tensor) or not isinstance(factors, list | tuple) or len(factors) == 0:

@@ -168,7 +168,7 @@ def best_momenta(sweep: MomentumSweep, momenta: torch.Tensor) -> torch.Tensor:
     >>> best_momenta(sweep, momenta).flatten()
     tensor([0.8000], dtype=torch.float64)
     """
-    _arguments.made_by("sweep", sweep, MomentumSweep)
+    _validate.instance("sweep", sweep, MomentumSweep)
     _arguments.grid("momenta", momenta)
     if len(momenta) != sweep.steps.shape[-1] or not bool((momenta.diff() > 0).all()):
         raise ValueError(f"momenta must be the increasing grid ({sweep.steps.shape[-1]},), got {tuple(momenta.shape)}")
@@ -201,7 +201,7 @@ def summarize_momentum(
     """
     import pandas as pd
 
-    _arguments.made_by("sweep", sweep, MomentumSweep)
+    _validate.instance("sweep", sweep, MomentumSweep)
     conditions = [_validate.real("condition", value, 1) for value in _validate.sequence("conditions", conditions)]
     depths = _arguments.integers("depths", depths, 1)
     grids = [conditions, depths, *(_arguments.grid(n, v).tolist() for n, v in (("lrs", lrs), ("momenta", momenta)))]

@@ -179,7 +179,7 @@ def depth_sweep(
     >>> bool((sweep.excess[-1] < 1e-6).all())  # both depths, both starts
     True
     """
-    _arguments.made_by("problem", problem, Regression)
+    _validate.instance("problem", problem, Regression)
     _arguments.grid("lrs", lrs)
     depths, seeds = _arguments.integers("depths", depths, 1), _arguments.integers("seeds", seeds, 0)
     best, most = problem.best, max(depths)
@@ -220,8 +220,8 @@ def summarize_depths(
     """
     import pandas as pd
 
-    _arguments.made_by("sweep", sweep, DepthSweep)
-    _arguments.made_by("levels", levels, dict)
+    _validate.instance("sweep", sweep, DepthSweep)
+    _validate.instance("levels", levels, dict)
     depths, lrs = _arguments.integers("depths", depths, 1), _arguments.grid("lrs", lrs)
     _, _, d, _, e = sweep.excess.shape
     if (len(depths), len(lrs)) != (d, e):
@@ -261,7 +261,7 @@ def rule_sweep(
     >>> sweep.excess.shape, bool((sweep.excess[-1] < sweep.excess[0] / 10).all())
     (torch.Size([3, 2, 1, 1, 1]), True)
     """
-    _arguments.made_by("problem", problem, Regression)
+    _validate.instance("problem", problem, Regression)
     _arguments.grid("lrs", lrs)
     depth, seeds = _validate.positive_int("depth", depth), _arguments.integers("seeds", seeds, 0)
     steps, every = _validate.positive_int("steps", steps, 0), _validate.positive_int("every", every)
