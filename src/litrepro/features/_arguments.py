@@ -41,6 +41,14 @@ def batches(**shapes: tuple[int, ...]) -> torch.Size:
         raise ValueError(f"batch dimensions must broadcast, got {got}") from None
 
 
+def distances(**tensors: torch.Tensor) -> list[torch.Tensor]:
+    """``points`` in float32 or float64, the precisions that distances are computed in."""
+    found = points(**tensors)
+    if found[0].dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"{' and '.join(tensors)} must be float32 or float64, got {found[0].dtype}")
+    return found
+
+
 def square(name: str, value: Any) -> torch.Tensor:
     """A floating-point tensor (..., n, n)."""
     _validate.float_tensor(name, value, 2)
@@ -94,12 +102,11 @@ def batch_shape(batch: Any) -> tuple[int, ...]:
     return tuple(_validate.positive_int("batch", size, 0) for size in sizes)
 
 
-def random_source(generator: Any) -> torch.Generator:
-    """The generator itself, one with the given seed, or one with seed 0 for None."""
-    if isinstance(generator, torch.Generator):
-        return generator
-    seed = 0 if generator is None else _validate.positive_int("generator", generator, 0)
-    return torch.Generator().manual_seed(seed)
+def floating(dtype: Any) -> torch.dtype:
+    """A floating-point dtype."""
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(f"dtype must be a floating-point torch.dtype, got {dtype!r}")
+    return dtype
 
 
 def power_of_two(name: str, value: int) -> int:

@@ -85,7 +85,7 @@ def sample_fastfood(
     (torch.Size([10, 3]), [0, 1, 2, 3])
     """
     d, n_features = _validate.positive_int("d", d), _validate.positive_int("n_features", n_features)
-    sigma, generator = _arguments.width(sigma), _arguments.random_source(generator)
+    sigma, generator = _arguments.width(sigma), _validate.random_source("generator", generator)
     p = _arguments.next_power_of_two(d)
     shape = (*_arguments.batch_shape(batch), -(-n_features // p), p)
     draw = {"generator": generator, "device": generator.device}

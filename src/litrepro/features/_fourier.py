@@ -79,8 +79,8 @@ def sample_frequencies(
     """
     shape = _shape(d, n_features, batch)
     _validate.choice("kernel", kernel, KERNELS)
-    sigma, generator = _arguments.width(sigma), _arguments.random_source(generator)
-    _check_dtype(dtype)
+    sigma, generator = _arguments.width(sigma), _validate.random_source("generator", generator)
+    _arguments.floating(dtype)
     omega = torch.empty(shape, dtype=dtype, device=generator.device)
     if kernel == "gaussian":
         omega.normal_(0, 1, generator=generator).div_(sigma)
@@ -115,8 +115,8 @@ def orthogonal_frequencies(
     True
     """
     shape = _shape(d, n_features, batch)
-    sigma, generator = _arguments.width(sigma), _arguments.random_source(generator)
-    _check_dtype(dtype)
+    sigma, generator = _arguments.width(sigma), _validate.random_source("generator", generator)
+    _arguments.floating(dtype)
     blocks = -(-n_features // d)
     draw = {"generator": generator, "device": generator.device, "dtype": torch.float64}
     q, r = torch.linalg.qr(torch.randn(*shape[:-2], blocks, d, d, **draw))
@@ -305,8 +305,3 @@ def _shape(d: int, n_features: int, batch: tuple[int, ...]) -> tuple[int, ...]:
 
 def _phases(shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype) -> torch.Tensor:
     return torch.empty(shape, dtype=dtype, device=generator.device).uniform_(0, 2 * math.pi, generator=generator)
-
-
-def _check_dtype(dtype: torch.dtype) -> None:
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise ValueError(f"dtype must be a floating-point torch.dtype, got {dtype!r}")

@@ -78,7 +78,7 @@ def paley_hadamard(q: int, *, dtype: torch.dtype = torch.float64) -> torch.Tenso
     Raises
     ------
     ValueError
-        q is not a prime with q = 3 mod 4.
+        q is not a prime with q = 3 mod 4, a dtype that does not hold -1.
 
     Source: Paley 1933, "On orthogonal matrices", construction I.
 
@@ -90,6 +90,8 @@ def paley_hadamard(q: int, *, dtype: torch.dtype = torch.float64) -> torch.Tenso
     ([[1.0, 1.0, 1.0, 1.0], [-1.0, 1.0, -1.0, 1.0]], True)
     """
     q = _validate.positive_int("q", q, 3)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_signed or dtype.is_complex:
+        raise ValueError(f"dtype must be a real and signed torch.dtype, got {dtype!r}")
     if q % 4 != 3 or any(q % divisor == 0 for divisor in range(2, math.isqrt(q) + 1)):
         raise ValueError(f"q must be a prime with q = 3 mod 4, got {q}")
     squares = {i * i % q for i in range(1, q)}

@@ -48,7 +48,8 @@ def importance_estimate(f: Elementwise, x: torch.Tensor, log_p: Elementwise, log
     Raises
     ------
     ValueError
-        x without samples, an argument that is not callable, values that do not match the shape of x.
+        x without samples, an argument that is not callable or does not accept x, values that are not real or do not
+        match the shape of x.
 
     Source: Owen, Monte Carlo theory, methods and examples, chapter 9.
 
@@ -78,7 +79,13 @@ def importance_estimate(f: Elementwise, x: torch.Tensor, log_p: Elementwise, log
 
 def _values(name: str, function: Elementwise, x: torch.Tensor) -> torch.Tensor:
     """The function's values in the dtype and shape of x; a constant is broadcast."""
-    values = torch.as_tensor(function(x), device=x.device)
+    values = _validate.answer(name, function, x)
+    try:
+        values = torch.as_tensor(values, device=x.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} must map x to numbers, got {type(values).__name__}") from None
+    if values.is_complex():
+        raise ValueError(f"{name} must map x to real numbers, got {values.dtype}")
     values = values if values.dtype.is_floating_point else values.to(x.dtype)
     try:
         return values.expand(x.shape)

@@ -27,7 +27,8 @@ def gaussian_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> 
     Raises
     ------
     ValueError
-        Different d, batch dimensions that do not broadcast, a dtype that is not floating, sigma not positive.
+        Different d, batch dimensions that do not broadcast, a common dtype that is neither float32 nor float64, sigma
+        not positive.
 
     Source: Rahimi and Recht 2007, figure 1.
 
@@ -39,7 +40,7 @@ def gaussian_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> 
     tensor([[1.0000, 0.6065, 0.1353]])
     """
     sigma = _arguments.width(sigma)
-    x, y = _arguments.points(x=x, y=y)
+    x, y = _arguments.distances(x=x, y=y)
     return _squared_distances(x, y).mul_(-0.5 / sigma**2).exp_()
 
 
@@ -55,7 +56,7 @@ def laplace_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> t
     tensor([[1.0000, 0.1353]])
     """
     sigma = _arguments.width(sigma)
-    x, y = _arguments.points(x=x, y=y)
+    x, y = _arguments.distances(x=x, y=y)
     return torch.cdist(x, y, p=1.0).div(-sigma).exp_()
 
 

@@ -160,7 +160,8 @@ def resample_by_scores(
 ) -> Resample:
     """Draw features of a pool in proportion to their scores: q = s / sum s, weights 1 / sqrt(D q_index).
 
-    ``scores (..., D)`` are at least 0; the rest, and the errors, are as in ``leverage_resample``.
+    ``scores (..., D)`` are at least 0; the rest, and the errors, are as in ``leverage_resample``. Scores that are not
+    finite give nan to the probabilities and weights of their own problem.
 
     Examples
     --------
@@ -174,10 +175,11 @@ def resample_by_scores(
     pool = scores.shape[-1]
     if pool < 1 or bool((scores < 0).any()):
         raise ValueError(f"scores must be at least 0 for at least one feature, got shape {tuple(scores.shape)}")
-    generator = _arguments.random_source(generator)
+    generator = _validate.random_source("generator", generator)
     wide = scores.double()
     total = wide.sum(-1, keepdim=True)
     probabilities = torch.where(total > 0, wide / total, torch.full_like(wide, 1 / pool))
+    probabilities = torch.where(total.isfinite(), probabilities, torch.nan)
     index = _draw(probabilities, n_features, generator)
     weights = (pool * probabilities.gather(-1, index)).rsqrt()
     return Resample(index, weights.to(scores.dtype), probabilities.to(scores.dtype))
@@ -209,7 +211,8 @@ def spectral_error(approximation: torch.Tensor, K: torch.Tensor, lam: float) -> 
     """|(K + n lambda)^-1/2 (Kz - K) (K + n lambda)^-1/2| in operator norm, for Gram matrices (..., n, n).
 
     Kz is a spectral approximation of K if this is at most Delta < 1; then ridge regression with Kz is near-optimal
-    (Avron et al. 2017, definition 1 and lemma 2).
+    (Avron et al. 2017, definition 1 and lemma 2). nan for matrices that are not finite. Raises ``ValueError`` for
+    matrices that are not square or of different sizes, a K that is not symmetric, lam not positive.
 
     Examples
     --------
@@ -219,17 +222,24 @@ def spectral_error(approximation: torch.Tensor, K: torch.Tensor, lam: float) -> 
     (0.0, 0.5)
     """
     _arguments.symmetric("K", K)
+    _arguments.square("approximation", approximation)
     _arguments.same_rows(approximation=approximation, K=K)
-    values, vectors = torch.linalg.eigh(K.double())
+    approximation, K = approximation.double(), K.double()
+    finite = (approximation - K).isfinite().all(-1).all(-1)
+    # eigh refuses a whole batch because of one entry that is not finite
+    approximation, K = (torch.where(finite[..., None, None], value, 0.0) for value in (approximation, K))
+    values, vectors = torch.linalg.eigh(K)
     root = (
         vectors / (values.clamp(min=0) + K.shape[-1] * _arguments.regularization(lam, K)[..., 0]).sqrt()[..., None, :]
     )
-    middle = root.mT @ (approximation.double() - K.double()) @ root
-    return torch.linalg.eigvalsh((middle + middle.mT) / 2).abs().amax(-1)
+    middle = root.mT @ (approximation - K) @ root
+    return torch.where(finite, torch.linalg.eigvalsh((middle + middle.mT) / 2).abs().amax(-1), torch.nan)
 
 
 def unscaled_features(x: torch.Tensor, omega: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:
     """sqrt(2) cos(omega_j^T x + b_j), (..., n, D): the columns whose leverage is measured.
+
+    Arguments, all of them needed, and errors as ``fourier_features``.
 
     Examples
     --------
@@ -239,4 +249,5 @@ def unscaled_features(x: torch.Tensor, omega: torch.Tensor, phase: torch.Tensor)
     """
     from litrepro.features._fourier import fourier_features
 
+    _validate.float_tensor("phase", phase, 1)
     return fourier_features(x, omega, phase) * math.sqrt(omega.shape[-2])

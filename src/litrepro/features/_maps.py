@@ -65,7 +65,7 @@ def feature_map(
     ------
     ValueError
         An unknown method, an odd D where pairs are formed, more centres than points, batch dimensions of a
-        data-dependent method.
+        data-dependent method, points for it that are not (n, d) and finite.
 
     Examples
     --------
@@ -79,14 +79,18 @@ def feature_map(
     _validate.choice("method", method, MAPS)
     _validate.float_tensor("x", x, 2)
     n_features = _validate.positive_int("n_features", n_features)
-    generator = _arguments.random_source(generator)
+    generator = _validate.random_source("generator", generator)
     batch = _arguments.batch_shape(batch)
+    pool = 4 * n_features if pool is None else _validate.positive_int("pool", pool)
     options = {"sigma": sigma, "batch": batch, "generator": generator}
     if method in ("leverage", "nystroem"):
         if batch:
             raise ValueError(f"batch must be empty for the data-dependent method {method}, got {batch}")
+        if x.ndim != 2:
+            raise ValueError(f"x must be (n, d) for the data-dependent method {method}, got shape {tuple(x.shape)}")
+        _validate.finite(x=x)
         if method == "leverage":
-            return _leverage_map(x, n_features, sigma, lam, pool or 4 * n_features, generator)
+            return _leverage_map(x, n_features, sigma, lam, pool, generator)
         return _nystroem_map(x, n_features, sigma, generator)
     if method in ("paired", "orthogonal"):
         if n_features % 2:
@@ -132,6 +136,8 @@ def kernel_estimates(
     -------
     (T, m).
 
+    Raises ``ValueError`` for x and y of other shapes or of different d, draws or chunk < 1, and as ``feature_map``.
+
     Examples
     --------
     >>> import torch
@@ -141,8 +147,12 @@ def kernel_estimates(
     """
     draws, chunk = _validate.positive_int("draws", draws), _validate.positive_int("chunk", chunk)
     _validate.float_tensor("x", x, 1)
-    generator = _arguments.random_source(generator)
-    points = torch.cat([x[None], y])
+    _validate.float_tensor("y", y, 2)
+    if x.ndim != 1 or y.ndim != 2:
+        raise ValueError(f"x must be (d,) and y (m, d), got shapes {tuple(x.shape)} and {tuple(y.shape)}")
+    centre, y = _arguments.points(x=x[None], y=y)
+    generator = _validate.random_source("generator", generator)
+    points = torch.cat([centre, y])
     parts = []
     for first in range(0, draws, chunk):
         batch = (min(chunk, draws - first),)
@@ -171,4 +181,9 @@ def _nystroem_map(x: torch.Tensor, n_features: int, sigma: float, generator: tor
     floor = values[-1] * 1e-10 if x.dtype == torch.float64 else values[-1] * 1e-6
     root = (vectors * torch.where(values > floor, values, torch.inf).rsqrt()) @ vectors.mT
     root = root.to(x.dtype)
-    return lambda points: gaussian_kernel(points, centres, sigma=sigma) @ root
+
+    def features(points: torch.Tensor) -> torch.Tensor:
+        K = gaussian_kernel(points, centres, sigma=sigma)
+        return K @ root.to(K)
+
+    return features

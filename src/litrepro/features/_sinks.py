@@ -86,7 +86,7 @@ def random_stumps(
     if high <= low:
         raise ValueError(f"high must exceed low, got low = {low!r} and high = {high!r}")
     shape = (*_arguments.batch_shape(batch), n_features)
-    generator = _arguments.random_source(generator)
+    generator = _validate.random_source("generator", generator)
     index = torch.randint(d, shape, generator=generator, device=generator.device)
     uniform = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
     return Stumps(index, low + (high - low) * uniform)
@@ -122,8 +122,7 @@ def stump_features(x: torch.Tensor, index: torch.Tensor, threshold: torch.Tensor
     """
     _validate.float_tensor("x", x, 2)
     _validate.float_tensor("threshold", threshold, 1)
-    if not isinstance(index, torch.Tensor) or index.dtype.is_floating_point or index.dtype == torch.bool:
-        raise ValueError(f"index must be an integer tensor, got {getattr(index, 'dtype', type(index).__name__)}")
+    _validate.integer_tensor("index", index)
     if index.shape != threshold.shape:
         raise ValueError(
             f"index and threshold must have one shape, got {tuple(index.shape)} and {tuple(threshold.shape)}"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def sine_grid(dtype: torch.dtype = torch.float64, device: torch.device | None = None) -> torch.Tensor:
-    """400 noiseless test points on [-1, 1], (400, 1).
+    """400 noiseless test points on [-1, 1], (400, 1). Raises ``ValueError`` for a dtype that is not floating.
 
     Examples
     --------
@@ -34,7 +34,8 @@ def sine_grid(dtype: torch.dtype = torch.float64, device: torch.device | None = 
     >>> grid.shape, grid.min().item(), grid.max().item()
     (torch.Size([400, 1]), -1.0, 1.0)
     """
-    return torch.linspace(-1, 1, 400, dtype=dtype, device=device)[:, None]
+    device = None if device is None else _validate.device("device", device)
+    return torch.linspace(-1, 1, 400, dtype=_arguments.floating(dtype), device=device)[:, None]
 
 
 def leverage_trials(
@@ -75,7 +76,8 @@ def leverage_trials(
     Raises
     ------
     ValueError
-        seeds, n or pool < 1, an unknown method.
+        seeds, n or pool < 1, an unknown method, nothing to do, targets, lams or sizes that are no numbers, a pool of
+        fewer than D features for ``"plain"``, of fewer than 4 D for ``"pool 4D"``.
 
     Examples
     --------
@@ -84,9 +86,22 @@ def leverage_trials(
     (['effective dimension', 'spectral error', 'rmse'], [10, 20])
     """
     seeds, n, pool = (_validate.positive_int(k, v) for k, v in (("seeds", seeds), ("n", n), ("pool", pool)))
+    targets, lams, sizes = (
+        _validate.sequence(k, v) for k, v in (("targets", targets), ("lams", lams), ("sizes", sizes))
+    )
+    for target in targets:
+        _validate.real("targets", target)
+    for lam in lams:
+        _validate.real("lams", lam, 0, open_low=True)
+    sizes, noise = [_validate.positive_int("sizes", size) for size in sizes], _validate.real("noise", noise, 0)
+    methods = _validate.sequence("methods", methods)
     for method in methods:
         _validate.choice("method", method, ("plain", "leverage", "pool 4D"))
-    generator = _arguments.random_source(generator)
+        needed = max(sizes) * {"plain": 1, "pool 4D": 4}.get(method, 0)
+        if needed > pool:
+            raise ValueError(f"pool must hold at least {needed} features for {method!r}, got {pool}")
+    device = _validate.device("device", device)
+    generator = _validate.random_source("generator", generator)
     draw = {"generator": generator, "device": generator.device, "dtype": torch.float64}
     x = (2 * torch.rand(seeds, n, 1, **draw) - 1).to(device)
     errors = (noise * torch.randn(seeds, n, 1, **draw)).to(device)
