@@ -64,6 +64,15 @@ def float_tensor(name: str, value: Any, minimum_dims: int = 0) -> Any:
     return _with_dims(name, value, minimum_dims)
 
 
+def floating_dtype(name: str, value: Any) -> Any:
+    """A floating-point torch.dtype."""
+    import torch
+
+    if not isinstance(value, torch.dtype) or not value.is_floating_point:
+        raise ValueError(f"{name} must be a floating-point torch.dtype, got {value!r}")
+    return value
+
+
 def integer_tensor(name: str, value: Any, minimum_dims: int = 0) -> Any:
     """A tensor of integers (bool is none) with at least ``minimum_dims`` dimensions."""
     import torch

@@ -102,13 +102,6 @@ def batch_shape(batch: Any) -> tuple[int, ...]:
     return tuple(_validate.positive_int("batch", size, 0) for size in sizes)
 
 
-def floating(dtype: Any) -> torch.dtype:
-    """A floating-point dtype."""
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise ValueError(f"dtype must be a floating-point torch.dtype, got {dtype!r}")
-    return dtype
-
-
 def power_of_two(name: str, value: int) -> int:
     """The length of a Walsh-Hadamard transform."""
     if value < 1 or value & (value - 1):

@@ -80,7 +80,7 @@ def sample_frequencies(
     shape = _shape(d, n_features, batch)
     _validate.choice("kernel", kernel, KERNELS)
     sigma, generator = _arguments.width(sigma), _validate.random_source("generator", generator)
-    _arguments.floating(dtype)
+    _validate.floating_dtype("dtype", dtype)
     omega = torch.empty(shape, dtype=dtype, device=generator.device)
     if kernel == "gaussian":
         omega.normal_(0, 1, generator=generator).div_(sigma)
@@ -116,7 +116,7 @@ def orthogonal_frequencies(
     """
     shape = _shape(d, n_features, batch)
     sigma, generator = _arguments.width(sigma), _validate.random_source("generator", generator)
-    _arguments.floating(dtype)
+    _validate.floating_dtype("dtype", dtype)
     blocks = -(-n_features // d)
     draw = {"generator": generator, "device": generator.device, "dtype": torch.float64}
     q, r = torch.linalg.qr(torch.randn(*shape[:-2], blocks, d, d, **draw))

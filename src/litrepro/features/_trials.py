@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from litrepro import _validate
-from litrepro.features import _arguments
 from litrepro.features._fourier import fourier_features, sample_frequencies
 from litrepro.features._kernels import gaussian_kernel
 from litrepro.features._leverage import (
@@ -35,7 +34,7 @@ def sine_grid(dtype: torch.dtype = torch.float64, device: torch.device | None = 
     (torch.Size([400, 1]), -1.0, 1.0)
     """
     device = None if device is None else _validate.device("device", device)
-    return torch.linspace(-1, 1, 400, dtype=_arguments.floating(dtype), device=device)[:, None]
+    return torch.linspace(-1, 1, 400, dtype=_validate.floating_dtype("dtype", dtype), device=device)[:, None]
 
 
 def leverage_trials(

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import torch
 
 from litrepro import _validate
-from litrepro.recovery._problems import seeded
 
 DISTANCES = ("l1", "l12", "l12_rows", "nuclear", "l1_vector")
 
@@ -21,7 +20,7 @@ def gaussian_distance_sq(
     k: int | None = None,
     rank: int | None = None,
     samples: int = 200,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> float:
     """E dist(G, scale * subdifferential)^2 for a standard Gaussian G: a bound on the measurements that a norm needs.
 
@@ -34,7 +33,8 @@ def gaussian_distance_sq(
     - ``"l1_vector"``, vectors of length d with k nonzero entries: as l1 with k and d in place of their squares.
 
     (Chandrasekaran et al. 2012, section 3; Amelunxen et al. 2014, section 4.) Raises ``ValueError`` for a negative
-    scale, another norm, and unless 1 <= k <= d, or 1 <= rank <= d, is given where the norm needs it.
+    scale, another norm, a generator that is none, and unless 1 <= k <= d, or 1 <= rank <= d, is given where the norm
+    needs it.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def gaussian_distance_sq(
     True
     """
     scale = _validate.real("scale", scale, 0)
-    return _distance(norm, d, k, rank, samples, seeded(generator))(scale)
+    return _distance(norm, d, k, rank, samples, _validate.random_source("generator", generator))(scale)
 
 
 def statistical_dimension(
@@ -59,7 +59,7 @@ def statistical_dimension(
     >>> few < 12, 40 < many < 70
     (True, True)
     """
-    distance = _distance(norm, d, k, rank, samples, torch.Generator().manual_seed(seed))
+    distance = _distance(norm, d, k, rank, samples, _validate.random_source("seed", seed))
     # The distance is convex in the scale, and increasing from where nothing is left off the structure.
     high = {"nuclear": 3 * math.sqrt(d) + 3, "l12": math.sqrt(d) + 10, "l12_rows": math.sqrt(d) + 10}.get(
         norm, math.sqrt(2 * math.log(d * d + 1)) + 5

@@ -10,7 +10,7 @@ import torch
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
 from litrepro.recovery._consensus import check_weights
-from litrepro.recovery._problems import seeded
+from litrepro.recovery._norms import rank_tolerance
 
 Nearest = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 STILL = 1e-4  # relative fall of the mean squared distance in one round below which the iteration stops
@@ -24,7 +24,7 @@ def descent_dimension(
     psd: bool = False,
     samples: int = 20,
     max_iter: int = 500,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> torch.Tensor:
     """The statistical dimension (...) of the directions along which sum_i lambda_i f_i does not grow from X0.
 
@@ -49,9 +49,11 @@ def descent_dimension(
         Draws of G for every X0. The standard error is about sqrt(2 / samples) times the root of the dimension.
     max_iter
         Largest number of rounds; a ``ConvergenceWarning`` says if they were not enough.
+    generator
+        Source of randomness, or its seed (0 if None).
 
-    Raises ``ValueError`` for a matrix that is zero, not finite, or not semidefinite where ``psd`` says so, no or
-    unknown norms, negative weights or nothing but zeros.
+    Raises ``ValueError`` for a matrix that is zero, not finite, neither float32 nor float64, or not semidefinite where
+    ``psd`` says so, no or unknown norms, negative weights or nothing but zeros.
 
     Examples
     --------
@@ -63,7 +65,7 @@ def descent_dimension(
     numbers = _check(X0, weights, psd)
     samples = _validate.positive_int("samples", samples)
     max_iter = _validate.positive_int("max_iter", max_iter)
-    generator = seeded(generator)
+    generator = _validate.random_source("generator", generator)
     batch, shape = X0.shape[:-2], X0.shape[-2:]
     flat = X0.reshape(-1, *shape)
     G = torch.randn(len(flat), samples, *shape, generator=generator, dtype=X0.dtype, device=generator.device).to(X0)
@@ -88,6 +90,7 @@ def _distances(
     squared = G.square().sum((-2, -1))
     parts = {name: torch.zeros_like(G) for name in lam}  # lambda_i t times a subgradient of f_i, for every norm
     left = G.clone()
+    tiny = max(1e-300, torch.finfo(G.dtype).tiny)
     for _ in range(max_iter):
         for name, nearest in blocks.items():
             left = left + parts[name]
@@ -95,7 +98,7 @@ def _distances(
             left = left - parts[name]
         # The best multiple of this sum of subgradients; with it the t of the next round.
         whole = G - left
-        factor = (G * whole).sum((-2, -1), keepdim=True) / whole.square().sum((-2, -1), keepdim=True).clamp(min=1e-300)
+        factor = (G * whole).sum((-2, -1), keepdim=True) / whole.square().sum((-2, -1), keepdim=True).clamp(min=tiny)
         factor = factor.clamp(min=1e-3)  # t > 0 keeps the directions, which a zero would forget
         t = t * factor
         parts = {name: part * factor for name, part in parts.items()}
@@ -117,10 +120,11 @@ def nearest_subgradient(X0: torch.Tensor, norm: str, psd: bool) -> Nearest:
         dim = -2 if norm == "l12" else -1
         size = torch.linalg.vector_norm(X0, dim=dim, keepdim=True)[:, None]
         fixed = X0[:, None] / torch.where(size > 0, size, 1.0)
+        tiny = max(1e-300, torch.finfo(X0.dtype).tiny)
 
         def columns(M: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
             length = torch.linalg.vector_norm(M, dim=dim, keepdim=True)
-            inside = M * (scale / torch.maximum(length, scale).clamp(min=1e-300))
+            inside = M * (scale / torch.maximum(length, scale).clamp(min=tiny))
             return torch.where(size > 0, scale * fixed, inside)
 
         return columns
@@ -129,7 +133,7 @@ def nearest_subgradient(X0: torch.Tensor, norm: str, psd: bool) -> Nearest:
 
 def _nearest_nuclear(X0: torch.Tensor) -> Nearest:
     u, s, vh = torch.linalg.svd(X0, full_matrices=False)
-    kept = (s > 1e-10 * s[:, :1]).to(X0)[:, None, :]
+    kept = (s > rank_tolerance(s) * s[:, :1]).to(X0)[:, None, :]
     u, v = u * kept, vh.mT * kept
     fixed, left, right = ((u @ v.mT)[:, None], (u @ u.mT)[:, None], (v @ v.mT)[:, None])
 
@@ -144,7 +148,7 @@ def _nearest_nuclear(X0: torch.Tensor) -> Nearest:
 
 def _nearest_semidefinite(X0: torch.Tensor) -> Nearest:
     w, v = torch.linalg.eigh(X0)
-    v = v * (w > 1e-10 * w[:, -1:])[:, None, :]
+    v = v * (w > rank_tolerance(w) * w[:, -1:])[:, None, :]
     on = (v @ v.mT)[:, None]
 
     def nearest(M: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -161,9 +165,9 @@ def _nearest_semidefinite(X0: torch.Tensor) -> Nearest:
 
 
 def _check(X0: torch.Tensor, weights: Mapping[str, float | torch.Tensor], psd: bool) -> dict[str, torch.Tensor]:
-    _validate.float_tensor("X0", X0, 2)
-    if not bool(torch.isfinite(X0).all()) or not bool((X0 != 0).flatten(-2).any(-1).all()):
-        raise ValueError("X0 must be finite, and non-zero everywhere in the batch")
+    _validate.decomposable("X0", X0)
+    if not bool((X0 != 0).flatten(-2).any(-1).all()):
+        raise ValueError("X0 must be non-zero everywhere in the batch")
     numbers = check_weights(weights, X0[..., None, :, :])
     if not bool((sum(numbers.values()) > 0).all()):
         raise ValueError("at least one weight must be positive")
@@ -172,6 +176,7 @@ def _check(X0: torch.Tensor, weights: Mapping[str, float | torch.Tensor], psd: b
             raise ValueError(f"psd needs square matrices, got {tuple(X0.shape[-2:])}")
         size = torch.linalg.matrix_norm(X0)
         lowest = torch.linalg.eigvalsh(X0)[..., 0]
-        if bool((torch.linalg.matrix_norm(X0 - X0.mT) > 1e-8 * size).any()) or bool((lowest < -1e-8 * size).any()):
+        slack = max(1e-8, 100 * torch.finfo(X0.dtype).eps) * size
+        if bool((torch.linalg.matrix_norm(X0 - X0.mT) > slack).any()) or bool((lowest < -slack).any()):
             raise ValueError(f"X0 must be positive semidefinite, got a smallest eigenvalue of {lowest.min():.3g}")
     return numbers

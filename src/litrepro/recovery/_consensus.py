@@ -82,7 +82,8 @@ def structured_recovery(
     ``X`` is the copy that satisfies the linear constraints. A problem that did not converge has flag False, and a
     ``ConvergenceWarning`` is issued.
 
-    Raises ``ValueError`` for shapes that do not fit, no or unknown norms, negative weights, max_iter < 1, tol <= 0.
+    Raises ``ValueError`` for shapes or dtypes that do not fit, half precision, no or unknown norms, negative weights,
+    max_iter < 1, tol <= 0.
 
     Examples
     --------
@@ -234,6 +235,8 @@ def check_measurements(A: torch.Tensor, b: torch.Tensor, psd: bool) -> None:
         raise ValueError(f"psd needs square matrices, got {tuple(A.shape[-2:])}")
     if b.dtype != A.dtype or b.device != A.device:
         raise ValueError(f"A and b must agree in dtype and device, got {A.dtype}, {A.device} and {b.dtype}, {b.device}")
+    if A.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"A and b must be float32 or float64, got {A.dtype}")
     if not bool(torch.isfinite(A).all()) or not bool(torch.isfinite(b).all()):
         raise ValueError("A and b must be finite")
 
@@ -251,6 +254,8 @@ def _per_problem(name: str, value: float | torch.Tensor, A: torch.Tensor) -> tor
     batch = A.shape[:-3]
     if not isinstance(value, torch.Tensor):
         return torch.full(batch, _validate.real(name, value, 0), dtype=A.dtype, device=A.device)
+    if value.is_complex() or value.dtype == torch.bool:
+        raise ValueError(f"{name} must be real, got {value.dtype}")
     value = value.to(A)
     try:
         fits = torch.broadcast_shapes(value.shape, batch) == batch

@@ -51,8 +51,8 @@ def deterministic_failure(
     weights
         As in ``structured_recovery``; not all zero.
 
-    Raises ``ValueError`` for shapes that do not fit, no measurements, entries that are not finite, no or unknown norms,
-    negative weights or nothing but zeros.
+    Raises ``ValueError`` for shapes or dtypes that do not fit, half precision, no measurements, entries that are not
+    finite, no or unknown norms, negative weights or nothing but zeros.
 
     Examples
     --------
@@ -61,12 +61,13 @@ def deterministic_failure(
     >>> bool(deterministic_failure(A, torch.eye(2), {"nuclear": 1.0}).fails)
     True
     """
-    _validate.float_tensor("A", A, 3)
-    _validate.float_tensor("X0", X0, 2)
+    _validate.decomposable("A", A, 3)
+    _validate.decomposable("X0", X0)
+    _validate.same_kind(A=A, X0=X0)
     if X0.shape != (*A.shape[:-3], *A.shape[-2:]):
         raise ValueError(f"A (..., m, p, q) and X0 (..., p, q) must fit, got {tuple(A.shape)} and {tuple(X0.shape)}")
-    if A.shape[-3] < 1 or not bool(torch.isfinite(A).all()):
-        raise ValueError(f"A must be finite with at least one measurement, got shape {tuple(A.shape)}")
+    if A.shape[-3] < 1:
+        raise ValueError(f"A must have at least one measurement, got shape {tuple(A.shape)}")
     numbers = check_weights(weights, A)
     if not bool((sum(numbers.values()) > 0).all()):
         raise ValueError("at least one weight must be positive")
@@ -81,6 +82,6 @@ def deterministic_failure(
     s = torch.linalg.svdvals(rows)  # descending; those of absent rows are zero and come last
     count = present.sum(-1)
     smallest = s.gather(-1, (count.clamp(min=1, max=s.shape[-1]) - 1)[..., None])[..., 0]
-    dependent = (count > rows.shape[-1]) | (smallest <= 1e-12 * s[..., 0])
+    dependent = (count > rows.shape[-1]) | (smallest <= max(1e-12, 100 * torch.finfo(s.dtype).eps) * s[..., 0])
     ratio = torch.where(dependent, torch.inf, measured / torch.where(dependent, 1.0, smallest))
     return FailureTest(correlation, ratio, correlation > ratio)

@@ -48,8 +48,8 @@ def project_sparse_low_rank(X: torch.Tensor, k: int, rank: int, *, psd: bool = F
     that have the structure: truncate to the rank, keep the k rows and columns of largest energy, truncate the block;
     score rows and columns again by their products with the factors of the block; the block that captures more remains.
 
-    Raises ``ValueError`` unless 1 <= rank <= k <= min(p, q) and X is finite, and for matrices that are not square where
-    ``psd`` asks.
+    Raises ``ValueError`` unless 1 <= rank <= k <= min(p, q) and X is finite, float32 or float64, and for matrices that
+    are not square where ``psd`` asks.
 
     Examples
     --------
@@ -60,10 +60,8 @@ def project_sparse_low_rank(X: torch.Tensor, k: int, rank: int, *, psd: bool = F
             [0., 0., 0.],
             [0., 0., 0.]])
     """
-    _validate.float_tensor("X", X, 2)
+    _validate.decomposable("X", X)
     k, rank = _check_structure(X.shape[-2:], k, rank, psd)
-    if not bool(torch.isfinite(X).all()):
-        raise ValueError("X must be finite, got NaN or infinite entries")
     flat = X.reshape(-1, *X.shape[-2:])
     return _project(flat, k, rank, psd).dense(*X.shape[-2:]).reshape(X.shape)
 
@@ -94,13 +92,14 @@ def structured_iht(
     iterations
         At most so many; a problem stops when its relative data residual, or the relative change of X, is below ``tol``.
     init
-        Start (..., p, q), projected first; default: the projection of A'(b) / m.
+        Start (..., p, q), brought to the dtype of A and projected first; default: the projection of A'(b) / m.
 
     Returns
     -------
     ``residual``: ||b - A(X)|| / ||b||; ``converged``: it is below 1e-4. A ``ConvergenceWarning`` says if some are not.
 
-    Raises ``ValueError`` for shapes that do not fit and a structure that ``project_sparse_low_rank`` refuses.
+    Raises ``ValueError`` for shapes or dtypes that do not fit, half precision and a structure that
+    ``project_sparse_low_rank`` refuses.
 
     Examples
     --------
@@ -121,11 +120,9 @@ def structured_iht(
         count = (rows != 0).any(-1).sum(-1).clamp(min=1)
         start = _adjoint(rows, target, shape) / count[:, None, None]
     else:
-        _validate.float_tensor("init", init, 2)
+        _validate.decomposable("init", init)
         if init.shape != (*batch, *shape):
             raise ValueError(f"init must have shape {(*batch, *shape)}, got {tuple(init.shape)}")
-        if not bool(torch.isfinite(init).all()):
-            raise ValueError("init must be finite, got NaN or infinite entries")
         start = init.to(A).reshape(-1, *shape)
     X, steps, residual = _iterate(rows, target, start, (k, rank, psd), iterations, tol)
     converged = residual < FITTED
@@ -159,6 +156,7 @@ def _iterate(
     current = _project(start[index], *structure)
     X = current.dense(*shape)
     change = torch.full_like(size[index], torch.inf)
+    tiny = max(1e-300, torch.finfo(b.dtype).tiny)
     for step in range(iterations + 1):
         gap = b - _apply(rows, X)
         relative = torch.linalg.vector_norm(gap, dim=-1) / size[index]
@@ -176,7 +174,7 @@ def _iterate(
             G = (G + G.mT) / 2
         current = _project(X + _step_size(rows, G, current)[:, None, None] * G, *structure)
         new = current.dense(*shape)
-        change = torch.linalg.matrix_norm(new - X) / torch.linalg.matrix_norm(new).clamp(min=1e-300)
+        change = torch.linalg.matrix_norm(new - X) / torch.linalg.matrix_norm(new).clamp(min=tiny)
         X = new
     return out, steps, residual
 

@@ -8,10 +8,14 @@ from typing import NamedTuple
 import torch
 
 from litrepro import _validate
-from litrepro.recovery._problems import seeded
 from litrepro.solvers import _proximal
 
 NORMS = ("l1", "l12", "l12_rows", "nuclear")
+
+
+def rank_tolerance(like: torch.Tensor) -> float:
+    """Singular values and eigenvalues up to this share of the largest are rounding errors."""
+    return max(1e-10, 100 * torch.finfo(like.dtype).eps)
 
 
 class NormGeometry(NamedTuple):
@@ -38,7 +42,8 @@ def norm_geometry(X0: torch.Tensor, norm: str) -> NormGeometry:
     structure: n kappa^2 is at most the number of nonzero entries, p times that of nonzero columns, max(p, q) times
     the rank (Oymak et al. 2015, section 2.2 and table II).
 
-    Raises ``ValueError`` for another norm and for a matrix that is zero or not finite.
+    Raises ``ValueError`` for another norm, for a matrix that is zero or not finite, and for half precision where the
+    norm needs singular values.
 
     Examples
     --------
@@ -49,8 +54,7 @@ def norm_geometry(X0: torch.Tensor, norm: str) -> NormGeometry:
     >>> norm_geometry(X, "nuclear").kappa.round(decimals=4)  # both have rank one
     tensor([0.7071, 0.7071])
     """
-    _validate.float_tensor("X0", X0, 2)
-    _validate.choice("norm", norm, NORMS)
+    check_matrix("X0", X0, norm)
     size = torch.linalg.matrix_norm(X0)
     if not bool(((size > 0) & torch.isfinite(size)).all()):
         raise ValueError("X0 must be finite, and non-zero everywhere in the batch")
@@ -60,13 +64,15 @@ def norm_geometry(X0: torch.Tensor, norm: str) -> NormGeometry:
 
 
 def random_subgradient(
-    X0: torch.Tensor, norm: str, *, extreme: bool = False, generator: torch.Generator | None = None
+    X0: torch.Tensor, norm: str, *, extreme: bool = False, generator: torch.Generator | int | None = None
 ) -> torch.Tensor:
     """One random element of the subdifferential of ``norm`` at each ``X0 (..., p, q)``, of the shape of X0.
 
     A subgradient is fixed along the structure (signs, normalized columns or rows, U V') and free, within the dual unit
     ball, off it. There the draw has dual norm uniform on [0, 1], or 1 with ``extreme``: signs +-1, unit columns,
-    partial isometries, the longest subgradients there are. Raises ``ValueError`` for another norm.
+    partial isometries, the longest subgradients there are. ``generator`` is the source of randomness, or its seed (0 if
+    None). Raises ``ValueError`` for another norm, a matrix that is empty or not finite, and for half precision where
+    the norm needs singular values.
 
     Examples
     --------
@@ -76,9 +82,9 @@ def random_subgradient(
     >>> G.diagonal(), bool(G.abs().max() <= 1)  # signs on the support
     (tensor([ 1., -1.]), True)
     """
-    _validate.float_tensor("X0", X0, 2)
-    _validate.choice("norm", norm, NORMS)
-    generator = seeded(generator)
+    check_matrix("X0", X0, norm)
+    _validate.finite(X0=X0)
+    generator = _validate.random_source("generator", generator)
     noise = torch.randn(X0.shape, generator=generator, dtype=X0.dtype, device=generator.device).to(X0)
     scale = torch.rand(*X0.shape[:-2], 1, 1, generator=generator, dtype=X0.dtype, device=generator.device).to(X0)
     scale = torch.ones_like(scale) if extreme else scale
@@ -91,14 +97,24 @@ def random_subgradient(
         free = scale * noise / torch.linalg.vector_norm(noise, dim=dim, keepdim=True)
         return torch.where(size > 0, X0 / torch.where(size > 0, size, 1.0), free)
     u, s, vh = torch.linalg.svd(X0, full_matrices=False)
-    kept = (s > 1e-10 * s[..., :1]).to(X0)[..., None, :]
+    kept = (s > rank_tolerance(s) * s[..., :1]).to(X0)[..., None, :]
     u, v = u * kept, vh.mT * kept
     off = noise - u @ (u.mT @ noise)
     off = off - (off @ v) @ v.mT
     a, sizes, bh = torch.linalg.svd(off, full_matrices=False)
     top = sizes.amax(-1, keepdim=True)
-    sizes = torch.where(sizes > 1e-10 * top, torch.ones_like(sizes) if extreme else sizes / top, 0.0)
+    sizes = torch.where(sizes > rank_tolerance(s) * top, torch.ones_like(sizes) if extreme else sizes / top, 0.0)
     return u @ v.mT + scale * (a * sizes[..., None, :]) @ bh
+
+
+def check_matrix(name: str, X: torch.Tensor, norm: str) -> None:
+    """``X (..., p, q)`` with p, q >= 1 in a precision in which the norm can be computed."""
+    _validate.choice("norm", norm, NORMS)
+    _validate.float_tensor(name, X, 2)
+    if 0 in X.shape[-2:]:
+        raise ValueError(f"{name} must be (..., p, q) with p, q >= 1, got shape {tuple(X.shape)}")
+    if norm == "nuclear" and X.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"{name} must be float32 or float64 for the norm {norm!r}, got {X.dtype}")
 
 
 def norm_value(X: torch.Tensor, norm: str) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -13,7 +13,8 @@ from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
 from litrepro.recovery._consensus import RecoveryResult, structured_recovery
 from litrepro.recovery._greedy import structured_iht
-from litrepro.recovery._problems import linear_measurements, measure, seeded, sparse_low_rank
+from litrepro.recovery._norms import NORMS
+from litrepro.recovery._problems import KINDS, linear_measurements, measure, sparse_low_rank
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,7 @@ def phase_diagram(
     success: float = 1e-3,
     tol: float = 1e-5,
     max_iter: int = 2000,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     chunk_bytes: int = 2**30,
     dtype: torch.dtype = torch.float64,
 ) -> pd.DataFrame:
@@ -55,13 +56,14 @@ def phase_diagram(
     ds, ms, k, rank, trials, psd, kind
         Sizes of signals (``sparse_low_rank``), measurements (``linear_measurements``), and trials per cell.
     weights
-        From d to the weights of the norms. None: ``structured_iht``, which is told k and rank, instead.
+        From d to the weights of the norms, called once for every d. None: ``structured_iht``, which is told k and rank,
+        instead.
     success
         A trial succeeds if ||X - X0||_F < success; X0 has norm 1.
     tol, max_iter
         Of the solver (for ``structured_iht`` max_iter bounds its iterations; it keeps its own tolerance).
     generator
-        Draws the problems, on its device, where they are also solved; the default has seed 0. The draws do not depend
+        Draws the problems, on its device, where they are also solved; or its seed (0 if None). The draws do not depend
         on ``weights``, so that one seed compares norms on the same problems.
 
     Returns
@@ -69,8 +71,8 @@ def phase_diagram(
     One row per trial: ``d, m, trial, error, success, iterations, converged``. Problems that did not converge are marked
     there; no warning is issued.
 
-    Raises ``ValueError`` for empty or invalid sizes, weights that are no function, trials < 1, success <= 0 and what
-    the solver refuses.
+    Raises ``ValueError`` for empty or invalid sizes, another kind, weights that are no function or not its values,
+    trials < 1, success <= 0 and what the solver refuses.
 
     Examples
     --------
@@ -80,19 +82,20 @@ def phase_diagram(
     """
     import pandas as pd
 
-    ds = [_validate.positive_int("ds", d) for d in ds]
-    ms = [_validate.positive_int("ms", m) for m in ms]
-    k = _validate.positive_int("k", k)
-    if not ds or not ms:
-        raise ValueError("ds and ms must not be empty")
-    if min(ds) < k:
-        raise ValueError(f"every d must be at least k = {k}, got {min(ds)}")
+    ds = [_validate.positive_int("ds", d) for d in _validate.sequence("ds", ds)]
+    ms = [_validate.positive_int("ms", m) for m in _validate.sequence("ms", ms)]
+    k, rank = _validate.positive_int("k", k), _validate.positive_int("rank", rank)
+    if min(ds) < k or rank > k:
+        raise ValueError(f"every d must be at least k = {k}, and k at least rank = {rank}, got d = {min(ds)}")
+    _validate.choice("kind", kind, KINDS)
+    tol, max_iter = _validate.real("tol", tol, 0, open_low=True), _validate.positive_int("max_iter", max_iter)
     if weights is not None and not callable(weights):
         raise ValueError(f"weights must be None or a function from d to weights, got {type(weights).__name__}")
+    tables = None if weights is None else {d: _weights_of(d, weights(d)) for d in dict.fromkeys(ds)}
     trials = _validate.positive_int("trials", trials)
     success = _validate.real("success", success, 0, open_low=True)
     chunk_bytes = _validate.positive_int("chunk_bytes", chunk_bytes)
-    options = {"generator": seeded(generator), "dtype": dtype}
+    options = {"generator": _validate.random_source("generator", generator), "dtype": dtype}
     cells = (
         _Cell(
             d,
@@ -109,10 +112,10 @@ def phase_diagram(
         b = measure(rows, signals)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            if weights is None:
+            if tables is None:
                 found = structured_iht(rows, b, k, rank, psd=psd, iterations=max_iter)
             else:
-                stacked = _stack_weights(chunk, weights, signals)
+                stacked = _stack_weights(chunk, tables, signals)
                 found = structured_recovery(rows, b, stacked, psd=psd, tol=tol, max_iter=max_iter)
         frames.append(_frame(pd, chunk, found, torch.linalg.matrix_norm(found.X - signals), success))
     return pd.concat(frames, ignore_index=True)
@@ -124,7 +127,8 @@ def success_threshold(frame: pd.DataFrame, by: str = "d") -> pd.Series:
     m50 = m_1 + sum_j w_j (1 - p_j): the area of failure, p_j the success rate at m_j and w_j the width of its cell
     (edges: the smallest m, midpoints, the largest m). For a step it is the place of the step, up to half a cell.
 
-    Raises ``ValueError`` if a column (``by``, ``m``, ``success``) is missing or a group has fewer than two values of m.
+    Raises ``ValueError`` if a column (``by``, ``m``, ``success``) is missing, m or success are no numbers, or a group
+    has fewer than two values of m.
 
     Examples
     --------
@@ -133,9 +137,7 @@ def success_threshold(frame: pd.DataFrame, by: str = "d") -> pd.Series:
     >>> success_threshold(frame).to_dict()
     {8: 25.0}
     """
-    missing = {by, "m", "success"} - set(frame.columns)
-    if missing:
-        raise ValueError(f"frame lacks the column(s) {', '.join(sorted(missing))}")
+    _validate.table("frame", frame, (by,), ("m", "success"))
     thresholds = {}
     for value, part in frame.groupby(by):
         rate = part.groupby("m")["success"].mean().sort_index()
@@ -182,9 +184,19 @@ def _pad(chunk: list[_Cell]) -> tuple[torch.Tensor, torch.Tensor]:
     return signals, rows
 
 
-def _stack_weights(chunk: list[_Cell], weights: Weights, like: torch.Tensor) -> dict[str, torch.Tensor]:
+def _weights_of(d: int, weights: Any) -> Mapping[str, float]:
+    """What the user's function returned for d."""
+    if not isinstance(weights, Mapping) or set(weights) - set(NORMS):
+        got = sorted(map(str, weights)) if isinstance(weights, Mapping) else type(weights).__name__
+        raise ValueError(f"weights({d}) must map norms among {', '.join(NORMS)} to numbers, got {got}")
+    return {name: _validate.real(f"weights({d})[{name!r}]", weight, 0) for name, weight in weights.items()}
+
+
+def _stack_weights(
+    chunk: list[_Cell], tables: Mapping[int, Mapping[str, float]], like: torch.Tensor
+) -> dict[str, torch.Tensor]:
     """The weights of every problem of the chunk; a norm that some d does not use has weight 0 there."""
-    sizes = {cell.d: weights(cell.d) for cell in chunk}
+    sizes = {cell.d: tables[cell.d] for cell in chunk}
     names = list(dict.fromkeys(name for table in sizes.values() for name in table))
     return {
         name: torch.cat([like.new_full((len(cell.signals),), float(sizes[cell.d].get(name, 0.0))) for cell in chunk])

@@ -8,6 +8,8 @@ import torch
 
 from litrepro import _validate
 
+KINDS = ("gaussian", "quadratic")
+
 
 def sparse_low_rank(
     d: int,
@@ -16,15 +18,16 @@ def sparse_low_rank(
     *,
     batch: Sequence[int] = (),
     psd: bool = True,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> torch.Tensor:
     """Random d x d matrices of a given rank that vanish outside a k x k block: (*batch, d, d), unit Frobenius norm.
 
     X0 is a multiple of U V' where U and V have Gaussian rows on a random k-subset of 1..d and zeros elsewhere. With
-    ``psd`` V = U, so that X0 is positive semidefinite; otherwise V has a subset of its own. On the generator's device.
+    ``psd`` V = U, so that X0 is positive semidefinite; otherwise V has a subset of its own. ``generator`` is the source
+    of randomness, or its seed (0 if None); the result is on its device.
 
-    Raises ``ValueError`` unless 1 <= rank <= k <= d.
+    Raises ``ValueError`` unless 1 <= rank <= k <= d, and for a dtype that is not floating.
 
     Examples
     --------
@@ -36,7 +39,8 @@ def sparse_low_rank(
     d, k, rank = (_validate.positive_int(name, value) for name, value in (("d", d), ("k", k), ("rank", rank)))
     if not rank <= k <= d:
         raise ValueError(f"1 <= rank <= k <= d is required, got rank = {rank}, k = {k}, d = {d}")
-    generator, batch = seeded(generator), _sizes(batch)
+    _validate.floating_dtype("dtype", dtype)
+    generator, batch = _validate.random_source("generator", generator), _sizes(batch)
     u = _sparse_factor(d, k, rank, batch, generator, dtype)
     v = u if psd else _sparse_factor(d, k, rank, batch, generator, dtype)
     x = u @ v.mT
@@ -49,13 +53,14 @@ def linear_measurements(
     kind: str = "gaussian",
     *,
     batch: Sequence[int] = (),
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> torch.Tensor:
     """m measurement matrices of size d x d: (*batch, m, d, d).
 
     ``"gaussian"``: independent standard Gaussian entries. ``"quadratic"``: z z' for a standard Gaussian z, so that the
-    measurement of X is z' X z. On the generator's device. Raises ``ValueError`` for d or m below 1 and another kind.
+    measurement of X is z' X z. ``generator`` is the source of randomness, or its seed (0 if None); the result is on its
+    device. Raises ``ValueError`` for d or m below 1, another kind and a dtype that is not floating.
 
     Examples
     --------
@@ -65,8 +70,9 @@ def linear_measurements(
     (torch.Size([5, 3, 3]), [1, 1, 1, 1, 1])
     """
     d, m = _validate.positive_int("d", d), _validate.positive_int("m", m)
-    _validate.choice("kind", kind, ("gaussian", "quadratic"))
-    generator, batch = seeded(generator), _sizes(batch)
+    _validate.choice("kind", kind, KINDS)
+    _validate.floating_dtype("dtype", dtype)
+    generator, batch = _validate.random_source("generator", generator), _sizes(batch)
     options = {"generator": generator, "dtype": dtype, "device": generator.device}
     if kind == "gaussian":
         return torch.randn(*batch, m, d, d, **options)
@@ -77,7 +83,7 @@ def linear_measurements(
 def measure(A: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
     """Inner products <A_i, X>: (..., m) for ``A (..., m, p, q)`` and ``X (..., p, q)``; batch dimensions broadcast.
 
-    Raises ``ValueError`` for shapes that do not fit.
+    Raises ``ValueError`` for shapes that do not fit and for another dtype or device.
 
     Examples
     --------
@@ -90,16 +96,13 @@ def measure(A: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
     _validate.float_tensor("X", X, 2)
     if A.shape[-2:] != X.shape[-2:]:
         raise ValueError(f"X must be {tuple(A.shape[-2:])} like the rows of A, got {tuple(X.shape[-2:])}")
+    _validate.same_kind(A=A, X=X)
+    _validate.broadcast(A=A.shape[:-3], X=X.shape[:-2])
     return (A.flatten(-2) @ X.flatten(-2)[..., None])[..., 0]
 
 
-def seeded(generator: torch.Generator | None) -> torch.Generator:
-    """The generator, or a fresh one with seed 0: nothing here draws from global state."""
-    return torch.Generator().manual_seed(0) if generator is None else generator
-
-
 def _sizes(batch: Sequence[int]) -> tuple[int, ...]:
-    return tuple(_validate.positive_int("batch", size, 0) for size in batch)
+    return tuple(_validate.positive_int("batch", size, 0) for size in _validate.sequence("batch", batch, 0))
 
 
 def _sparse_factor(
