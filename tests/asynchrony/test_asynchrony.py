@@ -281,7 +281,7 @@ def test_sampled_rate_by_simulation():
         lambda: worker_staleness(2, 5, trials=0),
         lambda: worker_staleness(2.5, 5),
         lambda: worker_staleness(2, 5, service="gamma"),
-        lambda: worker_staleness(2, 5, generator=3),
+        lambda: worker_staleness(2, 5, generator="3"),
         lambda: staleness_law(torch.zeros(3, 5), 4),
         lambda: staleness_law(torch.zeros(3, 5, dtype=torch.int64), 4, skip=5),
         lambda: async_descent(quadratic, torch.ones(3), torch.tensor([0, -1]), lr=0.1),

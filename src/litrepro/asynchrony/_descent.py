@@ -43,7 +43,8 @@ def async_descent(
     Raises
     ------
     ValueError
-        Negative delays, batches that do not broadcast, bad step sizes, a ``grad`` that returns another shape.
+        Delays that are negative or no integers, batches that do not broadcast, bad step sizes, a ``grad`` that cannot
+        be called or returns another shape.
 
     Source: Mitliagkas et al. 2016, section II and theorem 4; equation 8 of the review.
 
@@ -54,7 +55,7 @@ def async_descent(
     >>> async_descent(lambda w: w, torch.ones(1), delays, lr=0.5).flatten()
     tensor([1.0000, 0.5000, 0.0000, 0.0000])
     """
-    _start(w0)
+    _start(grad, w0)
     check_delays(delays)
     try:
         batch = torch.broadcast_shapes(w0.shape[:-1], delays.shape[:-1])
@@ -70,8 +71,8 @@ def async_descent(
     path[0] = w0.detach().expand(*batch, d).reshape(rows, d)
     lr, momentum = (v.expand(*batch, 1).reshape(rows, 1) if isinstance(v, torch.Tensor) else v for v in (lr, momentum))
     moving = isinstance(momentum, torch.Tensor) or momentum != 0
-    flat, trial = path.view(-1, d), torch.arange(rows, device=w0.device)
-    late = delays.to(w0.device).expand(*batch, steps).reshape(rows, steps).T.contiguous()
+    flat, trial = path.view((steps + 1) * rows, d), torch.arange(rows, device=w0.device)
+    late = delays.to(w0.device, torch.int64).expand(*batch, steps).reshape(rows, steps).T.contiguous()
     for t in range(steps):
         read = flat.index_select(0, (t - late[t]).clamp(min=0) * rows + trial).reshape(*batch, d)
         gradient = _gradient(grad, read).reshape(rows, d)
@@ -105,7 +106,7 @@ def expected_descent(
     w0
         (..., d).
     law
-        (L,) probabilities q_0, ..., q_{L-1} of the staleness, with sum at most 1.
+        (L,) probabilities q_0, ..., q_{L-1} of the staleness, with sum at most 1; brought to the dtype of w0.
     lr, momentum
         As for ``async_descent``.
     steps
@@ -118,7 +119,7 @@ def expected_descent(
     Raises
     ------
     ValueError
-        A law that is not one, bad sizes or step sizes.
+        A law that is not one, bad sizes or step sizes, a ``grad`` that cannot be called or returns another shape.
 
     Source: equation 4 of the review.
 
@@ -129,7 +130,7 @@ def expected_descent(
     >>> expected_descent(lambda w: w, torch.ones(1), half, lr=0.5, steps=2).flatten()
     tensor([1.0000, 0.5000, 0.1250])
     """
-    _start(w0)
+    _start(grad, w0)
     _validate.float_tensor("law", law, 1)
     if law.ndim != 1 or not bool((law >= 0).all()) or law.sum().item() > 1 + 1e-9:
         raise ValueError(f"law must be (L,) probabilities with sum <= 1, got shape {tuple(law.shape)}")
@@ -183,7 +184,7 @@ def momentum_recursion(
     Raises
     ------
     ValueError
-        staleness outside [0, 1), bad step sizes or sizes.
+        staleness outside [0, 1), bad step sizes or sizes, a ``grad`` that cannot be called or returns another shape.
 
     Source: Mitliagkas et al. 2016, theorem 4; equation 9 of the review.
 
@@ -196,7 +197,7 @@ def momentum_recursion(
     >>> torch.allclose(momentum_recursion(lambda w: w, torch.ones(1).double(), staleness=0.75, **options), mean)
     True
     """
-    _start(w0)
+    _start(grad, w0)
     batch = w0.shape[:-1]
     lr, momentum = _per_trial("lr", lr, w0, batch, 0), _per_trial("momentum", momentum, w0, batch)
     mu = _per_trial("staleness", staleness, w0, batch)
@@ -214,7 +215,8 @@ def momentum_recursion(
     return path
 
 
-def _start(w0: Any) -> None:
+def _start(grad: Any, w0: Any) -> None:
+    _validate.function("grad", grad)
     _validate.float_tensor("w0", w0, 1)
 
 

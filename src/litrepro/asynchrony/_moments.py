@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from litrepro import _validate
+from litrepro.asynchrony._rate import setting
 
 
 def mean_square_path(workers: int, lr: float | torch.Tensor, steps: int, curvature: float = 1.0) -> torch.Tensor:
@@ -29,7 +30,7 @@ def mean_square_path(workers: int, lr: float | torch.Tensor, steps: int, curvatu
     -------
     (steps + 1, ...) float64.
 
-    Raises ``ValueError`` for bad sizes.
+    Raises ``ValueError`` for bad sizes and step sizes.
 
     Examples
     --------
@@ -87,9 +88,8 @@ def _matrix(workers: int, lr: float | torch.Tensor, curvature: float) -> torch.T
     """The linear map (..., 4, 4) of (E w^2, E w v_i, E v_i^2, E v_i v_j)."""
     m = _validate.positive_int("workers", workers)
     curvature = _validate.real("curvature", curvature, 0, open_low=True)
-    if not isinstance(lr, torch.Tensor):
-        lr = torch.tensor(_validate.real("lr", lr, 0), dtype=torch.float64)
-    h = lr.double() * curvature
+    lr = setting("lr", lr, lr.device if isinstance(lr, torch.Tensor) else torch.device("cpu"))
+    h = lr * curvature
     if not bool((torch.isfinite(h) & (h >= 0)).all()):
         raise ValueError(f"lr must be finite and >= 0, got {lr}")
     p = 1 / m
@@ -164,13 +164,7 @@ def _spectrum(eigenvalues: torch.Tensor) -> torch.Tensor:
 
 
 def _settings(lr, momentum, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    values = []
-    for name, value in (("lr", lr), ("momentum", momentum)):
-        if not isinstance(value, torch.Tensor):
-            value = torch.tensor(_validate.real(name, value), dtype=torch.float64)
-        if not bool(torch.isfinite(value).all()):
-            raise ValueError(f"{name} must be finite, got {value}")
-        values.append(value.detach().to(device, torch.float64))
+    values = [setting(name, value, device) for name, value in (("lr", lr), ("momentum", momentum))]
     try:
         return torch.broadcast_tensors(*values)
     except RuntimeError:

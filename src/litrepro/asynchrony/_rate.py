@@ -66,11 +66,9 @@ def convergence_rate(
     >>> convergence_rate(torch.tensor([1.0]), lr=torch.tensor([0.5, 3.0])).round(decimals=6)  # |1 - lr|
     tensor([0.5000, 2.0000], dtype=torch.float64)
     """
-    _validate.float_tensor("eigenvalues", eigenvalues, 1)
-    if eigenvalues.ndim != 1 or not len(eigenvalues) or not bool(torch.isfinite(eigenvalues).all()):
-        raise ValueError(f"eigenvalues must be (k,) finite with k >= 1, got shape {tuple(eigenvalues.shape)}")
+    _check_spectrum(eigenvalues)
     named = {"lr": lr, "staleness": staleness, "momentum": momentum}
-    lr, mu, beta = (_setting(name, value, eigenvalues.device) for name, value in named.items())
+    lr, mu, beta = (setting(name, value, eigenvalues.device) for name, value in named.items())
     if not bool(((mu >= 0) & (mu < 1)).all()):
         raise ValueError(f"staleness must be in [0, 1), got {staleness}")
     try:
@@ -117,6 +115,7 @@ def best_momentum(
     >>> found.momentum  # Polyak's is 1/4 for condition number 9
     tensor([0.2500], dtype=torch.float64)
     """
+    _check_spectrum(eigenvalues)
     grids = {"staleness": staleness, "momenta": momenta, "lrs": lrs}
     for name, value in grids.items():
         _validate.float_tensor(name, value, 1)
@@ -136,7 +135,7 @@ def best_momentum(
 def polyak_momentum(condition: float | torch.Tensor) -> float | torch.Tensor:
     """Polyak's optimal momentum ((sqrt k - 1)/(sqrt k + 1))^2 for condition number k >= 1.
 
-    Returns a float for a number, a tensor of its shape for a tensor. Raises ``ValueError`` for k < 1.
+    Returns a float for a number, a tensor of its shape for a tensor. Raises ``ValueError`` for k < 1 or infinite.
 
     Source: Polyak 1964.
 
@@ -149,14 +148,21 @@ def polyak_momentum(condition: float | torch.Tensor) -> float | torch.Tensor:
     tensor([0.0000, 0.2500])
     """
     if isinstance(condition, torch.Tensor) and condition.ndim:
-        if not bool((condition >= 1).all()):
-            raise ValueError(f"condition must be >= 1, got {condition}")
+        if condition.is_complex() or not bool((torch.isfinite(condition) & (condition >= 1)).all()):
+            raise ValueError(f"condition must be real, finite and >= 1, got {condition}")
         return ((condition.sqrt() - 1) / (condition.sqrt() + 1)) ** 2
     root = math.sqrt(_validate.real("condition", condition, 1))
     return ((root - 1) / (root + 1)) ** 2
 
 
-def _setting(name: str, value: Any, device: torch.device) -> torch.Tensor:
+def _check_spectrum(eigenvalues: Any) -> None:
+    _validate.float_tensor("eigenvalues", eigenvalues, 1)
+    if eigenvalues.ndim != 1 or not len(eigenvalues) or not bool(torch.isfinite(eigenvalues).all()):
+        raise ValueError(f"eigenvalues must be (k,) finite with k >= 1, got shape {tuple(eigenvalues.shape)}")
+
+
+def setting(name: str, value: Any, device: torch.device) -> torch.Tensor:
+    """A real number or tensor of finite values as a float64 tensor."""
     if not isinstance(value, torch.Tensor):
         return torch.tensor(_validate.real(name, value), dtype=torch.float64, device=device)
     if value.dtype == torch.bool or value.is_complex() or not bool(torch.isfinite(value).all()):

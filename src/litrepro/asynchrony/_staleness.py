@@ -43,7 +43,7 @@ def worker_staleness(
     *,
     trials: int = 1,
     service: str = "exponential",
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> torch.Tensor:
     """Delays of the updates of M asynchronous workers, by simulating which of them finishes when.
 
@@ -60,13 +60,13 @@ def worker_staleness(
         ``"exponential"``: memoryless service times, so that every worker is equally likely to finish next.
         ``"constant"``: equal service times, a random order per trial, round robin.
     generator
-        Source of randomness; the delays are on its device. Seed 0 if None.
+        Source of randomness, or its seed (0 if None); the delays are on its device.
 
     Returns
     -------
     (trials, steps) int64, entry t in [0, t].
 
-    Raises ``ValueError`` for sizes that are not positive integers or an unknown service.
+    Raises ``ValueError`` for sizes that are not positive integers, an unknown service or a generator that is none.
 
     Source: Mitliagkas et al. 2016, section III (the queuing model); their law is the limit of large t.
 
@@ -81,10 +81,7 @@ def worker_staleness(
     steps = _validate.positive_int("steps", steps)
     trials = _validate.positive_int("trials", trials)
     _validate.choice("service", service, SERVICES)
-    if generator is None:
-        generator = torch.Generator().manual_seed(0)
-    elif not isinstance(generator, torch.Generator):
-        raise ValueError(f"generator must be a torch.Generator or None, got {type(generator).__name__}")
+    generator = _validate.random_source("generator", generator)
     device = generator.device
     if service == "exponential":
         turns = torch.randint(workers, (steps, trials), generator=generator, device=device)
@@ -127,7 +124,7 @@ def staleness_law(delays: torch.Tensor, size: int, *, skip: int = 0) -> torch.Te
     check_delays(delays)
     size = _validate.positive_int("size", size)
     skip = _validate.positive_int("skip", skip, 0)
-    kept = delays[..., skip:].reshape(-1)
+    kept = delays[..., skip:].reshape(-1).to(torch.int64)
     if not len(kept):
         raise ValueError(f"skip must leave some of the {delays.shape[-1]} updates, got {skip}")
     return torch.bincount(kept.clamp(max=size), minlength=size + 1)[:size].double() / len(kept)

@@ -1,0 +1,44 @@
+"""What asynchronous descent and its rates refuse before any work, and delays in small integers."""
+
+import math
+
+import pytest
+import torch
+
+from litrepro import asynchrony as ay
+
+ONE, DELAYS = torch.ones(1), torch.zeros(3, dtype=torch.int64)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ay.async_descent(None, ONE, DELAYS, lr=0.1),
+        lambda: ay.async_descent(lambda w: "x", ONE, DELAYS, lr=0.1),
+        lambda: ay.expected_descent(5, ONE, ONE, lr=0.1, steps=1),
+        lambda: ay.momentum_recursion(None, ONE, lr=0.1, staleness=0.5, steps=1),
+        lambda: ay.worker_staleness(2, 3, generator="x"),
+        lambda: ay.best_momentum(None, staleness=ONE / 2, momenta=ONE, lrs=ONE),
+        lambda: ay.best_momentum([1.0], staleness=ONE / 2, momenta=ONE, lrs=ONE),
+        lambda: ay.mean_square_rate(2, ONE * 1j),
+        lambda: ay.mean_square_rate(2, torch.tensor([True])),
+        lambda: ay.sampled_momentum_rate(ONE, lr=ONE * 1j),
+        lambda: ay.polyak_momentum(ONE * 1j),
+        lambda: ay.polyak_momentum(ONE * math.inf),
+    ],
+)
+def test_refused(call):
+    with pytest.raises(ValueError, match="must"):
+        call()
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int32])
+def test_delays_in_small_integers(dtype):
+    delays = ay.worker_staleness(3, 300)
+    path, small = (ay.async_descent(lambda w: w, ONE, d, lr=0.01) for d in (delays, delays.to(dtype)))
+    assert torch.equal(path, small)
+    assert torch.equal(ay.staleness_law(delays.to(dtype), 500), ay.staleness_law(delays, 500))
+
+
+def test_no_coordinates():
+    assert ay.async_descent(lambda w: w, torch.ones(2, 0), DELAYS, lr=0.1).shape == (4, 2, 0)
