@@ -12,11 +12,11 @@ from litrepro import _validate
 
 
 def matrix(name: str, value: Any) -> torch.Tensor:
-    """A real or complex floating-point tensor (..., n, p) of finite numbers."""
+    """A real or complex tensor (..., n, p) of finite numbers in single or double precision."""
     if not isinstance(value, torch.Tensor):
         raise ValueError(f"{name} must be a torch tensor, got {type(value).__name__}")
-    if not (value.dtype.is_floating_point or value.dtype.is_complex):
-        raise ValueError(f"{name} must have a floating-point or complex dtype, got {value.dtype}")
+    if value.dtype not in (torch.float32, torch.float64, torch.complex64, torch.complex128):
+        raise ValueError(f"{name} must be float32, float64, complex64 or complex128, got {value.dtype}")
     if value.ndim < 2:
         raise ValueError(f"{name} must have shape (..., n, p), got {tuple(value.shape)}")
     return finite(name, value)
@@ -46,11 +46,11 @@ def _whole(name: str, value: Any, minimum: int) -> int:
     return _validate.positive_int(name, value, minimum)
 
 
-def random_source(generator: Any) -> torch.Generator:
-    """A generator, or one made from a seed."""
-    if isinstance(generator, torch.Generator):
-        return generator
-    return torch.Generator().manual_seed(_validate.positive_int("generator", generator, 0))
+def precision(dtype: Any) -> torch.dtype:
+    """float32 or float64."""
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype!r}")
+    return dtype
 
 
 def labelled(name: str, data: Any, num_classes: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,6 +61,8 @@ def labelled(name: str, data: Any, num_classes: int) -> tuple[torch.Tensor, torc
         raise ValueError(f"{name} must be a pair (x, labels), got {type(data).__name__}") from None
     if not isinstance(x, torch.Tensor) or not isinstance(labels, torch.Tensor):
         raise ValueError(f"{name} must hold two tensors, got {type(x).__name__} and {type(labels).__name__}")
+    if x.is_complex():
+        raise ValueError(f"{name} must have real examples, got {x.dtype}")
     if x.ndim < 1 or labels.ndim != 1 or len(x) != len(labels) or not len(labels):
         raise ValueError(f"{name} must be x (n, ...) and labels (n,), got {tuple(x.shape)} and {tuple(labels.shape)}")
     if labels.dtype.is_floating_point or labels.dtype.is_complex or labels.dtype == torch.bool:

@@ -28,7 +28,7 @@ def gradient_descent_path(
     features
         X (..., n, d), real.
     targets
-        y (..., n).
+        y (..., n), real; brought to the dtype of the features.
     iterations
         Numbers of steps t >= 0 (m,), in any order, up to 10^9.
     step
@@ -41,7 +41,8 @@ def gradient_descent_path(
     Raises
     ------
     ValueError
-        Shapes that do not fit, entries that are not finite, counts that are negative or not whole, step <= 0.
+        Shapes that do not fit, entries that are not real and finite, half precision, counts that are negative or not
+        whole, step <= 0.
 
     Source: equation 1 of the review; Landweber 1951.
 
@@ -57,6 +58,8 @@ def gradient_descent_path(
     if not isinstance(targets, torch.Tensor) or targets.shape != x.shape[:-1]:
         got = tuple(targets.shape) if isinstance(targets, torch.Tensor) else type(targets).__name__
         raise ValueError(f"targets must have shape {tuple(x.shape[:-1])}, got {got}")
+    if targets.is_complex():
+        raise ValueError(f"targets must be real, got {targets.dtype}")
     _arguments.finite("targets", targets)
     counts = _arguments.integers("iterations", iterations).to(x.device, torch.float64)
     u, s, vh = decompose(x, max(x.shape[-2:]) * torch.finfo(x.dtype).eps)
@@ -103,7 +106,7 @@ def gradient_descent_risk(
     Raises
     ------
     ValueError
-        Shapes that differ, n < 1, noise < 0, step <= 0.
+        Shapes that differ, entries that are not finite, n < 1, noise < 0, step <= 0.
 
     Source: Heckel and Yilmaz 2020, arXiv:2007.10099, theorem 1.
 
@@ -118,6 +121,7 @@ def gradient_descent_risk(
         raise ValueError(
             f"scales and coefficients must be (d,), got {tuple(scales.shape)} and {tuple(coefficients.shape)}"
         )
+    _validate.finite(scales=scales, coefficients=coefficients)
     n, noise = _validate.positive_int("n", n), _validate.real("noise", noise, 0)
     step = _validate.real("step", step, 0, open_low=True)
     counts = _arguments.integers("iterations", iterations).to(scales.device, torch.float64)
@@ -135,6 +139,8 @@ def _rate(step: float | torch.Tensor | None, squared: torch.Tensor, batch: torch
     if isinstance(step, torch.Tensor):
         if step.shape not in (batch, torch.Size()):
             raise ValueError(f"step must be a number or have shape {tuple(batch)}, got {tuple(step.shape)}")
+        if step.is_complex():
+            raise ValueError(f"step must be real, got {step.dtype}")
         step = step.to(squared)
         if not bool((step.isfinite() & (step > 0)).all()):
             raise ValueError(f"step must be positive and finite, got values down to {step.min().item():g}")

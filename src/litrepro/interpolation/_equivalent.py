@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from litrepro import _validate
@@ -39,8 +41,9 @@ def random_feature_risk(
         v_i^2 (r,) >= 0: of m targets, squared inner products with the unit eigenvectors divided by m; summed over
         outputs where there are several.
     n, features
-        Numbers of samples and of real features (two per cosine-sine pair), tensors of any shapes that broadcast; the
-        smaller of the two must be less than the number of positive eigenvalues.
+        Numbers of samples and of real features (two per cosine-sine pair), numbers or tensors of any shapes that
+        broadcast. The formula does not ask for whole numbers. The smaller of the two must be less than the number of
+        positive eigenvalues.
     noise
         Standard deviation of further noise of the targets, >= 0.
 
@@ -51,7 +54,8 @@ def random_feature_risk(
     Raises
     ------
     ValueError
-        Lengths differ, negative entries, n or features < 1, both at least the number of positive eigenvalues.
+        Lengths differ, entries that are negative or not finite, n or features < 1 or no numbers, n infinite, both at
+        least the number of positive eigenvalues.
 
     Source: Simon, Karkada, Ghosh and Belkin 2023, arXiv:2311.14646, section 3, without ridge.
 
@@ -63,15 +67,16 @@ def random_feature_risk(
     """
     for name, value in (("eigenvalues", eigenvalues), ("power", power)):
         _validate.float_tensor(name, value, 1)
-        if value.ndim != 1 or not bool((value >= 0).all()):
-            raise ValueError(f"{name} must be a vector of numbers >= 0, got shape {tuple(value.shape)}")
+        if value.ndim != 1 or not bool(((value >= 0) & value.isfinite()).all()):
+            raise ValueError(f"{name} must be a vector of finite numbers >= 0, got shape {tuple(value.shape)}")
     if eigenvalues.shape != power.shape:
         raise ValueError(f"eigenvalues and power must have one length, got {len(eigenvalues)} and {len(power)}")
     noise = _validate.real("noise", noise, 0)
     spectrum, power = eigenvalues.double(), power.double()
-    n, k = torch.broadcast_tensors(
-        *(torch.as_tensor(v, dtype=torch.float64, device=power.device) for v in (n, features))
-    )
+    n, k = (_counts(name, value, power.device) for name, value in (("n", n), ("features", features)))
+    _validate.broadcast(n=n.shape, features=k.shape)
+    _validate.finite(n=n)
+    n, k = torch.broadcast_tensors(n, k)
     if n.numel() and (float(torch.minimum(n, k).min()) < 1 or float(torch.minimum(n, k).max()) >= (spectrum > 0).sum()):
         raise ValueError(f"n and features must be >= 1, the smaller below {int((spectrum > 0).sum())} eigenvalues")
     gamma = _gamma(spectrum, torch.minimum(n, k))[..., None]
@@ -83,6 +88,19 @@ def random_feature_risk(
     learned = missed - wide * (share * (1 - share) * power).sum(-1)
     over = n / ((n - q) * wide) * (learned + noise**2)
     return torch.where(k < n, under, torch.where(k > n, over, torch.inf))
+
+
+def _counts(name: str, value: Any, device: torch.device) -> torch.Tensor:
+    """Numbers, infinity included, as a float64 tensor."""
+    try:
+        if isinstance(value, torch.Tensor) and (value.is_complex() or value.dtype == torch.bool):
+            raise TypeError(value.dtype)
+        counts = torch.as_tensor(value, dtype=torch.float64, device=device)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{name} must be real numbers, got {value!r:.60}") from None
+    if bool(counts.isnan().any()):
+        raise ValueError(f"{name} must be numbers, got nan")
+    return counts
 
 
 def _gamma(spectrum: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

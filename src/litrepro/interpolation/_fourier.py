@@ -90,7 +90,7 @@ def rff_curve(
     seed
         Of the frequencies.
     dtype
-        Real floating type; float32 blunts the peak.
+        float64, or float32, which blunts the peak.
     rcond
         Singular values up to this multiple of the largest count as zero.
 
@@ -102,7 +102,8 @@ def rff_curve(
     Raises
     ------
     ValueError
-        bandwidth <= 0, a width < 1, unknown kind, labels outside the range, x of different sizes.
+        bandwidth <= 0, a width < 1, unknown kind, another dtype, labels outside the range, x of different sizes or not
+        finite.
 
     Source: Belkin et al. 2019, arXiv:1812.11118, section 2 and figure 2.
 
@@ -120,12 +121,12 @@ def rff_curve(
     bandwidth = _validate.real("bandwidth", bandwidth, 0, open_low=True)
     seed, rcond = _validate.positive_int("seed", seed, 0), _validate.real("rcond", rcond, 0)
     _validate.choice("kind", kind, KINDS)
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise ValueError(f"dtype must be a real floating-point torch.dtype, got {dtype!r}")
+    _arguments.precision(dtype)
     (x, y), (x_test, y_test) = (_arguments.labelled(n, d, num_classes) for n, d in (("train", train), ("test", test)))
     x, x_test = (part.reshape(len(part), -1).to(dtype) for part in (x, x_test))
     if x.shape[1] != x_test.shape[1]:
         raise ValueError(f"train and test must have examples of one size, got {x.shape[1]} and {x_test.shape[1]}")
+    _validate.finite(train=x, test=x_test)
     frequencies = _frequencies(max(widths), x.shape[1], seed).to(x) / bandwidth
     sets = {"train": (x, y), "test": (x_test.to(x.device), y_test.to(x.device))}
     maps = {name: fourier_features(part[0], frequencies, kind=kind) for name, part in sets.items()}

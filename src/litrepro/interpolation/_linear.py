@@ -127,7 +127,7 @@ def sample_wise_curve(
     trials: int,
     noise: float,
     signal: float = 1.0,
-    generator: torch.Generator | int,
+    generator: torch.Generator | int | None,
     dtype: torch.dtype = torch.float64,
     ridge: float = 0.0,
 ) -> pd.DataFrame:
@@ -145,7 +145,7 @@ def sample_wise_curve(
     noise, signal
         As in ``linear_risk``.
     generator
-        Source of randomness, or a seed; the simulation runs on its device.
+        Source of randomness, or a seed (0 if None); the simulation runs on its device.
     dtype
         float64 or float32.
     ridge
@@ -158,7 +158,7 @@ def sample_wise_curve(
     Raises
     ------
     ValueError
-        Sizes < 0, d or trials < 1, negative noise, signal or ridge, a dtype that is not floating.
+        Sizes < 0, d or trials < 1, negative noise, signal or ridge, another dtype.
 
     Source: Nakkiran 2019, arXiv:1912.07242; for the ridge Nakkiran et al. 2021, arXiv:2003.01897.
 
@@ -173,9 +173,8 @@ def sample_wise_curve(
     d, trials = _validate.positive_int("d", d), _validate.positive_int("trials", trials)
     noise, signal = _validate.real("noise", noise, 0), _validate.real("signal", signal, 0)
     ridge = _validate.real("ridge", ridge, 0)
-    generator = _arguments.random_source(generator)
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise ValueError(f"dtype must be a floating-point torch.dtype, got {dtype!r}")
+    generator = _validate.random_source("generator", generator)
+    _arguments.precision(dtype)
     draw = {"generator": generator, "device": generator.device, "dtype": dtype}
     beta = torch.randn(d, **draw)
     beta = beta * (signal / beta.norm())

@@ -18,7 +18,8 @@ def min_norm(features: torch.Tensor, targets: torch.Tensor, *, rcond: float | No
     features
         X (..., n, p), real or complex, of any rank; an X of zeros has the solution 0.
     targets
-        Vectors (..., n) if ``targets.ndim == features.ndim - 1``, else (..., n, t). Real ones are promoted.
+        Vectors (..., n) if ``targets.ndim == features.ndim - 1``, else (..., n, t). Real ones are brought to the dtype
+        of the features, complex ones make the solution complex.
     rcond
         Singular values up to ``rcond`` times the largest count as zero; default max(n, p) times the precision.
 
@@ -29,7 +30,8 @@ def min_norm(features: torch.Tensor, targets: torch.Tensor, *, rcond: float | No
     Raises
     ------
     ValueError
-        X or y is not finite, X has fewer than two dimensions, the numbers of examples differ, a negative rcond.
+        X or y is not finite, X is in half precision or has fewer than two dimensions, the numbers of examples differ, a
+        negative rcond.
 
     Source: Penrose 1956; equation 1 of the review.
 

@@ -99,7 +99,8 @@ def two_layer_curve(
     Raises
     ------
     ValueError
-        Widths that do not increase, no seeds, labels outside the range, and what ``training.fit_ensemble`` raises.
+        Widths that do not increase, no seeds, examples of another dtype, labels outside the range, and what
+        ``training.fit_ensemble`` raises.
 
     Warns
     -----
@@ -120,11 +121,13 @@ def two_layer_curve(
     widths = _arguments.widths(widths, increasing=True)
     num_classes = _validate.positive_int("num_classes", num_classes)
     epochs = _validate.positive_int("epochs", epochs, 0)
-    seeds = [_validate.positive_int("seeds", value, 0) for value in seeds]
-    if not seeds:
-        raise ValueError("seeds must hold at least one seed, got none")
+    seeds = [_validate.positive_int("seeds", value, 0) for value in _validate.sequence("seeds", seeds)]
+    _validate.function("progress", progress)
     every = max(1, epochs) if eval_every is None else _validate.positive_int("eval_every", eval_every)
     (x, y), (x_test, y_test) = (_arguments.labelled(n, d, num_classes) for n, d in (("train", train), ("test", test)))
+    for name, part in (("train", x), ("test", x_test)):
+        if part.dtype != torch.float32:
+            raise ValueError(f"{name} must have float32 examples, got {part.dtype}")
     d = x[0].numel()
     if x_test[0].numel() != d:
         raise ValueError(f"train and test must have examples of one size, got {d} and {x_test[0].numel()}")
