@@ -45,6 +45,9 @@ from litrepro import _validate
         lambda: _validate.table("n", pd.DataFrame({"a": ["x"]}), numeric=["a"]),
         lambda: _validate.device("n", "nowhere"),
         lambda: _validate.device("n", None),
+        lambda: _validate.instance("n", 3, str),
+        lambda: _validate.floating_dtype("n", torch.int64),
+        lambda: _validate.floating_dtype("n", "float32"),
         lambda: _validate.finite(m=torch.ones(2), n=torch.tensor([1.0, math.inf])),
     ],
 )
@@ -66,6 +69,8 @@ def test_good_arguments_come_back():
     assert _validate.boolean_tensor("n", torch.ones(2, dtype=torch.bool)).all()
     assert _validate.broadcast(m=(2, 1), n=(4,)) == (2, 4)
     assert len(_validate.table("n", pd.DataFrame({"a": [1.0], "b": ["x"]}), ["b"], numeric=["a"])) == 1
+    assert _validate.instance("n", 3, int) == 3
+    assert _validate.floating_dtype("n", torch.float16) is torch.float16
     assert _validate.device("n", "cpu") == _validate.device("n", torch.device("cpu"))
     _validate.same_kind(n=torch.ones(1), m=torch.zeros(2))
 
