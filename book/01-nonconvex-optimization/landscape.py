@@ -248,7 +248,7 @@ ch.claim(
     holds=monkey_hessian.norm().item() == 0 and monkey_kind == "inconclusive" and changes == 6,
 )
 
-# %% mystnb={"figure": {"name": "fig-01-saddles", "caption": "A saddle with curvatures of both signs (left) and the monkey saddle (right), where the Hessian vanishes. Contours of positive values solid, of negative values dashed."}, "image": {"alt": "Two surfaces: a riding saddle with two valleys and a monkey saddle with three valleys and three ridges."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-01-saddles", "caption": "A saddle with curvatures of both signs (left) and the monkey saddle (right), where the Hessian vanishes. Purple above zero, orange below."}, "image": {"alt": "Two surfaces: a riding saddle with two valleys and a monkey saddle with three valleys and three ridges."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained", subplot_kw={"projection": "3d"})
     axis = torch.linspace(-1, 1, 41, **f64)

@@ -33,8 +33,10 @@ ch = Chapter("02-momentum", notebook="review", profile=profile, seed=seed)
 # At step $t$, element by element:
 #
 # $$
-# g_t = \nabla \ell(\zeta_t), \qquad m_t = \phi(g_1, \dots, g_t), \qquad V_t = \psi(g_1^2, \dots, g_t^2), \qquad
-# w_{t+1} = w_t - \frac{\alpha}{\sqrt{V_t}}\, m_t .
+# \begin{gathered}
+# g_t = \nabla \ell(\zeta_t), \qquad m_t = \phi(g_1, \dots, g_t), \\
+# V_t = \psi(g_1^2, \dots, g_t^2), \qquad w_{t+1} = w_t - \frac{\alpha}{\sqrt{V_t}}\, m_t .
+# \end{gathered}
 # $$
 #
 # Four choices make a method: where the gradient is taken ($\zeta$), how gradients become a first moment ($\phi$), how

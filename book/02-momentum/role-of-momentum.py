@@ -180,7 +180,7 @@ ch.claim(
     and exponents["squares, as printed"] > 0.5,
 )
 
-# %% mystnb={"figure": {"name": "fig-02-weights", "caption": "Weights of past gradients in the first moment after 40 steps: a decaying sum (heavy ball), a moving average, the debiased average, and DEMON over 40 steps. The printed exponent gives every gradient the same weight."}, "image": {"alt": "Five curves of weight against the age of a gradient: exponential decay for sum, average and debiased average, a hump at older gradients for DEMON, a flat line near zero for the printed formula."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-02-weights", "caption": "Weights of past gradients in the first moment after 40 steps: a decaying sum (heavy ball), a moving average, the debiased average (the three coincide), and DEMON over 40 steps. The printed exponent gives every gradient the same weight."}, "image": {"alt": "Five curves of weight against the age of a gradient: one line of exponential decay for sum, average and debiased average, a much steeper fall for DEMON, a flat line near zero for the printed formula."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
@@ -475,7 +475,7 @@ ch.claim(
     holds=worst < 1e-12 and beta1_at(demon, 201) == 0,
 )
 
-# %% mystnb={"figure": {"name": "fig-02-variance", "caption": "What a long memory costs and brings on a noisy quadratic (curvature 1, step size 0.5): stationary variance against the number of steps that shrink the mean a thousandfold, for beta from 0.5 to 0.999. QHM bends the trade-off: small variance without the long wait."}, "image": {"alt": "Scatter of two families of points on logarithmic axes; SGDM moves right with beta at almost constant variance, QHM moves down in variance at far fewer steps."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-02-variance", "caption": "What a long memory costs and brings on a noisy quadratic (curvature 1, step size 0.5): stationary variance against the number of steps that shrink the mean a thousandfold, for beta from 0.5 to 0.999. QHM bends the trade-off: small variance without the long wait."}, "image": {"alt": "Two families of points over a logarithmic axis of steps; SGDM moves right with beta at almost constant variance, QHM moves down in variance at far fewer steps."}} tags=["hide-input"]
 if ch.plots:
     betas = [0.5, 0.7, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999]
     fig, ax = figure()

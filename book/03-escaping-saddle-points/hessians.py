@@ -273,7 +273,8 @@ if ch.plots:
 
 # %% [markdown]
 # At the review's size (right, recorded: CIFAR-10, 398,000 weights) the picture is more extreme: at the start two thousandths of
-# the spectrum lie beyond one per cent of the largest eigenvalue, half of them on the negative side, and training thins them out to a tenth.
+# the spectrum lie beyond one per cent of the largest eigenvalue, half of them on the negative side, and training thins them out to a
+# twentieth.
 
 # %%
 large = quadratures if recorded is None else recorded
@@ -283,7 +284,7 @@ outside = seen[seen.node.abs() > 0.01 * seen.step.map(edge)]
 pd.DataFrame(
     {"largest": edge, "smallest": seen.groupby("step").node.min(),
      "share beyond 1% of the largest": outside.groupby("step").weight.sum()}
-).round(5)  # fmt: skip
+).map("{:.3g}".format)  # fmt: skip
 
 # %% [markdown]
 # ## Takeaway

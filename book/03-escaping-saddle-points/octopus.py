@@ -147,7 +147,7 @@ if ch.plots:
     ax.set(xlabel="saddle", ylabel="steps spent there", yscale="log", xticks=range(2, d + 1))
     ax.legend(ncols=2, fontsize=8, handlelength=3.5, markerscale=0.6)
 
-# %% mystnb={"figure": {"name": "fig-03-octopus-path", "caption": "Mean objective on the way down, L = 2: each plateau is a saddle. The plateaus of gradient descent grow, those of perturbed descent do not."}, "image": {"alt": "Two staircases of the objective against the step; perturbed descent reaches the bottom after about 250 steps, gradient descent is still on a long plateau after 1,500."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-03-octopus-path", "caption": "Mean objective on the way down, L = 2: each plateau is a saddle. The plateaus of gradient descent grow, those of perturbed descent do not."}, "image": {"alt": "Two staircases of the objective against the step; perturbed descent reaches the bottom after fewer than 200 steps, gradient descent is still on a long plateau after 1,500."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure()
     for name in ("GD", "PGD"):

@@ -130,7 +130,7 @@ ch.claim(
     and all(p >= 0.95 for name, p in escaped.items() if name != "gradient descent"),
 )
 
-# %% mystnb={"figure": {"name": "fig-03-leave", "caption": "Median objective of 64 trials that start exactly on a saddle; bands between quartiles. Gradient descent never moves; noise of norm 0.01 is enough for the others, and momentum (PAGD) gets away several times earlier."}, "image": {"alt": "Objective against step: a flat line at zero for gradient descent; five falling curves that reach the minimum -0.25, PAGD first."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-03-leave", "caption": "Median objective of 64 trials that start exactly on a saddle; bands between quartiles. Gradient descent never moves; noise of norm 0.01 is enough for the others (noisy GD lies under PSGD), and momentum (PAGD) gets away several times earlier."}, "image": {"alt": "Objective against step: a flat line at zero for gradient descent; five falling curves that reach the minimum -0.25, PAGD first."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import band, figure
 

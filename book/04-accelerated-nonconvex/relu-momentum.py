@@ -149,9 +149,12 @@ if ch.plots:
     axes[0].legend()
     curves(gram[gram.what == "flipped"], "width", "value", ax=axes[1], **options)
     axes[1].set(ylabel="share of patterns flipped")
-    for ax in axes:
+    for ax, ticks in zip(axes, ([0.05, 0.1, 0.15], [0.02, 0.03, 0.05])):
         ax.set(xlabel="width m")
         ax.set_xticks(widths, [f"{m:,}" for m in widths])
+        low, high = ax.get_ylim()
+        ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.set_ylim(low, high)
         ax.minorticks_off()
 
 # %% [markdown]

@@ -39,6 +39,7 @@ ch = Chapter("04-accelerated-nonconvex", notebook="review", profile=profile, see
 #
 # ```{prf:algorithm} Accelerated method for non-convex functions
 # :label: alg-accelerated-nonconvex
+# :nonumber:
 # With $\alpha=\min\{L_1,\max\{\epsilon^2/\Delta_f,\sqrt{\epsilon L_2}\}\}$, for $k=1,2,\dots$
 # 1. Follow directions of negative curvature (found by Lanczos) from $x_k$ until there is none below $-\alpha/2$: $\hat x_k$.
 # 2. Stop if $\|\nabla f(\hat x_k)\|\le\epsilon$.
@@ -48,6 +49,7 @@ ch = Chapter("04-accelerated-nonconvex", notebook="review", profile=profile, see
 #
 # ```{prf:theorem} Carmon, Duchi, Hinder and Sidford
 # :label: thm-accelerated-nonconvex
+# :nonumber:
 # With probability at least $1-\delta$ the method ends at $\|\nabla f\|\le\epsilon$ and
 # $\lambda_{\min}(\nabla^2f)\ge-2\sqrt{\epsilon L_2}$ after
 #

@@ -108,7 +108,8 @@ if ch.plots:
 
 # %%
 summary = pd.DataFrame({"tuned": at("final"), "fixed": at("final", fixed=True), "steps to 1e-4": at("to 1e-4")})
-summary.map(lambda value: f"{value:.2g}")
+reached = summary["steps to 1e-4"].map(lambda n: f"{n:.0f}" if n < 1e9 else "not reached")
+summary.map("{:.2g}".format).assign(**{"steps to 1e-4": reached})
 
 # %% [markdown]
 # At full scale, with the gas sensors as a third data set:

@@ -105,7 +105,7 @@ ch.claim(
 )
 
 # %% [markdown]
-# And at full scale, mean difference of the same loss and its standard error:
+# Where a full run is recorded, the mean difference of the same loss and its standard error follow:
 
 # %%
 None if recorded is None else pd.DataFrame(

@@ -135,7 +135,7 @@ if ch.plots:
     axes[0].set_ylabel("$l_4$ loss")
     axes[0].legend()
 
-# %% mystnb={"figure": {"name": "fig-06-deviation", "caption": "Deviation of the trained loss from the emulated one, relative to the initial loss, against step (maximum over seeds; depth 3, l_4). Solid: balanced start, the same line for all widths; dashed: random start."}, "image": {"alt": "Deviation on a logarithmic axis. Solid lines stay below about one percent; dashed lines reach tens of percent while training starts."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-06-deviation", "caption": "Deviation of the trained loss from the emulated one, relative to the initial loss, against step (maximum over seeds; depth 3, l_4). Solid: balanced start, the same line for all widths; dashed: random start; grey: the two percent of the criterion."}, "image": {"alt": "Deviation on a logarithmic axis. Solid lines stay below about one percent; dashed lines reach tens of percent while training starts."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure()
     for index, width in enumerate(widths):

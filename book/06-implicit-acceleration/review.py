@@ -41,6 +41,7 @@ ch = Chapter("06-implicit-acceleration", notebook="review", profile=profile, see
 #
 # ```{prf:theorem} One output
 # :label: thm-06-single
+# :nonumber:
 # For $k = 1$ the direction is
 # $\lVert W_e\rVert^{2-\frac2N}\big(\nabla L(W_e) + (N-1)\,\mathrm{Pr}_{W_e}\nabla L(W_e)\big)$.
 # ```

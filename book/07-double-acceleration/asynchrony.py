@@ -63,8 +63,10 @@ def grad(w):
 # must hold for *any* law:
 #
 # $$
-# \Delta_{t+1} = \Delta_t - \eta q_0 g_t + \eta \sum_{l\ge0} (q_l - q_{l+1})\, g_{t-l-1},
-# \qquad \Delta_t = \mathbb E\,(w_t - w_{t-1}),\quad g_t = \mathbb E\,\nabla f(w_t) .
+# \begin{gathered}
+# \Delta_{t+1} = \Delta_t - \eta q_0 g_t + \eta \sum_{l\ge0} (q_l - q_{l+1})\, g_{t-l-1}, \\
+# \Delta_t = \mathbb E\,(w_t - w_{t-1}),\quad g_t = \mathbb E\,\nabla f(w_t) .
+# \end{gathered}
 # $$
 #
 # For the geometric law $q_l = (1-\mu)\mu^l$ the sum telescopes, and what is left is momentum $\mu$ with step $(1-\mu)\eta$

@@ -181,7 +181,7 @@ ch.claim(
 # $J$ the Jacobian of the product, $w-w^*$ moves with the curvature of
 #
 # $$
-# P^{1/2}HP^{1/2}, \qquad P=JJ^\top = \|w^*\|^{2-\frac2N}\big(I+(N-1)\,uu^\top\big),\quad u = w^*/\|w^*\| .
+# P^{1/2}HP^{1/2}, \quad P=JJ^\top = \|w^*\|^{2-\frac2N}\big(I+(N-1)\,uu^\top\big),\ u = w^*/\|w^*\| .
 # $$
 #
 # The same heavy ball, the same momentum, another matrix: nothing is accelerated twice.

@@ -13,8 +13,10 @@
 # from {cite:t}`mitliagkas2016asynchrony`, gives the rate of the mean on a quadratic with explicit momentum $\beta$ on top:
 #
 # $$
-# \gamma = \max_i \max\{|r| : r^3 - z_i r^2 + (\mu+\beta+\mu\beta)\,r - \mu\beta = 0\},\qquad
+# \begin{gathered}
+# \gamma = \max_i \max\{|r| : r^3 - z_i r^2 + (\mu+\beta+\mu\beta)\,r - \mu\beta = 0\}, \\
 # z_i = 1+\mu+\beta-\eta(1-\mu)\lambda_i .
+# \end{gathered}
 # $$
 #
 # Two questions: is it the rate? And which $\beta$ is best for which $\mu$ when the step size is tuned as well? The

@@ -35,6 +35,7 @@ ch = Chapter("07-double-acceleration", notebook="review", profile=profile, seed=
 #
 # ```{prf:theorem} Asynchrony begets momentum
 # :label: thm-07-momentum
+# :nonumber:
 # Let updates use gradients at $w_{t-\tau}$ with independent $\tau$, $P(\tau=l)=(1-\mu)\mu^l$, and explicit momentum $\beta$.
 # Then $\Delta_t = \mathbb E(w_t-w_{t-1})$ obeys
 # $\Delta_{t+1} = (\beta+\mu)\Delta_t - \beta\mu\,\Delta_{t-1} - (1-\mu)\,\eta\,\mathbb E\nabla f(w_t)$.
@@ -45,6 +46,7 @@ ch = Chapter("07-double-acceleration", notebook="review", profile=profile, seed=
 #
 # ```{prf:theorem} Linear convergence of deep linear networks
 # :label: thm-07-linear
+# :nonumber:
 # With whitened data, factors that are balanced up to a small $\delta$, deficiency margin $c$ and a small enough step,
 # $\ell(t)\le\ell(0)\,e^{-\eta\,c^{2(N-1)/N}\,t}$ for full-batch gradient descent.
 # ```

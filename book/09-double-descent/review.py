@@ -48,6 +48,7 @@ ch = Chapter("09-double-descent", notebook="review", profile=profile, seed=seed)
 #
 # ```{prf:definition} Effective model complexity
 # :label: def-emc
+# :nonumber:
 # The effective model complexity $\mathrm{EMC}_\epsilon(T)$ of a training procedure $T$ on a distribution is the largest $n$
 # for which the mean training error of $T$ on $n$ samples is at most $\epsilon$.
 # ```

@@ -222,7 +222,8 @@ if ch.plots:
         line = alone[alone.width == width].groupby("epoch").test_mse.mean()
         axes[2].plot(line.index, line, color=PALETTE[index % len(PALETTE)], marker="o", ms=3, label=f"{width}")
     axes[2].set(xlabel="epochs", ylabel="test MSE, fresh")
-    axes[2].legend(title="hidden units", fontsize=7, ncol=2)
+    axes[2].set_ylim(top=2.0)  # room for the legend above the lines
+    axes[2].legend(title="hidden units", fontsize=7, ncol=3, loc="upper left")
 
 # %% mystnb={"figure": {"name": "fig-09-two-layer-full", "caption": "The first two panels at the review's scale (4,000 MNIST digits), where they have been recorded."}, "image": {"alt": "Test and training MSE against the number of parameters at full scale, or an empty frame that says that no such run is recorded."}} tags=["hide-input"]
 if ch.plots:

@@ -57,6 +57,7 @@ ch = Chapter("12-structured-recovery", notebook="review", profile=profile, seed=
 #
 # ```{prf:theorem} Failure is certain
 # :label: thm-12-failure
+# :nonumber:
 # The signal $x_0$ is not a minimizer, if every subgradient $g\in\partial f(x_0)$ satisfies
 #
 # $$

@@ -40,9 +40,11 @@ ch = Chapter("13-graphon-lasso", notebook="review", profile=profile, seed=seed)
 #    $\lambda$ towards $\mu$.
 #
 # $$
-# \min_{w \ge 0,\ U^\top U = I,\ \lambda_1 = 0}\;
-# -\sum_{i \ge 2} \log\lambda_i + \operatorname{tr}(S\,\mathcal L w) + \alpha\,1^\top w
-# + \frac\beta2 \|\mathcal L w - U\Lambda U^\top\|_F^2 + \frac\gamma2 \sum_{i\ge2} (\lambda_i - \mu_i)^2
+# \begin{aligned}
+# \min_{w \ge 0,\ U^\top U = I,\ \lambda_1 = 0}\;&
+# -\sum_{i \ge 2} \log\lambda_i + \operatorname{tr}(S\,\mathcal L w) + \alpha\,1^\top w \\
+# &+ \frac\beta2 \|\mathcal L w - U\Lambda U^\top\|_F^2 + \frac\gamma2 \sum_{i\ge2} (\lambda_i - \mu_i)^2
+# \end{aligned}
 # $$
 #
 # 3. For a graph drawn from a graphon $W$, the sorted eigenvalues over $p$ approach the degree function

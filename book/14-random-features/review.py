@@ -34,6 +34,7 @@ ch = Chapter("14-random-features", notebook="review", profile=profile, seed=seed
 #
 # ```{prf:theorem} Bochner
 # :label: thm-bochner
+# :nonumber:
 # A continuous function $k(x - y)$ on $\mathbb R^d$ is positive definite if and only if it is the Fourier transform of a
 # finite nonnegative measure. If $k(0) = 1$, that is a probability measure $p$, and
 # $k(x-y) = \mathbb E_{\omega\sim p}\, e^{i\omega^\top(x-y)}$.
@@ -42,9 +43,10 @@ ch = Chapter("14-random-features", notebook="review", profile=profile, seed=seed
 # Taking real parts, with a phase $b \sim U[0, 2\pi]$ or with cosine and sine side by side,
 #
 # $$
-# z(x) = \sqrt{\tfrac{2}{D}}\,\big(\cos(\omega_j^\top x + b_j)\big)_{j\le D}
-# \qquad\text{or}\qquad
+# \begin{gathered}
+# z(x) = \sqrt{\tfrac{2}{D}}\,\big(\cos(\omega_j^\top x + b_j)\big)_{j\le D} \qquad\text{or} \\
 # z(x) = \sqrt{\tfrac{2}{D}}\,\big(\cos \omega_j^\top x,\ \sin\omega_j^\top x\big)_{j \le D/2},
+# \end{gathered}
 # $$
 #
 # has $\mathbb E\, z(x)^\top z(y) = k(x, y)$. General texts on kernels are {cite:t}`hofmann2008kernel` and the survey of

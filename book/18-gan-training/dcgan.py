@@ -91,7 +91,7 @@ dcgan_recorded = ch.paper("dcgan-samples")
 if ch.plots and dcgan_recorded is not None:
     draw_thumbnails(dcgan_recorded)
 
-# %% mystnb={"figure": {"name": "fig-18-dcgan-course", "caption": "Inception Score and Frechet distance of the DCGAN during training, mean over seeds and two standard errors. The scores end within a few per cent of each other."}, "image": {"alt": "Two panels over training steps with three rising lines of score and three falling lines of distance, close together with overlapping bands."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-dcgan-course", "caption": "Inception Score and Frechet distance of the DCGAN during training, mean over seeds and two standard errors. Adam's variants, and SGD with negative momentum at 0.1, end within about a tenth of each other; the two SGDs at small step sizes stay near 1."}, "image": {"alt": "Two panels over training steps. Four lines of score rise, three of them close together with overlapping bands, the fourth ahead; their distances fall. The lines of the two SGDs stay flat at the other end."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves, figure
 

@@ -132,7 +132,7 @@ if ch.plots:
     axes[0, 0].set_ylabel("$y$")
     axes[1, 0].set_ylabel(r"Im $\mu$")
 
-# %% mystnb={"figure": {"name": "fig-18-distance", "caption": "Distance to the equilibrium. Straight lines on this axis are linear rates: optimism, extragradient, consensus and alternation with negative momentum converge, and none of them like 1/T."}, "image": {"alt": "Distance on a logarithmic axis over 500 steps. Two lines rise, alternating play stays flat, four lines fall straight, consensus and extragradient steepest."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-distance", "caption": "Distance to the equilibrium. Straight lines on this axis are linear rates: optimism and consensus (one line here), extragradient, and alternation with negative momentum converge, and none of them like 1/T."}, "image": {"alt": "Distance on a logarithmic axis over 500 steps. Two lines rise, alternating play stays flat, four lines fall straight, consensus and optimism steepest and on top of each other."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure(height=3.6)
     for k, (name, values) in enumerate(distance.items()):

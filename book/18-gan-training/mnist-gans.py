@@ -106,7 +106,7 @@ ch.save("gan-losses", losses.round(4))
 table1 = {"Adam": 1.878, "OAdam": 3.085, "AdamNM": 3.148, "SGD": 2.691, "SGDNM": 1.547}
 score_summary(final, "optimizer").assign(**{"IS in table 1": pd.Series(table1)}).round(2)
 
-# %% mystnb={"figure": {"name": "fig-18-mlp-samples", "caption": "Samples of the plain GAN, first seed, one row per optimizer, the same noise in every row. After the quick run's 1,500 steps Adam's variants draw strokes that are half digits; SGD draws one blob for all noise."}, "image": {"alt": "Five rows of twelve small grey images. The first three rows show digit-like strokes, the last two rows repeat one shapeless image."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-mlp-samples", "caption": "Samples of the plain GAN, first seed, one row per optimizer, the same noise in every row. After the quick run's 1,500 steps Adam's variants draw strokes that are half digits; SGD draws one pattern of specks for all noise, with negative momentum a streak or a blot."}, "image": {"alt": "Five rows of twelve small grey images. The first three rows show digit-like strokes, the fourth row repeats one pattern of specks, the fifth two shapeless blots."}} tags=["hide-input"]
 if ch.plots:
     draw_thumbnails(thumbnails(gans, 12))
 

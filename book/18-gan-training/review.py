@@ -42,6 +42,7 @@ ch = Chapter("18-gan-training", notebook="review", profile=profile, seed=seed)
 #
 # ```{prf:theorem} Gradient play near an equilibrium
 # :label: thm-18-rate
+# :nonumber:
 # With step size $\eta$ the distance shrinks by the factor $\max_k|1-\eta\lambda_k|$ per step. If all $\Re\lambda_k>0$ some $\eta$ makes it smaller
 # than 1, but never smaller than $\max_k|\sin\psi_k|$.
 # ```
@@ -53,6 +54,7 @@ ch = Chapter("18-gan-training", notebook="review", profile=profile, seed=seed)
 #
 # ```{prf:theorem} The best heavy ball for one eigenvalue
 # :label: thm-18-momentum
+# :nonumber:
 # For $\lambda=re^{i\psi}$, $|\psi|<\pi/2$, the rate of momentum is smallest at $\beta=-\tan^2(\psi/2)$,
 # $\eta = 1/(r\cos^2(\psi/2))$, where it is $\tan(|\psi|/2)$ instead of $\sin|\psi|$.
 # ```

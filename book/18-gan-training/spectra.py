@@ -348,7 +348,7 @@ if ch.plots:
             "optimistic": torch.cat(optimistic_eigenvalues(shown, step)),
             r"consensus $\gamma=0.5$": 1 - step * turned,
         }
-        fig, axes = figure(1, 4, height=2.2, sharey=True)
+        fig, axes = figure(1, 4, height=2.9, sharey=True)
         circle = torch.linspace(0, 2 * math.pi, 200)
         for ax, (name, values) in zip(axes, views.items()):
             ax.plot(circle.cos(), circle.sin(), "k", lw=0.9)
@@ -406,6 +406,8 @@ if ch.plots:
         ax.set(title=rf"$\gamma = {gamma:g}$", xlabel="Re", ylabel="Im")
         ax.set_xscale("symlog", linthresh=1e-3)
         ax.set_yscale("symlog", linthresh=1e-3)
+        ticks = [sign * size for sign in (-1, 1) for size in (1e-2, 1)]
+        ax.set_xticks([0, *ticks], ["0", *(f"{tick:g}" for tick in ticks)])
         ax.tick_params(labelsize=7)
 
 # %% [markdown]

@@ -41,6 +41,7 @@ ch = Chapter("19-discrete-layers", notebook="review", profile=profile, seed=seed
 #
 # ```{prf:theorem} The gradient of the fixed point
 # :label: thm-19-gradient
+# :nonumber:
 # Let $C$ be $S^\top S$ without its diagonal, $g = C V$, and $\lVert g_o\rVert v_o + g_o = 0$ for every free $o$. With
 # $P_o = I - v_o v_o^\top$ and $U$ the solution of
 # $P_o(\lVert g_o\rVert u_o + \sum_j C_{oj} u_j) = -P_o\, \partial\ell/\partial v_o$ on the free rows, zero on the others,

@@ -206,7 +206,7 @@ ch.claim(
     ),
 )
 
-# %% mystnb={"figure": {"name": "fig-20-sides", "caption": "Rate of change of the area of single grains against their number of sides, threshold dynamics, with the theorem's line. Grains with fewer than six sides vanish, those with more grow, whatever their shape."}, "image": {"alt": "Clouds of points in columns at 3 to 11 sides that rise along a dashed line through zero at six sides; their means lie close to the line."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-20-sides", "caption": "Rate of change of the area of single grains against their number of sides, threshold dynamics, with the theorem's line. Grains with fewer than six sides vanish, those with more grow, whatever their shape."}, "image": {"alt": "Clouds of points in columns at 4 to 9 sides that rise along a dashed line through zero at six sides; their means lie close to the line."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 
