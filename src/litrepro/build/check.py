@@ -84,7 +84,9 @@ def _pair_problems(pair: notebooks.Pair) -> Iterator[str]:
         yield "the .py and the .ipynb differ in type, source or tags of their cells: run `litrepro run`"
     else:
         state = execute.state_of(pair)
-        if state == "stale":
+        if state == "reworded":
+            yield "a caption or an alternative text has changed: run `litrepro run`, which executes nothing for it"
+        elif state == "stale":
             yield "is stale: something it is made from has changed; run `litrepro run`"
         elif state == "edited":
             yield "its outputs were changed after it was executed: run `litrepro run`"

@@ -26,6 +26,7 @@ console = Console(highlight=False, soft_wrap=True)
 Patterns = Annotated[list[str] | None, typer.Argument(help="Chapters or notebooks: 02, 02-momentum/iris, '*/review'.")]
 _STYLE = {
     "fresh": "dim",
+    "reworded": "green",
     "executed": "green",
     "same": "green",
     "differs": "red",

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from litrepro import runtime
-from litrepro.build import digest, notebooks
+from litrepro.build import digest, notebooks, weave
 from litrepro.results import write_atomically
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -52,7 +52,7 @@ class Settings:
 
 @dataclasses.dataclass
 class Outcome:
-    """What became of one notebook: fresh, executed, same, differs, failed or interrupted."""
+    """What became of one notebook: fresh, reworded, executed, same, differs, failed or interrupted."""
 
     pair: notebooks.Pair
     state: str
@@ -63,14 +63,14 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        return self.state in ("fresh", "executed", "same")
+        return self.state in ("fresh", "reworded", "executed", "same")
 
 
 Report = Callable[[Outcome], None]
 
 
 def state_of(pair: notebooks.Pair) -> str:
-    """``fresh``, ``stale`` (sources changed), ``edited`` (outputs changed by hand) or ``missing``."""
+    """``fresh``, ``reworded`` (only prose changed), ``stale``, ``edited`` (outputs changed by hand) or ``missing``."""
     if not pair.executed.is_file():
         return "missing"
     try:
@@ -80,13 +80,15 @@ def state_of(pair: notebooks.Pair) -> str:
     noted = executed.metadata.get(notebooks.NAMESPACE, {})
     source = notebooks.read_source(pair)
     if noted.get("digest") != digest.notebook_digest(pair, source, {}):
-        return "stale"
+        return "reworded" if weave.only_prose_changed(pair, source, executed) else "stale"
     same_cells = notebooks.cells_of(source) == notebooks.cells_of(executed)
     return "fresh" if same_cells and noted.get("outputs") == notebooks.outputs_digest(executed) else "edited"
 
 
 def run(book: Path, pairs: Iterable[notebooks.Pair], settings: Settings, report: Report) -> list[Outcome]:
     """Execute what is stale among ``pairs``; the scoreboard last. Every outcome is reported as soon as it is known.
+
+    Where only prose or captions have changed, the new ones are woven into the executed copy and nothing is executed.
 
     Raises
     ------
@@ -102,15 +104,26 @@ def run(book: Path, pairs: Iterable[notebooks.Pair], settings: Settings, report:
     for batch in ([p for p in pairs if not p.is_scoreboard], [p for p in pairs if p.is_scoreboard]):
         todo = []
         for pair in batch:
-            fresh = settings.committed and not settings.force and not settings.compare and state_of(pair) == "fresh"
-            if fresh:
-                outcomes.append(Outcome(pair, "fresh"))
+            as_it_is = settings.committed and not settings.force and not settings.compare
+            state = state_of(pair) if as_it_is else ""
+            if state in ("fresh", "reworded"):
+                outcomes.append(_reword(pair) if state == "reworded" else Outcome(pair, state))
                 report(outcomes[-1])
             else:
                 todo.append(pair)
         if todo:
             outcomes += _execute_all(book, todo, settings, report)
     return outcomes
+
+
+def _reword(pair: notebooks.Pair) -> Outcome:
+    """The source's prose in the executed copy; nothing is executed."""
+    notebook = weave.woven(pair, notebooks.read_source(pair), notebooks.read_executed(pair))
+    try:
+        write_atomically(pair.executed, notebooks.dump(notebook))
+    except OSError as error:
+        return Outcome(pair, "failed", error=_error(f"{type(error).__name__}: {error}"))
+    return Outcome(pair, "reworded")
 
 
 def _check_parameters(pair: notebooks.Pair, parameters: dict[str, Any]) -> None:
