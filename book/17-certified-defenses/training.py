@@ -151,7 +151,7 @@ mean = digits.groupby(["training", "trained at", "metric"])["value"].mean()
 # %% tags=["hide-input"]
 mean.unstack().round(3)
 
-# %% mystnb={"figure": {"name": "fig-17-training", "caption": "Accuracy on clean, FGSM- and PGD-attacked images of radius 0.1, and the share that intervals verify, by training method; mean over seeds, bars: range. Only training on intervals verifies anything."}, "image": {"alt": "Grouped bars. Standard: 0.93 clean, about 0.1 attacked, none verified. FGSM and PGD: 0.91 clean, about 0.7 attacked, none verified. IBP: 0.91 clean, 0.74 attacked, above 0.6 verified. IBP without a schedule: all at 0.1."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-17-training", "caption": "Accuracy on clean, FGSM- and PGD-attacked images of radius 0.1, and the share that intervals verify, by training method; mean over seeds, bars: range. Only training on intervals verifies anything."}, "image": {"alt": "Grouped bars. Standard: 0.93 clean, about 0.1 attacked, none verified. FGSM and PGD: 0.91 clean, about 0.7 attacked, none verified. IBP: 0.90 clean, 0.74 attacked, above 0.6 verified. IBP without a schedule: all at 0.1."}} tags=["hide-input"]
 if ch.plots:
     import seaborn as sns
 
@@ -159,7 +159,7 @@ if ch.plots:
 
     def bars(table, ax):
         shown = table[(table["trained at"] == radii[0]) | (table.training == "standard")]
-        order = ["standard", "FGSM", "PGD", "IBP", "IBP at once"]
+        order = [name for name in ("standard", "FGSM", "PGD", "IBP", "IBP at once") if name in set(shown.training)]
         metrics = ["clean", "fgsm", "pgd", "verified"]
         sns.barplot(shown, x="training", y="value", hue="metric", order=order, hue_order=metrics,
                     errorbar=("pi", 100), ax=ax)  # fmt: skip
@@ -289,7 +289,7 @@ ch.claim(
     table="certificate-price",
 )
 
-# %% mystnb={"figure": {"name": "fig-17-training-full", "caption": "The same bars at full scale (60,000 images, 784-512-512-10), where it is recorded."}, "image": {"alt": "Grouped bars of accuracies by training method at full scale, or a note that no such run is recorded."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-17-training-full", "caption": "Training against an attack (PGD) and on intervals (IBP) at full scale: 60,000 images, 784-256-256-10, radius 0.1; mean over three seeds, bars: range."}, "image": {"alt": "Grouped bars. PGD: 0.99 clean, 0.92 under FGSM, 0.91 under PGD, none verified. IBP: 0.97 clean, 0.91 under FGSM, 0.90 under PGD, 0.85 verified."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure(height=3.4 if recorded is not None else 1.2)
     if recorded is None:
@@ -301,7 +301,8 @@ if ch.plots:
 # %% [markdown]
 # ## Takeaway
 #
-# The predictions hold where they could be tested, the first by degrees: training against one step loses part of its robustness at
-# radius 0.25 and all of it at 0.3 without a schedule. Training on intervals needs the schedule absolutely, every seed collapses without it. The price of the
-# certificate is small next to what it buys at radius 0.1; whether it is there at all at full scale waits for the
-# recorded run.
+# The predictions hold, the first by degrees: training against one step loses part of its robustness at radius 0.25 and all
+# of it at 0.3 without a schedule. Training on intervals needs the schedule absolutely, every seed collapses without it. The
+# price of the certificate is real and small at radius 0.1. On all 60,000 images it is about one point of clean accuracy, and
+# the bound proves five points less than the attack leaves standing; what it buys is 85% of the images with a proof, where
+# training against an attack, as robust as it looks, has none.
