@@ -76,6 +76,7 @@ def test_recordings_come_back_from_the_workers(toy):
     assert (toy.chapter / "results" / "runs.csv").read_text() == "n\n30\n"
 
 
-def test_a_scheduler_that_is_not_there_is_an_error(toy):
+def test_a_scheduler_that_is_not_there_is_an_error(toy, monkeypatch):
+    monkeypatch.setattr(execute, "SCHEDULER_WAIT", "1s")
     with pytest.raises(OSError):
         next(iter(record.record_on_cluster(notebooks.discover(toy.book), "tcp://127.0.0.1:9")))

@@ -26,6 +26,7 @@ from litrepro.build import digest, notebooks, weave
 from litrepro.results import write_atomically
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+SCHEDULER_WAIT = "30s"  # for the address of a dask scheduler to answer
 GRACE = 60  # seconds that a worker gets beyond a notebook's limit to report by itself
 
 
@@ -270,7 +271,7 @@ def _pool(settings: Settings):
     if settings.scheduler:
         from dask.distributed import Client
 
-        with Client(settings.scheduler, timeout="30s") as client:
+        with Client(settings.scheduler, timeout=SCHEDULER_WAIT) as client:
             # A notebook is not a pure function of its job as dask sees it: it may read tables on the worker.
             yield lambda job: client.submit(
                 run_job, job, key=f"litrepro-{job['key']}-{os.urandom(4).hex()}", pure=False

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from litrepro import results
-from litrepro.build import harvest, notebooks
+from litrepro.build import execute, harvest, notebooks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +101,7 @@ def record_on_cluster(
     """
     from dask.distributed import Client, as_completed
 
-    with Client(scheduler, timeout="30s") as client:
+    with Client(scheduler, timeout=execute.SCHEDULER_WAIT) as client:
         futures = {}
         for pair in pairs:
             key = f"litrepro-record-{pair.key}-{os.urandom(4).hex()}"
