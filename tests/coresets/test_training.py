@@ -105,8 +105,9 @@ def final(history, metric="loss", split="train"):
     return history[(history.metric == metric) & (history.split == split)].value.iloc[-1]
 
 
-def test_full_is_fit():
-    train, test = data(), data(seed=1)
+@pytest.mark.parametrize("n", [30, 32])  # the last batch of an epoch is full, or not
+def test_full_is_fit(n):
+    train, test = data(n), data(seed=1)
     a, b = mlp(6, [5], 3), mlp(6, [5], 3)
     ours, chosen = train_on_coresets(a, train, method="full", evaluate_on={"test": test}, weight_decay=0.01, **SETTINGS)
     from litrepro.training import cosine

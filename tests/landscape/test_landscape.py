@@ -129,6 +129,8 @@ def test_sawtooth_and_its_bound():
     # The constant 1/2 is a function of one piece: its true distance is 1/4.
     assert 0 < ls.sawtooth_lower_bound(8, 1) <= (ls.sawtooth(x, 8) - 0.5).abs().mean().item()
     assert ls.sawtooth_lower_bound(2, 8) == 0.0
+    # Seven pieces against 2^6 - 1 triangles of area 2^-6 / 4: at least (64 - 16) / 2 of them are missed.
+    assert ls.sawtooth_lower_bound(6, 7) == pytest.approx((64 - 2 * 7 - 2) / 2 * 2**-6 / 4)
     for bad in ((0, 1), (1, 0)):
         with pytest.raises(ValueError):
             ls.sawtooth_lower_bound(*bad)

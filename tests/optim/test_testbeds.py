@@ -69,6 +69,23 @@ def test_printed_nadam_without_momentum_is_adam_without_momentum():
     torch.testing.assert_close(printed, adam, rtol=1e-5, atol=0)
 
 
+def test_printed_nadam_looks_ahead_without_a_root():
+    # Two steps by hand on f'(x) = x: the look-ahead of the second divides by v, not by its root.
+    lr, one, two, eps, x = 0.3, 0.9, 0.99, 1e-2, 2.0
+    m, v = (1 - one) * x, (1 - two) * x**2
+    first = x - lr * (m / (1 - one)) / ((v / (1 - two)) ** 0.5 + eps)
+    ahead = first - lr * (m / (1 - one)) / (v / (1 - two) + eps)
+    m, v = one * m + (1 - one) * ahead, two * v + (1 - two) * ahead**2
+    second = first - lr * (m / (1 - one**2)) / ((v / (1 - two**2)) ** 0.5 + eps)
+    found = nadam_as_printed(lambda y: y, torch.tensor([x], dtype=torch.float64), lr, 3, beta1=one, beta2=two, eps=eps)
+    torch.testing.assert_close(found[1:3, 0], torch.tensor([first, second], dtype=torch.float64))
+    # The third step looks ahead with the debiased moments of the second.
+    ahead = second - lr * (m / (1 - one**2)) / (v / (1 - two**2) + eps)
+    m, v = one * m + (1 - one) * ahead, two * v + (1 - two) * ahead**2
+    third = second - lr * (m / (1 - one**3)) / ((v / (1 - two**3)) ** 0.5 + eps)
+    assert found[3, 0].item() == pytest.approx(third, rel=1e-12)
+
+
 @pytest.mark.parametrize(("n", "d", "seeds"), [(1, 5, [0]), (5, 1, [0]), (5, 5, [])])
 def test_bad_problems(n, d, seeds):
     with pytest.raises(ValueError):

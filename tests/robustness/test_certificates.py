@@ -300,3 +300,14 @@ def test_integer_labels_of_any_width():
         assert torch.equal(ibp_loss(model, x, y.to(kind), 0.1), expected)
     torch.testing.assert_close(ibp_loss(model, x.float(), y, 0.1), expected, atol=1e-6, rtol=0)
     assert torch.equal(ibp_loss(affine_layers(model), x, y, 0.1), expected)
+
+
+@pytest.mark.parametrize("eps", [0.05, 0.4])
+def test_enumeration_of_patterns_is_the_integer_program(eps):
+    """Two exact methods that share no code: a linear program for every pattern of units, and one integer program."""
+    net = layers((3, 5, 3), seed=7)
+    x = torch.rand(1, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    label = forward(net, x).argmax(-1)
+    others = [j for j in range(3) if j != label]
+    found = [activation_pattern_minimum(net, x[0], int(label), j, eps) for j in others]
+    assert found == pytest.approx(exact_margins(net, x, label, eps).margin[0, others].tolist(), abs=1e-6)
