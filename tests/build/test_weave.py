@@ -14,7 +14,7 @@ TOY = """\
 profile = "quick"
 seed = 0
 
-# %% mystnb={"figure": {"name": "fig-toy", "caption": "Old caption."}, "image": {"alt": "Old text."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "toy", "caption": "Old caption."}, "image": {"alt": "Old text."}} tags=["hide-input"]
 from pathlib import Path
 
 with Path("executions").open("a") as file:
