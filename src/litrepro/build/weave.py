@@ -1,7 +1,7 @@
 """New prose beside old outputs: a corrected sentence or caption does not cost an execution.
 
 What an executed copy shows of its code depends on the code alone. When nothing but text cells and the captions and
-alternative texts of figures (``mystnb`` in a cell's metadata) differ, the outputs are those that an execution would give.
+alternative texts of figures (``mystnb`` in a cell's metadata) differ, the outputs are those of an execution.
 """
 
 from __future__ import annotations
