@@ -218,6 +218,8 @@ def test_optimizers_equal_torch_without_optimism():
     for betas in ((0.9, 0.999), (0.0, 0.9)):
         ours = quadratic_step(GameAdam, 20, lr=0.05, betas=betas)
         assert torch.allclose(ours, quadratic_step(torch.optim.Adam, 20, lr=0.05, betas=betas), atol=1e-10)
+    ours = quadratic_step(GameAdam, 20, lr=0.05, eps=0.5)
+    assert torch.allclose(ours, quadratic_step(torch.optim.Adam, 20, lr=0.05, eps=0.5), atol=1e-10)
     ours = quadratic_step(GameSGD, 20, lr=0.01, momentum=0.9)
     assert torch.allclose(ours, quadratic_step(torch.optim.SGD, 20, lr=0.01, momentum=0.9), atol=1e-12)
 
