@@ -17,7 +17,7 @@ endif
 endif
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book pdf test test-slow run check build lint unit nbval compare lab data bench clean help
+.PHONY: book pdf test test-slow run check build lint unit pages nbval compare lab data bench clean help
 
 help:            ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -42,7 +42,7 @@ book: install    ## execute what is stale and render the site to book/_build/htm
 pdf: book        ## print the book to book/_build/litrepro.pdf (needs Chromium)
 	$(BIN)/litrepro pdf
 
-test: install lint unit nbval  ## lint, unit tests, nbval over every notebook
+test: install lint unit pages nbval  ## lint, unit tests, the rendered pages in a browser, nbval over every notebook
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -50,7 +50,10 @@ lint: $(STAMP)
 	$(BIN)/litrepro check
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest tests -m "not slow" -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest tests --ignore=tests/site -m "not slow" -n $(WORKERS) --dist worksteal
+
+pages: $(STAMP)  ## the rendered book in Chromium: every page, on a phone, in the dark
+	$(BIN)/python -m pytest tests/site -n $(WORKERS) --dist worksteal
 
 test-slow: $(STAMP)  ## what the unit suite leaves out: a dask cluster that loses a worker, long runs
 	$(BIN)/python -m pytest tests -m slow
