@@ -78,7 +78,17 @@ def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     if isinstance(value, dict):
-        return "; ".join(f"{key}: {_plain(item)}" for key, item in value.items())
+        return "; ".join(f"{_label(key)}: {_plain(item)}" for key, item in value.items())
     if isinstance(value, list):
         return ", ".join(_plain(item) for item in value)
     return str(value)
+
+
+def _label(key: str) -> str:
+    """A name as it is, a number that became one (JSON has no other keys) as short as any other number."""
+    if key.lstrip("-").isdigit():
+        return key
+    try:
+        return f"{float(key):.3g}"
+    except ValueError:
+        return key
