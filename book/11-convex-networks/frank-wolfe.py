@@ -109,7 +109,7 @@ if ch.plots:
             title=rf"$\delta$ = {factors[j]:g} $\gamma_1(y)$",
         )
     axes[0].set_ylabel(r"$\|z - y\|^2$ above optimum")
-    axes[0].legend(fontsize=8)
+    axes[1].legend(fontsize=8, loc="lower right")
 
 # %% [markdown]
 # The printed constant would follow from atoms within $R\delta$ of each other. Two opposite atoms are $2R\delta$ apart. When the
@@ -193,7 +193,7 @@ ch.claim(
     holds=bool(last["b = 2 + t/4"] < 0.02 and last["b = 3"] > 0.2),
 )
 
-# %% mystnb={"figure": {"name": "fig-11-sfw", "caption": "Stochastic Frank-Wolfe: excess relative to the start, mean and range over seeds. A constant batch of three out of twenty stalls, a growing one follows the full gradient."}, "image": {"alt": "Three falling curves on logarithmic axes; the one of the constant batch levels off high above the other two."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-11-sfw", "caption": "Stochastic Frank-Wolfe: excess relative to the start, mean and range over seeds. A constant batch of three out of twenty stalls, a growing one goes on falling, behind the full gradient."}, "image": {"alt": "Three falling curves on logarithmic axes; the one of the constant batch levels off high above the other two, of which that of all samples ends far lower."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves
 

@@ -127,7 +127,9 @@ for n_k, m in settings:
 training = pd.DataFrame(rows)
 ch.save("relaxation-training", training)
 solved = training.set_index(["n", "neurons", "modified"])["solved"]
-training.pivot(index=["neurons", "n"], columns="modified", values=["solved", "recovered"]).round(2)
+shown = training.assign(gradient=training["modified"].map({False: "plain", True: "modified"}))
+columns = [(share, gradient) for share in ("solved", "recovered") for gradient in ("plain", "modified")]
+shown.pivot(index=["neurons", "n"], columns="gradient", values=["solved", "recovered"])[columns].round(2)
 
 # %% tags=["nbval-check-output"]
 large = {"plain": solved[60, 1, False], "modified": solved[60, 1, True]}

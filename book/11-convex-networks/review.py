@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Neural networks and convex optimization
 #
-# *D. H. Lina and Y. Yang, Literature review for neural network training and convex optimization*
+# *D. H. Lina and Y. Yang, Literature review for neural network training and convex optimization* {cite}`lina2021literature`
 #
 # Training a network is not a convex problem in its weights. It can be one in something else: in a measure over neurons, in an
 # upper bound of the loss, in the dual variables, or in one vector per activation pattern. The review follows this idea through five
@@ -40,6 +40,7 @@ ch = Chapter("11-convex-networks", notebook="review", profile=profile, seed=seed
 #
 # ```{prf:theorem} Pilanci and Ergen
 # :label: thm-convex-program
+# :nonumber:
 # Let $D_1, \dots, D_P$ be all activation patterns of $X$. If the width is at least the number of nonzero blocks of a solution of
 # the convex program of {doc}`convex-programs`, then that program and the two-layer ReLU network with weight decay have the same
 # optimum, and a solution of one gives a solution of the other.
@@ -84,8 +85,8 @@ if ch.plots:
         k = int(value.argsort()[10])
         fit = (plane @ W[k].T).clamp(min=0) @ a[k]
         ax.plot(grid, fit, "--", color=color, label=f"{m} neurons, trained: {value[k]:.3f}")
-    ax.set(xlabel="$t$", ylabel="$f(t)$")
-    ax.legend()
+    ax.set(xlabel="$t$", ylabel="$f(t)$", ylim=(-1.6, 2.6))
+    ax.legend(loc="upper center", ncol=2)
 
 # %% [markdown]
 # ## What is checked, and where
