@@ -162,5 +162,8 @@ def test_visual_boards_show_the_digits_and_training_counts_what_it_should():
         for g in (True, False)
     ]
     assert losses[0][0] < losses[1][0]
+    settings = {"steps": 3, "label_givens": True, "lr": 1e-6, "batch_size": 4}
+    for limit, made in ((1000.0, 3), (0.0, 1)):
+        assert len(fit_visual(model, images, (index, z, known), max_seconds=limit, **settings)) == made
     with pytest.raises(ValueError):
         visual_boards(z, 4, labels[labels < 4], seed=0)

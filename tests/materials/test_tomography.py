@@ -144,6 +144,26 @@ def test_more_dose_is_nearer_to_the_truth():
     assert error[1] > 1.02 * error[2]
 
 
+@pytest.mark.parametrize("elevation", [0.0, 30.0])
+def test_the_camera_turns_around_the_axis(elevation):
+    """What lies on the axis of rotation stays where it is in the image, whatever the azimuth; what lies beside it moves."""
+    on_axis, beside = torch.zeros(2, 11, 11, 11)
+    on_axis[9, 5, 5], beside[5, 5, 9] = 1.0, 1.0
+
+    def centre(volume, azimuth):
+        cover = lm.render_volume(volume, azimuth=azimuth, elevation=elevation, size=65)[..., 3]
+        rows, columns = torch.meshgrid(torch.arange(65.0) - 32, torch.arange(65.0) - 32, indexing="ij")
+        return torch.stack([(cover * rows).sum(), (cover * columns).sum()]) / cover.sum()
+
+    found = torch.stack([centre(on_axis, azimuth) for azimuth in (0.0, 35.0, 110.0, 250.0)])
+    assert found[:, 0].max() < -10  # above the middle
+    assert (found - found[0]).abs().max() < 0.3
+    assert found[:, 1].abs().max() < 0.3
+    quarter, half = centre(beside, 0.0), centre(beside, 180.0)
+    assert (quarter[1] + half[1]).abs() < 0.3
+    assert quarter[1].abs() > 10
+
+
 def test_render_sees_what_is_in_front():
     volume = torch.zeros(9, 9, 9)
     colour = torch.zeros(3, 9, 9, 9)

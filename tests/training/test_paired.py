@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
+from litrepro.nets import StackedMLP
 from litrepro.training import train_paired_psgd
 
 G = torch.Generator().manual_seed(0)
@@ -23,6 +25,25 @@ def test_pairs_differ_by_the_noise_alone():
     assert sorted(table.step.unique()) == [0, 4, 8, 12]
     first = table[(table.step == 12) & (table.kind == "none")].set_index("seed").test_loss
     assert first[0] != first[1]
+
+
+def test_losses_and_accuracy_are_those_of_a_network_trained_by_hand():
+    """Without hidden layers, dropout and noise a member is logistic regression on its seed's batches."""
+    options = OPTIONS | {"hidden": (), "activation": (), "dropout": (), "seeds": [3], "steps": 4, "eval_every": 4}
+    options.pop("batch")
+    table = run([("none", 0.0)], batch=40, **options)  # one batch is all data: its order does not matter
+    model = StackedMLP((5, 3), generator=torch.Generator().manual_seed(3), activation=(), dropout=(), init="glorot")
+    start, optimizer = table.iloc[0], torch.optim.SGD(model.parameters(), lr=OPTIONS["lr"])
+    assert start.train_loss == pytest.approx(cross_entropy(model(X[:40])[0], Y[:40]).item(), rel=1e-5)
+    for _ in range(4):
+        optimizer.zero_grad()
+        cross_entropy(model(X[:40])[0], Y[:40]).backward()
+        optimizer.step()
+    end, scores = table.iloc[1], model(X[40:])[0]
+    assert end.test_loss == pytest.approx(cross_entropy(scores, Y[40:]).item(), rel=1e-5)
+    assert end.test_accuracy == pytest.approx((scores.argmax(-1) == Y[40:]).double().mean().item())
+    norm = sum(parameter.grad.square().sum() for parameter in model.parameters()).sqrt().item()
+    assert end.gradient_norm == pytest.approx(norm, rel=1e-5)
 
 
 def test_both_scalings_are_one():
