@@ -54,6 +54,11 @@ def test_a_docstring_becomes_markdown():
     assert "```python\n>>> 1 + 1\n2\n```" in text
 
 
+def test_a_formula_stays_one_and_has_no_bars():
+    text = "\n".join(reference.markdown(r"The norm :math:`\|w_j\|` of |b_i|, at most :math:`\max_j |g_j|`."))
+    assert text.startswith(r"The norm $\Vert w_j\Vert$ of \|b\_i\|, at most $\max_j \vert g_j\vert$.")
+
+
 def test_long_signatures_break_at_their_parameters():
     def function(first, second=(1, 2), *, third="a long default, with a comma", fourth=None, fifth=0.5, sixth=True):
         pass

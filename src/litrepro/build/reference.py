@@ -142,9 +142,17 @@ def _paragraphs(body: str) -> Iterator[str]:
 
 
 def _text(text: str) -> str:
-    """Plain text as Markdown: ``code`` becomes code, everything that Markdown would interpret is escaped."""
-    parts = re.split(r"(``.+?``)", text.replace("\n", " "))
-    return "".join(f"`{part[2:-2]}`" if part.startswith("``") else _SPECIAL.sub(r"\\\1", part) for part in parts)
+    """Plain text as Markdown: ``code`` and formulas become such, what else Markdown would interpret is escaped."""
+    parts = re.split(r"(``.+?``|:math:`.+?`)", text.replace("\n", " "))
+    return "".join(_piece(part) for part in parts)
+
+
+def _piece(part: str) -> str:
+    if part.startswith("``"):
+        return f"`{part[2:-2]}`"
+    if part.startswith(":math:`"):  # without bars, which would end the cell of a table
+        return "$" + part[7:-1].replace("\\|", "\\Vert ").replace("|", "\\vert ").strip() + "$"
+    return _SPECIAL.sub(r"\\\1", part)
 
 
 def _cell(text: str) -> str:
