@@ -78,12 +78,12 @@ ch = Chapter("18-gan-training", notebook="review", profile=profile, seed=seed)
 methods = [
     ("gradient play", "1 - eta lam", "play", "gradient_rate, optimal_step_size"),
     (
-        "momentum of either sign",
+        "momentum, either sign",
         "roots of a quadratic",
         "play(beta=), GameSGD, GameAdam",
         "momentum_rate, optimal_momentum",
     ),
-    ("optimism", "roots of a quadratic", 'play("optimistic"), GameAdam(optimism=1)', "optimistic_eigenvalues"),
+    ("optimism", "roots of a quadratic", 'play("optimistic"), GameAdam', "optimistic_eigenvalues"),
     ("extragradient", "1 - eta lam + (eta lam)^2", 'play("extragradient")', ""),
     ("consensus", "lam + gamma |lam|^2 (normal)", 'play("consensus"), consensus_gradients', "consensus_matrix"),
 ]
