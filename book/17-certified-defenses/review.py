@@ -44,6 +44,7 @@ ch = Chapter("17-certified-defenses", notebook="review", profile=profile, seed=s
 #
 # ```{prf:theorem} Interval bounds
 # :label: thm-17-intervals
+# :nonumber:
 # If $l \le z \le u$, then $W z + b$ lies within $W\frac{l+u}2 + b \pm |W|\frac{u-l}2$. Layer by layer this bounds every
 # unit, and for $c = W_d^\top(e_y - e_j)$ the margin $f_y - f_j$ is at least
 # $\max(c,0)^\top l + \min(c,0)^\top u + b_y - b_j$ on the box of the last hidden layer.
@@ -67,7 +68,7 @@ ch = Chapter("17-certified-defenses", notebook="review", profile=profile, seed=s
 # %% tags=["hide-input"]
 methods = [
     ("FGSM", "below", "one signed gradient step", "fgsm"),
-    ("PGD", "below", "many projected steps, three norms, momentum, restarts", "pgd"),
+    ("PGD", "below", "projected steps, three norms, restarts", "pgd"),
     ("DeepFool, Carlini-Wagner", "below", "the smallest change", "deepfool, carlini_wagner"),
     ("mixed-integer program", "exact", "a binary variable per unstable unit", "exact_margins"),
     ("enumeration of patterns", "exact", "a linear program per pattern, tiny networks", "activation_pattern_minimum"),
@@ -75,7 +76,7 @@ methods = [
     ("triangle relaxation", "above", "a linear program", "lp_margins"),
     ("its dual", "above", "one backward pass, slopes fixed or optimized", "dual_margins"),
     ("semidefinite program", "above", "gradient norm of one hidden layer", "sdp_margins"),
-    ("adversarial, interval training", "", "stacks of seeds, radii and schedules", "train_robust"),
+    ("adversarial, interval training", "below, above", "stacks of seeds, radii and schedules", "train_robust"),
 ]
 pd.DataFrame(methods, columns=["method", "bound", "how", "in the library"]).set_index("method")
 

@@ -14,9 +14,11 @@
 # that with $t\in[-1,1]^d$ and the symmetrized $s$
 #
 # $$
+# \begin{gathered}
 # \max_{s, t}\ t^\top W^\top \mathrm{diag}(v)\, s
-# = \max_{y = (1, t, s)\,\in\,\{-1,1\}^{1+d+m}} \tfrac14\, y^\top M y
-# \ \le\ \max_{P \succeq 0,\ P_{ii} \le 1} \tfrac14 \langle M, P\rangle ,
+# = \max_{y = (1, t, s)\,\in\,\{-1,1\}^{1+d+m}} \tfrac14\, y^\top M y \\
+# \le\ \max_{P \succeq 0,\ P_{ii} \le 1} \tfrac14 \langle M, P\rangle ,
+# \end{gathered}
 # $$
 #
 # the relaxation that Goemans and Williamson used for cuts. Its dual gives a certificate at every point $c$,
@@ -347,9 +349,10 @@ if ch.plots:
 # must hold without exception,
 #
 # $$
-# \text{interval} \le \text{linear program} \le \text{exact} \le \text{attack}
-# \qquad\text{and}\qquad
-# \text{semidefinite} \le \text{exact} .
+# \begin{gathered}
+# \text{interval} \le \text{linear program} \le \text{exact} \le \text{attack} \\
+# \text{and}\qquad \text{semidefinite} \le \text{exact} .
+# \end{gathered}
 # $$
 #
 # Between the semidefinite bound and the other two relaxations there is no order: it bounds all gradients at once, wherever the image
