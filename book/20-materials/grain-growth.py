@@ -165,7 +165,7 @@ circles = pd.DataFrame(circle_rows)
 ch.save("circles", circles)
 
 # %% tags=["hide-input"]
-circles.round(2)
+circles.set_index("radius").round(2) + 0.0
 
 # %% [markdown]
 # With the step chosen accordingly ($\tau = 8$ for grains with a radius of about nine pixels) the network of grains is followed for a
