@@ -40,6 +40,7 @@ ch = Chapter("15-distillation", notebook="review", profile=profile, seed=seed)
 #
 # ```{prf:theorem} High temperature
 # :label: thm-15-limit
+# :nonumber:
 # For centred logits, $\sum_i z_i=\sum_i v_i=0$, and $N$ classes, the gradient of the second cross-entropy satisfies
 # $T^2\,\partial C/\partial z \to (z-v)/N$ as $T\to\infty$, with a relative error of order $1/T$: distillation becomes mimicking.
 # ```
