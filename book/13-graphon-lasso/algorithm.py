@@ -13,8 +13,10 @@
 # minimizes
 #
 # $$
-# -\sum_{i\ge2}\log\lambda_i + \operatorname{tr}(S\,\mathcal L w) + \alpha\, 1^\top w
-# + \tfrac\beta2\,\|\mathcal L w - U\Lambda U^\top\|_F^2 + \tfrac\gamma2\sum_{i\ge2}(\lambda_i-\mu_i)^2
+# \begin{gathered}
+# -\sum_{i\ge2}\log\lambda_i + \operatorname{tr}(S\,\mathcal L w) + \alpha\, 1^\top w \\
+# {} + \tfrac\beta2\,\|\mathcal L w - U\Lambda U^\top\|_F^2 + \tfrac\gamma2\sum_{i\ge2}(\lambda_i-\mu_i)^2
+# \end{gathered}
 # $$
 #
 # over $w \ge 0$, orthogonal $U$ and $\lambda$ with $\lambda_1 = 0$, one block at a time. We check the operator, the block
@@ -236,7 +238,8 @@ for name, options in variants.items():
 progress = pd.DataFrame(rows)
 reached = {
     name: {
-        f"gap {level:g}": int((part["gap"] <= level).argmax()) for level in (0.1, 1e-3) if (part["gap"] <= level).any()
+        f"gap {level:g}": int((part["gap"] <= level).argmax()) if (part["gap"] <= level).any() else "not reached"
+        for level in (0.1, 1e-3)
     }
     for name, part in progress.groupby("method", sort=False)
 }
