@@ -229,7 +229,9 @@ if not reason:
     ch.save("learning-curve", learning)
 
 # %% tags=["hide-input"]
-None if reason else rare.round(3).rename(columns={"log_error": "median |log10 error|", "spread": "spread of log10"})
+None if reason else rare.set_index(["target", "compounds"]).round(3).rename(
+    columns={"log_error": "median |log10 error|", "spread": "spread of log10"}
+)
 
 
 # %% tags=["nbval-check-output"]
@@ -369,7 +371,7 @@ if not reason:
     ch.save("hidden-elements", hidden)
 
 # %% tags=["hide-input"]
-None if reason else hidden.set_index(["element", "target"]).round(2)
+None if reason else hidden.set_index(["element", "target"]).round(2).replace(-0.0, 0.0)
 
 # %% [markdown]
 # Hiding an element costs surprisingly little, since its neighbours in the periodic table stand in for it; but the predictions of
@@ -403,11 +405,17 @@ if not reason:
     every = int((table[count.isin([3, 4])].hardest >= 40).sum())
     ch.save("confirmed", candidates[["formula", "K_predicted", "G_predicted", "H_predicted", "hardest", "load"]])
 
+# %% [markdown]
+# The first twenty: the predicted moduli $K$ and $G$ and Chen's hardness $H$ beside the largest measured hardness, all in GPa,
+# and the smallest load.
+
 # %% tags=["hide-input"]
 None if reason else candidates.head(20).set_index("formula")[
     ["K_predicted", "G_predicted", "H_predicted", "hardest", "load"]
-].round({"K_predicted": 0, "G_predicted": 0, "H_predicted": 0, "hardest": 1, "load": 2}).assign(
-    confirmed=lambda frame: frame.hardest >= 40
+].assign(confirmed=lambda frame: frame.hardest >= 40).round({"hardest": 1, "load": 2}).round(
+    {"K_predicted": 0, "G_predicted": 0, "H_predicted": 0}
+).astype({"K_predicted": int, "G_predicted": int, "H_predicted": int}).rename(
+    columns={"K_predicted": "K", "G_predicted": "G", "H_predicted": "H", "hardest": "measured", "load": "load (N)"}
 )
 
 
