@@ -152,6 +152,7 @@ if ch.plots:
         spots = flat[chosen.indices]
         ax.scatter(*flat.mT, s=5, color="0.75")
         ax.scatter(*spots.mT, s=12 * chosen.weights, alpha=0.55, color="C1", edgecolor="C3")
+        ax.margins(0.18)  # room for the largest circle
         ax.set_title(name, fontsize=9)
         ax.set_xlabel("direction 1")
     axes[0].set_ylabel("direction 2")
@@ -161,6 +162,7 @@ if ch.plots:
 #
 # ```{prf:theorem} CRAIG's bound
 # :label: thm-16-craig
+# :nonumber:
 # With $w_j$ the number of examples whose nearest chosen gradient is $g_{s_j}$,
 # $\lVert\sum_j w_j g_{s_j} - \sum_i g_i\rVert \le \sum_i \min_{j} \lVert g_i - g_{s_j}\rVert$, and the best weights on the same
 # examples can only do better.
@@ -422,7 +424,7 @@ ch.claim(
 # %% tags=["hide-input"]
 pd.DataFrame({
     "final excess loss": last["mean"], "s.e.": last["sem"], "rate of the first two epochs": -rates,
-}).loc[["all data", "CRAIG", "random"]].round(4)  # fmt: skip
+}).loc[["all data", "CRAIG", "random"]].map("{:.4f}".format).replace("nan", "-")  # fmt: skip
 
 # %% [markdown]
 # A coreset has a floor, and CRAIG's lies at less than half of the random one's. "At the rate of the full data" is not quite what happens: over the first two epochs the
