@@ -118,7 +118,7 @@ def gain_over_phase(method, width):
 
 
 # %% tags=["hide-input"]
-mean.round(3)
+mean.map("{:.3f}".format).replace("nan", "-")
 
 # %% mystnb={"figure": {"name": "fig-14-learning", "caption": "Test accuracy (left) and error of the approximated Gram matrix (right) against the number of output coordinates, 2,000 training digits, bands of two standard errors. The dashed line is exact kernel ridge regression."}, "image": {"alt": "Left: accuracy rises with D for all maps; Nystroem lies well above the Fourier features, which lie on top of each other; all below the dashed line. Right: errors fall in parallel, Nystroem's far below."}} tags=["hide-input"]
 if ch.plots:
