@@ -217,7 +217,7 @@ def draw_labels(curve):
         ax.axhline(contest.guessing[task], ls=":", color=color, lw=1)
     ax.axvline(400, color="0.7", lw=0.8)
     ax.set(xlabel="labelled texts", ylabel="macro-F1", ylim=(0, 1))
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 0.2))
 
 
 if ch.plots and not reason:
