@@ -223,7 +223,7 @@ for s, pair in enumerate(zip(trackers(), trained)):
 results = pd.DataFrame(measured)
 results["G"] = (results.J + results.F) / 2
 ch.save("video-scores", results.round(4))
-results.groupby(["features", "matching"])[["J", "F", "G"]].mean().round(2)
+results.groupby(["features", "matching"], sort=False)[["J", "F", "G"]].mean().round(2)
 
 # %% [markdown]
 # Greedy gives two look-alike templates the same proposal; a matching cannot. With untrained features that makes no difference, because
