@@ -151,7 +151,7 @@ f1 = scores.pivot_table(index=["filter", "dose", "seed"], columns="method", valu
 # %% tags=["hide-input"]
 scores[(scores["filter"] == main[0]) & (scores.dose == main[1])].groupby("method")[
     ["precision", "recall", "f1", "false", "spheres"]
-].mean().round(3)
+].mean().round({"precision": 3, "recall": 3, "f1": 3, "false": 0, "spheres": 3}).astype({"false": int})
 
 # %% [markdown]
 # The table is for the plain ramp filter at a dose of 200 counts per detector bin; `spheres` is the recall of the small spheres
