@@ -354,7 +354,7 @@ if ch.plots:
         ax.errorbar(part.t, part.simulated, 2 * part.se, fmt="o", ms=4, color=color)
         ax.axhline(lowest[name], color=color, ls=":", lw=1)
     ax.set(xlabel="scale t", ylabel="squared distance", ylim=(0, 1000))
-    ax.legend(loc="upper right")
+    ax.legend(loc=(0.4, 0.62))
 
 # %% tags=["nbval-check-output"]
 deviation = ((points.formula - points.simulated).abs() / points.simulated).max()
