@@ -162,7 +162,7 @@ for share in (0.7, 1.0, 1.3):
     ]  # fmt: skip
 hard = pd.DataFrame(records)
 recorded = ch.table("hard-thresholding", hard)
-hard.pivot_table(index=["k", "n"], columns="start", values="f1").round(3)
+hard.pivot_table(index=["k", "n"], columns="start", values="f1", sort=False).round(3)
 
 # %% mystnb={"figure": {"name": "fig-13-iht", "caption": "F1 of the chosen edges against the number of signals, for k = 70%, 100% and 130% of the true number of edges; mean over 16 graphs, bands of two standard errors. A recorded full-scale run is drawn below."}, "image": {"alt": "Three panels. From the complete graph F1 stays between 0.5 and 0.7 however many signals there are; from the dense solution, and for the k largest weights without iteration, the two lines coincide and rise from 0.45 to about 0.9, or 0.8 where k is wrong. They cross near 80 signals."}} tags=["hide-input"]
 if ch.plots:
