@@ -17,7 +17,7 @@ endif
 endif
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: book pdf test test-slow run check build lint unit pages nbval compare lab data bench clean help
+.PHONY: book pdf test test-slow run check build lint unit pages smoke nbval compare lab data bench clean help
 
 help:            ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -57,6 +57,9 @@ pages: $(STAMP)  ## the rendered book in Chromium: every page, on a phone, in th
 
 test-slow: $(STAMP)  ## what the unit suite leaves out: a dask cluster that loses a worker, long runs
 	$(BIN)/python -m pytest tests -m slow
+
+smoke: $(STAMP)  ## the full profile of every notebook, the same code with a thousandth of the work
+	$(BIN)/litrepro record --smoke
 
 nbval: $(STAMP)  ## every notebook again, outputs of the tagged cells compared
 	LITREPRO_BUILD=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout $(CELL_SECONDS) \
