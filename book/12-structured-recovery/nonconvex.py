@@ -89,7 +89,7 @@ m50 = {"hard thresholding": success_threshold(greedy)} | {name: success_threshol
 table = pd.DataFrame(m50).rename_axis("d").reset_index()
 ch.save("nonconvex-m50", table)
 recorded = ch.paper("nonconvex-m50")
-table.round(1)
+table.set_index("d").map("{:.1f}".format).replace("nan", "-")
 
 # %% mystnb={"figure": {"name": "fig-12-nonconvex", "caption": "Left: share of signals that hard thresholding recovers, by size (k = 8, rank 1, semidefinite, Gaussian measurements). Right: m50 against d for hard thresholding and the two sums of norms, with a guide of slope k log(d/k) through the first point."}, "image": {"alt": "Left: four curves rising from 0 to 1 between 10 and 45 measurements, close together though d triples. Right: the convex thresholds rise steeply with d, hard thresholding follows the flat logarithmic guide."}} tags=["hide-input"]
 if ch.plots:
