@@ -12,6 +12,7 @@ from torch.nn import functional
 from litrepro import _validate
 from litrepro.nets import StackedMLP
 from litrepro.optim import Rule, Uniform
+from litrepro.training._arguments import layer_widths
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,8 @@ def train_characters(
     DataFrame ``rule, lr, step, train_perplexity, dev_perplexity`` (exponential of the mean cross-entropy per
     character; inf once a run diverged).
 
-    Raises ``ValueError`` for a text too short, held_out outside (0, 1), and sizes < 1.
+    Raises ``ValueError`` for a text too short, rules that are no pairs by name, a rule without step
+    sizes, held_out outside (0, 1), and sizes < 1.
 
     Examples
     --------
@@ -69,6 +71,12 @@ def train_characters(
     context, batch = _validate.positive_int("context", context), _validate.positive_int("batch", batch)
     steps, eval_every = _validate.positive_int("steps", steps), _validate.positive_int("eval_every", eval_every)
     held_out = _validate.real("held_out", held_out, 0, 1, open_low=True, open_high=True)
+    seed, device = _validate.positive_int("seed", seed, 0), _validate.device("device", device)
+    _validate.function("progress", progress)
+    _validate.instance("text", text, str)
+    rules = {name: _checked_rule(name, value) for name, value in _validate.instance("rules", rules, Mapping).items()}
+    if not rules:
+        raise ValueError("rules must hold at least one rule, got none")
     cut = int(len(text) * (1 - held_out))
     if min(cut, len(text) - cut) <= context:
         raise ValueError(f"the text of {len(text)} characters is too short for a context of {context}")
@@ -76,10 +84,11 @@ def train_characters(
     index = {character: number for number, character in enumerate(alphabet)}
     codes = torch.tensor([index[character] for character in text], device=device)
     parts = {"train": codes[:cut], "dev": codes[cut:]}
-    widths = (context * len(alphabet), *hidden, len(alphabet))
+    hidden = _validate.sequence("hidden", hidden, 0)
+    widths = layer_widths((context * len(alphabet), *hidden, len(alphabet)))
     rows = []
     for name, (rule, step_sizes) in rules.items():
-        lr = torch.tensor([float(value) for value in step_sizes], device=device)
+        lr = torch.tensor(step_sizes, device=device)
         model = _equal_members(widths, len(lr), seed).to(device)
         optimizer = Uniform(model.parameters(), rule, lr, batch_dims=1)
         draws = torch.Generator().manual_seed(seed)
@@ -94,6 +103,14 @@ def train_characters(
                 at = torch.randint(context, cut, (batch,), generator=draws).to(device)
                 optimizer.step(_closure(model, optimizer, *_windows(parts["train"], at, context, model)))
     return pd.DataFrame(rows)
+
+
+def _checked_rule(name: str, value: Any) -> tuple[Rule | str, list[float]]:
+    parts = _validate.sequence(f"rules[{name!r}]", value)
+    if len(parts) != 2:
+        raise ValueError(f"rules[{name!r}] must be a pair (rule, step sizes), got {len(parts)} item(s)")
+    sizes = _validate.sequence(f"step sizes of {name!r}", parts[1])
+    return parts[0], [_validate.real(f"step sizes of {name!r}", size) for size in sizes]
 
 
 def _equal_members(widths: tuple[int, ...], copies: int, seed: int) -> StackedMLP:

@@ -40,7 +40,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        Lengths differ, batch_size < 1, unknown loss or metric, a loss that does not return one value per example.
+        A model that is no module, lengths that differ, batch_size < 1, unknown loss or metric,
+        a loss that does not return one value per example.
 
     Examples
     --------
@@ -50,6 +51,7 @@ def evaluate(
     >>> round(evaluate(nn.Identity(), (scores, labels), metrics=("accuracy",))["accuracy"], 3)
     0.667
     """
+    _validate.instance("model", model, nn.Module)
     x, y, n = check_data("data", data)
     batch_size = _validate.positive_int("batch_size", batch_size)
     functions = resolve_metrics(metrics, loss, y)

@@ -13,6 +13,7 @@ from torch import nn
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
 from litrepro.training import _checkpoint
+from litrepro.training._arguments import optional_function
 from litrepro.training._batches import Targets, check_data, map_targets, permutation
 from litrepro.training._evaluate import measure
 from litrepro.training._losses import Loss, check_values, resolve_loss, resolve_metrics
@@ -102,8 +103,9 @@ def fit(
     Raises
     ------
     ValueError
-        Lengths differ, epochs < 0, batch_size < 1, negative hyperparameters, unknown optimizer, loss or metric,
-        nothing to train, a loss that does not return one value per example, another run's checkpoint.
+        A model that is no module, lengths that differ, epochs < 0, batch_size < 1, negative hyperparameters, unknown
+        optimizer, loss or metric, nothing to train, a loss that does not return one value per example, another
+        run's checkpoint.
 
     Warns
     -----
@@ -120,6 +122,7 @@ def fit(
     >>> model(x).argmax(-1), int(table["epoch"].max())
     (tensor([0, 1]), 50)
     """
+    optional_function("callback", callback)
     run = _Run(
         model, train, epochs, batch_size, optimizer, (lr, momentum, weight_decay), schedule, loss, weights,
         evaluate_on, metrics, eval_every, seed, augment, objective,
@@ -150,6 +153,9 @@ class _Run:
         self, model, train, epochs, batch_size, optimizer, hypers, schedule, loss, weights,
         evaluate_on, metrics, eval_every, seed, augment, objective,
     ):  # fmt: skip
+        _validate.instance("model", model, nn.Module)
+        for name, value in (("augment", augment), ("objective", objective)):
+            optional_function(name, value)
         self.x, self.y, self.n = check_data("train", train)
         self.settings = check_settings(self.n, epochs, batch_size, eval_every, optimizer, schedule, evaluate_on)
         check_weights(weights, [(self.n,)], objective)

@@ -11,6 +11,7 @@ from torch import nn
 
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
+from litrepro.training._arguments import optional_function, seed_list
 from litrepro.training._batches import Targets
 from litrepro.training._ensemble import Ensemble
 from litrepro.training._ensemble_run import EnsembleRun
@@ -116,9 +117,10 @@ def fit_ensemble(
     >>> bool(last[1] < last[0])  # the same start, a larger step
     True
     """
-    seeds = [_validate.positive_int("seeds", value, 0) for value in seeds]
-    if not seeds:
-        raise ValueError("seeds must hold at least one seed, got none")
+    seeds = seed_list(seeds)
+    _validate.function("model_fn", model_fn)
+    for name, value in (("augment", augment), ("callback", callback), ("objective", objective)):
+        optional_function(name, value)
     run = EnsembleRun(
         model_fn, seeds, train, epochs=epochs, batch_size=batch_size, optimizer=optimizer, schedule=schedule,
         hypers={"lr": lr, "momentum": momentum, "weight_decay": weight_decay}, loss=loss, weights=weights,

@@ -13,6 +13,7 @@ from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
 from litrepro.nets import StackedMLP
 from litrepro.optim import Rule, Uniform
+from litrepro.training._arguments import labelled, seed_list
 from litrepro.training._objective import flat_weights
 
 
@@ -78,7 +79,7 @@ def train_to_level(
     -------
     Level. Warns ``litrepro.ConvergenceWarning`` if a member did not reach the target.
 
-    Raises ``ValueError`` for data or step sizes that do not fit, target <= 0, and sizes < 1.
+    Raises ``ValueError`` for data, labels or step sizes that do not fit the model, target <= 0, and sizes < 1.
 
     Examples
     --------
@@ -94,14 +95,19 @@ def train_to_level(
     batch = _validate.positive_int("batch", batch)
     max_steps, check_every = (
         _validate.positive_int("max_steps", max_steps),
-        _validate.positive_int("check", check_every),
+        _validate.positive_int("check_every", check_every),
     )
-    trials = model.trials
-    fits = x.ndim in (2, 3) and y.shape == x.shape[:-1] and (x.ndim == 2 or len(x) == trials)
-    if not fits or batch > y.shape[-1] or lr.shape != (trials,) or len(seeds) != trials:
+    trials = _validate.instance("model", model, StackedMLP).trials
+    x, y = labelled("(x, y)", (x, y), members=trials, features=model.widths[0], classes=model.widths[-1])
+    _validate.same_kind(model=model.weights[0], x=x)
+    if not isinstance(lr, torch.Tensor) or lr.dtype == torch.bool or lr.is_complex():
+        raise ValueError(f"lr must be a tensor of {trials} numbers, got {getattr(lr, 'dtype', type(lr).__name__)}")
+    seeds = seed_list(seeds)
+    _validate.function("progress", progress)
+    if batch > y.shape[-1] or lr.shape != (trials,) or len(seeds) != trials:
         raise ValueError(
-            f"need x (n, d), y (n,) or one set per member, n >= batch, lr and seeds for {trials} members; "
-            f"got {tuple(x.shape)}, {tuple(y.shape)}, batch {batch}, lr {tuple(lr.shape)}, {len(seeds)} seeds"
+            f"need n >= batch, lr and seeds for {trials} members; "
+            f"got n {y.shape[-1]}, batch {batch}, lr {tuple(lr.shape)}, {len(seeds)} seeds"
         )
     run = _Run(model, rule, lr, seeds, batch, y.shape[-1])
     done = Level(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from litrepro import _validate
 from litrepro.training._batches import Targets, labels_of
 
 Loss = str | Callable[..., torch.Tensor]
@@ -45,7 +46,7 @@ def resolve_loss(loss: Loss) -> Callable[..., torch.Tensor]:
     """The function ``f(outputs, y) -> (B,)`` of a name; a function is returned as it is."""
     if callable(loss):
         return loss
-    if loss not in LOSSES:
+    if not isinstance(loss, str) or loss not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)} or a function of (outputs, y); got {loss!r}")
     return LOSSES[loss]
 
@@ -53,7 +54,8 @@ def resolve_loss(loss: Loss) -> Callable[..., torch.Tensor]:
 def resolve_metrics(metrics: Sequence, loss: Loss, y: Targets) -> dict[str, Callable[..., torch.Tensor]]:
     """Functions ``f(outputs, y) -> (B,)`` by name. Accuracy is left out where the labels are not integers."""
     found: dict[str, Callable[..., torch.Tensor]] = {}
-    for metric in (metrics,) if isinstance(metrics, str) or callable(metrics) else metrics:
+    single = isinstance(metrics, str) or callable(metrics)
+    for metric in (metrics,) if single else _validate.sequence("metrics", metrics, 0):
         if callable(metric):
             found[getattr(metric, "__name__", "metric")] = metric
         elif metric == "loss":
@@ -67,6 +69,8 @@ def resolve_metrics(metrics: Sequence, loss: Loss, y: Targets) -> dict[str, Call
 
 def check_values(values: torch.Tensor, n: int) -> torch.Tensor:
     """A loss must return one value per example: a mean would be weighted wrongly in silence."""
-    if values.shape != (n,):
-        raise ValueError(f"loss must return one value per example, shape ({n},), got {tuple(values.shape)}")
+    shape = getattr(values, "shape", None)
+    if shape != (n,):
+        got = type(values).__name__ if shape is None else tuple(shape)
+        raise ValueError(f"loss must return one value per example, shape ({n},), got {got}")
     return values

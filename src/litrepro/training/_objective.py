@@ -10,6 +10,7 @@ import torch
 from litrepro import _validate
 from litrepro.nets import StackedMLP
 from litrepro.solvers import hvp, lanczos_extreme
+from litrepro.training._arguments import labelled, layer_widths
 
 _ACTIVATIONS = {"identity": lambda u: u, "relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
 
@@ -17,12 +18,15 @@ _ACTIVATIONS = {"identity": lambda u: u, "relu": torch.relu, "tanh": torch.tanh,
 def flat_weights(model: StackedMLP) -> torch.Tensor:
     """All weights of a stack, one row per member: (trials, P), layer by layer, weights before biases.
 
+    Raises ``ValueError`` for another kind of model.
+
     Examples
     --------
     >>> from litrepro.nets import StackedMLP
     >>> flat_weights(StackedMLP((4, 3, 2), trials=5)).shape  # 4 * 3 + 3 + 3 * 2 + 2 weights
     torch.Size([5, 23])
     """
+    _validate.instance("model", model, StackedMLP)
     parts = itertools.chain.from_iterable(zip(model.weights, model.biases))
     return torch.cat([part.detach().flatten(1) for part in parts], 1)
 
@@ -30,7 +34,7 @@ def flat_weights(model: StackedMLP) -> torch.Tensor:
 def mlp_scores(widths: Sequence[int], w: torch.Tensor, x: torch.Tensor, activation: str = "relu") -> torch.Tensor:
     """Outputs of perceptrons given by flat weights: w (..., P) and x (n, d) to (..., n, c).
 
-    Raises ``ValueError`` for weights or inputs that do not fit ``widths`` and an unknown activation.
+    Raises ``ValueError`` for weights or inputs that do not fit ``widths`` or each other, and an unknown activation.
 
     Examples
     --------
@@ -40,8 +44,11 @@ def mlp_scores(widths: Sequence[int], w: torch.Tensor, x: torch.Tensor, activati
     >>> torch.allclose(mlp_scores((4, 3, 2), flat_weights(model), x), model(x))
     True
     """
-    shapes = list(itertools.pairwise(_widths(widths)))
+    shapes = list(itertools.pairwise(layer_widths(widths)))
     _validate.choice("activation", activation, tuple(_ACTIVATIONS))
+    _validate.float_tensor("w", w, 1)
+    _validate.float_tensor("x", x)
+    _validate.same_kind(w=w, x=x)
     count = sum((a + 1) * b for a, b in shapes)
     if w.shape[-1] != count or x.ndim != 2 or x.shape[1] != widths[0]:
         raise ValueError(
@@ -82,12 +89,10 @@ def mlp_objective(
     >>> fun(torch.zeros(3, 6))  # log 2 for three members without weights
     tensor([0.6931, 0.6931, 0.6931])
     """
-    widths = _widths(widths)
+    widths = layer_widths(widths)
     _validate.choice("loss", loss, ("cross_entropy", "mse"))
     _validate.choice("activation", activation, tuple(_ACTIVATIONS))
-    _validate.float_tensor("x", x, 2)
-    if y.shape != x.shape[:1] or x.ndim != 2 or x.shape[1] != widths[0]:
-        raise ValueError(f"x and y must be (n, {widths[0]}) and (n,), got {tuple(x.shape)} and {tuple(y.shape)}")
+    x, y = labelled("(x, y)", (x, y), features=widths[0], classes=widths[-1])
     hot = (y[:, None] == torch.arange(widths[-1], device=y.device)).to(x.dtype)  # one_hot does not go under vmap
 
     def fun(w: torch.Tensor) -> torch.Tensor:
@@ -100,11 +105,16 @@ def mlp_objective(
 
 
 def sharpness(
-    fun: Callable[[torch.Tensor], torch.Tensor], w: torch.Tensor, *, steps: int = 25, generator: torch.Generator
+    fun: Callable[[torch.Tensor], torch.Tensor],
+    w: torch.Tensor,
+    *,
+    steps: int = 25,
+    generator: torch.Generator | int | None,
 ) -> torch.Tensor:
     """Largest eigenvalue of the Hessian of ``fun`` (..., P) -> (...) at w: (...), by ``steps`` Lanczos steps.
 
-    Use float64: the Krylov basis loses its orthogonality otherwise. Raises ``ValueError`` as ``lanczos_extreme``.
+    Use float64: the Krylov basis loses its orthogonality otherwise. ``generator`` may be a seed (None: 0).
+    Raises ``ValueError`` as ``lanczos_extreme``, and for a ``fun`` that does not take w.
 
     Examples
     --------
@@ -115,12 +125,12 @@ def sharpness(
     >>> round(top.item(), 4)
     5.0
     """
+    _validate.float_tensor("w", w, 1)
+    _validate.function("fun", fun)
+    generator = _validate.random_source("generator", generator)
     start = torch.randn(w.shape, generator=generator, dtype=w.dtype, device=generator.device).to(w.device)
-    return lanczos_extreme(lambda v: hvp(fun, w, v), start, steps=steps, which="max").value
 
+    def top(v: torch.Tensor) -> torch.Tensor:
+        return lanczos_extreme(lambda u: hvp(fun, w, u), v, steps=steps, which="max").value
 
-def _widths(widths: Sequence[int]) -> tuple[int, ...]:
-    widths = tuple(_validate.positive_int("width", width) for width in widths)
-    if len(widths) < 2:
-        raise ValueError(f"widths must name input and output at least, got {widths}")
-    return widths
+    return _validate.answer("fun", top, start)

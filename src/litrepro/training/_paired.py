@@ -12,6 +12,7 @@ from torch.nn import functional
 from litrepro import _validate
 from litrepro.nets import StackedMLP
 from litrepro.optim import PSGD
+from litrepro.training._arguments import labelled, seed_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,7 @@ def train_paired_psgd(
     DataFrame ``kind, r, seed, step, train_loss, test_loss, test_accuracy, gradient_norm``; the norm is that of the
     mini-batch gradient before the step at which the record was made (nan at step 0).
 
-    Raises ``ValueError`` for an unknown kind, r < 0, and sizes < 1.
+    Raises ``ValueError`` for data that do not fit, no conditions or seeds, an unknown kind, r < 0, and sizes < 1.
 
     Examples
     --------
@@ -65,9 +66,13 @@ def train_paired_psgd(
     >>> len(table), table["step"].unique().tolist()  # 2 conditions, 2 seeds, 3 records
     (12, [0, 2, 4])
     """
-    for kind, r in conditions:
-        _validate.choice("kind", kind, ("none", "gaussian", "coordinate"))
-        _validate.real("r", r, 0)
+    conditions = [_condition(value) for value in _validate.sequence("conditions", conditions)]
+    seeds, hidden = seed_list(seeds), _validate.sequence("hidden", hidden, 0)
+    train = labelled("train", train)
+    test = labelled("test", test, features=train[0].shape[1], classes=int(train[1].max()) + 1)
+    _validate.same_kind(train=train[0], test=test[0])
+    _validate.function("progress", progress)
+    checkpoint = None if checkpoint is None else Path(checkpoint)
     _validate.positive_int("steps", steps)
     _validate.positive_int("eval_every", eval_every)
     batch = min(_validate.positive_int("batch", batch), len(train[0]))
@@ -85,6 +90,14 @@ def train_paired_psgd(
             if (step + 1) % eval_every == 0 or step + 1 == steps:
                 norm = _gradient_norm(model)
     return _tidy(rows, conditions, seeds)
+
+
+def _condition(value: Any) -> tuple[str, float]:
+    parts = _validate.sequence("conditions", value)
+    if len(parts) != 2:
+        raise ValueError(f"conditions must be pairs (kind, r), got {value!r}")
+    _validate.real("r", parts[1], 0)
+    return _validate.choice("kind", parts[0], ("none", "gaussian", "coordinate")), parts[1]
 
 
 def _setup(train, conditions, seeds, hidden, activation, dropout, lr):

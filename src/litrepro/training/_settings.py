@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -48,6 +48,8 @@ def check_settings(
     check_optimizer(optimizer)
     if schedule is not None and not callable(schedule):
         raise ValueError(f"schedule must be a function of t in [0, 1), got {schedule!r}")
+    if evaluate_on is not None and not isinstance(evaluate_on, Mapping):
+        raise ValueError(f"evaluate_on must be data sets by name, got {type(evaluate_on).__name__}")
     if evaluate_on is not None and "train" in evaluate_on:
         raise ValueError("evaluate_on must not have the key 'train': that split is always recorded")
     return Settings(

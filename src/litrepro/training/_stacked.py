@@ -13,6 +13,7 @@ from torch.nn import functional
 from litrepro import _validate
 from litrepro.nets import StackedMLP
 from litrepro.optim import Rule, Uniform
+from litrepro.training._arguments import check_indices, labelled, layer_widths, seed_list
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,12 +50,13 @@ def draw_splits(n: int, seeds: Sequence[int], *, train: int, batch: int, steps: 
     """
     n, train = _validate.positive_int("n", n), _validate.positive_int("train", train)
     batch, steps = _validate.positive_int("batch", batch), _validate.positive_int("steps", steps)
-    if not batch <= train <= n or len(seeds) == 0:
-        raise ValueError(f"need batch <= train <= n and a seed, got batch {batch}, train {train}, n {n}, seeds {seeds}")
+    seeds = seed_list(seeds)
+    if not batch <= train <= n:
+        raise ValueError(f"need batch <= train <= n, got batch {batch}, train {train}, n {n}")
     per_epoch = train // batch
     parts: tuple[list, list, list] = ([], [], [])
     for seed in seeds:
-        generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+        generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(n, generator=generator)
         epochs = [torch.randperm(train, generator=generator) for _ in range(-(-steps // per_epoch))]
         rows = torch.stack(epochs)[:, : per_epoch * batch].reshape(-1, batch)[:steps]
@@ -104,6 +106,11 @@ def train_stacked(
     DataFrame ``lr, seed, step, batch_loss, train_loss, test_accuracy``: ``seed`` counts the rows of the splits;
     ``batch_loss`` is the loss of the next mini-batch (of the last one at the end) before it is used.
 
+    Raises
+    ------
+    ValueError
+        Data, splits, labels or widths that do not fit each other, step sizes that are not positive, record_every < 1.
+
     Examples
     --------
     >>> import torch
@@ -114,8 +121,13 @@ def train_stacked(
     >>> len(table), bool((table.query("step == 20")["test_accuracy"] == 1).all())  # 2 seeds, 2 step sizes, 2 records
     (8, True)
     """
+    x, y, widths = _check(x, y, splits, widths)
+    step_sizes = [_validate.real("step_sizes", value) for value in _validate.sequence("step_sizes", step_sizes)]
+    record_every = _validate.positive_int("record_every", record_every)
+    init_seed = _validate.positive_int("init_seed", init_seed, 0)
+    _validate.function("progress", progress)
     count = len(splits.train)
-    lr = torch.tensor([float(value) for value in step_sizes], dtype=x.dtype, device=x.device)
+    lr = torch.tensor(step_sizes, dtype=x.dtype, device=x.device)
     model = _members(widths, count, len(lr), init_seed).to(x)
     optimizer = Uniform(model.parameters(), rule, lr.repeat(count), batch_dims=1)
     steps = splits.batches.shape[1]
@@ -128,13 +140,15 @@ def train_stacked(
             rows.append(_measure(model, inputs, labels, sets) | {"step": torch.full((count * len(lr),), step)})
         if step < steps:
             optimizer.step(_closure(model, optimizer, inputs, labels))
-    return _tidy(rows, [float(value) for value in step_sizes], count)
+    return _tidy(rows, step_sizes, count)
 
 
 def seconds_per_step(
     x: torch.Tensor, y: torch.Tensor, splits: Splits, rule: Rule, lr: float, widths: Sequence[int], *, repeats: int = 3
 ) -> float:
     """Time of one training step of one network: the fastest of several repetitions, recording excluded.
+
+    Raises ``ValueError`` as ``train_stacked``, and for repeats < 1.
 
     Examples
     --------
@@ -144,6 +158,8 @@ def seconds_per_step(
     >>> seconds_per_step(torch.rand(20, 3), torch.arange(20) % 2, splits, rule("sgd"), 0.1, (3, 2)) > 0
     True
     """
+    x, y, widths = _check(x, y, splits, widths)
+    lr, repeats = _validate.real("lr", lr), _validate.positive_int("repeats", repeats)
     model = _members(widths, 1, 1, 0).to(x)
     optimizer = Uniform(model.parameters(), rule, lr)
     best = float("inf")
@@ -155,6 +171,21 @@ def seconds_per_step(
             optimizer.step(_closure(model, optimizer, inputs, labels))
         best = min(best, (time.perf_counter() - started) / steps)
     return best
+
+
+def _check(x, y, splits: Splits, widths) -> tuple[torch.Tensor, torch.Tensor, tuple[int, ...]]:
+    """Data, labels and widths that fit each other and the splits."""
+    widths = layer_widths(widths)
+    x, y = labelled("(x, y)", (x, y), features=widths[0], classes=widths[-1])
+    _validate.instance("splits", splits, Splits)
+    parts = [
+        check_indices(f"splits.{name}", value, len(x), dims)
+        for name, value, dims in zip(splits._fields, splits, (2, 2, 3))
+    ]
+    if len({len(part) for part in parts}) > 1 or parts[0].numel() == 0 or parts[2].numel() == 0:
+        shapes = [tuple(part.shape) for part in parts]
+        raise ValueError(f"splits must be (S, n_train), (S, n_test), (S, steps, batch), none of them 0, got {shapes}")
+    return x, y, widths
 
 
 def _members(widths: Sequence[int], seeds: int, copies: int, init_seed: int) -> StackedMLP:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -55,6 +55,8 @@ def summarize_runs(runs: pd.DataFrame, by: Sequence[str] = ("rule", "lr", "seed"
     training loss at the same steps; ``turns`` the share of sign changes between its successive differences;
     ``late`` the mean training loss of the last four records; ``test_accuracy`` the last one.
 
+    Raises ``ValueError`` for a table without the columns of ``by`` and of ``train_stacked``, and for no ``by``.
+
     Examples
     --------
     >>> import pandas as pd
@@ -65,7 +67,9 @@ def summarize_runs(runs: pd.DataFrame, by: Sequence[str] = ("rule", "lr", "seed"
     """
     import pandas as pd
 
-    groups = runs.sort_values("step").groupby(list(by), sort=False)
+    by = _validate.sequence("by", by)
+    _validate.table("runs", runs, by, ("step", "batch_loss", "train_loss", "test_accuracy"))
+    groups = runs.sort_values("step").groupby(by, sort=False)
     columns = {
         "auc": groups["train_loss"].mean(),
         "final": groups["train_loss"].last(),
@@ -93,7 +97,8 @@ def paired_difference(
     """Mean over seeds of ``first`` minus ``second`` and its standard error, pairing runs with equal seed.
 
     ``first`` and ``second`` select rows by column values, e.g. ``{"rule": "sgd", "lr": 0.01}``. Raises ``ValueError``
-    unless both select one row for each of the same seeds, two at least.
+    unless both select one row for each of the same seeds, two at least, and for a table without the columns
+    that are named.
 
     Examples
     --------
@@ -102,6 +107,9 @@ def paired_difference(
     >>> paired_difference(runs, "loss", {"rule": "a"}, {"rule": "b"})  # differences 1 and 3
     (2.0, 1.0)
     """
+    for name, choice in (("first", first), ("second", second)):
+        _validate.instance(name, choice, Mapping)
+    _validate.table("runs", runs, (*first, *second, "seed"), (value,))
     sides = []
     for choice in (first, second):
         rows = runs

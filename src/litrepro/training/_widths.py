@@ -11,6 +11,7 @@ from torch.nn import functional
 from litrepro import _validate
 from litrepro.nets import StackedMLP
 from litrepro.optim import Rule, Uniform
+from litrepro.training._arguments import labelled, seed_list
 from litrepro.training._level import pick_rows
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def train_widths(
     -------
     DataFrame ``width, seed, parameters, train_loss, train_error, test_error`` after ``steps`` steps.
 
-    Raises ``ValueError`` for sizes < 1, no seeds, and batches larger than the training set.
+    Raises ``ValueError`` for data that do not fit, sizes < 1, no widths or seeds, and batches larger than the
+    training set.
 
     Examples
     --------
@@ -61,13 +63,16 @@ def train_widths(
     import pandas as pd
 
     batch, steps = _validate.positive_int("batch", batch), _validate.positive_int("steps", steps)
-    widths = [_validate.positive_int("width", width) for width in widths]
-    for x, y in (train, test):
-        if x.ndim not in (2, 3) or y.shape != x.shape[:-1] or (x.ndim == 3 and len(x) != len(seeds)):
-            raise ValueError(f"need x (n, d), y (n,) or one set per seed, got {tuple(x.shape)} and {tuple(y.shape)}")
+    widths = [_validate.positive_int("width", width) for width in _validate.sequence("widths", widths)]
+    seeds = seed_list(seeds)
+    for name, value in (("lr", lr), ("progress", progress)):
+        _validate.function(name, value)
+    train = labelled("train", train, members=len(seeds))
+    test = labelled("test", test, members=len(seeds), features=train[0].shape[-1])
+    _validate.same_kind(train=train[0], test=test[0])
     n = train[1].shape[-1]
-    if not len(seeds) or batch > n:
-        raise ValueError(f"need seeds and a batch of at most {n}, got {len(seeds)} seeds, batch {batch}")
+    if batch > n:
+        raise ValueError(f"batch must be at most the {n} training examples, got {batch}")
     classes = int(max(train[1].max(), test[1].max())) + 1
     rows = []
     for width in progress(widths):
