@@ -188,7 +188,7 @@ gaps = pd.DataFrame(
         "PGD - exact": runner["PGD"] - runner["exact"],
     }
 )
-gaps.groupby(["net", "eps"]).mean().round(3)
+gaps.groupby(["net", "eps"]).mean().round(3) + 0.0
 
 # %% [markdown]
 # With a slider over the radius, on one image: how the cheap bounds part from the attack as the ball grows, network by
@@ -218,7 +218,7 @@ if ch.plots:
             ax.axhline(0, color="0.4", lw=0.8)
             ax.set(title=name, xlabel="image", ylim=(-12, 5))
         axes[0].set_ylabel("worst margin")
-        axes[0].legend(fontsize=7, loc="lower left")
+        fig.legend(*axes[0].get_legend_handles_labels(), ncols=4, loc="outside lower center", fontsize=8)
         pictures[eps] = fig
     slider = frames(
         pictures, label="radius", name="slider-17-ladder",
