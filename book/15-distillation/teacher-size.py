@@ -141,7 +141,7 @@ if ch.plots:
         ax.set_title(name, fontsize=9)
     other = axes[0].twinx()
     other.plot(sizes, [teachers[w][1] for w in sizes], "s--", color="0.4", ms=4, label="teacher's accuracy (right)")
-    other.set(ylabel="test accuracy of the teacher")
+    # The legend names the axis on the right; a label there would read as that of the next panel.
     other.grid(False)
     handles = [h for part in (axes[0], other) for h in part.get_legend_handles_labels()[0]]
     axes[0].legend(handles=handles, loc="lower right", fontsize=7)
@@ -187,7 +187,7 @@ def in_points(pairs):
     if recorded is None:
         return pd.DataFrame({"state": ["not recorded"]})
     rows = {f"{student}: {a} - {b}": difference(scales["full run"][student], a, b) for student, a, b in pairs}
-    return (100 * pd.DataFrame(rows, index=["difference", "s.e."]).T).round(2)
+    return (100 * pd.DataFrame(rows, index=["difference", "s.e."]).T).round(2) + 0.0
 
 
 full_names = by_teacher_size(full_sizes)
@@ -219,17 +219,26 @@ def assistants_table(history):
     ways = [name for name in table.index if name.startswith("by ")]
     from_labels = {f"teacher {way[3:]}": f"{way}, from labels" for way in ways}
     labels = {hard: "hard labels", usual: "direct"} | from_labels
-    rows = (100 * table.loc[[hard, usual, *ways, *from_labels]]).round(1).rename(index=labels)
+    rows = (100 * table.loc[[hard, usual, *ways, *from_labels]]).rename(index=labels)
     return rows.rename(columns={"mean": "accuracy (%)", "gain": "gain over direct", "error": "s.e."})
 
 
-assistants_table(narrow).assign(
-    **{
-        "assistant's accuracy (%)": pd.Series(
-            {f"by {w}": 100 * assistants[w][1] for w in middle}
-            | {f"by {w}, from labels": 100 * teachers[w][1] for w in middle}
-        ).round(1)
-    }
+def as_text(table):
+    """Gains and errors with two decimals, accuracies with one, a dash where there is nothing to say."""
+    places = {name: 1 if "%" in name else 2 for name in table}
+    columns = {name: (table[name].astype(float).round(k) + 0.0).map(f"{{:.{k}f}}".format) for name, k in places.items()}
+    return pd.DataFrame(columns).replace("nan", "-")
+
+
+as_text(
+    assistants_table(narrow).assign(
+        **{
+            "assistant's accuracy (%)": pd.Series(
+                {f"by {w}": 100 * assistants[w][1] for w in middle}
+                | {f"by {w}, from labels": 100 * teachers[w][1] for w in middle}
+            )
+        }
+    )
 )
 
 # %% [markdown]
@@ -243,7 +252,8 @@ else:
     ways = [100 * (large[f"by {w}"] - large[f"teacher {w}"]) for w in (50, 100, 200, 400)]
     distilled = sum(ways) / len(ways)
     shown = assistants_table(scales["full run"]["narrow"])
-    shown.loc["distilled - from labels, mean of four"] = [None, round(distilled.mean(), 2), round(distilled.sem(), 2)]
+    shown.loc["distilled - from labels, mean of four"] = [float("nan"), distilled.mean(), distilled.sem()]
+    shown = as_text(shown)
 shown
 
 # %%
