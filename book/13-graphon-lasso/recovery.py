@@ -127,8 +127,15 @@ if ch.plots:
 gain = {name: paired_gain(table, at(name), none, "error") for name in (*priors, "own spectrum")}
 structure = paired_gain(table, at("graphon"), at("constant"), "error")
 summary = pd.DataFrame({"no prior": gain["graphon"]["worse"]} | {name: g["better"] for name, g in gain.items()})
-zs = pd.DataFrame({f"z, {name}": g["z"] for name, g in gain.items()} | {"z, graphon − constant": structure["z"]})
-summary.join(zs).round(3)
+summary.round(3)
+
+# %% [markdown]
+# How many standard errors the gain over no prior is away from zero, and, in the last column, that of the graphon over the
+# constant:
+
+# %%
+zs = pd.DataFrame({name: g["z"] for name, g in gain.items()} | {"graphon − constant": structure["z"]})
+zs.round(1)
 
 # %% tags=["nbval-check-output"]
 small, large = [10, 20, 40], [80, 160, 640]
@@ -175,7 +182,7 @@ def crossover(frame):
 
 
 crossings, _ = crossover(table)
-crossings.round(0)
+crossings.round(0).astype(int)
 
 # %% mystnb={"figure": {"name": "fig-13-crossover", "caption": "Error with the prior over error without (logarithm to base 2), against the number of signals and the strength of the prior. Green is a gain; the black line is where the prior stops helping. A recorded full-scale run is drawn below."}, "image": {"alt": "Three heat maps, green at few signals and purple at many. The black border stands above 200 signals for the true graphon, near 100 for a sibling, and below 100 for the constant graphon, and hardly depends on gamma."}} tags=["hide-input"]
 if ch.plots:
