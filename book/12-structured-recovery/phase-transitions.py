@@ -265,6 +265,9 @@ ch.claim(
     holds=bool(accuracy.stack().between(0.75, 1.3).all()) and typical < 0.12,
 )
 
+# %% [markdown]
+# The statistical dimension of each program as a share of its measured m50; a row is a size $d$.
+
 # %%
 accuracy.round(2)
 
