@@ -146,7 +146,7 @@ def test_more_dose_is_nearer_to_the_truth():
 
 @pytest.mark.parametrize("elevation", [0.0, 30.0])
 def test_the_camera_turns_around_the_axis(elevation):
-    """What lies on the axis of rotation stays where it is in the image, whatever the azimuth; what lies beside it moves."""
+    """What lies on the axis of rotation stays where it is in the image at every azimuth; what lies beside it moves."""
     on_axis, beside = torch.zeros(2, 11, 11, 11)
     on_axis[9, 5, 5], beside[5, 5, 9] = 1.0, 1.0
 

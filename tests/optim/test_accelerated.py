@@ -371,7 +371,6 @@ def test_guarded_descent_is_accelerated_between_its_tests():
     assert found.oracle_calls < 7000  # 3,333; 13,891 with the momentum of a problem that is well conditioned
 
 
-
 # --- cubic Newton -----------------------------------------------------------------------------------------------
 
 

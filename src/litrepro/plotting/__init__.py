@@ -9,5 +9,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_curves": ["curves", "band", "sweep", "reference_slope"],
         "_maps": ["heatmap", "corner_note"],
         "_frames": ["frames"],
+        "_tables": ["counted"],
     },
 )
