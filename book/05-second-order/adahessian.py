@@ -94,7 +94,7 @@ if ch.plots:
     )
     axes[1].plot(range(30), exact, "k.", label="diagonal")
     axes[1].set(xlabel="parameter", ylabel="second derivative")
-    axes[1].legend()
+    axes[1].legend(loc="lower right", bbox_to_anchor=(1, 1), ncol=2)
 
 # %% [markdown]
 # ## The descent guarantee

@@ -141,6 +141,7 @@ if ch.plots:
         ax.plot(range(n), predicted[m][:n], "o", ms=3.5, color="C1", label="geometric")
         ax.axvline(m - 1, ls="--", lw=1, color="0.4", label="equal service times")
         ax.set(title=f"M = {m}", xlabel="staleness (updates)")
+        ax.xaxis.get_major_locator().set_params(integer=True)
     axes[0].set_ylabel("frequency")
     axes[0].legend(fontsize=8)
 

@@ -125,7 +125,7 @@ if ch.plots:
     line = [1e-8, 1e4]
     ax.plot(line, line, color="0.35", ls="--", lw=1.2, label="equality")
     ax.set(xscale="log", yscale="log", xlim=(1e-8, 1e4), xlabel="lower bound", ylabel="squared gradient norm")
-    ax.legend(ncol=2)
+    ax.legend(ncol=2, markerscale=4)
 
 # %% [markdown]
 # Outside the ball the statement fails at once. With $A_1 = A_2 = -I$ both factors are zero, so is the gradient, and the

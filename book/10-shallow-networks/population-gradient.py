@@ -102,7 +102,7 @@ ch.claim(
     holds=bool(basins.reached.min() == 1 and basins["reached from inside"].min() == 1),
 )
 
-# %% mystnb={"figure": {"name": "fig-10-one-neuron", "caption": "One neuron in the plane: 60 of the 400 paths from each of two radii (dots: starts; star: teacher; circle: the ball of the theorem). Starts outside the ball reach the teacher as well."}, "image": {"alt": "Curved paths from two rings of starts around the origin, all ending at the point (1, 0); about half of the inner ring lies inside the drawn circle."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-one-neuron", "caption": "One neuron in the plane: 60 of the 400 paths from each of two radii (dots: starts; star: teacher; circle: the ball of the theorem; blue: starts inside it, orange: outside). Starts outside the ball reach the teacher as well."}, "image": {"alt": "Curved paths from two rings of starts around the origin, all ending at the point (1, 0); about half of the inner ring lies inside the drawn circle."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 
@@ -153,9 +153,11 @@ for v in (along, across):
     points = saddle + 1e-3 * torch.stack([-v, torch.zeros(2, dtype=f64), v])
     below, here, above = population_loss(pair(points[:, 0], points[:, 1]), teacher)
     curvature.append(((below - 2 * here + above) / 1e-6).item())
-pd.Series({"saddle at x = y": saddle, "curvature along": curvature[0], "curvature across": curvature[1]}).round(3)
+pd.Series({"saddle at x = y": saddle, "curvature along": curvature[0], "curvature across": curvature[1]}).round(
+    3
+).to_frame("value")
 
-# %% mystnb={"figure": {"name": "fig-10-two-neurons", "caption": "Two neurons, orthonormal teachers, in the symmetric family: flow of the population gradient over the logarithm of the loss, three trajectories, the two copies of the teacher (stars) and the saddle on the diagonal (cross)."}, "image": {"alt": "A vector field symmetric about the diagonal. Arrows lead to the points (1, 0) and (0, 1); on the diagonal they lead to a cross near (0.4, 0.4), where a trajectory lingers before it turns to one side."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-two-neurons", "caption": "Two neurons, orthonormal teachers, in the symmetric family: flow of the population gradient over the logarithm of the loss, three trajectories, the two copies of the teacher (stars) and the saddle on the diagonal (cross)."}, "image": {"alt": "A vector field symmetric about the diagonal. Arrows lead to the points (1, 0) and (0, 1); on the diagonal they lead to a cross near (0.53, 0.53), where a trajectory lingers before it turns to one side."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure(height=4.4, width=5.6)
     mesh = ax.pcolormesh(axis, axis, (loss + 1e-4).log10(), cmap="viridis", shading="gouraud")

@@ -177,7 +177,7 @@ if ch.plots:
                 label="n = d" if factor == 1 else f"n = {factor} d",
             )
         ax.set(title=f"step {step:g}", xlabel="dimension d", ylabel="samples n" if step == 0.5 else "")
-    axes[0].legend(labelcolor="w", loc="upper left", fontsize=8)
+    axes[0].legend(facecolor="0.25", framealpha=0.9, frameon=True, labelcolor="white", loc="upper left", fontsize=8)
     fig.colorbar(mesh, ax=axes, label="success rate")
 
 # %% [markdown]
@@ -272,7 +272,7 @@ if ch.plots:
         ax.plot(range(len(minimum)), minimum, "o--", color="w", ms=3, label="$n_0$")
         ax.set_xticks(range(len(minimum)), [str(s) for s in sorted(shown.s.unique())])
         ax.set(title=name, xlabel="nonzeros s", ylabel="samples n" if ax is axes[0] else "")
-    axes[1].legend(labelcolor="w", loc="upper left", fontsize=8)
+    axes[1].legend(facecolor="0.25", framealpha=0.9, frameon=True, labelcolor="white", loc="upper left", fontsize=8)
     fig.colorbar(mesh, ax=axes, label="success rate")
 
 # %% [markdown]
