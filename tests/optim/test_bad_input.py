@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from litrepro import optim
-from litrepro.optim import games
+from litrepro.optim import curvature, games
 
 X = torch.ones(2)
 SGD = optim.rule("sgd")
 LAM = torch.tensor([1.0, 4.0])
 PROBLEM = optim.LogisticProblem(torch.ones(1, 4, 2, dtype=torch.float64), torch.ones(1, 4, dtype=torch.float64))
+NEON = {"radius": 0.1, "steps": 1, "lr": 0.1}
 AGD = {"smoothness": 1.0, "tol": 0.1}
 
 
@@ -56,6 +57,13 @@ AGD = {"smoothness": 1.0, "tol": 0.1}
         ),
         lambda: optim.noise("ball", None, 1.0),
         lambda: optim.noise("ball", (2,), 1.0, generator=2.5),
+        lambda: curvature.negative_curvature(None, X, **NEON),
+        lambda: curvature.negative_curvature(lambda x: x[..., 2], X, **NEON),
+        lambda: curvature.negative_curvature(lambda x: x.sum(-1), X[:0], **NEON),
+        lambda: curvature.negative_curvature(lambda x: x.sum(-1), X, generator="x", **NEON),
+        lambda: curvature.newton_descent(5, X, 1),
+        lambda: curvature.newton_descent(lambda x: x[..., 2], X, 1),
+        lambda: curvature.newton_descent(lambda x: x.sum(-1), X.half(), 1),
         lambda: games.gradient_rate(LAM, None),
         lambda: games.gradient_rate(LAM, LAM[0] * 1j),
         lambda: games.momentum_rate(LAM, math.nan, 0.5),

@@ -22,7 +22,7 @@ def negative_curvature(
     radius: float,
     steps: int,
     lr: float,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A direction of negative curvature from gradients alone: NEON as a power method (Xu, Jin and Yang 2017).
 
@@ -34,12 +34,15 @@ def negative_curvature(
         (..., d).
     radius, steps, lr
         Positive; lr below 1/smoothness.
+    generator
+        Source of the first u, or a seed (None: 0).
 
     Returns
     -------
     v (..., d) of unit norm and its curvature v.Hv at x, (...).
 
-    Raises ``ValueError`` for constants that are not positive.
+    Raises ``ValueError`` for constants that are not positive, x without coordinates, and a ``fun`` that does
+    not take x.
 
     Examples
     --------
@@ -53,10 +56,13 @@ def negative_curvature(
     radius = _validate.real("radius", radius, 0, open_low=True)
     steps = _validate.positive_int("steps", steps)
     lr = _validate.real("lr", lr, 0, open_low=True)
-    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    if x.shape[-1] == 0:
+        raise ValueError(f"x must be (..., d) with d >= 1, got shape {tuple(x.shape)}")
+    generator = _validate.random_source("generator", generator)
+    _validate.function("fun", fun)
+    here = _validate.answer("fun", lambda at: gradient(fun, at), x)
     u = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=generator.device).to(x.device)
     u = radius * u / u.norm(dim=-1, keepdim=True)
-    here = gradient(fun, x)
     for _ in range(steps):
         u = u - lr * (gradient(fun, x + u) - here)
         length = u.norm(dim=-1, keepdim=True)
@@ -100,7 +106,8 @@ def newton_descent(
     -------
     Path without events.
 
-    Raises ``ValueError`` as ``descend``; for an unknown kind, damping < 0 and max_step <= 0.
+    Raises ``ValueError`` as ``descend``; for a ``fun`` that does not take x0, precision other than float32 and
+    float64, an unknown kind, damping < 0 and max_step <= 0.
 
     Examples
     --------
@@ -115,13 +122,16 @@ def newton_descent(
     x = check_start(fun, x0, steps, None, 1)
     if fun is None:
         raise ValueError("newton_descent needs fun: it differentiates it twice")
+    _validate.function("fun", fun)
+    if x.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"x0 must be float32 or float64, got {x.dtype}")
     _validate.choice("kind", kind, ("saddle-free", "newton"))
     damping = _validate.real("damping", damping, 0)
     if max_step is not None:
         max_step = _validate.real("max_step", max_step, 0, open_low=True)
     step_size = expand_lr(lr, x)
     record = Recorder(fun, steps, 1)
-    record(0, x)
+    _validate.answer("fun", lambda start: record(0, start), x)
     for t in range(1, steps + 1):
         step = step_size * _newton_step(fun, x, kind, damping)
         if max_step is not None:
