@@ -80,14 +80,16 @@ ch.save("dcgan-scores", course.round(4))
 recorded = ch.paper("dcgan-scores")
 final = course[course["step"] == steps]
 table1 = {"Adam": 2.412, "OAdam": 2.453, "AdamNM": 2.427, "SGD": 2.208, "SGDNM": 1.1}
-score_summary(final).assign(**{"IS in table 1": pd.Series(table1)}).round(2)
+score_summary(final).assign(**{"IS in table 1": pd.Series(table1)}).map("{:.2f}".format).replace("nan", "-")
 
 # %% mystnb={"figure": {"name": "fig-18-dcgan-samples", "caption": "Samples of the DCGAN of width 8 after the quick run's 250 steps, first seed, the same noise in every row."}, "image": {"alt": "Six rows of twelve small images, one row per optimizer. The three Adam rows show rough but varied digits, so does that of SGD with negative momentum at step size 0.1; those of the other two SGDs show noise and shapeless patches."}} tags=["hide-input"]
 if ch.plots:
     draw_thumbnails(dc_samples)
 
-# %% mystnb={"figure": {"name": "fig-18-dcgan-samples-full", "caption": "The same after 200 epochs at width 64, where it has been recorded."}, "image": {"alt": "Rows of digits at full scale, one row per optimizer."}} tags=["hide-input"]
+# %% tags=["hide-input"]
 dcgan_recorded = ch.paper("dcgan-samples")
+
+# %% mystnb={"figure": {"name": "fig-18-dcgan-samples-full", "caption": "The same after 200 epochs at width 64."}, "image": {"alt": "Rows of digits at full scale, one row per optimizer."}} tags=["hide-input"]
 if ch.plots and dcgan_recorded is not None:
     draw_thumbnails(dcgan_recorded)
 
@@ -100,7 +102,7 @@ if ch.plots:
     for ax, name in zip(axes, ("IS", "FD")):
         curves(data, "step", name, "variant", ax=ax, order=list(data["variant"].unique()), markers=True)
         ax.set(xlabel="step", ylabel={"IS": "Inception Score", "FD": "Frechet distance"}[name])
-    axes[0].legend(fontsize=8)
+    fig.legend(*axes[0].get_legend_handles_labels(), ncols=6, loc="outside lower center", fontsize=8)
 
 # %% tags=["nbval-check-output"]
 mean = final.groupby("variant")["IS"].mean()
