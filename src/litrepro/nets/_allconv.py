@@ -118,9 +118,7 @@ def allconv_resnet(
     (torch.Size([3, 10]), torch.Size([3, 8]))
     """
     check_sizes(blocks=blocks, stem=stem, in_channels=in_channels, num_classes=num_classes)
-    widths = tuple(_validate.positive_int("widths", width) for width in widths)
-    if not widths:
-        raise ValueError("widths must name at least one stage, got ()")
+    widths = tuple(_validate.positive_int("widths", width) for width in _validate.sequence("widths", widths))
     _validate.choice("init", init, INITS)
     _validate.choice("head", head, HEADS)
     parts = (blocks, widths, stem, in_channels, num_classes, bool(batchnorm), bool(residual))

@@ -166,7 +166,8 @@ def vgg3(
     >>> net(torch.zeros(5, 3, 8, 8)).shape, net.features(torch.zeros(5, 3, 8, 8)).shape
     (torch.Size([5, 10]), torch.Size([5, 128]))
     """
-    channels = tuple(_validate.positive_int("channels", c) for c in channels)
+    channels = tuple(_validate.positive_int("channels", c) for c in _validate.sequence("channels", channels))
+    dropout = _validate.sequence("dropout", dropout)
     dropout = tuple(_validate.real("dropout", p, 0, 1, open_high=True) for p in dropout)
     if len(channels) != 3 or len(dropout) != 4:
         raise ValueError(f"expected 3 channels and 4 dropout probabilities, got {channels} and {dropout}")

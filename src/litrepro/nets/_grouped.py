@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from litrepro import _validate
+
 
 def grouped(models: Sequence[nn.Module]) -> nn.Module:
     """Merge M convolutional classifiers of one structure into one module that runs them side by side.
@@ -30,7 +32,7 @@ def grouped(models: Sequence[nn.Module]) -> nn.Module:
     Raises
     ------
     ValueError
-        No models, structures that differ, a layer with parameters that cannot be merged.
+        No models or what is no module, structures that differ, a layer with parameters that cannot be merged.
 
     Examples
     --------
@@ -38,7 +40,7 @@ def grouped(models: Sequence[nn.Module]) -> nn.Module:
     >>> grouped([cnn5(2, size=8, seed=s) for s in range(3)])(torch.zeros(4, 3, 8, 8)).shape
     torch.Size([4, 3, 10])
     """
-    models = list(models)
+    models = [_validate.instance("models", model, nn.Module) for model in _validate.sequence("models", models, 0)]
     if not models:
         raise ValueError("models must hold at least one network, got none")
     layout = [(name, tuple(value.shape)) for name, value in models[0].state_dict().items()]

@@ -17,6 +17,8 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "identit
 def count_parameters(model: nn.Module, trainable: bool = True) -> int:
     """How many numbers the parameters of ``model`` hold; frozen ones only if ``trainable`` is False.
 
+    Raises ``ValueError`` for what is no module.
+
     Examples
     --------
     >>> from torch import nn
@@ -25,6 +27,7 @@ def count_parameters(model: nn.Module, trainable: bool = True) -> int:
     >>> count_parameters(nn.Linear(3, 2).requires_grad_(False)), count_parameters(nn.Linear(3, 2), trainable=False)
     (0, 8)
     """
+    _validate.instance("model", model, nn.Module)
     return sum(p.numel() for p in model.parameters() if p.requires_grad or not trainable)
 
 
@@ -65,7 +68,7 @@ def mlp(
     True
     """
     check_sizes(in_features=in_features, out_features=out_features)
-    widths = tuple(_validate.positive_int("hidden", width) for width in hidden)
+    widths = tuple(_validate.positive_int("hidden", width) for width in _validate.sequence("hidden", hidden, 0))
     _validate.choice("activation", activation, tuple(ACTIVATIONS))
     return build_seeded(lambda: _MLP((in_features, *widths), out_features, ACTIVATIONS[activation]), seed)
 

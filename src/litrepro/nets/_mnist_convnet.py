@@ -89,7 +89,7 @@ def mnist_convnet(
     >>> net(torch.zeros(5, 1, 8, 8)).shape, net.features(torch.zeros(5, 1, 8, 8)).shape
     (torch.Size([5, 10]), torch.Size([5, 4]))
     """
-    channels = tuple(_validate.positive_int("channels", c) for c in channels)
+    channels = tuple(_validate.positive_int("channels", c) for c in _validate.sequence("channels", channels))
     if len(channels) != 2:
         raise ValueError(f"channels must be two numbers, got {channels}")
     for name, value in (("hidden", hidden), ("in_channels", in_channels), ("num_classes", num_classes)):

@@ -43,7 +43,7 @@ def shufflenetv2(width: float = 1.0, *, in_channels: int = 3, num_classes: int =
     1.26
     """
     check_sizes(in_channels=in_channels, num_classes=num_classes)
-    if isinstance(width, bool) or width not in STAGES:
+    if isinstance(width, bool) or not isinstance(width, int | float) or width not in STAGES:
         raise ValueError(f"width must be one of {', '.join(map(str, STAGES))}; got {width!r}")
     return build_seeded(lambda: _ShuffleNetV2(STAGES[width], in_channels, num_classes), seed)
 

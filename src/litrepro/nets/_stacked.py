@@ -36,7 +36,7 @@ class StackedMLP(nn.Module):
         ``"torch"``: weights and biases uniform in +-1/sqrt(fan-in). ``"glorot"``: weights uniform in
         +-sqrt(6/(fan-in + fan-out)), biases zero (Glorot and Bengio 2010).
     generator
-        Source of the members' seeds (a generator seeded with 0 if None). Every member draws its weights from a seed of
+        Source of the members' seeds, or a seed (None: 0). Every member draws its weights from a seed of
         its own, so the first members of a larger ensemble are the members of a smaller one.
 
     mask_groups
@@ -70,13 +70,13 @@ class StackedMLP(nn.Module):
         activation: str | Sequence[str] = "relu",
         dropout: float | Sequence[float] = 0.0,
         init: str = "torch",
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | int | None = None,
         mask_groups: Sequence[int] | None = None,
     ):
         super().__init__()
-        self.widths = tuple(_validate.positive_int("width", width) for width in widths)
+        self.widths = tuple(_validate.positive_int("width", width) for width in _validate.sequence("widths", widths, 0))
         if len(self.widths) < 2:
-            raise ValueError(f"widths must name input and output at least, got {tuple(widths)}")
+            raise ValueError(f"widths must name input and output at least, got {self.widths}")
         self.trials = _validate.positive_int("trials", trials)
         hidden = len(self.widths) - 2
         self.activation = _per_layer("activation", activation, hidden, str)
@@ -86,13 +86,13 @@ class StackedMLP(nn.Module):
         for probability in self.dropout:
             _validate.real("dropout", probability, 0, 1, open_high=True)
         _validate.choice("init", init, ("torch", "glorot"))
-        generator = torch.Generator().manual_seed(0) if generator is None else generator
+        generator = _validate.random_source("generator", generator)
         seeds = [int(torch.randint(2**62, (), generator=generator, device=generator.device)) for _ in range(trials)]
         members = [_member(self.widths, init, seed) for seed in seeds]
         layers = range(len(self.widths) - 1)
         self.weights = nn.ParameterList(torch.stack([member[0][l] for member in members]) for l in layers)
         self.biases = nn.ParameterList(torch.stack([member[1][l] for member in members]) for l in layers)
-        groups = range(trials) if mask_groups is None else mask_groups
+        groups = range(trials) if mask_groups is None else _validate.sequence("mask_groups", mask_groups)
         if len(groups) != trials:
             raise ValueError(f"mask_groups needs one entry per member ({trials}), got {len(groups)}")
         order = {group: index for index, group in enumerate(dict.fromkeys(groups))}
@@ -140,7 +140,7 @@ def _per_layer(name: str, value, hidden: int, kind) -> tuple:
     """One value per hidden layer."""
     if isinstance(value, kind):
         return (value,) * hidden
-    value = tuple(value)
+    value = tuple(_validate.sequence(name, value, 0))
     if len(value) != hidden:
         raise ValueError(f"{name} needs one entry per hidden layer ({hidden}), got {len(value)}")
     return value
