@@ -300,7 +300,7 @@ if ch.plots:
     ax.axhline(1 / 64, color="0.5", ls=":", label="1/64")
     ax.set(xscale="log", xlabel="linear pieces", ylabel="L1 distance on [0, 1]")
     ax.set_xticks(ps, [str(p) for p in ps])
-    ax.legend()
+    ax.legend(loc="center left", bbox_to_anchor=(0, 0.62))
 
 # %% [markdown]
 # ## And what the identity does not add

@@ -194,7 +194,7 @@ recorded_minima = ch.table("sharpness", minima.round(6))
 summary = minima.groupby(["optimizer", "batch", "lr"])[["sharpness", "test_error", "steps", "reached"]].agg(
     {"sharpness": ["mean", "sem"], "test_error": ["mean", "sem"], "steps": "mean", "reached": "min"}
 )
-summary.round(4)
+summary.rename(columns={"test_error": "test error"}).round(4).astype({("steps", "mean"): int})
 
 # %% [markdown]
 # Large batches do find sharper minima at this step size. But look down the column: for SGD, Adam and RMSProp alike, the

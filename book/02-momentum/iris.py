@@ -203,7 +203,7 @@ if ch.plots:
         for index, name in enumerate(group):
             if name in defaults:
                 ax.plot(defaults[name], final[name, defaults[name]], "o", ms=11, mfc="none", mec=f"C{index}", mew=1.5)
-        ax.set(xlabel="step size", ylim=(0, 1.1))
+        ax.set(xlabel="step size", ylim=(0, 1.3))
         ax.legend(loc="upper center", ncols=2)
     axes[0].set_ylabel(f"training loss after {steps} steps (nats)")
 

@@ -400,6 +400,8 @@ if ch.plots:
     names = [f"{k:.0e}\n{t:.0e}".replace("e+0", "e").replace("e-0", "e-") for k, t in ac_calls]
     axes[1].set_xticks(range(len(names)), names)
     axes[1].set(yscale="log", xlabel="kappa (above), eps (below)")
+    axes[1].set_yticks([2000, 5000, 10_000, 20_000], ["2,000", "5,000", "10,000", "20,000"])
+    axes[1].minorticks_off()
     axes[1].legend()
 
 # %% [markdown]

@@ -47,7 +47,7 @@ ch = Chapter("04-accelerated-nonconvex", notebook="review", profile=profile, see
 # 4. Run proximal accelerated descent on $f_k$ from $\hat x_k$ until its gradient is below $\epsilon/2$: $x_{k+1}$.
 # ```
 #
-# ```{prf:theorem} Carmon, Duchi, Hinder and Sidford
+# ```{prf:theorem} Carmon, Duchi, Hinder and Sidford, theorem 2.5 of the review
 # :label: thm-accelerated-nonconvex
 # :nonumber:
 # With probability at least $1-\delta$ the method ends at $\|\nabla f\|\le\epsilon$ and

@@ -152,7 +152,7 @@ ch.claim(
     holds=truncation[10] > 20 * fair.se.loc[10] and truncation[600] < 1e-8,
 )
 
-# %% mystnb={"figure": {"name": "fig-05-bias", "caption": "Relative distance of the mean of the estimates from the truncated series against its depth, with one Hessian sample per factor and with one sample reused in all factors; 20,000 trials. Grey: one standard error of the mean, what an unbiased estimator shows."}, "image": {"alt": "On logarithmic axes the line for reused samples rises to a few percent; the line for independent samples stays within the grey band of sampling error, two orders of magnitude lower."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-05-bias", "caption": "Relative distance of the mean of the estimates from the truncated series against its depth, with one Hessian sample per factor and with one sample reused in all factors; 20,000 trials. Grey: one standard error of the mean, what an unbiased estimator shows."}, "image": {"alt": "On logarithmic axes the line for reused samples rises to a few percent; the line for independent samples stays near the grey band of sampling error, two orders of magnitude lower."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure, sweep
 
@@ -422,7 +422,7 @@ ch.claim("lissa-beats-first-order", value=beats, holds=all(ahead) or ("partly" i
 # %% tags=["hide-input"]
 pd.DataFrame([{"method": method, "lambda": weight, "calls": calls} for (method, weight), calls in total.items()]).pivot(
     index="method", columns="lambda", values="calls"
-).sort_values(0.05).round().astype(str)
+).sort_values(0.05).map("{:.0f}".format)
 
 # %% [markdown]
 # Calls until the distance is $10^{-8}$, median over seeds; `inf` where that is not reached. SGD with a decreasing step size is nowhere near it.

@@ -405,8 +405,8 @@ if ch.plots:
     mean_model = (truth - survey.velocity[:count].mean(0)).square().mean((0, 2)).sqrt()
     figures = {}
     for epoch in (epoch for epoch in (0, 1, 3, 10, epochs) if epoch in snapshots["adamw"]):
-        fig, axes = plt.subplots(1, 4, figsize=(7.2, 2.3), layout="none")
-        fig.subplots_adjust(left=0.09, right=0.975, bottom=0.2, top=0.88, wspace=0.4)
+        fig, axes = plt.subplots(1, 4, figsize=(7.2, 2.6), layout="none")
+        fig.subplots_adjust(left=0.09, right=0.975, bottom=0.3, top=0.9, wspace=0.4)
         panels = {"true": truth[1], "Adam": snapshots["adamw"][epoch][1], "SQGN": snapshots["sqgn"][epoch][1]}
         for ax, (title, image) in zip(axes, panels.items()):
             ax.imshow(image, cmap="turbo", vmin=1.5, vmax=4.5, extent=[0, 0.05 * side, 0.05 * side, 0])
@@ -417,7 +417,7 @@ if ch.plots:
         axes[3].plot(mean_model, depth_axis, "k:", lw=1, label="mean model")
         axes[3].set(xlabel="RMS (km/s)", title="error by depth", xlim=(0, 1.5))
         axes[3].invert_yaxis()
-        axes[3].legend(fontsize=6)
+        fig.legend(*axes[3].get_legend_handles_labels(), loc="lower right", ncols=3, fontsize=8, frameon=False)
         axes[0].set(ylabel="depth (km)")
         figures[epoch] = fig
     alt = "True model, reconstructions of Adam and SQGN, error by depth."

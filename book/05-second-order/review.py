@@ -87,14 +87,16 @@ if ch.plots:
 #
 # ```{prf:algorithm} One step of LiSSA
 # :label: alg-05-lissa
+# :nonumber:
 # With the full gradient $g$ at $x$, a scale $\beta$ above all samples' curvature, a depth $S_2$ and a number of directions $S_1$:
 # 1. For each direction set $y_0=g/\beta$; for $j=1,\dots,S_2$ draw a sample $i_j$ and set
 #    $y_j = g/\beta + \big(I-\nabla^2f_{i_j}(x)/\beta\big)\,y_{j-1}$.
 # 2. Replace $x$ by $x$ minus the mean of the $S_1$ vectors $y_{S_2}$.
 # ```
 #
-# ```{prf:theorem} Agarwal, Bullins and Hazan
+# ```{prf:theorem} Agarwal, Bullins and Hazan, theorem 2.1 of the review
 # :label: thm-05-lissa
+# :nonumber:
 # For a strongly convex generalized linear model with samples scaled to $\nabla^2 f_i\preceq I$, near enough to the optimum, with
 # $S_1=O\big((\hat\kappa_l^{\max})^2\ln(d/\delta)\big)$ and $S_2\ge2\hat\kappa_l\ln(4\hat\kappa_l)$, a step halves the distance to the
 # optimum with probability at least $1-\delta$.

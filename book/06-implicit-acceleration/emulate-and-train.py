@@ -36,6 +36,7 @@ from litrepro.linearnets import (
     steps_to,
     train_factors,
 )
+from litrepro.plotting import counted
 
 ch = Chapter("06-implicit-acceleration", notebook="emulate-and-train", profile=profile, seed=seed, full_minutes=6)
 steps = ch.pick(quick=3000, full=200_000, smoke=60)
@@ -148,17 +149,22 @@ if ch.plots:
     ax.set(xlabel="step", ylabel="|trained - emulated| / initial loss", yscale="log", ylim=(1e-6, 1.5))
     fig.legend(loc="outside lower center", ncols=3, fontsize=8)
 
+
 # %%
-table.pivot_table(index=["p", "depth", "start"], columns="width", values=["deviation", "steps to 60%"]).round(4)
+def by_width(table):
+    """Deviations and steps of every network, a column for each width."""
+    wide = table.pivot_table(index=["p", "depth", "start"], columns="width", values=["deviation", "steps to 60%"])
+    return counted(wide.round(4), [name for name in wide.columns if name[0] != "deviation"])
+
+
+by_width(table)
 
 # %% [markdown]
 # And at full scale, on the gas sensors:
 
 # %%
 recorded = ch.paper("emulate-deviation")
-None if recorded is None else recorded.pivot_table(
-    index=["p", "depth", "start"], columns="width", values=["deviation", "steps to 60%"]
-).round(4)
+None if recorded is None else by_width(recorded)
 
 # %% [markdown]
 # From a balanced start the curves coincide within a percent, and width plays no role. From a random start

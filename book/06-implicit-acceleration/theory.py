@@ -144,9 +144,11 @@ ch.claim("weight-decay-rule", value=slopes, holds=all(abs(value - 1) < 0.1 for v
 # In vectorized form (columns stacked) the step is $-\eta P\,\mathrm{vec}(\nabla L)$ with
 #
 # $$
-# P = \sum_{j=1}^{N} [W^\top W]^{\frac{N-j}{N}} \otimes [WW^\top]^{\frac{j-1}{N}}, \qquad
+# \begin{gathered}
+# P = \sum_{j=1}^{N} [W^\top W]^{\frac{N-j}{N}} \otimes [WW^\top]^{\frac{j-1}{N}}, \\
 # P\,\mathrm{vec}(u_r v_{r'}^\top) = \Big(\sum_{j=1}^N \sigma_r^{\frac{2(j-1)}{N}} \sigma_{r'}^{\frac{2(N-j)}{N}}\Big)
 # \mathrm{vec}(u_r v_{r'}^\top) .
+# \end{gathered}
 # $$
 #
 # The slide omits the exponents' denominator and prints $\odot$ for $\otimes$; it applies $P$ to the matrix

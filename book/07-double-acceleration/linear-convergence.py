@@ -37,6 +37,7 @@ from litrepro.linearnets import (
     preconditioner,
     train_factors,
 )
+from litrepro.plotting import counted
 
 ch = Chapter("07-double-acceleration", notebook="linear-convergence", profile=profile, seed=seed, full_minutes=2)
 steps = ch.pick(quick=3000, full=30_000, smoke=300)
@@ -366,7 +367,7 @@ for depth in (2, 3):
     first = (loss > 1e-6 * loss[0]).sum(0)  # the loss falls monotonically
     for name, part in (("random", first[:, :-1].double().median(1).values), ("worst", first[:, -1].double())):
         needed[f"{name}, N = {depth}"] = part.tolist()
-pd.DataFrame(needed, index=[f"c = {share:.1f} sigma_min" for share in shares.tolist()])
+counted(pd.DataFrame(needed, index=[f"c = {share:.1f} sigma_min" for share in shares.tolist()]))
 
 # %% tags=["nbval-check-output"]
 faster = {name: v[-1] <= 0.9 * v[0] and all(b <= a for a, b in itertools.pairwise(v)) for name, v in needed.items()}

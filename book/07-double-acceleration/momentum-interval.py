@@ -30,6 +30,7 @@ import torch
 from litrepro import Chapter
 from litrepro.asynchrony import convergence_rate, sampled_momentum_rate
 from litrepro.linearnets import best_momenta, minimizer_curvature, momentum_sweep, summarize_momentum
+from litrepro.plotting import counted
 
 ch = Chapter("07-double-acceleration", notebook="momentum-interval", profile=profile, seed=seed, full_minutes=3)
 seeds = {"full": ch.pick(quick=8, full=64, smoke=3), "single sample": ch.pick(quick=24, full=64, smoke=3)}
@@ -207,7 +208,7 @@ for (kind, norm), c, n in itertools.product(sweeps, range(2), range(3)):
     })  # fmt: skip
 joint = pd.DataFrame(tuned).set_index(["gradient", "condition", "|w*|", "model"])
 joint.loc[joint.steps == float("inf"), ["step", "beta"]] = float("nan")  # not reached by any pair
-joint.round(2)
+counted(joint.round(2), ["steps", "beta >= .1", "beta <= 0"]).map(lambda value: "-" if value != value else value)
 
 # %% tags=["nbval-check-output"]
 ch.claim("negative-momentum-never-helps", value=never, holds=min(never.values()) > 0)

@@ -27,6 +27,7 @@ import torch
 
 from litrepro import Chapter
 from litrepro.linearnets import reparameterized_step, steps_to, train_chains
+from litrepro.plotting import counted
 
 ch = Chapter("07-double-acceleration", notebook="reparameterization", profile=profile, seed=seed, full_minutes=2)
 seeds = ch.pick(quick=8, full=256, smoke=3)
@@ -45,8 +46,10 @@ def normal(*shape, offset):
 # With $G=\nabla f(w)$, $g_2=\langle G, w_1\rangle$ and primes for previous values, one heavy-ball step on the factors is
 #
 # $$
-# w^+ = w - \eta_{\text{eff}}\,G + \beta_{\text{eff}}\,(w-w') + \alpha\,(w+w') + \beta(1+\beta)\,v_1v_2 +
-# \eta^2\, w_2\, g_2\, G ,
+# \begin{aligned}
+# w^+ = w &- \eta_{\text{eff}}\,G + \beta_{\text{eff}}\,(w-w') + \alpha\,(w+w') \\
+# &+ \beta(1+\beta)\,v_1v_2 + \eta^2\, w_2\, g_2\, G ,
+# \end{aligned}
 # $$
 #
 # exactly, with $\beta_{\text{eff}} = \beta-\tfrac\eta2 g_2\big(\tfrac{1+\beta}{w_2}+\tfrac{\beta}{w_2'}\big)$. Equation (44)
@@ -263,7 +266,7 @@ for p in (2, 4):
     curves[p] = (t, (loss / loss[0]).median(1).values.cpu())
 faster = {name: all(reached[p][i] < reached[p][0] for p in (2, 4)) for i, name in ((1, "w2 = 1"), (2, "balanced"))}
 starts = ["plain", "w2 = 1", "balanced"]
-pd.DataFrame(reached, index=starts).rename(columns={2: "l_2 loss", 4: "l_4 loss"})
+counted(pd.DataFrame(reached, index=starts).rename(columns={2: "l_2 loss", 4: "l_4 loss"}))
 
 # %% tags=["nbval-check-output"]
 ch.claim(
@@ -305,7 +308,7 @@ for name, w, scalars in (
     t, loss = run(2, w, scalars, depths.expand(seeds, 4), lr, depth_steps)
     counts[name] = steps_to(t, loss, 1e-3 * loss[0], stay=True).median(0).values.tolist()
     shapes[name] = (t, (loss / loss[0]).median(1).values.cpu())
-pd.DataFrame(counts, index=[f"depth {k}" for k in range(1, 5)])
+counted(pd.DataFrame(counts, index=[f"depth {k}" for k in range(1, 5)]))
 
 # %% tags=["nbval-check-output"]
 decreasing = {name: all(b < a for a, b in itertools.pairwise(v)) for name, v in counts.items()}

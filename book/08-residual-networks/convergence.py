@@ -28,6 +28,7 @@ import torch
 
 from litrepro import Chapter, ConvergenceWarning
 from litrepro.linearnets import linear_resnet_descent, train_factors, zou_rate
+from litrepro.plotting import counted
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 ch = Chapter("08-residual-networks", notebook="convergence", profile=profile, seed=seed, full_minutes=2)
@@ -181,8 +182,10 @@ halved = all(needed[depth][0] <= 0.5 * needed[1][0] for depth in (2, 3))
 ch.claim("arora-lp", value={f"depth {k}": v for k, v in needed.items()}, holds=halved)
 
 # %% tags=["hide-input"]
-pd.DataFrame(needed, index=[f"to {level:g} of the initial loss" for level in levels]).rename_axis(
-    columns="median steps at depth"
+counted(
+    pd.DataFrame(needed, index=[f"to {level:g} of the initial loss" for level in levels]).rename_axis(
+        columns="median steps at depth"
+    )
 )
 
 # %% [markdown]

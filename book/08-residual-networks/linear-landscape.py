@@ -118,14 +118,15 @@ if ch.plots:
     fig, ax = figure(height=3.8)
     few = scatter.groupby("L").head(500)
     for depth, part in few.groupby("L"):
-        ax.plot(part["bound"], part["squared gradient"], ".", ms=3, alpha=0.6, label=f"L = {depth}")
+        (dots,) = ax.plot(part["bound"], part["squared gradient"], ".", ms=3, alpha=0.6)
+        ax.plot([], [], "o", color=dots.get_color(), label=f"L = {depth}")
     exact = [(-tau * eye).expand(4, 3, 3) for tau in (0.05, 0.3, 0.6, 0.8)]
     ends = [gradient_lower_bound(blocks, 0.9 * eye).item() for blocks in exact]
     ax.plot(ends, [residual_gradient(b, 0.9 * eye).square().sum().item() for b in exact], "kx", label="$A_i=-\\tau I$")
     line = [1e-8, 1e4]
     ax.plot(line, line, color="0.35", ls="--", lw=1.2, label="equality")
     ax.set(xscale="log", yscale="log", xlim=(1e-8, 1e4), xlabel="lower bound", ylabel="squared gradient norm")
-    ax.legend(ncol=2, markerscale=4)
+    ax.legend(ncol=2)
 
 # %% [markdown]
 # Outside the ball the statement fails at once. With $A_1 = A_2 = -I$ both factors are zero, so is the gradient, and the

@@ -92,6 +92,7 @@ if ch.plots:
         curves(part, "blocks", "value", "variant", ax=ax, markers=True, logy=True, error="none")
         ax.set(xlabel="blocks per width", ylabel={"loss": "cross-entropy"}.get(metric, f"RMS of {metric}"))
     axes[2].axhline(math.log(10), color="0.35", ls=":")
+    axes[0].set_ylim(top=300)
     axes[0].legend(loc="upper left")
 
 # %% [markdown]

@@ -137,7 +137,7 @@ ch.claim(
     holds=bool(many.smallest.min() >= 0.5 and (many.largest <= many.p * many.k * (1 + 1e-9)).all()),
 )
 
-# %% mystnb={"figure": {"name": "fig-10-patch-eigenvalues", "caption": "Extreme eigenvalues of P against the stride, patches of size 8 in signals of length 64 (left) and of size 4 x 4 in images 16 x 16 (right). Dashed: the number of patches k, and p k. Once the stride reaches the patch size, P is k times the identity."}, "image": {"alt": "In both panels the largest eigenvalue falls with the stride and the smallest stays near one half to a few units; they meet at strides 8 and 4, where patches no longer overlap."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-patch-eigenvalues", "caption": "Extreme eigenvalues of P against the stride, patches of size 8 in signals of length 64 (left) and of size 4 x 4 in images 16 x 16 (right). Dotted: the number of patches k; dashed: p k. Once the stride reaches the patch size, P is k times the identity."}, "image": {"alt": "In both panels the largest eigenvalue falls with the stride and the smallest stays near one half to a few units; they meet at strides 8 and 4, where patches no longer overlap."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 
