@@ -431,6 +431,8 @@ ch.claim("filter-cost", value=exponents, holds=abs(exponents["full kernel"] - 2)
 
 # %%
 recorded = ch.paper("dose-scores")
+
+# %% mystnb={"figure": {"name": "fig-20-dose-full", "caption": "F1 on test samples against the dose, as above, for volumes of 256 x 256 x 256 voxels from 90 projections."}, "image": {"alt": "Two panels of curves of F1 against the dose, one line per method."}} tags=["hide-input"]
 if ch.plots and recorded is not None:
     draw_doses(recorded)
 
