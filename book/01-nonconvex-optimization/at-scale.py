@@ -102,6 +102,8 @@ if ch.plots:
         for index, row in enumerate(frame.itertuples()):
             ax.plot([row.parameters], [row.test_error], "os^DvP"[index], ms=8, color=f"C{index}", label=row.network)
         ax.set(xscale="log", xlabel="weights", ylabel="test error", title=title, ylim=(0, None))
+        if title != "CIFAR-10":
+            ax.set_xticks([2000, 5000, 10_000, 20_000, 50_000], ["2,000", "5,000", "10,000", "20,000", "50,000"])
         ax.xaxis.set_minor_formatter("")
         ax.legend()
 

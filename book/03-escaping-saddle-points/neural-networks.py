@@ -79,7 +79,7 @@ def effect(frame, value, kind, r):
 # ## At small scale
 #
 # With the noise as the algorithm defines it, nothing happens: at $r = 0.015$ the test loss changes by a few
-# ten-thousandths, because the gradient's norm is sixty times larger than the noise. Per coordinate, the same numbers
+# ten-thousandths, because the gradient's norm is about seventy times larger than the noise. Per coordinate, the same numbers
 # destroy the training.
 
 # %% tags=["nbval-check-output"]
@@ -93,8 +93,8 @@ ch.claim(
 
 # %% [markdown]
 # The theorem asks for $r = \epsilon\sqrt N \approx \sqrt{\epsilon^2+\sigma^2}$, the size of the gradient noise, and not
-# for $r = \Theta(\epsilon)$ as the review states beside it. Measured against the gradient, the review's 0.015 is two
-# orders of magnitude below what the theorem uses.
+# for $r = \Theta(\epsilon)$ as the review states beside it. Measured against the gradient, the review's 0.015 is about seventy
+# times below what the theorem uses.
 
 # %% tags=["nbval-check-output"]
 gradient = runs[(runs.kind == "none") & (runs.step > 0)]["gradient_norm"].mean()

@@ -88,5 +88,5 @@ ch.ledger()
 # ## Takeaway
 #
 # The theory holds up in every experiment that it is about. It is about strict saddles and vanishing gradients, and the
-# networks measured here have neither. The review's own experiment does not test the theory: its noise is a hundredth of
+# networks measured here have neither. The review's own experiment does not test the theory: its noise is about a seventieth of
 # the gradient, and repeated at its scale with paired seeds it makes no difference.

@@ -36,6 +36,7 @@ import torch
 
 from litrepro import Chapter
 from litrepro.optim.accelerated import polyak_parameters
+from litrepro.plotting import counted
 from litrepro.shallow import relu_gram, relu_gram_expected, train_relu_output
 
 ch = Chapter("04-accelerated-nonconvex", notebook="relu-momentum", profile=profile, seed=seed, full_minutes=4)
@@ -273,7 +274,7 @@ rate_rows = [
 relu_rates = pd.DataFrame(rate_rows, columns=["data", "run", "seed", "steps to 1e-2", "steps to 1e-4", "steps to 1e-6"])
 recorded = ch.table("relu-rates", relu_rates)
 shown = relu_rates if recorded is None else recorded
-shown.groupby(["data", "run"]).median(numeric_only=True).drop(columns="seed")
+counted(shown.groupby(["data", "run"]).median(numeric_only=True).drop(columns="seed"))
 
 # %% [markdown]
 # ## Acceleration as roots on a circle

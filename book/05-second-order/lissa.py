@@ -164,7 +164,8 @@ if ch.plots:
     ax.legend(title="Hessian samples")
 
 # %% [markdown]
-# Independent samples show sampling error and nothing else; the reused sample is off by several percent, many standard errors. And
+# Independent samples show sampling error and nothing else, within two standard errors; the reused sample is off by several
+# percent, many standard errors. And
 # what is estimated is the truncated series: at depth 10 that is far from the inverse.
 #
 # ## When does the series converge?

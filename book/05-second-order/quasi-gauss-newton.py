@@ -304,7 +304,7 @@ recorded = ch.table("tomography-curves", curve)
 summary = final.groupby("method")[["training loss", "held-out loss", "SSIM", "TV ratio"]].agg(["mean", "std"])
 summary.columns = [f"{name}, {statistic}" for name, statistic in summary.columns]
 summary.insert(0, "rate", [tuned["adamw"], tuned["sqgn"]])
-summary.round(3).T
+summary.T.apply(lambda row: row.map(("{:.1f}" if "loss" in row.name else "{:.3f}").format), axis=1)
 
 # %% [markdown]
 # Losses are half the squared error in (km/s)$^2$, summed over the cells; the TV ratio is the total variation of a reconstruction over that of the true model.

@@ -259,14 +259,10 @@ if ch.plots:
     ax.set(xlabel="steps of gradient descent", ylabel="distance to the limit", ylim=(1e-9, 3))
     ax.legend()
 
-# %% mystnb={"figure": {"name": "fig-09-linear-full", "caption": "The upper panel at the review's scale, d = 1000, where it has been recorded."}, "image": {"alt": "Excess risk against the number of samples at d = 1000, or an empty frame that says that no such run is recorded."}} tags=["hide-input"]
-if ch.plots:
-    fig, ax = figure(height=1.2 if recorded is None else 3.4)
-    if recorded is None:
-        ax.text(0.5, 0.5, "no full-scale run is recorded", ha="center", va="center", color="0.4")
-        ax.axis("off")
-    else:
-        draw(ax, recorded, 1000)
+# %% mystnb={"figure": {"name": "fig-09-linear-full", "caption": "The upper panel at the review's scale, d = 1000."}, "image": {"alt": "Excess risk against the number of samples at d = 1000."}} tags=["hide-input"]
+if ch.plots and recorded is not None:
+    fig, ax = figure(height=3.4)
+    draw(ax, recorded, 1000)
 
 # %% [markdown]
 # ## Takeaway

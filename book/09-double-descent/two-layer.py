@@ -225,15 +225,10 @@ if ch.plots:
     axes[2].set_ylim(top=2.0)  # room for the legend above the lines
     axes[2].legend(title="hidden units", fontsize=7, ncol=3, loc="upper left")
 
-# %% mystnb={"figure": {"name": "fig-09-two-layer-full", "caption": "The first two panels at the review's scale (4,000 MNIST digits), where they have been recorded."}, "image": {"alt": "Test and training MSE against the number of parameters at full scale, or an empty frame that says that no such run is recorded."}} tags=["hide-input"]
-if ch.plots:
-    if recorded is None:
-        fig, ax = figure(height=1.2)
-        ax.text(0.5, 0.5, "no full-scale run is recorded", ha="center", va="center", color="0.4")
-        ax.axis("off")
-    else:
-        fig, axes = draw(recorded)
-        axes[2].axis("off")
+# %% mystnb={"figure": {"name": "fig-09-two-layer-full", "caption": "The first two panels at the review's scale (4,000 MNIST digits)."}, "image": {"alt": "Test and training MSE against the number of parameters at full scale."}} tags=["hide-input"]
+if ch.plots and recorded is not None:
+    fig, axes = draw(recorded)
+    axes[2].axis("off")
 
 # %% [markdown]
 # ## Takeaway

@@ -37,6 +37,7 @@ from litrepro.interpolation import (
     rff_curve,
 )
 from litrepro.nets import cnn5, count_parameters, grouped, mlp, resnet18
+from litrepro.plotting import counted
 from litrepro.training import fit, fit_ensemble, half_precision
 
 ch = Chapter("09-double-descent", notebook="width-and-epochs", profile=profile, seed=seed, full_minutes=20)
@@ -196,7 +197,7 @@ def clear(paired, dim):
 complexity = pd.DataFrame(emc.numpy(), [f"{p:.0%} wrong" for p in levels], [f"{t} epochs" for t in lengths])
 
 # %% tags=["hide-input"]
-complexity.round(0)
+counted(complexity)
 
 # %% tags=["nbval-check-output"]
 longer, noisier = clear(growth, 1), bool(clear(loss_by_noise, 0).all())
@@ -433,28 +434,23 @@ else:
     ch.claim("small-model-early-stop", value=early,
              holds=all(epoch < 0.9 * longest for values in early.values() for epoch in values), table="widths")  # fmt: skip
 
-# %% mystnb={"figure": {"name": "fig-09-widths-full", "caption": "Test error against width at the end (left) and against width and epoch (right, ResNet18, a fifth of the labels wrong), where the sweep has been recorded."}, "image": {"alt": "Curves of test error over width and a heat map over width and epoch, or an empty frame that says that no such run is recorded."}} tags=["hide-input"]
-if ch.plots:
-    if scale is None:
-        fig, ax = figure(height=1.2)
-        ax.text(0.5, 0.5, "no full-scale run is recorded", ha="center", va="center", color="0.4")
-        ax.axis("off")
-    else:
-        fig, axes = figure(1, 2, height=3.4)
-        for name in networks:
-            for p in sorted(scale.noise.unique()):
-                values = final(scale, name, p)
-                if values is not None:
-                    axes[0].plot(values.index, values, "o-", ms=3, label=f"{name}, {p:.0%} wrong")
-        axes[0].set(xscale="log", xlabel="width $k$", ylabel="test error")
-        axes[0].legend(fontsize=7)
-        part = scale[(scale.network == "ResNet18") & (scale.noise == 0.2) & (scale.epoch > 0)]
-        plane = part.pivot_table(index="k", columns="epoch", values="test_error")
-        mesh = axes[1].pcolormesh(plane.columns, range(len(plane)), plane, cmap="viridis")
-        axes[1].set_yticks(range(len(plane)), plane.index)
-        axes[1].set(xscale="log", xlabel="epoch", ylabel="width $k$")
-        axes[1].grid(False)
-        fig.colorbar(mesh, ax=axes[1], label="test error")
+# %% mystnb={"figure": {"name": "fig-09-widths-full", "caption": "Test error against width at the end (left) and against width and epoch (right, ResNet18, a fifth of the labels wrong)."}, "image": {"alt": "Curves of test error over width and a heat map over width and epoch."}} tags=["hide-input"]
+if ch.plots and scale is not None:
+    fig, axes = figure(1, 2, height=3.4)
+    for name in networks:
+        for p in sorted(scale.noise.unique()):
+            values = final(scale, name, p)
+            if values is not None:
+                axes[0].plot(values.index, values, "o-", ms=3, label=f"{name}, {p:.0%} wrong")
+    axes[0].set(xscale="log", xlabel="width $k$", ylabel="test error")
+    axes[0].legend(fontsize=7)
+    part = scale[(scale.network == "ResNet18") & (scale.noise == 0.2) & (scale.epoch > 0)]
+    plane = part.pivot_table(index="k", columns="epoch", values="test_error")
+    mesh = axes[1].pcolormesh(plane.columns, range(len(plane)), plane, cmap="viridis")
+    axes[1].set_yticks(range(len(plane)), plane.index)
+    axes[1].set(xscale="log", xlabel="epoch", ylabel="width $k$")
+    axes[1].grid(False)
+    fig.colorbar(mesh, ax=axes[1], label="test error")
 
 # %% [markdown]
 # ## Takeaway

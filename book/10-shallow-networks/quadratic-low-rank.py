@@ -128,7 +128,7 @@ ch.claim(
     holds=growth > 2 and exact[10][-1].max().item() < 1e-10,
 )
 
-# %% mystnb={"figure": {"name": "fig-10-rom", "caption": "Distance to L* (norm one), median of 16 trials. Left: EP-ROM with fresh samples; the factor per step falls with m, and 2 p r are too few. Middle: at m = 10 p r, exact and Krylov projections coincide, and the printed sign diverges. Right: one fixed set of samples; 10 p r diverge, 40 p r converge."}, "image": {"alt": "Three panels on logarithmic axes. Left: straight falling lines, the steeper the larger m, and one that rises. Middle: two identical falling lines and one that rises by a factor of three to four per step. Right: one rising and two falling lines."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-rom", "caption": "Distance to L* (norm one), median of 16 trials. Left: EP-ROM with fresh samples; the factor per step falls with m, and 2 p r are too few. Middle: at m = 10 p r, exact and Krylov projections nearly coincide, and the printed sign diverges. Right: one fixed set of samples; 10 p r diverge, 40 p r converge."}, "image": {"alt": "Three panels on logarithmic axes. Left: straight falling lines, the steeper the larger m, and one that rises. Middle: two nearly identical falling lines and one that rises by a factor of three to four per step. Right: one rising and two falling lines."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 
@@ -194,6 +194,7 @@ if ch.plots:
             part = part.assign(level=part["m/(pr)"].map(levels.index))
             mesh = heatmap(part, "p", "level", "success", ax=ax, colorbar=False)
             ax.set_yticks(range(len(levels)), [str(level) for level in levels])
+            ax.set_xticks(sorted(part.p.unique()))
             ax.set(title=f"{scale}, {'fresh' if fresh else 'reused'} samples", xlabel="dimension p", ylabel="")
         axes[0].set_ylabel("m/(pr)")
     fig.colorbar(mesh, ax=grid, label="success rate")

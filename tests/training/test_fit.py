@@ -228,6 +228,9 @@ def test_a_stopped_run_goes_on(tmp_path):
         {"train": (torch.ones(3, 6), (torch.zeros(3, dtype=torch.int64), torch.zeros(2)))},
         {"train": (torch.ones(0, 6), torch.zeros(0, dtype=torch.int64))},
         {"train": torch.ones(3, 6)},
+        {"train": (toy()[0], toy()[1] + 1)},
+        {"train": (toy()[0], toy()[1] - 1), "loss": "mse"},
+        {"evaluate_on": {"test": (toy()[0], toy()[1] + 1)}},
         {"model": mlp(6, [], 3).requires_grad_(False)},
     ],
 )

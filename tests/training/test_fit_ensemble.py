@@ -216,6 +216,8 @@ def test_vectorized_objective_and_no_epochs():
         {"model_fn": lambda seed: mlp(64, [seed], 10)},
         {"model_fn": lambda seed: None},
         {"train": (images()[0], images()[1][:-1])},
+        {"train": (images()[0], images()[1] + 5)},
+        {"train": (images()[0], images()[1] - 1), "loss": "mse"},
     ],
 )
 def test_bad_input(bad):

@@ -10,7 +10,7 @@ from torch import nn
 
 from litrepro.training._batches import check_data, map_targets, permutation
 from litrepro.training._ensemble import Ensemble, draws_masks, runner, stack_members
-from litrepro.training._losses import check_values, resolve_loss, resolve_metrics
+from litrepro.training._losses import check_labels, check_values, resolve_loss, resolve_metrics
 from litrepro.training._members import check_loss_params, takes_keywords
 from litrepro.training._optimizers import Scheduled, hyperparameter, make_optimizer
 from litrepro.training._settings import Clock, check_settings, check_weights
@@ -160,21 +160,23 @@ class EnsembleRun:
         """Append the metrics of all members on all sets."""
         step = epoch * self.settings.steps_per_epoch
         for name, (x, y, n, stacked, functions) in self.sets.items():
-            values = self._measure(x, y, n, stacked, functions).tolist()
+            values = self._measure(x, y, n, stacked, functions, check=epoch == 0).tolist()
             for member, row in enumerate(values):
                 self.rows.extend(
                     (member, epoch, step, name, key, value, self.clock.seconds) for key, value in zip(functions, row)
                 )
 
     @torch.no_grad()
-    def _measure(self, x, y, n: int, stacked: tuple[bool, bool], functions: dict) -> torch.Tensor:
-        """(M, metrics) means over a set."""
+    def _measure(self, x, y, n: int, stacked: tuple[bool, bool], functions: dict, check: bool) -> torch.Tensor:
+        """(M, metrics) means over a set; with ``check``, labels are looked at before they are used."""
         count = len(self.seeds)
         totals = torch.zeros(count, len(functions), dtype=torch.float64, device=self.device)
         passes = {key: takes_keywords(f, self.loss_params) for key, f in functions.items()}
 
         def sums(model, inputs, targets, keywords):
             outputs = model(inputs)
+            if check and start == 0:
+                check_labels(y, outputs, functions.values())
             values = [f(outputs, targets, **(keywords if passes[key] else {})) for key, f in functions.items()]
             return torch.stack([check_values(value, len(outputs)).double().sum() for value in values])
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from litrepro import _validate
 from litrepro.training._batches import Targets, check_data, map_targets
-from litrepro.training._losses import Loss, check_values, resolve_metrics
+from litrepro.training._losses import Loss, check_labels, check_values, resolve_metrics
 
 CHUNK = 1024
 
@@ -40,8 +40,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        A model that is no module, lengths that differ, batch_size < 1, unknown loss or metric,
-        a loss that does not return one value per example.
+        A model that is no module, lengths that differ, batch_size < 1, unknown loss or metric, labels beyond the
+        model's outputs, a loss that does not return one value per example.
 
     Examples
     --------
@@ -58,19 +58,23 @@ def evaluate(
     was_training = model.training
     model.eval()
     try:
-        totals = measure(model, x, y, n, functions, batch_size)
+        totals = measure(model, x, y, n, functions, batch_size, check=True)
     finally:
         model.train(was_training)
     return dict(zip(functions, totals.tolist()))
 
 
 @torch.no_grad()
-def measure(model, x: torch.Tensor, y: Targets, n: int, functions: dict, batch_size: int = CHUNK) -> torch.Tensor:
-    """Means of the metrics, one float64 each, on the device: nothing waits for them."""
+def measure(
+    model, x: torch.Tensor, y: Targets, n: int, functions: dict, batch_size: int = CHUNK, check: bool = False
+) -> torch.Tensor:
+    """Means of the metrics, one float64 each, on the device: nothing waits for them, unless labels are checked."""
     totals = torch.zeros(len(functions), dtype=torch.float64, device=x.device)
     for start in range(0, n, batch_size):
         part = slice(start, start + batch_size)
         outputs, targets = model(x[part]), map_targets(lambda value, part=part: value[part], y)
+        if check and start == 0:
+            check_labels(y, outputs, functions.values())
         values = [check_values(f(outputs, targets), len(outputs)).double().sum() for f in functions.values()]
         if values:
             totals += torch.stack(values)

@@ -104,8 +104,8 @@ def fit(
     ------
     ValueError
         A model that is no module, lengths that differ, epochs < 0, batch_size < 1, negative hyperparameters, unknown
-        optimizer, loss or metric, nothing to train, a loss that does not return one value per example, another
-        run's checkpoint.
+        optimizer, loss or metric, nothing to train, labels beyond the model's outputs, a loss that does not return
+        one value per example, another run's checkpoint.
 
     Warns
     -----
@@ -205,5 +205,5 @@ class _Run:
         """Append the metrics on all sets."""
         step, seconds = epoch * self.settings.steps_per_epoch, self.clock.seconds
         for name, (x, y, n, functions) in self.sets.items():
-            values = measure(self.model, x, y, n, functions).tolist()
+            values = measure(self.model, x, y, n, functions, check=epoch == 0).tolist()
             self.rows.extend((epoch, step, name, key, value, seconds) for key, value in zip(functions, values))

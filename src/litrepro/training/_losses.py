@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
@@ -13,12 +13,12 @@ Loss = str | Callable[..., torch.Tensor]
 
 
 def cross_entropy(outputs: torch.Tensor, y: Targets) -> torch.Tensor:
-    """-log of the softmax (B, K) at the labels (B,) int64, or its mean under given distributions (B, K); (B,)."""
+    """-log of the softmax (B, K) at the labels (B,), integers, or its mean under given distributions (B, K); (B,)."""
     labels = labels_of(y)
     scores = outputs.log_softmax(-1)
     if labels.dtype.is_floating_point:
         return -(labels * scores).sum(-1)
-    return -scores.gather(-1, labels[..., None])[..., 0]
+    return -scores.gather(-1, labels.to(torch.int64)[..., None])[..., 0]
 
 
 def squared_error(outputs: torch.Tensor, y: Targets) -> torch.Tensor:
@@ -65,6 +65,19 @@ def resolve_metrics(metrics: Sequence, loss: Loss, y: Targets) -> dict[str, Call
         elif not labels_of(y).dtype.is_floating_point:
             found["accuracy"] = correct
     return found
+
+
+def check_labels(y: Targets, outputs: torch.Tensor, functions: Iterable[Callable]) -> None:
+    """Labels are classes of the outputs (B, K), where a loss or metric of this module takes them for such.
+
+    Beyond them a one-hot target is zero and no prediction is right: nothing else would say so.
+    """
+    labels = labels_of(y)
+    if labels.dtype.is_floating_point or not any(f in (cross_entropy, squared_error, correct) for f in functions):
+        return
+    low, high, classes = int(labels.min()), int(labels.max()), outputs.shape[-1]
+    if low < 0 or high >= classes:
+        raise ValueError(f"labels must be in 0..{classes - 1}, the model's outputs; got {low}..{high}")
 
 
 def check_values(values: torch.Tensor, n: int) -> torch.Tensor:
