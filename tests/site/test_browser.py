@@ -34,6 +34,7 @@ def opened(browser):
     """Open a page and return the browser; what other pages did is forgotten."""
 
     def open_page(name: str):
+        browser.open("about:blank")  # ends what the page before was still fetching, and its complaints about that
         browser.requests.clear()
         browser.problems.clear()
         browser.open((HTML / name).as_uri())
