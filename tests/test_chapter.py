@@ -52,6 +52,17 @@ def test_a_chapter_without_ledger(toy):
         Chapter("02-nothing")
 
 
+def test_another_verdict_at_full_scale_is_said(toy, shown):
+    for holds in (False, True):
+        Chapter("01-toy", profile="full", notebook="toy").claim("two-is-two", value=2.0, holds=holds)
+        Chapter("01-toy", notebook="toy").claim("two-is-two", value=2.0, holds=True)
+    assert [text for text, *_ in shown if text.startswith("[rep")] == [
+        "[reproduced] 01-toy/two-is-two (at full scale: not reproduced)",
+        "[reproduced] 01-toy/two-is-two",
+        "[reproduced] 01-toy/two-is-two",
+    ]
+
+
 def test_claims_are_checked(toy, shown):
     ch = Chapter("01-toy")
     with pytest.raises(ValueError, match="no claim 'three'"):

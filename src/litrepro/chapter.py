@@ -243,7 +243,8 @@ class Chapter:
         Notes
         -----
         A claim that only the full profile can judge, and that was not computed from a recorded table, ignores what
-        quick measured: it shows the verdict of the recorded full run, or "not run".
+        quick measured: it shows the verdict of the recorded full run, or "not run". Where quick can judge and a
+        recorded full run came to another verdict, both are shown.
 
         Raises
         ------
@@ -269,6 +270,8 @@ class Chapter:
         }
         if self.full:
             self._record_verdict(entry, judged)
+        elif not needs_record:
+            judged["at_full_scale"] = self._recorded_verdict(claim_id)
         self._show_claim(entry, judged)
         return None
 
@@ -313,6 +316,10 @@ class Chapter:
         record = self._provenance() | {"verdicts": list(self._judged.values())}
         path = results.verdicts_path(self._results_folder(), self.notebook)
         results.write_atomically(path, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
+
+    def _recorded_verdict(self, claim_id: str) -> str | None:
+        recorded = results.load_verdicts(self.folder / "results").get(claim_id)
+        return None if recorded is None else recorded["verdict"]
 
     def _recorded_claim(self, entry: claims.Claim) -> None:
         recorded = results.load_verdicts(self.folder / "results").get(entry.id)

@@ -38,6 +38,8 @@ def claim(payload: dict[str, Any]) -> None:
         remarks.append(payload["reason"])
     if payload["recorded"]:
         remarks.append("recorded at full scale")
+    if payload.get("at_full_scale") not in (None, verdict):
+        remarks.append(f"at full scale: {payload['at_full_scale']}")
     if verdict != "not run" and payload["ledger"] not in (verdict, "open"):
         remarks.append(f"the ledger says: {payload['ledger']}")
     aside = f" ({'; '.join(remarks)})" if remarks else ""
