@@ -180,6 +180,37 @@ def test_a_full_command_ends_in_time(toy, monkeypatch, capsys):
     assert "goes on from here" in capsys.readouterr().out
 
 
+def test_finished_parts_are_kept_by_configuration(toy, monkeypatch):
+    made = []
+
+    def make():
+        made.append(len(made))
+        return FRAME.assign(x=0.1 + made[-1])
+
+    def opened(full=10, profile="full"):
+        ch = Chapter("01-toy", profile=profile, notebook="toy")
+        ch.pick(quick=1, full=full)
+        return ch
+
+    first = opened().kept("part", make)
+    assert opened().kept("part", make).equals(first)
+    assert len(made) == 1
+    assert opened().kept("other", make).x[0] == 1.1
+    assert opened(full=11).kept("part", make).x[0] == 2.1  # another configuration's part is not this one's
+    assert opened(profile="quick").kept("part", make).x[0] == 3.1
+    late = opened()
+    monkeypatch.setattr(late, "elapsed", lambda: 1000.0)
+    assert late.kept("part", make).equals(first)
+    with pytest.raises(SystemExit):
+        late.kept("new", make)
+    monkeypatch.setenv("LITREPRO_SMOKE", "1")
+    assert opened().kept("part", make).x[0] == 4.1
+    assert opened().kept("part", make).x[0] == 5.1
+    for bad in (lambda ch: ch.kept("/root", make), lambda ch: ch.kept("part", FRAME), lambda ch: ch.kept("p", dict)):
+        with pytest.raises(ValueError):
+            bad(opened())
+
+
 @pytest.mark.parametrize("change", ["size", "seed", "notebook"])
 def test_another_configuration_is_stale(toy, shown, change):
     full = Chapter("01-toy", profile="full", notebook="toy")

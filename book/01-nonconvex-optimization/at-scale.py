@@ -19,6 +19,8 @@ profile = "quick"
 seed = 0
 
 # %%
+from functools import partial
+
 import pandas as pd
 
 from litrepro import Chapter
@@ -27,85 +29,10 @@ from litrepro.nets import allconv_resnet, count_parameters, mlp, resnet18, vgg3
 from litrepro.training import cosine, fit, train_characters
 
 ch = Chapter("01-nonconvex-optimization", notebook="at-scale", profile=profile, seed=seed, full_minutes=7)
-epochs = ch.pick(quick=10, full=15, smoke=1)
-images = ch.pick(quick=2000, full=50_000, smoke=100)
 steps = ch.pick(quick=0, full=12_000, smoke=6)
 batch = ch.pick(quick=64, full=512, smoke=16)
 context = ch.pick(quick=0, full=32, smoke=4)
 hidden = ch.pick(quick=[], full=[512], smoke=[16])
-
-# %% [markdown]
-# ## Architectures
-#
-# **Quick**: 2,000 MNIST digits at 14 x 14, ten epochs, networks of 2,000 to 60,000 weights. **Full**: CIFAR-10, 15 epochs,
-# networks up to 11 million weights. (CIFAR-100 and the large networks of the lecture's figure are out of reach of one
-# short run on one GPU.)
-
-
-# %%
-def zoo(small):
-    """Networks from linear to residual, in the size of the profile."""
-    if small:
-        one = {"in_channels": 1, "seed": seed}
-        return {
-            "linear": mlp(196, [], 10, seed=seed),
-            "perceptron, 64": mlp(196, [64], 10, seed=seed),
-            "perceptron, 256": mlp(196, [256], 10, seed=seed),
-            "VGG3": vgg3((4, 8, 16), size=14, **one),
-            "all-convolutional ResNet": allconv_resnet(1, widths=(8, 16, 32), stem=8, batchnorm=True, **one),
-        }
-    return {
-        "linear": mlp(3072, [], 10, seed=seed),
-        "perceptron, 256": mlp(3072, [256], 10, seed=seed),
-        "perceptron, 1024 and 1024": mlp(3072, [1024, 1024], 10, seed=seed),
-        "VGG3": vgg3(seed=seed),
-        "all-convolutional ResNet": allconv_resnet(1, widths=(16, 32, 64), batchnorm=True, seed=seed),
-        "ResNet-18": resnet18(seed=seed),
-    }
-
-
-small = not ch.full or ch.smoke
-if small:
-    train = mnist("train", n=images, size=14, source="bundled", seed=seed)
-    test = mnist("test", size=14, source="bundled")
-else:
-    train, test = cifar10("train", n=images, seed=seed), cifar10("test")
-x, y = train.images.to(ch.device), train.labels.to(ch.device)
-x_new, y_new = test.images.to(ch.device), test.labels.to(ch.device)
-rows = []
-for name, model in ch.progress(list(zoo(small).items()), "architectures"):
-    size = count_parameters(model)
-    history = fit(
-        model.to(ch.device), (x, y), epochs=epochs, batch_size=128 if ch.full else 50, lr=0.05, momentum=0.9,
-        schedule=cosine, evaluate_on={"test": (x_new, y_new)}, eval_every=epochs, seed=seed,
-    )  # fmt: skip
-    last = history[(history.epoch == epochs) & (history.metric == "accuracy")].set_index("split")["value"]
-    rows.append({"network": name, "parameters": size, "train_error": 1 - last["train"], "test_error": 1 - last["test"]})
-networks = pd.DataFrame(rows)
-recorded = ch.table("architectures", networks.round(6))
-networks.round(3).set_index("network")
-
-# %% tags=["nbval-check-output"]
-table = recorded if recorded is not None else networks
-rank = table.parameters.rank().corr(table.test_error.rank())
-ch.claim("bigger-is-better", value=rank, holds=bool(rank < 0), table="architectures")
-
-# %% mystnb={"figure": {"name": "fig-01-zoo", "caption": "Test error against the number of weights: the quick run in small, and the recorded run on CIFAR-10 where there is one. What the weights are used for matters as much as how many there are."}, "image": {"alt": "Points labelled with architectures, parameters on a logarithmic axis, test error on the vertical axis."}} tags=["hide-input"]
-if ch.plots:
-    from litrepro.plotting import figure
-
-    shown = {"MNIST in small" if small else "CIFAR-10": networks}
-    if not ch.full and recorded is not None:
-        shown["CIFAR-10"] = recorded
-    fig, axes = figure(1, len(shown), height=3.4, squeeze=False)
-    for ax, (title, frame) in zip(axes[0], shown.items()):
-        for index, row in enumerate(frame.itertuples()):
-            ax.plot([row.parameters], [row.test_error], "os^DvP"[index], ms=8, color=f"C{index}", label=row.network)
-        ax.set(xscale="log", xlabel="weights", ylabel="test error", title=title, ylim=(0, None))
-        if title != "CIFAR-10":
-            ax.set_xticks([2000, 5000, 10_000, 20_000, 50_000], ["2,000", "5,000", "10,000", "20,000", "50,000"])
-        ax.xaxis.set_minor_formatter("")
-        ax.legend()
 
 # %% [markdown]
 # ## A language model
@@ -123,14 +50,20 @@ grids = {
     "rmsprop": ("rmsprop", [0.0001, 0.0003, 0.001, 0.003, 0.01]),
     "adam": ("adam", [0.0001, 0.0003, 0.001, 0.003, 0.01]),
 }
-language = None
-if ch.full:
-    language = train_characters(
-        tiny_shakespeare()[: 5000 if ch.smoke else None], grids, context=context, hidden=hidden, batch=batch,
-        steps=steps, eval_every=max(1, steps // 20), seed=seed, device=ch.device,
-        progress=lambda s: ch.progress(s, "steps"),
+
+
+def characters(name):
+    """One optimizer at its five step sizes."""
+    table = train_characters(
+        tiny_shakespeare()[: 5000 if ch.smoke else None], {name: grids[name]}, context=context, hidden=hidden,
+        batch=batch, steps=steps, eval_every=max(1, steps // 20), seed=seed, device=ch.device,
+        progress=lambda s: ch.progress(s, name),
     )  # fmt: skip
-    language = language.replace(float("inf"), 1e9).round(5)
+    return table.replace(float("inf"), 1e9).round(5)
+
+
+if ch.full:
+    language = pd.concat([ch.kept(name, partial(characters, name)) for name in grids], ignore_index=True)
     ch.save("char-lm", language)
 else:
     language = ch.paper("char-lm")
@@ -160,6 +93,89 @@ if ch.plots:
     axes[0].set_ylabel("perplexity per character")
     if language is not None:
         axes[0].legend()
+
+# %% [markdown]
+# ## Architectures
+#
+# Ten epochs each. **Quick**: 2,000 MNIST digits at 14 x 14, networks of 2,000 to 60,000 weights. **Full**: CIFAR-10,
+# networks of 30,000 to 4 million weights, the residual one of them at half the usual width. (CIFAR-100 and the large
+# networks of the lecture's figure are out of reach of one short run.)
+
+
+# %%
+epochs = ch.pick(quick=10, full=10, smoke=1)
+images = ch.pick(quick=2000, full=50_000, smoke=100)
+
+
+def zoo(small):
+    """Networks from linear to residual, in the size of the profile."""
+    if small:
+        one = {"in_channels": 1, "seed": seed}
+        return {
+            "linear": mlp(196, [], 10, seed=seed),
+            "perceptron, 64": mlp(196, [64], 10, seed=seed),
+            "perceptron, 256": mlp(196, [256], 10, seed=seed),
+            "VGG3": vgg3((4, 8, 16), size=14, **one),
+            "all-convolutional ResNet": allconv_resnet(1, widths=(8, 16, 32), stem=8, batchnorm=True, **one),
+        }
+    return {
+        "linear": mlp(3072, [], 10, seed=seed),
+        "perceptron, 256": mlp(3072, [256], 10, seed=seed),
+        "perceptron, 1024 and 1024": mlp(3072, [1024, 1024], 10, seed=seed),
+        "all-convolutional ResNet": allconv_resnet(1, widths=(16, 32, 64), batchnorm=True, seed=seed),
+        "VGG3": vgg3(seed=seed),
+        "ResNet-18, half width": resnet18(32, seed=seed),
+    }
+
+
+small = not ch.full or ch.smoke
+if small:
+    train = mnist("train", n=images, size=14, source="bundled", seed=seed)
+    test = mnist("test", size=14, source="bundled")
+else:
+    train, test = cifar10("train", n=images, seed=seed), cifar10("test")
+x, y = train.images.to(ch.device), train.labels.to(ch.device)
+x_new, y_new = test.images.to(ch.device), test.labels.to(ch.device)
+
+
+def trained(name, model):
+    """Errors of one network after its training, a row."""
+    size = count_parameters(model)
+    history = fit(
+        model.to(ch.device), (x, y), epochs=epochs, batch_size=128 if ch.full else 50, lr=0.05, momentum=0.9,
+        schedule=cosine, evaluate_on={"test": (x_new, y_new)}, eval_every=epochs, seed=seed,
+    )  # fmt: skip
+    last = history[(history.epoch == epochs) & (history.metric == "accuracy")].set_index("split")["value"]
+    errors = {"train_error": 1 - last["train"], "test_error": 1 - last["test"]}
+    return pd.DataFrame([{"network": name, "parameters": size} | errors])
+
+
+parts = ch.progress(list(zoo(small).items()), "architectures")
+networks = pd.concat([ch.kept(name, partial(trained, name, model)) for name, model in parts], ignore_index=True)
+recorded = ch.table("architectures", networks.round(6))
+networks.round(3).set_index("network")
+
+# %% tags=["nbval-check-output"]
+table = recorded if recorded is not None else networks
+rank = table.parameters.rank().corr(table.test_error.rank())
+ch.claim("bigger-is-better", value=rank, holds=bool(rank < 0), table="architectures")
+
+# %% mystnb={"figure": {"name": "fig-01-zoo", "caption": "Test error against the number of weights: the quick run in small, and the recorded run on CIFAR-10 where there is one. What the weights are used for matters as much as how many there are."}, "image": {"alt": "Points labelled with architectures, parameters on a logarithmic axis, test error on the vertical axis."}} tags=["hide-input"]
+if ch.plots:
+    from litrepro.plotting import figure
+
+    shown = {"MNIST in small" if small else "CIFAR-10": networks}
+    if not ch.full and recorded is not None:
+        shown["CIFAR-10"] = recorded
+    fig, axes = figure(1, len(shown), height=3.4, squeeze=False)
+    for ax, (title, frame) in zip(axes[0], shown.items()):
+        for index, row in enumerate(frame.itertuples()):
+            ax.plot([row.parameters], [row.test_error], "os^DvP"[index], ms=8, color=f"C{index}", label=row.network)
+        ax.set(xscale="log", xlabel="weights", ylabel="test error", title=title, ylim=(0, None))
+        if title != "CIFAR-10":
+            ax.set_xticks([2000, 5000, 10_000, 20_000, 50_000], ["2,000", "5,000", "10,000", "20,000", "50,000"])
+        ax.xaxis.set_minor_formatter("")
+        ax.legend()
 
 # %% [markdown]
 # ## Takeaway

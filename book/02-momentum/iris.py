@@ -23,6 +23,8 @@ profile = "quick"
 seed = 0
 
 # %%
+from functools import partial
+
 import pandas as pd
 import torch
 
@@ -65,18 +67,13 @@ splits = draw_splits(len(x), range(seed, seed + seeds), train=100, batch=10, ste
 
 
 def sweep(name):
-    """All step sizes and seeds of one optimizer; finished optimizers of a long run are read back."""
-    checkpoint = ch.scratch(f"{name}.csv")
-    if ch.full and checkpoint.exists():
-        return pd.read_csv(checkpoint)
+    """All step sizes and seeds of one optimizer."""
     sizes = step_sizes + (delta_sizes if name == "adadelta" else [])
-    runs = train_stacked(x, y, splits, rule(name), sizes, widths, init_seed=seed).assign(rule=name)
-    if ch.full:
-        runs.to_csv(checkpoint, index=False)
-    return runs
+    return train_stacked(x, y, splits, rule(name), sizes, widths, init_seed=seed).assign(rule=name)
 
 
-runs = pd.concat([sweep(name) for name in ch.progress(names, "optimizers")], ignore_index=True)
+parts = [ch.kept(name, partial(sweep, name)) for name in ch.progress(names, "optimizers")]
+runs = pd.concat(parts, ignore_index=True)
 trials = summarize_runs(runs)
 
 # %% tags=["hide-input"]

@@ -61,9 +61,6 @@ groups += [(kind, r, 1) for kind in ("gaussian", "coordinate") for r in sweep]
 
 def train_group(kind, r, count):
     """Train ``count`` seeds with one noise; history as rows of kind, r, seed, epoch, split, metric, value."""
-    saved = ch.scratch(f"vgg3-{kind}-{r:g}-{count}-{epochs}-{images}-{seed}.csv")
-    if ch.full and not ch.smoke and saved.is_file():
-        return pd.read_csv(saved)
     noise = torch.Generator(ch.device).manual_seed(seed + 1)
 
     def optimizer(parameters):
@@ -73,13 +70,11 @@ def train_group(kind, r, count):
         network, list(range(seed, seed + count)), train, epochs=epochs, batch_size=batch, optimizer=optimizer,
         evaluate_on={"test": test}, eval_every=max(1, epochs // records), members={"seed": list(range(seed, seed + count))},
     )  # fmt: skip
-    history = run.history.assign(kind=kind, r=r)[["kind", "r", "seed", "epoch", "split", "metric", "value"]]
-    if ch.full:
-        history.to_csv(saved, index=False)
-    return history
+    return run.history.assign(kind=kind, r=r)[["kind", "r", "seed", "epoch", "split", "metric", "value"]]
 
 
-history = pd.concat([train_group(*group) for group in ch.progress(groups, "groups")])
+parts = ch.progress(groups, "groups")
+history = pd.concat([ch.kept(f"{kind}-{r:g}", functools.partial(train_group, kind, r, n)) for kind, r, n in parts])
 wide = history.pivot_table(index=["kind", "r", "seed", "epoch"], columns=["split", "metric"], values="value")
 wide.columns = ["_".join(names) for names in wide.columns]
 runs = wide.reset_index()

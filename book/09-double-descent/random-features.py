@@ -22,6 +22,8 @@ profile = "quick"
 seed = 0
 
 # %%
+from functools import partial
+
 import pandas as pd
 import torch
 
@@ -59,15 +61,8 @@ def checkpointed(count, widths, s, kind):
     """A curve; in the full profile width by width, each kept until the table is complete."""
     if not ch.full:
         return curve(count, widths, s, kind)
-    parts = []
-    for width in widths:
-        path = ch.scratch(f"{kind}-{count}-{width}-{s}.csv")
-        if not path.exists():
-            if ch.out_of_time():
-                ch.pause()
-            curve(count, [width], s, kind).to_csv(path, index=False)
-        parts.append(pd.read_csv(path))
-    return pd.concat(parts)
+    parts = [(f"{kind}-{count}-{width}-{s}", partial(curve, count, [width], s, kind)) for width in widths]
+    return pd.concat([ch.kept(*part) for part in parts])
 
 
 # %% [markdown]

@@ -22,6 +22,8 @@ profile = "quick"
 seed = 0
 
 # %%
+from functools import partial
+
 import pandas as pd
 import torch
 
@@ -65,25 +67,14 @@ def fresh(width):
     )  # fmt: skip
 
 
-def checkpointed(width):
-    """The same; in the full profile kept on disk until the table is complete."""
-    path = ch.scratch(f"fresh-{width}.csv")
-    if not (ch.full and path.exists()):
-        if ch.out_of_time():
-            ch.pause()
-        frame = fresh(width)
-        if not ch.full:
-            return frame
-        frame.to_csv(path, index=False)
-    return pd.read_csv(path)
-
-
 def start(width):
     """Errors of the untrained network do not belong on a curve over widths."""
     return width[width.epoch > 0]
 
 
-alone = start(pd.concat([checkpointed(width) for width in ch.progress(widths, "widths")])).assign(run="fresh")
+alone = start(
+    pd.concat([ch.kept(f"fresh-{width}", partial(fresh, width)) for width in ch.progress(widths, "widths")])
+).assign(run="fresh")
 common = {"lr": lr, "momentum": 0.95, "batch_size": batch, "seeds": members}
 chained = two_layer_curve((x, noisy), held_out, widths, reuse=True, epochs=each, **common)
 clean = two_layer_curve(

@@ -168,6 +168,29 @@ class Chapter:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / name
 
+    def kept(self, name: str, make: Callable[[], pd.DataFrame], minutes: float = 7.0) -> pd.DataFrame:
+        """``make()``; a full command reads it from ``scratch`` where an earlier one of its configuration finished it.
+
+        The configuration is what was picked before. Where the part is not there yet and the command is ``out_of_time``,
+        it ends here. A smoke run makes everything anew.
+
+        Raises ``ValueError`` for a name that is no file's, no function, and a frame that is none or empty.
+        """
+        path = self.scratch(name)
+        path = path.with_name(f"{path.name}-{self._configuration_digest()[:8]}.csv")
+        _validate.function("make", make)
+        if self.full and not self.smoke and path.is_file():
+            import pandas as pd
+
+            return pd.read_csv(path)
+        if self.out_of_time(minutes):
+            self.pause()
+        frame = make()
+        results.check_frame(path.stem, frame)
+        if self.full:
+            results.write_atomically(path, frame.to_csv(index=False).encode())
+        return frame
+
     @property
     def plots(self) -> bool:
         """Whether to draw: True in a Jupyter kernel, False in a plain script. The first look sets the book's theme."""

@@ -42,6 +42,30 @@ def test_members_do_not_depend_on_how_many_there_are():
     assert not torch.equal(many.weights[0][0], many.weights[0][1])
 
 
+@pytest.mark.parametrize("hidden", [(), (7,), (7, 5)])
+def test_inputs_given_by_the_places_of_their_ones(hidden):
+    model = StackedMLP((12, *hidden, 3), trials=4, dropout=0.3, generator=generator())
+    places = torch.randint(12, (6, 5), generator=generator(1))
+    counts = nn.functional.one_hot(places, 12).sum(1).float()  # a place that is named twice counts twice
+    state = model.noise_state()
+    sparse = model.from_ones(places)
+    gradients = torch.autograd.grad(sparse.square().sum(), list(model.parameters()))
+    model.set_noise_state(state)
+    dense = model(counts)
+    torch.testing.assert_close(sparse, dense)
+    torch.testing.assert_close(gradients, torch.autograd.grad(dense.square().sum(), list(model.parameters())))
+    for bad in (places[0], places.float(), places.int()):
+        with pytest.raises(ValueError, match="indices"):
+            model.from_ones(bad)
+
+
+@pytest.mark.parametrize("place", [-1, 12])
+def test_places_outside_the_input_are_not_another_member_s_weights(place):
+    model = StackedMLP((12, 3), trials=2, generator=generator())
+    with pytest.raises(ValueError, match=r"0\.\.11"):
+        model.from_ones(torch.tensor([[3, place]]))
+
+
 def test_initial_distributions():
     torch_like = StackedMLP((50, 400, 3), trials=4, generator=generator())
     bound = 1 / math.sqrt(50)

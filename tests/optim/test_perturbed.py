@@ -226,6 +226,30 @@ def test_psgd_draws_noise_for_the_trials_that_have_a_radius(lr):
     torch.testing.assert_close((a - before).flatten(1).norm(dim=1), rates * torch.tensor([0.0, 0.0, 3.0, 0.0]))
 
 
+@pytest.mark.parametrize(("radius", "lr"), [(torch.tensor([0.0, 1.0, 3.0, 0.5]), 0.1), (2.0, torch.full((4,), 0.1))])
+def test_psgd_trials_of_one_group_share_their_noise(radius, lr):
+    def moved(groups):
+        parameters = [torch.nn.Parameter(torch.zeros(4, *shape)) for shape in ((3, 2), (5,))]
+        for parameter in parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        PSGD(parameters, lr, radius, batch_dims=1, generator=7, noise_groups=groups).step()
+        return torch.cat([parameter.detach().flatten(1) for parameter in parameters], 1)
+
+    size = torch.as_tensor(radius).expand(4)[:, None] * 0.1
+    alone, paired = moved([8, 8, 8, 8]), moved([0, 1, 0, 1])
+    direction = alone[2] / size[2]
+    torch.testing.assert_close(alone, size * direction)  # one direction, each trial at its radius
+    assert 0.1 < direction.norm() < 3  # N(0, I/d): a norm of about one
+    torch.testing.assert_close(paired[1] * size[3], paired[3] * size[1])
+    assert not torch.allclose(paired[1] / size[1], paired[2] / size[2])
+
+
+@pytest.mark.parametrize(("groups", "dims"), [([0, 1], 1), ([0, 1, 2], 0), (3, 1)])
+def test_psgd_refuses_groups_that_do_not_fit(groups, dims):
+    with pytest.raises(ValueError, match="noise_groups"):
+        PSGD([torch.nn.Parameter(torch.zeros(3, 2))], 0.1, 1.0, batch_dims=dims, noise_groups=groups)
+
+
 def test_psgd_without_noise_is_sgd_and_skips_frozen_parameters():
     a, frozen = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3), requires_grad=False)
     optimizer = PSGD([a, frozen], 0.1, 0.0)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from litrepro import _validate
 
@@ -107,11 +108,38 @@ class StackedMLP(nn.Module):
         if x.ndim != 3 or x.shape[0] != self.trials or x.shape[-1] != self.widths[0]:
             expected = f"({self.trials}, n, {self.widths[0]})"
             raise ValueError(f"input must have shape {expected} or (n, {self.widths[0]}), got {tuple(x.shape)}")
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases)):
+        return self._from_first(torch.baddbmm(self.biases[0], x, self.weights[0]))
+
+    def from_ones(self, indices: torch.Tensor) -> torch.Tensor:
+        """Output (trials, n, c) for inputs of zeros and ones, given by the places (n, k) of their ones in 0..d-1.
+
+        The first layer is a sum of k rows of its weights and not a product with d numbers, nearly all of them zero. A
+        place that is named twice counts twice. Raises ``ValueError`` unless the places are int64, (n, k), in range.
+
+        Examples
+        --------
+        >>> import torch
+        >>> model = StackedMLP((4, 3, 2), trials=5)
+        >>> torch.allclose(model.from_ones(torch.tensor([[0, 2]])), model(torch.tensor([[1.0, 0.0, 1.0, 0.0]])))
+        True
+        """
+        if indices.ndim != 2 or indices.dtype != torch.int64:
+            raise ValueError(f"indices must be (n, k) of int64, got {tuple(indices.shape)} of {indices.dtype}")
+        # On a GPU the look would wait for the device, which checks by itself.
+        if not indices.is_cuda and indices.numel() and not 0 <= indices.min() <= indices.max() < self.widths[0]:
+            raise ValueError(f"indices must be in 0..{self.widths[0] - 1}, got {indices.min()} to {indices.max()}")
+        members = torch.arange(self.trials, device=indices.device)[:, None, None] * self.widths[0]
+        rows = (indices + members).flatten(0, 1)
+        total = functional.embedding_bag(rows, self.weights[0].flatten(0, 1), mode="sum")
+        return self._from_first(total.view(self.trials, len(indices), -1) + self.biases[0])
+
+    def _from_first(self, x: torch.Tensor) -> torch.Tensor:
+        """Output, given the first layer's sums (trials, n, width)."""
+        for name, probability, weight, bias in zip(
+            self.activation, self.dropout, list(self.weights)[1:], list(self.biases)[1:]
+        ):
+            x = self._drop(ACTIVATIONS[name](x), probability)
             x = torch.baddbmm(bias, x, weight)
-            if layer < len(self.activation):
-                x = ACTIVATIONS[self.activation[layer]](x)
-                x = self._drop(x, self.dropout[layer])
         return x
 
     def noise_state(self) -> torch.Tensor:

@@ -6,7 +6,7 @@ and its place in the batch, never on what its neighbours do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -267,8 +267,12 @@ class PSGD(torch.optim.Optimizer):
         As in ``noise``; d is the number of a trial's parameters in the group, frozen and gradient-less ones left out.
     generator
         Source of the noise; one seeded with 0 if None.
+    noise_groups
+        One number per trial (``batch_dims=1``): trials with equal numbers get the same noise up to their radius, so
+        that radii compare on equal terms. None: every trial its own.
 
-    Raises ``ValueError`` for an unknown kind, and for lr and radius out of range or of the wrong shape.
+    Raises ``ValueError`` for an unknown kind, for lr and radius out of range or of the wrong shape, and for groups that
+    are not one per trial.
 
     Examples
     --------
@@ -289,10 +293,18 @@ class PSGD(torch.optim.Optimizer):
         kind: str = "gaussian",
         batch_dims: int = 0,
         generator: torch.Generator | int | None = None,
+        noise_groups: Sequence[int] | None = None,
     ):
         _validate.choice("kind", kind, KINDS)
         self.batch_dims = _validate.positive_int("batch_dims", batch_dims, 0)
         self.generator = _validate.random_source("generator", generator)
+        self._members: torch.Tensor | None = None  # the noise vector of every trial, where they are shared
+        if noise_groups is not None:
+            groups = _validate.sequence("noise_groups", noise_groups)
+            if self.batch_dims != 1:
+                raise ValueError(f"noise_groups needs batch_dims=1, got {batch_dims}")
+            order = {group: index for index, group in enumerate(dict.fromkeys(groups))}
+            self._members = torch.tensor([order[group] for group in groups])
         self._rows: dict[int, tuple[torch.Tensor, int, torch.Tensor | None]] = {}  # the last radius of every group
         super().__init__(params, {"lr": lr, "radius": radius, "kind": kind})
         for group in self.param_groups:
@@ -305,6 +317,10 @@ class PSGD(torch.optim.Optimizer):
                 check_radius(
                     group["radius"], (*parameter.shape[: self.batch_dims], 1), parameter.dtype, parameter.device
                 )
+                if self._members is not None and len(self._members) != parameter.shape[0]:
+                    raise ValueError(
+                        f"noise_groups needs one entry per trial ({parameter.shape[0]}), got {len(self._members)}"
+                    )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -324,10 +340,12 @@ class PSGD(torch.optim.Optimizer):
         first = active[0]
         sizes = [parameter[(0,) * self.batch_dims].numel() for parameter in active]
         shape = (*first.shape[: self.batch_dims], sum(sizes))
-        rows = self._noisy(group, shape)
-        if rows is not None:
-            shape = (len(rows), shape[-1])
-        joint = noise(group["kind"], shape, 1.0, generator=self.generator, dtype=first.dtype, device=first.device)
+        rows = None if self._members is not None else self._noisy(group, shape)
+        if self._members is not None:
+            joint = self._shared(group, shape, first)
+        else:
+            shape = shape if rows is None else (len(rows), shape[-1])
+            joint = noise(group["kind"], shape, 1.0, generator=self.generator, dtype=first.dtype, device=first.device)
         for parameter, part in zip(active, joint.split(sizes, dim=-1)):
             step_size = expand_lr(group["lr"], parameter, self.batch_dims, check=False)
             scale = _scale(group["radius"], parameter.shape, first) * step_size
@@ -335,13 +353,25 @@ class PSGD(torch.optim.Optimizer):
                 parameter.sub_(step_size * parameter.grad)
             else:
                 parameter.sub_(parameter.grad, alpha=step_size)
-            if rows is None:
+            if self._members is not None:
+                part = part.reshape(-1, *parameter.shape[1:])
+                parameter.sub_(part * scale)
+            elif rows is None:
                 parameter.sub_(scale * part.reshape(parameter.shape))
             else:
                 inner = parameter.shape[self.batch_dims :]
                 scale = scale.expand(*parameter.shape[: self.batch_dims], *(1,) * len(inner)).reshape(-1)[rows]
                 part = part * -scale.reshape(-1, 1)
                 parameter.view(-1, *inner).index_add_(0, rows, part.reshape(-1, *inner))
+
+    def _shared(self, group: dict[str, Any], shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
+        """Noise of size one of every trial, (trials, d); (1, d) where all share it."""
+        shape = (int(self._members.max()) + 1, shape[-1])
+        joint = noise(group["kind"], shape, 1.0, generator=self.generator, dtype=like.dtype, device=like.device)
+        if len(joint) == 1:
+            return joint
+        self._members = self._members.to(like.device)
+        return joint[self._members]
 
     def _noisy(self, group: dict[str, Any], shape: tuple[int, ...]) -> torch.Tensor | None:
         """Flat indices of the trials with a positive radius, looked up once per radius; None where all have one.

@@ -101,7 +101,7 @@ def train_characters(
                 ]
             if step < steps:
                 at = torch.randint(context, cut, (batch,), generator=draws).to(device)
-                optimizer.step(_closure(model, optimizer, *_windows(parts["train"], at, context, model)))
+                optimizer.step(_closure(model, optimizer, *_windows(parts["train"], at, context, widths[-1])))
     return pd.DataFrame(rows)
 
 
@@ -121,17 +121,14 @@ def _equal_members(widths: tuple[int, ...], copies: int, seed: int) -> StackedML
     return model
 
 
-def _windows(
-    codes: torch.Tensor, at: torch.Tensor, context: int, model: StackedMLP
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """One-hot contexts (k, context * letters) before the positions ``at`` (k,), and the characters there."""
+def _windows(codes: torch.Tensor, at: torch.Tensor, context: int, letters: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Places (k, context) of the ones in one-hot contexts before positions ``at`` (k,), and the characters there."""
     before = codes[at[:, None] + torch.arange(-context, 0, device=at.device)]
-    hot = functional.one_hot(before, model.widths[-1]).flatten(1)
-    return hot.to(model.weights[0].dtype), codes[at]
+    return before + letters * torch.arange(context, device=at.device), codes[at]
 
 
 def _losses(model: StackedMLP, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    scores = model(x)
+    scores = model.from_ones(x)
     labels = y.expand(scores.shape[:2])
     return functional.cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape).mean(1)
 
@@ -153,5 +150,5 @@ def _perplexity(model: StackedMLP, codes: torch.Tensor, context: int) -> list[fl
     at = torch.linspace(context, len(codes) - 1, count, device=codes.device).round().long()
     total = 0.0
     for part in at.split(2000):
-        total = total + len(part) * _losses(model, *_windows(codes, part, context, model))
+        total = total + len(part) * _losses(model, *_windows(codes, part, context, model.widths[-1]))
     return [math.exp(v) if math.isfinite(v) and v < 700 else math.inf for v in (total / count).tolist()]

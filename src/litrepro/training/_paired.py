@@ -44,7 +44,8 @@ def train_paired_psgd(
         (kind, r): ``("none", 0)``, ``("gaussian", r)`` for noise N(0, r^2/D I) over all D parameters, or
         ``("coordinate", r)`` for N(0, r^2 I).
     seeds
-        Weights, batches and dropout masks derive from these alone.
+        Weights, batches, dropout masks and the direction of the noise derive from these alone; within a seed all
+        conditions share them.
     steps, eval_every
         Length of the run; losses and accuracies are recorded at step 0, every so many steps, and at the end.
     checkpoint
@@ -82,7 +83,8 @@ def train_paired_psgd(
     norm = torch.full((model.trials,), torch.nan)
     copies = len(conditions)
     for step in progress(range(first, steps + 1)):
-        if step % eval_every == 0 or step == steps:
+        recorded = bool(rows) and rows[-1]["step"] == step  # that of the checkpoint, gradient's norm included
+        if (step % eval_every == 0 or step == steps) and not recorded:
             rows.append(_measure(model, train, test) | {"step": step, "gradient_norm": norm.tolist()})
             _save(model, optimizer, checkpoint, rows, step, steps)
         if step < steps:
@@ -106,7 +108,10 @@ def _setup(train, conditions, seeds, hidden, activation, dropout, lr):
     widths = (train[0].shape[1], *hidden, classes)
     copies = len(conditions)
     settings = {"activation": activation, "dropout": dropout, "init": "glorot"}
-    model = StackedMLP(widths, trials=copies * len(seeds), mask_groups=list(seeds) * copies, **settings)
+    masks = torch.Generator().manual_seed(sum(seeds))
+    model = StackedMLP(
+        widths, trials=copies * len(seeds), mask_groups=list(seeds) * copies, generator=masks, **settings
+    )
     singles = [StackedMLP(widths, generator=torch.Generator().manual_seed(seed), **settings) for seed in seeds]
     for target, *sources in zip(model.parameters(), *(single.parameters() for single in singles)):
         target.data = torch.cat([source.data for source in sources]).repeat(copies, *(1,) * (target.ndim - 1))
@@ -115,7 +120,8 @@ def _setup(train, conditions, seeds, hidden, activation, dropout, lr):
     radii = [r * (count**0.5 if kind == "coordinate" else 1.0) for kind, r in conditions]
     radius = torch.tensor(radii, device=train[0].device).repeat_interleave(len(seeds))
     noise_source = torch.Generator(train[0].device).manual_seed(sum(seeds) + 1)
-    return model, PSGD(model.parameters(), lr, radius, batch_dims=1, generator=noise_source)
+    groups = list(range(len(seeds))) * copies
+    return model, PSGD(model.parameters(), lr, radius, batch_dims=1, generator=noise_source, noise_groups=groups)
 
 
 class _Batches:
@@ -197,8 +203,7 @@ def _resume(model: StackedMLP, optimizer: PSGD, checkpoint: Path | None, steps: 
     model.load_state_dict(state["model"])
     model.set_noise_state(state["dropout"])
     optimizer.generator.set_state(state["noise"])
-    # The record of this step is made again, from the same weights: drop it here.
-    return state["rows"][:-1], state["step"]
+    return state["rows"], state["step"]
 
 
 def _tidy(rows: list[dict], conditions: Sequence[tuple[str, float]], seeds: Sequence[int]) -> pd.DataFrame:
