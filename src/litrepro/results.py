@@ -78,7 +78,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def save_table(folder: Path, name: str, frame: pd.DataFrame, provenance: dict[str, Any]) -> Path:
-    """Write ``folder/name.csv`` and ``folder/name.json``; returns the path of the CSV.
+    """Write ``folder/name.csv`` and ``folder/name.json``, numbers with nine digits; returns the path of the CSV.
 
     A named index carries data and becomes a column. Raises ``ValueError`` for a bad name, a frame that is none or
     empty, a folder that is no path, provenance that is no mapping.
@@ -90,7 +90,7 @@ def save_table(folder: Path, name: str, frame: pd.DataFrame, provenance: dict[st
     # A named index carries data; an unnamed one only says where the rows came from.
     frame = frame.reset_index(drop=frame.index.nlevels == 1 and frame.index.name is None)
     text = io.StringIO()
-    frame.to_csv(text, index=False, lineterminator="\n")
+    frame.to_csv(text, index=False, lineterminator="\n", float_format="%.9g")
     data = text.getvalue().encode()
     record = dict(provenance)
     record.update(
