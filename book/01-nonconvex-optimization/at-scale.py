@@ -77,7 +77,7 @@ ch.claim(
     table="char-lm",
 )
 
-# %% mystnb={"figure": {"name": "fig-01-language", "caption": "Training and development perplexity per character against the step, each optimizer at its step size of lowest development perplexity. Drawn where a full run is recorded."}, "image": {"alt": "Two panels of falling perplexity curves, one per optimizer; or a note that no full run is recorded."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-01-language", "caption": "Training and development perplexity per character against the step, each optimizer at its step size of lowest development perplexity."}, "image": {"alt": "Two panels of falling perplexity curves, one per optimizer."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 2, height=3.2, sharey=True)
     for ax, part in zip(axes, ("train", "dev")):
@@ -180,6 +180,7 @@ if ch.plots:
 # %% [markdown]
 # ## Takeaway
 #
-# Until the full tables are recorded, two claims stay open. The small picture is a warning about the second: a
-# convolutional network with fewer weights than a perceptron can have the lower error, so the number of weights alone
-# orders architectures only within a family.
+# Each at its best step size, and stopped where it is best, six optimizers of the language model lie within a tenth of a
+# perplexity: no optimizer generalizes worse by itself. What the figure shows appears later, when large steps go on
+# to memorize the text. More weights help within a family of networks; across families the structure matters more: a
+# small convolutional network has half the error of a perceptron fifty times its size.
