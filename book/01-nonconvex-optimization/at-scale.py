@@ -79,6 +79,8 @@ ch.claim(
 
 # %% mystnb={"figure": {"name": "fig-01-language", "caption": "Training and development perplexity per character against the step, each optimizer at its step size of lowest development perplexity."}, "image": {"alt": "Two panels of falling perplexity curves, one per optimizer."}} tags=["hide-input"]
 if ch.plots:
+    from litrepro.plotting import figure
+
     fig, axes = figure(1, 2, height=3.2, sharey=True)
     for ax, part in zip(axes, ("train", "dev")):
         if language is None:
@@ -162,8 +164,6 @@ ch.claim("bigger-is-better", value=rank, holds=bool(rank < 0), table="architectu
 
 # %% mystnb={"figure": {"name": "fig-01-zoo", "caption": "Test error against the number of weights: the quick run in small, and the recorded run on CIFAR-10 where there is one. What the weights are used for matters as much as how many there are."}, "image": {"alt": "Points labelled with architectures, parameters on a logarithmic axis, test error on the vertical axis."}} tags=["hide-input"]
 if ch.plots:
-    from litrepro.plotting import figure
-
     shown = {"MNIST in small" if small else "CIFAR-10": networks}
     if not ch.full and recorded is not None:
         shown["CIFAR-10"] = recorded
