@@ -90,7 +90,9 @@ if ch.plots:
                 rate = frame.loc[frame.dev_perplexity.idxmin(), "lr"]
                 one = frame[frame.lr == rate]
                 ax.plot(one.step, one[f"{part}_perplexity"], label=f"{name}, {rate:g}")
-            ax.set(yscale="log")
+            ax.set(yscale="log", ylim=(3, 12))
+            ax.set_yticks([3, 4, 6, 8, 10], ["3", "4", "6", "8", "10"])
+            ax.yaxis.set_minor_formatter("")
         ax.set(xlabel="step", title={"train": "training", "dev": "development"}[part])
     axes[0].set_ylabel("perplexity per character")
     if language is not None:
@@ -164,18 +166,21 @@ ch.claim("bigger-is-better", value=rank, holds=bool(rank < 0), table="architectu
 
 # %% mystnb={"figure": {"name": "fig-01-zoo", "caption": "Test error against the number of weights: the quick run in small, and the recorded run on CIFAR-10 where there is one. What the weights are used for matters as much as how many there are."}, "image": {"alt": "Points labelled with architectures, parameters on a logarithmic axis, test error on the vertical axis."}} tags=["hide-input"]
 if ch.plots:
+    families = ["linear", "perceptron", "larger", "VGG3", "all-convolutional ResNet", "ResNet-18"]
     shown = {"MNIST in small" if small else "CIFAR-10": networks}
     if not ch.full and recorded is not None:
         shown["CIFAR-10"] = recorded
-    fig, axes = figure(1, len(shown), height=3.4, squeeze=False)
+    fig, axes = figure(1, len(shown), height=4.0, squeeze=False)
     for ax, (title, frame) in zip(axes[0], shown.items()):
-        for index, row in enumerate(frame.itertuples()):
+        second = [name for name in frame.network if name.startswith("perceptron")][1]
+        for row in frame.itertuples():
+            index = families.index(row.network.split(",")[0]) + int(row.network == second)
             ax.plot([row.parameters], [row.test_error], "os^DvP"[index], ms=8, color=f"C{index}", label=row.network)
         ax.set(xscale="log", xlabel="weights", ylabel="test error", title=title, ylim=(0, None))
         if title != "CIFAR-10":
-            ax.set_xticks([2000, 5000, 10_000, 20_000, 50_000], ["2,000", "5,000", "10,000", "20,000", "50,000"])
+            ax.set_xticks([2000, 5000, 15_000, 50_000], ["2,000", "5,000", "15,000", "50,000"])
         ax.xaxis.set_minor_formatter("")
-        ax.legend()
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=8)
 
 # %% [markdown]
 # ## Takeaway
