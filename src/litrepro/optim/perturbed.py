@@ -304,7 +304,7 @@ class PSGD(torch.optim.Optimizer):
             if self.batch_dims != 1:
                 raise ValueError(f"noise_groups needs batch_dims=1, got {batch_dims}")
             order = {group: index for index, group in enumerate(dict.fromkeys(groups))}
-            self._members = torch.tensor([order[group] for group in groups])
+            self._members, self._groups = torch.tensor([order[group] for group in groups]), len(order)
         self._rows: dict[int, tuple[torch.Tensor, int, torch.Tensor | None]] = {}  # the last radius of every group
         super().__init__(params, {"lr": lr, "radius": radius, "kind": kind})
         for group in self.param_groups:
@@ -366,7 +366,7 @@ class PSGD(torch.optim.Optimizer):
 
     def _shared(self, group: dict[str, Any], shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
         """Noise of size one of every trial, (trials, d); (1, d) where all share it."""
-        shape = (int(self._members.max()) + 1, shape[-1])
+        shape = (self._groups, shape[-1])
         joint = noise(group["kind"], shape, 1.0, generator=self.generator, dtype=like.dtype, device=like.device)
         if len(joint) == 1:
             return joint
