@@ -173,8 +173,8 @@ def minibatch(x, t):
 origin = torch.zeros(64, 5, **f64)
 still = descend(quartic_saddle, origin, "sgd", 0.05, 1000, record_every=1000).x[-1]
 moved = descend(quartic_saddle, origin, "sgd", 0.05, 1000, grad=minibatch, record_every=1000).x[-1]
-left = {"gradient descent": (still.norm(dim=-1) > 0).double().mean().item(),
-        "minibatches": (moved[:, -1].abs() > 0.7).double().mean().item()}  # fmt: skip
+left = {"gradient descent": 1 - (still == 0).all(-1).double().mean().item(),
+        "minibatches": (moved.abs() - torch.eye(5, **f64)[-1]).norm(dim=-1).lt(0.3).double().mean().item()}  # fmt: skip
 
 # %% tags=["nbval-check-output"]
 ch.claim("minibatch-escapes", value=left, holds=left["gradient descent"] == 0 and left["minibatches"] == 1)
@@ -204,7 +204,12 @@ for eta in (0.2, 0.1, 0.05, 0.025):
 root = slope(distance)
 
 # %% tags=["nbval-check-output"]
-ch.claim("psgd-near-minimum", value={"median distance": distance, "slope": root}, holds=0.4 <= root <= 0.65)
+# A walk driven by the noise alone has the same slope, but leads away from the minimum.
+ch.claim(
+    "psgd-near-minimum",
+    value={"median distance": distance, "slope": root},
+    holds=0.4 <= root <= 0.65 and max(distance.values()) < 0.5,
+)
 
 # %% [markdown]
 # ## Momentum smooths

@@ -27,22 +27,22 @@ from litrepro import Chapter
 from litrepro.data import cifar10, mnist
 from litrepro.nets import count_parameters, vgg3
 from litrepro.optim import PSGD
-from litrepro.training import fit_ensemble, paired_difference
+from litrepro.training import fit, half_precision, paired_difference
 
 ch = Chapter("03-escaping-saddle-points", notebook="convolutional-networks", profile=profile, seed=seed, full_minutes=8)
-epochs = ch.pick(quick=4, full=20, smoke=1)
+epochs = ch.pick(quick=4, full=12, smoke=1)
 images = ch.pick(quick=1000, full=50_000, smoke=64)
 lr = ch.pick(quick=0.05, full=0.001, smoke=0.05)
 batch = ch.pick(quick=50, full=128, smoke=32)
 seeds = ch.pick(quick=2, full=3, smoke=2)
-records = ch.pick(quick=1, full=10, smoke=1)
+records = ch.pick(quick=1, full=4, smoke=1)
 sweep = ch.pick(quick=[0.1, 0.3], full=[0.015, 0.1], smoke=[0.1])
 
 # %% [markdown]
 # **Quick**: 1,000 MNIST digits at 14 x 14, VGG3 with a quarter of the channels, four epochs: a look, no verdict. **Full**:
-# CIFAR-10, the review's network and step size, 20 epochs (not 200, which would take hours): three paired seeds for
-# $r = 0.025$ in both readings, one seed for the other radii. Group after group is trained; a group that is finished is
-# read back, so that an interrupted run goes on.
+# CIFAR-10, the review's network and step size, but twelve epochs for its 200, which would take hours, and convolutions in
+# half precision: three paired seeds for $r = 0.025$ in both readings, one seed for the other radii. A run that is
+# finished is read back, so that an interrupted command goes on.
 
 # %%
 small = not ch.full or ch.smoke
@@ -54,31 +54,31 @@ else:
 train, test = ((part.images.to(ch.device), part.labels.to(ch.device)) for part in sets)
 weights = count_parameters(network())
 
-# Kind of noise, radius, number of seeds; each line is a group that trains together.
-groups = [("none", 0.0, seeds), ("gaussian", 0.025, seeds), ("coordinate", 0.025, seeds)]
-groups += [(kind, r, 1) for kind in ("gaussian", "coordinate") for r in sweep]
+# Kind of noise, radius, seed.
+noises = [("none", 0.0, seeds), ("gaussian", 0.025, seeds), ("coordinate", 0.025, seeds)]
+noises += [(kind, r, 1) for kind in ("gaussian", "coordinate") for r in sweep]
+runs = [(kind, r, seed + s) for kind, r, count in noises for s in range(count)]
 
 
-def train_group(kind, r, count):
-    """Train ``count`` seeds with one noise; history as rows of kind, r, seed, epoch, split, metric, value."""
-    noise = torch.Generator(ch.device).manual_seed(seed + 1)
+def train_one(kind, r, own):
+    """Train with one noise from one seed; history as rows of kind, r, seed, epoch, split, metric, value."""
+    noise = torch.Generator(ch.device).manual_seed(own + 1)
+    model = network(seed=own).to(memory_format=torch.channels_last)
+    with half_precision(ch.device, cpu=not small):
+        history = fit(
+            model, train, epochs=epochs, batch_size=batch, seed=own, evaluate_on={"test": test},
+            optimizer=lambda parameters: PSGD(parameters, lr, r, kind=kind, generator=noise),
+            eval_every=max(1, epochs // records),
+        )  # fmt: skip
+    return history.assign(kind=kind, r=r, seed=own)[["kind", "r", "seed", "epoch", "split", "metric", "value"]]
 
-    def optimizer(parameters):
-        return PSGD(parameters, lr, r, kind=kind, batch_dims=1, generator=noise)
 
-    run = fit_ensemble(
-        network, list(range(seed, seed + count)), train, epochs=epochs, batch_size=batch, optimizer=optimizer,
-        evaluate_on={"test": test}, eval_every=max(1, epochs // records), members={"seed": list(range(seed, seed + count))},
-    )  # fmt: skip
-    return run.history.assign(kind=kind, r=r)[["kind", "r", "seed", "epoch", "split", "metric", "value"]]
-
-
-parts = ch.progress(groups, "groups")
-history = pd.concat([ch.kept(f"{kind}-{r:g}", functools.partial(train_group, kind, r, n)) for kind, r, n in parts])
+parts = ch.progress(runs, "runs")
+history = pd.concat([ch.kept("-".join(map(str, run)), functools.partial(train_one, *run)) for run in parts])
 wide = history.pivot_table(index=["kind", "r", "seed", "epoch"], columns=["split", "metric"], values="value")
 wide.columns = ["_".join(names) for names in wide.columns]
-runs = wide.reset_index()
-recorded = ch.table("vgg3-sweep", runs.round(6))
+measured = wide.reset_index()
+recorded = ch.table("vgg3-sweep", measured.round(6))
 
 
 def at_end(frame):
@@ -86,35 +86,34 @@ def at_end(frame):
     return frame[frame.epoch == frame.epoch.max()]
 
 
-at_end(runs).groupby(["kind", "r"])[["train_loss", "test_accuracy"]].mean().round(3)
+at_end(measured).groupby(["kind", "r"])[["train_loss", "test_accuracy"]].mean().round(3)
 
 # %% tags=["nbval-check-output"]
 available = recorded is not None
-ends = at_end(recorded if available else runs)
-means = ends.groupby(["kind", "r"])["test_accuracy"].mean()
-
-
-def trend(kind):
-    """Rank correlation of radius and accuracy."""
-    part = means[kind].reset_index()
-    return part.r.rank().corr(part.test_accuracy.rank())
-
-
-paired = ends[(ends.kind == "none") | (ends.r == 0.025)]
+ends = at_end(recorded if available else measured).set_index(["kind", "r", "seed"])["test_accuracy"]
+sgd = ends["none"].droplevel("r")
+# Against SGD from the same seed: some radii have one seed only, and seeds differ more than noises do.
+each = ends.drop("none").sub(sgd, level="seed")
+gains = each.groupby(["kind", "r"]).mean()
+paired = ends.reset_index().query("kind == 'none' or r == 0.025")
 effect = {
     k: paired_difference(paired, "test_accuracy", {"kind": k}, {"kind": "none"}) for k in ("gaussian", "coordinate")
 }
-flat = means["gaussian"].max() - means["gaussian"].min() < 0.02
-ch.claim("vgg-larger-r-worse", value={k: trend(k) for k in ("gaussian", "coordinate")},
-         holds=bool(trend("coordinate") < 0 and flat), table="vgg3-sweep")  # fmt: skip
-ch.claim("vgg-no-gain", value={k: list(v) for k, v in effect.items()},
-         holds=bool(abs(effect["gaussian"][0]) <= 2 * effect["gaussian"][1]), table="vgg3-sweep")  # fmt: skip
+learnt = bool(sgd.min() > 0.25)  # chance is 0.1; networks that learn nothing would be equal too
+trend = {k: gains[k].corr(gains[k].index.to_series(), method="spearman") for k in ("gaussian", "coordinate")}
+# A trend over single seeds counts if its end is lower by more than twice what seeds scatter by.
+loudest, scatter = gains["coordinate"].iloc[-1], each["coordinate"].groupby("r").std().max()
+ch.claim("vgg-larger-r-worse", value=trend | {f"{k}, r = {r}": gain for (k, r), gain in gains.items()},
+         holds=learnt and bool(trend["coordinate"] < 0 and loudest < -2 * scatter and gains["gaussian"].abs().max() < 0.02),
+         table="vgg3-sweep")  # fmt: skip
+ch.claim("vgg-no-gain", value={"SGD": sgd.mean()} | {k: list(v) for k, v in effect.items()},
+         holds=learnt and bool(abs(effect["gaussian"][0]) <= 2 * effect["gaussian"][1]), table="vgg3-sweep")  # fmt: skip
 
 # %% mystnb={"figure": {"name": "fig-03-vgg", "caption": "Test accuracy of VGG3 at the end against the size of the added noise (norm of the noise vector), for both readings of the radius; the dashed line is SGD. Quick run in small, and the recorded run on CIFAR-10 where there is one."}, "image": {"alt": "Accuracy against noise norm on a logarithmic axis: points scattered around the dashed line for small norms, clearly below it for the largest."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
-    shown = {"MNIST in small" if small else "CIFAR-10": (runs, weights)}
+    shown = {"MNIST in small" if small else "CIFAR-10": (measured, weights)}
     if not ch.full and available:
         shown["CIFAR-10"] = (recorded, count_parameters(vgg3()))
     fig, axes = figure(1, len(shown), height=3.4, squeeze=False)
@@ -132,6 +131,8 @@ if ch.plots:
 # %% [markdown]
 # ## Takeaway
 #
-# In the small run, after a few epochs, even paired runs scatter by several points: batch normalization and dropout make
-# the training of this network sensitive to the slightest change. Beyond that scatter only the largest noise *per
-# coordinate* hurts. The verdicts on the review's figures wait for the recorded run.
+# In the small run even paired runs scatter by several points: batch normalization and dropout make the training of this
+# network sensitive to the slightest change. Beyond that scatter only the largest noise *per coordinate* hurts. On CIFAR-10,
+# at the review's small step size, twelve epochs bring every network to 42% or 43%, and no radius moves it by more than a few
+# tenths of a point in either reading. That PSGD gains nothing here agrees with the review; that larger radii hurt does not
+# show, at least not so early: noise adds up over steps, and after 200 epochs there would be four times as much of it.

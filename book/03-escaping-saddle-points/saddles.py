@@ -93,11 +93,14 @@ hair = on_manifold.clone()
 hair[:, -1] = 1e-12
 ends = {name: descend(quartic_saddle, x, "sgd", 0.1, 600, record_every=600).x[-1] for name, x in
         (("random start", starts), ("on the manifold", on_manifold), ("1e-12 off it", hair))}  # fmt: skip
-left = {name: (x[:, -1].abs() > 0.9).double().mean().item() for name, x in ends.items()}
+minimum = torch.eye(d, **f64)[-1]  # and its mirror image
+left = {name: ((x.abs() - minimum).norm(dim=-1) < 1e-6).double().mean().item() for name, x in ends.items()}
+settled = (ends["on the manifold"].norm(dim=-1) < 1e-6).double().mean().item()
 
 # %% tags=["nbval-check-output"]
-ch.claim("gd-avoids-saddles", value=left, holds=left["random start"] == 1 and left["on the manifold"] == 0)
-ch.claim("erratum-stable-manifold", value=left, holds=left["1e-12 off it"] == 1 and left["on the manifold"] == 0)
+shares = {"at a minimum": left, "on the manifold, at the saddle": settled}
+ch.claim("gd-avoids-saddles", value=shares, holds=left["random start"] == 1 and settled == 1)
+ch.claim("erratum-stable-manifold", value=shares, holds=left["1e-12 off it"] == 1 and settled == 1)
 
 # %% [markdown]
 # ## Who leaves, and how fast
@@ -167,7 +170,8 @@ logs = [(math.log(a), math.log(b)) for a, b in by_dimension.items()]
 slope_d = (logs[-1][1] - logs[0][1]) / (logs[-1][0] - logs[0][0])
 
 # %% tags=["nbval-check-output"]
-ch.claim("pgd-dimension-free", value={"median steps": by_dimension, "slope": slope_d}, holds=0 <= slope_d < 0.15)
+# Noise of size r in every coordinate would leave in the same time in any dimension: the logarithm has to show.
+ch.claim("pgd-dimension-free", value={"median steps": by_dimension, "slope": slope_d}, holds=0.02 <= slope_d < 0.15)
 
 # %% [markdown]
 # The draws from which descent is stuck form a thin band around the stable manifold. Its thickness halves every
@@ -182,7 +186,8 @@ from_ball = descend(quartic_saddle, ball, "sgd", 0.1, 80, record_every=40)
 stuck = {int(t): (f > -0.1).double().mean().item() for t, f in zip(from_ball.t, from_ball.f)}
 
 # %% tags=["nbval-check-output"]
-ch.claim("pgd-stuck-band", value=stuck, holds=stuck[40] > 5 * stuck[80])
+thinner = stuck[40] / max(stuck[80], 1e-9) / 1.1**40  # against 40 steps of growth by 1 + lr gamma
+ch.claim("pgd-stuck-band", value=stuck, holds=stuck[0] == 1 and 0.5 < thinner < 2)
 
 # %% mystnb={"figure": {"name": "fig-03-band", "caption": "Steps that gradient descent needs to leave the neighbourhood of a saddle, by starting point in the plane of one stable and the unstable direction. The stuck region is a band along the stable manifold; the circle is the ball from which a perturbation is drawn."}, "image": {"alt": "Heat map of escape times: a narrow bright horizontal band of long times in the middle, short times above and below; a circle drawn around the centre."}} tags=["hide-input"]
 if ch.plots:
@@ -277,6 +282,7 @@ for name, x0 in (("near the saddle", 0.05 * starts[:16]), ("far away", starts[:1
     energy_rise[name] = {
         "largest rise": (energy - before).max().item(),
         "resets": int(path.events["exploitations"].sum()),
+        "smallest descent": (path.f[0] - path.f[-1]).min().item(),
     }
 
 # %% tags=["nbval-check-output"]
@@ -284,7 +290,8 @@ ch.claim(
     "hamiltonian",
     value=energy_rise,
     holds=all(row["largest rise"] < 1e-12 for row in energy_rise.values())
-    and any(row["resets"] > 0 for row in energy_rise.values()),
+    and any(row["resets"] > 0 for row in energy_rise.values())
+    and all(row["smallest descent"] > 0 for row in energy_rise.values()),
 )
 
 # %% [markdown]
@@ -396,6 +403,7 @@ stochastic = {
     for name, radius in (("SGD", 0.0), ("PSGD", c2["radius"]))
 }  # fmt: skip
 on_axis = (stochastic["SGD"].x[-1, :, -1] == 0).double().mean().item()
+shaken = (stochastic["SGD"].x[-1, :, 0] != 0).double().mean().item()  # a run that does not move stays there as well
 down = (
     quartic_saddle(torch.cat([torch.zeros_like(saddle[:, :-1]), stochastic["PSGD"].x[-1, :, -1:]], -1)) <= -0.2
 ).double()
@@ -404,12 +412,12 @@ down = (
 ch.claim(
     "sgd-first-order",
     value={"iterations": needed, "slope": slope_eps},
-    holds=slope_eps <= 4.3 and math.isfinite(slope_eps),
+    holds=2 < slope_eps <= 4.3,
 )
 ch.claim(
     "psgd-second-order",
-    value={"SGD still on the axis": on_axis, "PSGD at a minimum": down.mean().item()},
-    holds=on_axis == 1 and down.mean().item() >= 0.95,
+    value={"SGD still on the axis": on_axis, "SGD moved by its noise": shaken, "PSGD at a minimum": down.mean().item()},
+    holds=on_axis == 1 and shaken == 1 and down.mean().item() >= 0.95,
 )
 
 # %% [markdown]
@@ -457,7 +465,7 @@ for name, fun in (("monkey", monkey_saddle), ("quartic", quartic_saddle)):
 ends_at = {"Newton": newton.x[-1].norm(dim=-1).max().item(), "saddle-free": free.f[-1].max().item()}
 ch.claim("saddle-free-newton", value=ends_at, holds=ends_at["Newton"] < 1e-9 and ends_at["saddle-free"] < -0.2499)
 ch.claim("neon-first-order", value=neon_error, holds=neon_error < 0.01)
-blind = flat_hessian == 0 and max(still) == 0 and monkey_curvature.abs().max().item() < 1e-3
+blind = flat_hessian == 0 and still == [0, 0] and monkey_curvature.abs().max().item() < 1e-3
 ch.claim(
     "third-order-needed",
     value={"f along the third-order direction": drop, "median steps to leave": away},

@@ -76,6 +76,9 @@ def lowest_curvature(x):
     return (a * torch.cos(x @ q.mT)).amin(-1)
 
 
+arrivals = []  # share of the runs of perturbed descent that reach such a point
+
+
 def perturbed_calls(fn, x, eps, low, gap, constants, steps):
     """Gradients of perturbed accelerated descent until ||grad|| <= eps and lambda_min >= -2 sqrt(eps L2)."""
     named = pagd_constants(**constants, eps=eps, delta=0.05, gap=gap, dim=x.shape[-1])
@@ -84,6 +87,7 @@ def perturbed_calls(fn, x, eps, low, gap, constants, steps):
     path = perturbed_agd(fn, x, steps=steps, g_thres=eps, generator=ch.generator(3), record_every=every, **chosen)
     good = torch.stack([(gradient(fn, y).norm(dim=-1) <= eps) & (low(y) >= -2 * math.sqrt(eps * constants["hessian_lipschitz"]))
                         for y in path.x])  # fmt: skip
+    arrivals.append(good.any(0).double().mean().item())
     first = path.t.to(x.device)[good.to(torch.int8).argmax(0)].double()
     return torch.where(good.any(0), 2 * first, 2.0 * steps + 2)  # more than it was given, if never
 
@@ -100,14 +104,16 @@ for eps in (1e-1, 3e-2, 1e-2):
 final = pd.DataFrame(
     [(name, eps, f, low, norm)
      for (name, eps), end in ends.items()
-     for f, low, norm in zip(wells(end.x).tolist(), lowest_curvature(end.x).tolist(), end.grad_norm.tolist())],
+     for f, low, norm in zip(wells(end.x).tolist(), lowest_curvature(end.x).tolist(),
+                             gradient(wells, end.x).norm(dim=-1).tolist())],
     columns=["method", "eps", "f", "lowest", "gradient"],
 )  # fmt: skip
 
 # %% tags=["nbval-check-output"]
 fourth = final[final.method == "algorithm 4"]
 floor = {e: -2 * max(default_alpha(**known, gap=gap, tol=e), math.sqrt(e)) for e in fourth.eps.unique()}
-worst = {e: (part.lowest.min(), part.gradient.max() / e) for e, part in fourth.groupby("eps")}
+# numpy's minimum of a column with a nan in it is nan, that of pandas passes over it.
+worst = {e: (part.lowest.to_numpy().min(), part.gradient.to_numpy().max() / e) for e, part in fourth.groupby("eps")}
 ch.claim("second-order-point", value={"lowest curvature, gradient over eps": worst, "bound": floor},
          holds=all(low >= floor[e] and ratio <= 1 for e, (low, ratio) in worst.items()))  # fmt: skip
 
@@ -193,7 +199,7 @@ def slow_calls(eps):
         "adaptive, alpha/1000": guarded_agd(fading_slope, one, **slow, tol=eps, alpha=2e-3 * math.sqrt(0.0742 * eps)),
         "cubic Newton": cubic_newton(fading_slope, one, hessian_lipschitz=0.0742, tol=eps, max_steps=10_000_000),
     }
-    if not all(bool(run.converged) for run in found.values()):
+    if not all(bool(run.converged) and gradient(fading_slope, run.x).norm() <= 1.001 * eps for run in found.values()):
         raise RuntimeError(f"a run on the slow function did not converge at eps = {eps}")
     most = ch.pick(quick=3000, full=100_000, smoke=1000)
     pagd = perturbed_calls(fading_slope, one, eps, second, 1.0, slow, most if eps < 2e-3 else 3000)
@@ -258,7 +264,7 @@ if ch.plots:
 table = counts_frame.pivot_table(index=["problem", "eps"], columns="method", values="calls")
 ratio = table["PAGD"] / table["algorithm 4"]
 ch.claim("pagd-same-rate", value={"PAGD over algorithm 4": ratio.tolist(), "exponent, slow function": exponents["PAGD"]},
-         holds=bool((ratio <= 3).all()))  # fmt: skip
+         holds=bool((ratio <= 3).all() and (table["PAGD"] > 0).all()) and min(arrivals) > 0.5)  # fmt: skip
 
 # %% [markdown]
 # ## Table 1
@@ -275,14 +281,19 @@ def eighth(x):
 
 
 convex_eps = [1e-1, 1e-2, 1e-3, 1e-4]
-plain_convex = [gradient_descent(eighth, one, lr=1 / 7, tol=e).oracle_calls.item() for e in convex_eps]
-proxy = [
+plain_runs = [gradient_descent(eighth, one, lr=1 / 7, tol=e) for e in convex_eps]
+proxy_runs = [
     accelerated_gradient(
         lambda x, e=e: eighth(x) + e / 4 * (x - 1).square().sum(-1),
         one, smoothness=7 + e / 2, strong_convexity=e / 2, tol=e / 2,
-    ).oracle_calls.item()
+    )
     for e in convex_eps
 ]  # fmt: skip
+plain_convex, proxy = ([run.oracle_calls.item() for run in runs] for runs in (plain_runs, proxy_runs))
+# Both end where the gradient of x^8/8 itself is below eps.
+solved = all(
+    run.x.abs().item() ** 7 <= 1.001 * e for runs in (plain_runs, proxy_runs) for run, e in zip(runs, convex_eps)
+)
 measured = {
     "GD, non-convex": (exponents["GD"], 2.0),
     "GD, convex": (slope([1 / e for e in convex_eps], plain_convex)[0], 1.0),
@@ -299,7 +310,8 @@ pd.DataFrame(
 ch.claim(
     "table-1-rates",
     value={name: got for name, (got, _) in measured.items()},
-    holds=all(got <= bound + 0.1 for got, bound in measured.values())
+    holds=solved
+    and all(got <= bound + 0.1 for got, bound in measured.values())
     and all(measured[name][0] >= measured[name][1] - 0.2 for name in ("GD, non-convex", "GD, convex")),
 )
 

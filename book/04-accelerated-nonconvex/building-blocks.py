@@ -126,8 +126,9 @@ def power_values(most=5000):
 
 
 def products(values, eps):
-    """First number of products with a quotient of at least 1 - eps, per start."""
-    return (values >= 1 - eps).to(torch.int8).argmax(0) + 1
+    """First number of products with a quotient of at least 1 - eps, per start; inf where none is."""
+    enough = values >= 1 - eps
+    return torch.where(enough.any(0), enough.to(torch.int8).argmax(0).double() + 1, torch.inf)
 
 
 errors = [10 ** (-k / 2) for k in range(2, 7)]
@@ -143,7 +144,10 @@ scaled = products(ritz_values(scale=100.0) / 100.0, 1e-3).double().median().item
 ch.claim(
     "lanczos-rate",
     value={"slopes (Lanczos, power)": slopes, "medians": medians, "95% quantile": tail, "bound": bounds},
-    holds=slopes[0] <= 0.6 and slopes[1] >= 0.9 and all(tail[e] <= bounds[e] for e in errors),
+    holds=slopes[0] <= 0.6
+    and slopes[1] >= 0.9
+    and all(tail[e] <= bounds[e] for e in errors)
+    and ritz.max().item() <= 1 + 1e-10,  # no value above the largest eigenvalue
 )
 # On a quadratic the Hessian is constant, L2 = 0, and the printed cost L2 log(...) is 0.
 ch.claim(
@@ -299,7 +303,7 @@ ch.claim("ncd-cost", value={"share with lambda_min >= -alpha": named},
 
 # %%
 kappas = [1e2, 1e3, 1e4]
-calls = {}
+calls, left_over = {}, []
 for kappa in kappas:
     e = torch.logspace(-math.log10(kappa), 0, 20, **f64)
     x0 = torch.randn(20, 20, generator=ch.generator(13), dtype=torch.float64).to(ch.device)
@@ -307,13 +311,17 @@ for kappa in kappas:
     fast = accelerated_gradient(quadratic, x0, smoothness=1.0, strong_convexity=1 / kappa, tol=1e-6)
     slow = gradient_descent(quadratic, x0, lr=1.0, tol=1e-6)
     calls[kappa] = [r.oracle_calls.double().mean().item() for r in (fast, slow)]
+    left_over += [(e * r.x).norm(dim=-1) for r in (fast, slow)]  # the gradient at the end, by its formula
 growth = [slope(kappas, [calls[k][i] for k in kappas]) for i in (0, 1)]
 
 # %% tags=["nbval-check-output"]
 ch.claim(
     "agd-rate",
     value={"calls (AGD, GD)": calls, "slopes": growth},
-    holds=growth[0] <= 0.6 and growth[1] >= 0.75 and all(a < b for a, b in calls.values()),
+    holds=growth[0] <= 0.6
+    and growth[1] >= 0.75
+    and all(a < b for a, b in calls.values())
+    and torch.cat(left_over).max().item() <= 1.01e-6,
 )
 
 # %% [markdown]
@@ -365,7 +373,7 @@ def shallow_waves(x, gamma, q):
 
 q_waves = rotation(20, 14)
 z0 = (3 * torch.randn(20, 20, generator=ch.generator(15), dtype=torch.float64)).to(ch.device)
-ac_calls, decrease, ac_norm = {}, [], []
+ac_calls, decrease, ac_norm, gd_norm = {}, [], [], []
 for kappa in (1e3, 1e4):
     waves = functools.partial(shallow_waves, gamma=1 / kappa, q=q_waves)
     for tol in (1e-3, 1e-4):
@@ -374,17 +382,19 @@ for kappa in (1e3, 1e4):
         moved = (proximal.x - z0).norm(dim=-1)
         floor = torch.minimum(moved.square() / kappa, tol / math.sqrt(10) * moved)
         decrease.append(((waves(z0) - waves(proximal.x)) / floor).min().item())
-        ac_norm.append((proximal.grad_norm / tol).max().item())
+        ac_norm.append((gradient(waves, proximal.x).norm(dim=-1) / tol).max().item())
+        gd_norm.append((gradient(waves, plain.x).norm(dim=-1) / tol).max().item())
         ac_calls[kappa, tol] = [r.oracle_calls.double().mean().item() for r in (proximal, plain)]
 faster = {key: a < b for key, (a, b) in ac_calls.items()}
+arrived = all(norm <= 1.01 for norm in ac_norm + gd_norm)  # calls are compared between runs that got there
 
 # %% tags=["nbval-check-output"]
 ch.claim("ac-agd-stationary", value={"smallest decrease over (5)": min(decrease), "gradient over eps": max(ac_norm)},
-         holds=min(decrease) >= 1 and max(ac_norm) <= 1)  # fmt: skip
+         holds=all(ratio >= 1 for ratio in decrease) and all(norm <= 1 for norm in ac_norm))  # fmt: skip
 ch.claim(
     "ac-agd-time",
     value={f"kappa {k:g}, eps {t:g} (algorithm 3, GD)": pair for (k, t), pair in ac_calls.items()},
-    holds=True if all(faster.values()) else "partly" if faster[1e4, 1e-4] else False,
+    holds=arrived and (True if all(faster.values()) else "partly" if faster[1e4, 1e-4] else False),
 )
 
 # %% mystnb={"figure": {"name": "fig-04-agd", "caption": "Oracle calls of gradient descent and its accelerated versions, mean of 20 starts. Left: strongly convex quadratics to a gradient of 1e-6, against the condition number. Right: almost convex functions (kappa is L1 over gamma), algorithm 3 against gradient descent."}, "image": {"alt": "Left: two rising lines on logarithmic axes, gradient descent with slope near one, accelerated descent below with slope near one half. Right: four pairs of bars; algorithm 3 is clearly lower only for kappa 1e4 and eps 1e-4, and higher for kappa 1e4 and eps 1e-3."}} tags=["hide-input"]

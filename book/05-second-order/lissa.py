@@ -138,7 +138,9 @@ truncation = {depth: (gap.norm() / math.sqrt(len(b))).item() for depth, gap in d
 table = curve[curve.depth.isin(depths)].set_index(["samples", "depth"])
 fair, reused = table.loc["independent"], table.loc["reused"]
 ch.claim(
-    "lissa-unbiased", value={"bias": fair.bias.tolist(), "se": fair.se.tolist()}, holds=(fair.bias < 4 * fair.se).all()
+    "lissa-unbiased",
+    value={"bias": fair.bias.tolist(), "se": fair.se.tolist()},
+    holds=(fair.bias < 4 * fair.se).all() and fair.se.max() < 2e-3,  # a wide error bar would hide any bias
 )
 ch.claim(
     "erratum-one-sample-in-all-powers",
@@ -418,7 +420,9 @@ beats = {f"{method} {weight}": value for (method, weight), value in total.items(
 ahead = [
     total["LiSSA", weight] < min(total["SVRG", weight], total["gradient descent", weight]) for weight in (0.05, 0.01)
 ]
-ch.claim("lissa-beats-first-order", value=beats, holds=all(ahead) or ("partly" if any(ahead) else False))
+# A rival that never arrives would be beaten by anything.
+raced = all(math.isfinite(calls) for (method, _), calls in total.items() if method in ("SVRG", "gradient descent"))
+ch.claim("lissa-beats-first-order", value=beats, holds=raced and (all(ahead) or ("partly" if any(ahead) else False)))
 
 # %% tags=["hide-input"]
 pd.DataFrame([{"method": method, "lambda": weight, "calls": calls} for (method, weight), calls in total.items()]).pivot(
@@ -509,13 +513,16 @@ work = {
     "SGD, 1e-5": calls_to_distance(stochastic, len(x), 1e-5).median(-1).values.min().item(),
     "gradient descent, 1e-5": calls_to_distance(full_gradient, len(x), 1e-5).min().item(),
 }
+# The runs that are late at 1e-5 are good enough for the rough answer.
+rough = calls_to_distance(stochastic, len(x), 1e-2).median(-1).values.min().item()
 
 # %% tags=["nbval-check-output"]
 ch.claim(
     "erratum-sgd-work",
     value={name: value if math.isfinite(value) else "not within 60 epochs" for name, value in work.items()},
     holds=2 * work["SGD, 1e-2"] <= work["gradient descent, 1e-2"]
-    and work["SGD, 1e-5"] > work["gradient descent, 1e-5"],
+    and work["SGD, 1e-5"] > work["gradient descent, 1e-5"]
+    and math.isfinite(rough),
 )
 
 # %% [markdown]

@@ -138,6 +138,15 @@ def wider(one, other):
     return bool(one["low"] > other["high"])
 
 
+# Optimizers that learn nothing at any rate would have equal intervals, and so would scores that do not fall with it.
+works = all(
+    widths["digits", method]["best"] > 0.8
+    and widths["digits", method]["censored"] == 0
+    and cells.loc[(method, 20), "mean"] < 50
+    for method in ("adamw", "adahessian")
+)
+if not (ch.smoke or works):
+    raise ValueError(f"the sweeps of rates show no interval: {widths}")
 collapse = {
     method: cells.loc[(method, 5), "mean"] - cells.loc[(method, 1), "mean"] for method in ("adamw", "adahessian")
 }
@@ -228,6 +237,10 @@ if ch.plots:
     ax.set(xlabel="width of the good interval (decades)", xlim=(0, None))
 
 # %%
+bounded = all(found["censored"] < 2 for found in widths.values())  # none is as wide as its grid
+good = all(found["best"] > {"digits": 0.8, "breast cancer": 0.9}.get(name, 0) for (name, _), found in widths.items())
+if not (ch.smoke or (bounded and good)):
+    raise ValueError(f"an optimizer did not learn, or its rate did not matter: {widths}")
 wins, gains = {}, {}
 for name in ("digits", "breast cancer", "tomography"):
     first = max((widths[name, method] for method in ("sgd", "adamw")), key=lambda found: found["width"])
@@ -280,20 +293,23 @@ if transformer is None or transformer.empty:
     for claim in ("lr-robustness-transformer", "adahessian-curves"):
         ch.not_run(claim, "the full-scale table lr-robustness is not recorded")
 else:
-    best, transformer_widths = {}, {}
+    best, transformer_widths, learnt = {}, {}, []  # 65 characters: a loss of 4.2 at the start
     for method, part in transformer.groupby("method"):
         tolerance = 0.05 * -part.groupby("lr").score.mean().max()  # 5% of the best validation loss
-        transformer_widths[method] = rate_width(*matrix(part), tolerance=tolerance)["width"]
+        found = rate_width(*matrix(part), tolerance=tolerance)
+        transformer_widths[method] = found["width"]
+        learnt.append(found["best"] > -3 and found["censored"] < 2)
         best[method] = part[part.lr == part.groupby("lr").train_loss.mean().idxmin()].train_loss
     difference = best["adahessian"].mean() - best["adamw"].mean()
     se = (best["adahessian"].sem() ** 2 + best["adamw"].sem() ** 2) ** 0.5
     ch.claim(
         "lr-robustness-transformer",
         value=transformer_widths,
-        holds=transformer_widths["adahessian"] > transformer_widths["adamw"],
+        holds=all(learnt) and transformer_widths["adahessian"] > transformer_widths["adamw"],
         table="lr-robustness",
     )
-    ch.claim("adahessian-curves", value=[difference, se], holds=difference <= 2 * se, table="lr-robustness")
+    low = max(best["adahessian"].mean(), best["adamw"].mean()) < 3
+    ch.claim("adahessian-curves", value=[difference, se], holds=low and difference <= 2 * se, table="lr-robustness")
 
 # %% [markdown]
 # ## Takeaway

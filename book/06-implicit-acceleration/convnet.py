@@ -98,9 +98,15 @@ def compared(frame, first, second):
 
 gain, depth = compared(runs, "factored", "original"), compared(runs, "factored", "control")
 faster, by_depth = gain[0] < -2 * gain[1], depth[0] < -2 * depth[1]
+# A comparison of networks that learn nothing would come out the same.
+rate, _ = best_rates(runs)
+reached = ends.groupby(["variant", "lr"])["test_accuracy"].mean()
+learned = {name: float(reached[name, lr]) for name, lr in rate.items()}
+if not ch.full and min(learned.values()) < 0.5:
+    raise ValueError(f"a network has not learned: test accuracies {learned}")
 ch.claim(
     "convnet-gains",
-    value={"factored - original": gain, "factored - control": depth},
+    value={"factored - original": gain, "factored - control": depth, "test accuracy": learned},
     holds=True if faster and by_depth else "partly" if faster else False,
 )
 

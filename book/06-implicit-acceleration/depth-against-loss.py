@@ -153,8 +153,10 @@ pairs = [(name, level) for name, level in (("diabetes", "to 1e-4"), ("sensors", 
 slow = {n: {s: tuned(table, "to 1e-3", n, 2, s) for s in ("balanced", "random")} for n, _ in pairs}
 fast = {n: {s: tuned(table, level, n, 4, s) for s in ("balanced", "random")} for n, level in pairs}
 end = {n: {s: tuned(table, "final", n, 4, s) for s in ("balanced", "random")} for n, _ in pairs}
-slower = [v["balanced"][0] < v["balanced"][1] < v["balanced"][2] for v in slow.values()]
-sooner = [max(v["balanced"][1:]) < v["balanced"][0] for v in fast.values()]
+# Every depth has to get there: one that never does is not slower but broken.
+never = float("inf")
+slower = [v["balanced"][0] < v["balanced"][1] < v["balanced"][2] < never for v in slow.values()]
+sooner = [max(v["balanced"][1:]) < v["balanced"][0] < never for v in fast.values()]
 lower = [3 * max(v["balanced"][1:]) < v["balanced"][0] for v in end.values()]
 if len(pairs) == 2:
     ch.claim(
@@ -204,6 +206,8 @@ gas
 known = recorded is not None
 l4 = {s: tuned(recorded, "to 10%", "gas", 4, s) for s in ("balanced", "random")} if known else None
 l2 = {s: tuned(recorded, "to 5%", "gas", 2, s) for s in ("balanced", "random")} if known else None
+if known and not ch.full and max(l4["balanced"] + l2["balanced"]) == never:
+    raise ValueError("a depth never reaches the level from a balanced start: nothing to compare")
 ch.claim(
     "gas-sensor-l4",
     value={s: shown(v) for s, v in l4.items()} if known else None,

@@ -121,8 +121,17 @@ def slope(values):
     return (((u - u.mean()) * (v - v.mean())).sum() / ((u - u.mean()) ** 2).sum()).item()
 
 
+def ruled(depth, decay):
+    """Where the rule ends after one unit of time, with the largest step."""
+    steps = round(1 / etas[0])
+    keep = {"lr": etas[0], "steps": steps, "every": steps, "weight_decay": decay}
+    return emulate(lambda w: power_loss_grad(w, x, y), start, depth=depth, **keep)[-1]
+
+
 plain = errors(3)
 decayed = {depth: errors(depth, 0.1)[:, 1] for depth in (2, 3)}
+# A test of the decay says something only if the decay moves the end.
+moved = {depth: (ruled(depth, 0.1) - ruled(depth, 0.0)).norm().item() for depth in decayed}
 
 # %% tags=["nbval-check-output"]
 ch.claim(
@@ -136,7 +145,12 @@ ch.claim(
     holds=abs(slope(plain[:, 1]) - 1) < 0.1,
 )
 slopes = {f"N = {depth}": slope(values) for depth, values in decayed.items()}
-ch.claim("weight-decay-rule", value=slopes, holds=all(abs(value - 1) < 0.1 for value in slopes.values()))
+ch.claim(
+    "weight-decay-rule",
+    value={"slopes": slopes, "what decay moves": {f"N = {depth}": value for depth, value in moved.items()}},
+    holds=all(abs(value - 1) < 0.1 for value in slopes.values())
+    and all(moved[depth] > 5 * decayed[depth][0].item() for depth in moved),
+)
 
 # %% [markdown]
 # ## The preconditioner

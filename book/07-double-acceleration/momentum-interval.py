@@ -169,7 +169,7 @@ ch.claim(
 ch.claim(
     "mom-09-diverges",
     value={"settings": len(fails)} | {f"depth {k}, |w*| = {n}, step {s}": v for k, n, s, v in fails[:6]},
-    holds=len(fails) > 0,
+    holds=len(fails) > 0 and min(a for a, _ in limits) > 0,
 )
 
 # %% [markdown]
@@ -261,13 +261,15 @@ for kind in ("full", "single sample"):
         # With a step of its own the plain model does the same.
     own = torch.stack([best(kind, norm, condition, 1) for norm in norms for condition in conditions])
     hits[f"{kind}, plain"] = int((own <= -0.1 + 1e-9).sum())
+# That full gradients show nothing of the kind counts only if every model gets there with them.
+arrives = bool((joint.loc["full"].steps < float("inf")).all())
 pd.DataFrame(signs).T
 
 # %% tags=["nbval-check-output"]
 ch.claim(
     "momentum-interval-negative",
     value={"settings": hits} | dict(list(signs.items())[:6]),
-    holds=True if hits["full"] else "partly" if hits["single sample"] else False,
+    holds=True if hits["full"] else "partly" if hits["single sample"] and arrives else False,
 )
 
 # %% mystnb={"figure": {"name": "fig-07-lookalike", "caption": "Single samples, condition number 10, |w*| = 10, medians of 24 seeds. Left: at one and the same step the plain model wants momentum 0.8 and the reparameterized one (depth 2) a slightly negative one: figure 5 of the review. Right: the plain model alone, at three step sizes; at the largest it wants negative momentum too."}, "image": {"alt": "Left: a curve for the plain model with its minimum at 0.8, and a shorter curve for depth 2 with its minimum at negative momentum. Right: three curves of the plain model whose minima move from 0.9 to 0.6 to negative momentum as the step grows."}} tags=["hide-input"]

@@ -231,19 +231,25 @@ def best_of(table, **wanted):
 nine = at_end(histories, blocks=9, init="xavier", lr=0.05, norm=False)
 two = at_end(histories, blocks=2, init="xavier", lr=0.05, norm=False)
 small = at_end(histories, blocks=9, init="small", lr=0.05, norm=False, head="linear")
+# That nine blocks fail at 0.05 says something only if they train at a smaller step size.
+gentle = best_of(histories[histories.lr < 0.05], blocks=9, init="xavier", norm=False)
 
 # %% tags=["nbval-check-output"]
 missing = "this full-scale run is not recorded"
-if len(nine) == len(two) == 3:
+if len(nine) == len(two) == 3 and len(gentle):
     ch.claim(
         "lr-005-fails",
-        value={"9 blocks, share of seeds that fail": float((nine <= 0.15).mean()), "2 blocks, accuracy": two.tolist()},
-        holds=bool((nine <= 0.15).all() and (two > 0.5).all()),
+        value={
+            "9 blocks, share of seeds that fail": float((nine <= 0.15).mean()),
+            "2 blocks, accuracy": two.tolist(),
+            "9 blocks, a smaller step": gentle.max(),
+        },
+        holds=bool((nine <= 0.15).all() and (two > 0.5).all() and gentle.max() > 0.5),
     )
 else:
     ch.not_run("lr-005-fails", missing)
-if len(small) == 3:
-    ch.claim("small-init-fixes-lr", value=small.tolist(), holds=bool((small > 0.4).all()))
+if len(small) == len(nine) == 3:
+    ch.claim("small-init-fixes-lr", value=small.tolist(), holds=bool((small > 0.4).all() and (nine <= 0.15).all()))
 else:
     ch.not_run("small-init-fixes-lr", missing)
 
@@ -332,7 +338,7 @@ else:
     close = all(abs(whole[str(b)] - published) <= 0.015 for b, (_, published) in review.items())
     ch.claim("table1", value=whole, holds=close, table="cifar")
     spread = max(whole.values()) - min(whole.values())
-    ch.claim("size-insignificant", value=spread, holds=spread < 0.025, table="cifar")
+    ch.claim("size-insignificant", value=spread, holds=spread < 0.025 and min(whole.values()) > 0.5, table="cifar")
 if hardt is None:
     ch.not_run("hm-93", missing)
 else:
@@ -399,7 +405,12 @@ if gains is None:
     ch.not_run("batchnorm-helps", missing)
 else:
     mean_gain = sum(gains) / len(gains)
-    ch.claim("batchnorm-helps", value=gains, holds=min(gains) > 0 and 0.005 <= mean_gain <= 0.03, table="cifar")
+    ch.claim(
+        "batchnorm-helps",
+        value=gains,
+        holds=bool(min(gains) > 0 and 0.005 <= mean_gain <= 0.03 and without.min() > 0.5),
+        table="cifar",
+    )
 
 # %% [markdown]
 # Two numbers of the review's account can be checked by arithmetic. An epoch has $\lceil 50{,}000/128\rceil = 391$ steps, so

@@ -182,7 +182,8 @@ for shortcut in (True, False):
     ).history  # fmt: skip
     rows.append(run[run.epoch == 10].assign(shortcut=shortcut))
 identity = pd.concat(rows).replace(math.inf, math.nan)
-ends = identity.groupby(["shortcut", "lr"])["value"].agg(["mean", "sem"])
+ends = identity.groupby(["shortcut", "lr"])["value"].agg(["mean", "sem", "count"])
+ends = ends[ends["count"] == 5]  # a step size at which a seed diverges is not judged by the others
 best = {shortcut: ends.loc[shortcut].sort_values("mean").iloc[0] for shortcut in (True, False)}
 common = (ends.loc[False, "mean"] / ends.loc[True, "mean"]).dropna()
 conv = nn.functional.conv2d
@@ -252,7 +253,7 @@ deep, shallow = {k: v[-1] for k, v in usable.items()}, {k: v[0] for k, v in usab
 ch.claim(
     "phase-diagram",
     value={kind: [float(value) for value in values] for kind, values in usable.items()},
-    holds=deep["Xavier"] < shallow["Xavier"] / 2.5
+    holds=0 < deep["Xavier"] < shallow["Xavier"] / 2.5
     and all(deep[kind] > 2.5 * deep["Xavier"] for kind in ("small", "Fixup")),
 )
 # One more than all epochs where no step size gets there.
@@ -260,7 +261,10 @@ quickest = {kind: [float(halfway.get((kind, blocks), epochs + 1)) for blocks in 
 ch.claim(
     "erratum-bn-time",
     value={"batch norm": quickest["batch norm"], "without": quickest["Xavier"]},
-    holds=sum(quickest["batch norm"]) <= 0.75 * sum(quickest["Xavier"]),
+    # Without batch norm the networks train as well, and get there at one depth at least.
+    holds=sum(quickest["batch norm"]) <= 0.75 * sum(quickest["Xavier"])
+    and min(usable["Xavier"]) > 0
+    and min(quickest["Xavier"]) <= epochs,
 )
 
 # %% mystnb={"figure": {"name": "fig-08-phase", "caption": "Training loss after eight epochs against step size and blocks per width for four ways to start (one seed, digits of 7 x 7): bright is low, the darkest colour is the loss of guessing or worse; crosses mark runs that diverged."}, "image": {"alt": "Four heat maps. Xavier: the bright region moves to smaller step sizes as blocks are added, with crosses to its right. Small and Fixup: the brightest column is step size 0.1 at nearly all depths. Batch norm: bright over most of the map."}} tags=["hide-input"]

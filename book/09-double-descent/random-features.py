@@ -94,7 +94,11 @@ def best(side, column):
 gaps = {column: (best("below", column) - best("above", column)).min() for column in ("test_mse", "test_error")}
 ch.claim("rff-second-descent-wins", value=gaps, holds=min(gaps.values()) > 0)
 lower, upper = complex_mean.test_mse[complex_mean.index <= n / 2], complex_mean.test_mse[complex_mean.index >= 2 * n]
-falls = lower.is_monotonic_decreasing, upper.is_monotonic_decreasing
+error = rff[rff.kind == "complex"].groupby("width").test_mse.sem().fillna(0)  # one seed at full scale
+falls = [
+    bool((side.diff() < -2 * (error[side.index] ** 2 + error[side.index].shift() ** 2) ** 0.5).iloc[1:].all())
+    for side in (lower, upper)
+]
 ch.claim(
     "regimes",
     value={"below": lower.tolist(), "above": upper.tolist()},

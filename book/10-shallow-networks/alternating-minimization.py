@@ -107,6 +107,9 @@ ch.claim(
     value={"from 0.2 at 2dK": table.loc["0.2", 2], "from 0.6 at 4dK": table.loc["0.6", 4]},
     holds=bool(table.loc["0.2", 2] == 1 and table.loc["0.6", 4] >= 0.95),
 )
+# The identity fails for want of samples and not of a working method: with more it arrives, and from nearby at once.
+if not ch.full and not (table.loc["identity", multiples[-1]] > 0.5 and table.loc["0.2", 2] > 0.9):
+    raise ValueError(f"alternating minimization does not work:\n{table}")
 ch.claim(
     "altmin-identity",
     value={

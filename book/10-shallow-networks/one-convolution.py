@@ -199,7 +199,8 @@ summed = convotron(Z, 4 * mean_output(Z, w), step=0.05)[-1]
 ch.claim(
     "no-overlap-easier",
     value={f"stride {s}": e[-1].item() for s, (e, _, _) in lengths.items()},
-    holds=lengths[8][0][-1].item() < 1e-8 and lengths[1][0][-1].item() > 0.1,
+    # At stride 1 it learns, slowly: an error of 1 would be that of the start.
+    holds=lengths[8][0][-1].item() < 1e-8 and 0.1 < lengths[1][0][-1].item() < 0.95,
 )
 ch.claim(
     "erratum-convolution-average",
@@ -308,7 +309,9 @@ pd.DataFrame({"steps to 1e-2": needed.mean(), "cross moments": cross.mean().roun
 
 # %% tags=["nbval-check-output"]
 monotone = bool((needed.diff(axis=1).iloc[:, 1:] >= 0).all(axis=None))
-ch.claim("correlated-faster", value={f"angle {a:g}": needed[a].tolist() for a in angles}, holds=monotone)
+# Equal counts are in order, too: every run has to arrive, and the angle to make a difference.
+differs = bool((needed < most).all(axis=None) and (needed[1.56] > 2 * needed[0.05]).all())
+ch.claim("correlated-faster", value={f"angle {a:g}": needed[a].tolist() for a in angles}, holds=monotone and differs)
 ratio = cross[0.05] / cross[0.7]
 ch.claim("lcross-small", value={f"angle {a:g}": cross[a].mean() for a in angles}, holds=bool((ratio <= 0.5).all()))
 
@@ -387,18 +390,25 @@ for instance in range(3):
                 "instance": instance,
                 "solved": rate,
                 "planted loss": planted if inputs != "Gaussian" else 0.0,
+                "loss / initial": (loss[-1] / loss[0]).median().item(),
             }
         )
 trapped = pd.DataFrame(rows)
 ch.save("set-splitting", trapped)
-trapped.groupby("inputs")[["solved", "planted loss"]].mean()
+trapped.groupby("inputs")[["solved", "planted loss", "loss / initial"]].mean()
 
 # %% tags=["nbval-check-output"]
 solved_by = trapped.groupby("inputs")["solved"]
+# Trapped means that there is a solution, that descent moves, and that it stops short.
+posed, moves = (trapped["planted loss"] < 1e-12).all(), (trapped["loss / initial"] < 0.5).all()
 ch.claim(
     "gaussian-vs-discrete",
-    value={"Gaussian, worst": solved_by.min()["Gaussian"], "set splitting, best": solved_by.max()["set splitting"]},
-    holds=bool(solved_by.min()["Gaussian"] >= 0.95 and solved_by.max()["set splitting"] <= 0.05),
+    value={
+        "Gaussian, worst": solved_by.min()["Gaussian"],
+        "set splitting, best": solved_by.max()["set splitting"],
+        "loss over that of the start": trapped.groupby("inputs")["loss / initial"].max().to_dict(),
+    },
+    holds=bool(posed and moves and solved_by.min()["Gaussian"] >= 0.95 and solved_by.max()["set splitting"] <= 0.05),
 )
 
 # %% mystnb={"figure": {"name": "fig-10-trapped", "caption": "Loss of 40 of 100 random starts on Gaussian inputs (left) and on set-splitting inputs (right), for which a zero of the loss is planted: every start ends at a local minimum above 0.03."}, "image": {"alt": "Left: all curves fall straight to 1e-10 and below. Right: all curves level off between 0.04 and 0.15."}} tags=["hide-input"]

@@ -134,7 +134,8 @@ theorem, half = by_step.loc[4, 1.0], by_step.loc[4, 0.5]
 ch.claim(
     "pgd-near-minimal-samples",
     value={"success at 4 d, step 1": theorem, "step 1/2": half, "at 16 d, step 1": by_step.loc[16, 1.0]},
-    holds=True if theorem >= 0.9 else ("partly" if half >= 0.9 else False),
+    # The theorem's step is no straw man: with four times the samples it works.
+    holds=True if theorem >= 0.9 else ("partly" if half >= 0.9 and by_step.loc[16, 1.0] >= 0.9 else False),
 )
 
 # %%

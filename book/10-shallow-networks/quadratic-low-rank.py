@@ -152,7 +152,7 @@ if ch.plots:
 # of $10pr$ samples the iteration diverges, with $40pr$ it converges.
 
 # %% tags=["nbval-check-output"]
-fails = {c: (reused[c][-1] > 1e-3).double().mean().item() for c in reused}
+fails = {c: (~(reused[c][-1] <= 1e-3)).double().mean().item() for c in reused}  # nan has failed as well
 needed = fails[10] >= 0.5 and exact[10][-1].max().item() < 1e-10
 ch.claim(
     "eprom-fresh-samples",

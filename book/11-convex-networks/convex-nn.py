@@ -108,6 +108,9 @@ summary.round(4)
 
 # %% tags=["nbval-check-output"]
 errors = table.pivot(index="seed", columns=["lam", "oracle"], values="error")
+learned = bool((errors.mean() < 0.2).all())  # of every arm: chance is one half, and two arms at chance are level
+if not (learned or ch.smoke):
+    raise ValueError(f"an arm did not learn, the comparison of oracles says nothing: {errors.mean().to_dict()}")
 paired = {lam: errors[lam, "logistic"] - errors[lam, "exact"] for lam in lams}
 better = [bool(d.mean() < -2 * d.sem()) for d in paired.values()]
 ch.claim(
@@ -117,18 +120,25 @@ ch.claim(
 )
 objective = table.groupby(["lam", "oracle"])["objective"].mean()
 ratio = {lam: objective[lam, "logistic"] / objective[lam, "exact"] for lam in lams}
-ch.claim("cnn-approx-premature", value={str(lam): ratio[lam] for lam in lams}, holds=min(ratio.values()) >= 1.5)
+ch.claim(
+    "cnn-approx-premature",
+    value={str(lam): ratio[lam] for lam in lams},
+    holds=min(ratio.values()) >= 1.5 and learned,  # a network that is good at something, and stops early
+)
 sign_units = table[table["oracle"] != "tanh, tuned"]
+lowest = table.pivot(index=["seed", "lam"], columns="oracle", values="objective").drop(columns="tanh, tuned")
+exact = table[table.oracle == "exact"]
+optimal = bool(exact["certified"].all() and (lowest.sub(lowest["exact"], axis=0) > -1e-4).all(axis=None))
 ch.claim(
     "cnn-sparse",
     value={"most units": int(sign_units["units"].max()), "mean": sign_units["units"].mean()},
-    holds=bool(sign_units["units"].max() <= n + 1 and table[table.oracle == "exact"]["certified"].all()),
+    holds=bool(sign_units["units"].max() <= n + 1 and exact["units"].min() >= 1 and optimal),
 )
 tanh = {lam: errors[lam, "tanh, tuned"] - errors[lam, "exact"] for lam in lams}
 ch.claim(
     "cnn-tanh",
     value={str(lam): {"difference": d.mean(), "standard error": d.sem()} for lam, d in tanh.items()},
-    holds=all(bool(d.mean() <= 2 * d.sem()) for d in tanh.values()),
+    holds=learned and all(bool(d.mean() <= 2 * d.sem()) and bool(d.any()) for d in tanh.values()),
 )
 
 # %% mystnb={"figure": {"name": "fig-11-regions", "caption": "Decision regions of one seed, lambda = 0.3, with the number of units. The exact oracle combines lines that follow the moons; logistic regression and the support vector machine stop early; tanh units bend."}, "image": {"alt": "Five panels with two interlocking half rings of points and two-coloured regions: piecewise straight boundaries for sign units, a smooth S for tanh units."}} tags=["hide-input"]

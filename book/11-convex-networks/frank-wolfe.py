@@ -84,10 +84,11 @@ ch.claim(
     },
     holds=False if bool((excess > ours + 1e-12).any()) else "partly" if bool(exceeding.any()) else True,
 )
+fallen = (run.gap[..., -1] / run.gap[..., 0]).median().item()  # a constant would be a bound as well
 ch.claim(
     "fw-gap",
-    value={"smallest gap - suboptimality": (run.gap - before).min().item()},
-    holds=(run.gap - before).min().item() >= -1e-9,
+    value={"smallest gap - suboptimality": (run.gap - before).min().item(), "last over first gap, median": fallen},
+    holds=(run.gap - before).min().item() >= -1e-9 and fallen < 0.1,
 )
 
 # %% mystnb={"figure": {"name": "fig-11-fw", "caption": "Suboptimality (median and range over draws), Frank-Wolfe gap (median) and the two bounds against the step, for three radii. With the radius at the gauge of the targets the first steps touch the printed bound; later all runs are far below either."}, "image": {"alt": "Three panels on logarithmic axes: falling curves of the loss below a curve of the gap, below two parallel lines of slope minus one."}} tags=["hide-input"]
@@ -229,6 +230,8 @@ for n, d in shapes:
 shape_table = pd.DataFrame(rows)
 ch.save("frank-wolfe-shapes", shape_table)
 median = shape_table.groupby(["n", "d"])["loss"].median()
+if not (median.max() < 0.05 or ch.smoke):  # the loss starts at 1, and equal losses of runs that failed are no result
+    raise ValueError(f"Frank-Wolfe did not train on every shape: {median.to_dict()}")
 
 # %% tags=["nbval-check-output"]
 ch.claim(

@@ -56,6 +56,12 @@ def diagram(ds, ms, weights, kind="gaussian"):
                          generator=source, chunk_bytes=chunk)  # fmt: skip
 
 
+def turns(frame):
+    """Whether recovery goes from less than half at the smallest m to more than half at the largest, for every size."""
+    rate = frame.groupby(["d", "m"])["success"].mean().unstack()
+    return bool((rate.iloc[:, 0] < 0.5).all() and (rate.iloc[:, -1] > 0.5).all())
+
+
 # %% [markdown]
 # ## Three cases of theorem 3.3
 #
@@ -117,7 +123,9 @@ iht = m50["hard thresholding"]
 ch.claim(
     "nonconvex-scaling",
     value={name: series.round(1).to_dict() for name, series in m50.items()},
-    holds=iht[24] <= 0.6 * m50["l12 + nuclear"][24] and iht[48] <= 2 * iht[16],
+    holds=bool(iht[24] <= 0.6 * m50["l12 + nuclear"][24] and iht[48] <= 2 * iht[16])
+    and turns(greedy)
+    and turns(convex["l12 + nuclear"].query("d == 24")),
 )
 
 # %% [markdown]
@@ -180,7 +188,7 @@ if ch.plots:
 ch.claim(
     "quadratic-closes-gap",
     value={"m50": at_24, "hard thresholding over convex": lead},
-    holds=lead["gaussian"] < 0.75 < lead["quadratic"],
+    holds=lead["gaussian"] < 0.75 < lead["quadratic"] and all(turns(frame) for frame in quadratic.values()),
 )
 
 # %% [markdown]

@@ -102,6 +102,12 @@ def standard_error(frame):
     return pd.DataFrame(single).std(axis=1) / math.sqrt(len(single))
 
 
+def turns(frame, by="d"):
+    """Whether recovery goes from less than half at the smallest m to more than half at the largest, in every row."""
+    rate = frame.groupby([by, "m"])["success"].mean().unstack()
+    return bool((rate.iloc[:, 0] < 0.5).all() and (rate.iloc[:, -1] > 0.5).all())
+
+
 m50 = pd.DataFrame({name: success_threshold(frame) for name, frame in panels.items()})
 for name, frame in panels.items():
     ch.save(f"phase-{name}", cells(frame))
@@ -240,17 +246,19 @@ ch.claim(
 ch.claim(
     "l1-nuclear-saturates",
     value={"growth from 16 to 40": growth, "se": standard_error(panels["l1-nuclear"]).to_dict()},
-    holds=growth["l1-nuclear"] <= 0.5 * growth["l12-nuclear"],
+    holds=bool(growth["l1-nuclear"] <= 0.5 * growth["l12-nuclear"]) and turns(panels["l1-nuclear"]),
 )
 ch.claim(
     "sum-no-order-gain",
     value={"m50": thresholds["l12-nuclear"], "m50 of the nuclear norm": thresholds["nuclear"]},
-    holds=bool((m50["l12-nuclear"] >= 0.8 * m50["nuclear"]).all()),
+    holds=bool((m50["l12-nuclear"] >= 0.8 * m50["nuclear"]).all())
+    and turns(panels["l12-nuclear"])
+    and turns(panels["nuclear"]),
 )
 ch.claim(
     "l1-sum-constant-gain",
     value={"sum": m50["l1-nuclear"][40], "best single norm": single},
-    holds=m50["l1-nuclear"][40] < 0.75 * single,
+    holds=bool(m50["l1-nuclear"][40] < 0.75 * single) and turns(panels["l1-nuclear"]),
 )
 
 # %% [markdown]
@@ -304,7 +312,7 @@ floor = d_slider**2 * min(norm_geometry(signal, name).kappa.square().mean().item
 ch.claim(
     "best-weight-above-kappa",
     value={"m50": by_weight.to_dict(), "n kappa_min^2": floor},
-    holds=by_weight.min() >= floor,
+    holds=bool(by_weight.min() >= floor) and turns(surface, "beta"),
 )
 
 # %% tags=["hide-input"]

@@ -120,7 +120,8 @@ against = {name: paired_gain(tuned, {"line": name}, {"line": "Laplacian, prior"}
            for name in ("classic", "classic, free level", "Laplacian")}  # fmt: skip
 ahead = {name: bool((rows["z"] > 2).all()) for name, rows in against.items()}
 value = {name: rows[["better", "worse", "z"]].to_dict("index") for name, rows in against.items()}
-verdict = (True if ahead["classic, free level"] else "partly") if ahead["classic"] else False
+fair = all(rows.loc[640, "better"] > 0.8 for rows in against.values())  # an edge in three is true: rivals that work
+verdict = (True if ahead["classic, free level"] else "partly") if ahead["classic"] and fair else False
 ch.claim("beats-glasso", value=value, holds=verdict)
 
 # %% [markdown]
@@ -140,7 +141,7 @@ rows = [sizes.index(n) for n in some]
 S, truth = trials.covariances[rows], trials.weights
 true_k = (truth > 0).sum(-1)
 dense = spectral_graphical_lasso(S, mu, beta=beta, **options)
-records, objective = [], {}
+records, objective, refit = [], {}, {}
 for share in (0.7, 1.0, 1.3):
     k = (share * true_k).round().long()
     for start, w0 in (("complete graph", None), ("dense solution", dense.w)):
@@ -154,7 +155,9 @@ for share in (0.7, 1.0, 1.3):
              "residual": found.residual[i, g].item()}
             for i, n in enumerate(some) for g in range(graphs)
         ]  # fmt: skip
-    f1 = support_f1(largest(dense.w, k), truth)
+    cut = largest(dense.w, k)
+    refit[share] = (found.w - cut).norm(dim=-1) / cut.norm(dim=-1)  # found is the one from the dense solution
+    f1 = support_f1(cut, truth)
     records += [
         {"n": n, "graph": g, "k": f"{share:.0%} of the edges", "start": "k largest, no iteration", "f1": f1[i, g].item(),
          "residual": 0.0}
@@ -185,20 +188,27 @@ exact = hard[hard.k == "100% of the edges"]
 iht = exact[exact.start == "complete graph"].assign(line="iht")
 compared = paired_gain(pd.concat([yard, iht]), {"line": "l1"}, {"line": "iht"}, "f1").loc[[80, 640]]
 above, level = compared["z"] > 2, compared["z"].abs() <= 2
+useful = bool((compared[["better", "worse"]] > 0.5).all(axis=None))  # F1 of a random choice is about one third
 ch.claim(
     "iht-works",
     value=compared.rename(columns={"better": "l1", "worse": "iht"}).to_dict("index"),
-    holds=True if above.all() else "partly" if (above | level).any() else False,
+    holds=(True if above.all() else "partly" if (above | level).any() else False) if useful else False,
 )
 by_start = exact.pivot_table(index=["n", "graph"], columns="start", values="f1").loc[640]
 gained = (by_start["dense solution"] - by_start["complete graph"]).mean()
 kept = (by_start["dense solution"] - by_start["k largest, no iteration"]).abs().mean()
 last = some.index(640)
 lower = bool((objective["dense solution", 1.0][last] < objective["complete graph", 1.0][last]).all())
+moved = refit[1.0][last].min().item()  # the support stays, the weights must not: else nothing was run
 ch.claim(
     "iht-needs-a-start",
-    value={"gain of the start": gained, "change against the k largest": kept, "objective lower": float(lower)},
-    holds=gained > 0.1 and lower and kept < 0.02,
+    value={
+        "gain of the start": gained,
+        "change against the k largest": kept,
+        "objective lower": float(lower),
+        "weights moved by": moved,
+    },
+    holds=gained > 0.1 and lower and kept < 0.02 and moved > 0.01,
 )
 
 # %% [markdown]

@@ -137,7 +137,7 @@ everything = [*as_rff.values(), *as_exact.values()]
 ch.claim(
     "rks-comparable",
     value={"error": best.to_dict(), "best bound": best_bound},
-    holds=True if all(everything) else "partly" if any(everything) else False,
+    holds=(True if all(everything) else "partly" if any(everything) else False) if best.max() < 0.25 else False,
 )
 
 # %% mystnb={"figure": {"name": "fig-14-bounds", "caption": "Test error of kitchen sinks (500 functions, even against odd digits) against the bound C of the box; bands are two standard errors over draws. Too tight a box underfits, a loose one is the unconstrained fit."}, "image": {"alt": "Two curves that fall and then flatten or rise slightly, the cosines' near the dashed line of Fourier features with ridge, the stumps' above; the line of the exact kernel lies far below."}} tags=["hide-input"]
@@ -237,11 +237,12 @@ if AdaBoostClassifier is None:
 else:
     last = race.groupby("method").last()
     similar = last.loc["RKS cosines", "error"] <= last.loc["AdaBoost", "error"] + 0.01
+    boosted = last.loc["AdaBoost", "error"] < 0.25  # chance is one half
     times_faster = last.loc["AdaBoost", "seconds"] / last.loc["RKS cosines", "seconds"]
     ch.claim(
         "rks-vs-adaboost",
         value={"error": last.error.to_dict(), "seconds": last.seconds.to_dict(), "AdaBoost / RKS": times_faster},
-        holds=bool(similar and times_faster > 10),
+        holds=bool(similar and boosted and times_faster > 10),
     )
 
 # %% mystnb={"figure": {"name": "fig-14-race", "caption": "Test error against CPU time for fits of growing size (50 to 500 random functions; 10 to 200 rounds of boosting). Random cosines reach AdaBoost's error in a small fraction of its time; random stumps do not reach it."}, "image": {"alt": "Three falling curves over time on a logarithmic axis; the cosines' at the far left and lowest, the stumps' at the left and higher, AdaBoost's one to two orders of magnitude to the right."}} tags=["hide-input"]
@@ -313,7 +314,7 @@ line_n = torch.linalg.lstsq(torch.stack([torch.ones_like(root_n), root_n], 1), b
 
 # %% tags=["nbval-check-output"]
 steep = slope + 2 * slope_error <= -0.4
-straight = 1 - unexplained > 0.95
+straight = 1 - unexplained > 0.95 and line[1].item() > 0  # and it falls with k
 ch.claim(
     "rks-rate",
     value={

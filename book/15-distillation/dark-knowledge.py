@@ -140,15 +140,16 @@ if ch.plots:
 # %% tags=["nbval-check-output"]
 mean = unseen.groupby(["student", "bias"])[["all digits", "threes"]].mean()
 best = mean.loc["distilled"]["all digits"].idxmax()
+everything = mean.loc[("distilled", best), "all digits"]  # who answers 3 to everything has all threes right
 found = {name: mean.loc[(name, best), "threes"] for name in variants}
 ch.claim(
     "unseen-class",
-    value={"bias": best, **found, "without a bias": mean.loc[("distilled", 0), "threes"]},
-    holds=True
+    value={"bias": best, **found, "all digits": everything, "without a bias": mean.loc[("distilled", 0), "threes"]},
+    holds=False
+    if everything < 0.8 or found["distilled"] <= 0.3 or found["shuffled"] > 0.5 * found["distilled"]
+    else True
     if found["distilled"] >= 0.6 and found["hard labels"] < 0.1
-    else "partly"
-    if found["distilled"] > 0.3
-    else False,
+    else "partly",
 )
 
 
@@ -200,7 +201,7 @@ less = pd.concat(gains, names=["examples"])
 (100 * less).round(1).rename(columns={"mean": "accuracy (%)", "error": "s.e."})
 
 # %% tags=["nbval-check-output"]
-helped = [bool((g.gain > 2 * g.error)["T = 4"]) for g in gains.values()]
+helped = [bool((g.gain > 2 * g.error)["T = 4"] and g["mean"]["hard"] > 0.5) for g in gains.values()]
 ch.claim(
     "soft-targets-less-data",
     value={str(n): 100 * g.gain["T = 4"] for n, g in gains.items()},
@@ -253,7 +254,7 @@ table = pd.concat(noise, names=["hidden units"])
 (100 * table).round(1).rename(columns={"mean": "accuracy (%)", "error": "s.e."})
 
 # %% tags=["nbval-check-output"]
-helped = [bool((g.gain > 2 * g.error)["T = 4"]) for g in noise.values()]
+helped = [bool((g.gain > 2 * g.error)["T = 4"] and g["mean"]["hard"] > 0.5) for g in noise.values()]
 ch.claim(
     "teacher-denoises",
     value={str(n): 100 * g.gain["T = 4"] for n, g in noise.items()},

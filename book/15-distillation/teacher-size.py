@@ -121,6 +121,7 @@ if recorded is not None:
 
 # %%
 by_size = paired_gains(narrow, hard)
+narrow_hard = by_size["mean"][hard]
 for_wide = paired_gains(wide, hard)
 
 # %% mystnb={"figure": {"name": "fig-15-teacher-size", "caption": "Gain of a student of 30 units over hard labels against its teacher's hidden units (two standard errors over five paired seeds): in the quick run, with the teachers' own accuracy, and in the recorded full run (20,000 digits of 28 x 28 pixels)."}, "image": {"alt": "Two panels of error bars on a logarithmic axis. Quick run, 5 to 400 units: the gain is strongly negative for the teacher of 5 units and rises with the size, as does a dashed line for the teachers' accuracy. Full run, 5 to 1,600 units: the gain rises from minus 7 points to 1.5 at 200 and 400 units and is 1.3 beyond."}} tags=["hide-input"]
@@ -162,6 +163,11 @@ poorly = {
     "wide": (for_wide.gain["poor"], for_wide.error["poor"]),
 }
 helped = [gain > 2 * error for gain, error in poorly.values()]
+# What is said not to help must have been run: teachers that differ, students that learn, and do better with the best one.
+learned = teachers[largest][1] - teachers[smallest][1] > 0.05 and narrow_hard > 0.7 and small_accuracy > 0.6
+apart = all(table.gain[usual] > table.gain["poor"] + 0.005 for table in (by_size, for_wide))
+if not ((learned and apart) or ch.smoke):
+    raise ValueError(f"teachers {teachers[smallest][1]:.2f} to {teachers[largest][1]:.2f}, {by_size}, {for_wide}")
 
 # %% tags=["nbval-check-output"]
 ch.claim("teacher-gap", value={str(w): 100 * by_size.gain[name] for w, name in sized.items()}, holds=bool(peak))
@@ -266,6 +272,9 @@ nearest = min(middle, key=lambda w: abs(assistants[w][1] - target))
 lead = difference(narrow, f"by {best}", f"by {next_best}")
 by_seed = last_values(narrow).pivot_table(index="seed", columns="variant", values="value")
 paired = sum(by_seed[f"by {w}"] - by_seed[sized[w]] for w in middle) / len(middle)
+weakest = min(accuracy for _, accuracy in assistants.values())
+if not (weakest > 0.7 or ch.smoke):  # an assistant that failed cannot help
+    raise ValueError(f"an assistant has an accuracy of {weakest:.2f}")
 
 # %% tags=["nbval-check-output"]
 # The best of four: its gain must be larger than that of one chosen beforehand.
@@ -334,6 +343,12 @@ warmest = sweep["narrow"]["mean"][list(at_temperature.values())].idxmax()
 from_ends = [difference(narrow, warmest, end) for end in ("T = 1", "T = 50") if end != warmest]
 interior = len(from_ends) == 2 and all(gap > error for gap, error in from_ends)
 low = [small_alpha(name) for name in sweep]
+span = {}
+for name, gains in sweep.items():
+    means = gains["mean"][[at_weight[a] for a in weights if a < 1]]
+    span[name] = means.max() - means.min()
+if not (min(span.values()) > 0.001 or ch.smoke):  # a weight that is ignored has no best value
+    raise ValueError(f"the weight of the hard labels makes no difference: {span}")
 
 # %% tags=["nbval-check-output"]
 ch.claim(

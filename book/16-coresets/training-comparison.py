@@ -214,7 +214,7 @@ gap, noise = lower(loss, "GRAD-MATCH", "CRAIG")
 level = abs(gap) <= 2 * noise
 glisters = ("GLISTER, printed", "GLISTER, online")
 apart = {m: abs(loss[m].mean() - loss["CRAIG"].mean()) for m in glisters}
-similar = [gap < 0.1 for gap in apart.values()]
+similar = {m: gap < 0.1 for m, gap in apart.items()}
 train_loss = digits[(digits.split == "train") & (digits.metric == "loss")].pivot_table(
     index=["method", "run", "epoch"], values=["seconds", "value"]
 )
@@ -233,7 +233,7 @@ def full_at(method):
 
 
 at_equal_time = {m: full_at(m) for m in names if m != "Full"}
-won = [clear(pd.DataFrame({"Full": at, "other": loss[m]}), "Full", "other") for m, at in at_equal_time.items()]
+won = {m: clear(pd.DataFrame({"Full": at, "other": loss[m]}), "Full", "other") for m, at in at_equal_time.items()}
 selecting = clock.selection_seconds
 steps = digits.groupby("method").step.max()
 
@@ -243,12 +243,23 @@ ch.claim(
     value={m: loss[m].mean() for m in names},
     holds=True if beats and craig_behind and not level else "partly" if beats else False,
 )
-ch.claim("craig-glister-similar", value=apart, holds=True if all(similar) else "partly" if any(similar) else False)
+# Methods that learn nothing are all alike.
+learnt = accuracy[["CRAIG", *glisters]].mean().min() > 0.5
 ch.claim(
-    "weighted-glister-improves",
-    value={"weighted": loss["weighted GLISTER"].mean(), "plain": loss["GLISTER, printed"].mean()},
-    holds=clear(loss, "weighted GLISTER", "GLISTER, printed"),
+    "craig-glister-similar",
+    value=apart,
+    holds=bool(learnt and similar["GLISTER, online"]) and (bool(similar["GLISTER, printed"]) or "partly"),
 )
+# In the steps of the quick run the printed weights still learn: if they did not, the run would say nothing about weights.
+alive = ch.full or accuracy["weighted GLISTER"].mean() > 0.3
+if alive:
+    ch.claim(
+        "weighted-glister-improves",
+        value={"weighted": loss["weighted GLISTER"].mean(), "plain": loss["GLISTER, printed"].mean()},
+        holds=clear(loss, "weighted GLISTER", "GLISTER, printed"),
+    )
+else:
+    ch.not_run("weighted-glister-improves", "weighted GLISTER has learnt nothing")
 ch.claim(
     "weighted-glister-cosine",
     value={"weighted": loss["weighted GLISTER, cosine"].mean(), "plain": loss["GLISTER, printed"].mean()},
@@ -257,12 +268,12 @@ ch.claim(
 ch.claim(
     "weighted-glister-below-gradmatch",
     value=lower(loss, "GRAD-MATCH", "weighted GLISTER")[0],
-    holds=clear(loss, "GRAD-MATCH", "weighted GLISTER"),
+    holds=bool(alive and clear(loss, "GRAD-MATCH", "weighted GLISTER")),
 )
 ch.claim(
     "full-beats-coresets",
     value={m: at.mean() for m, at in at_equal_time.items()},
-    holds=True if all(won) else "partly" if any(won) else False,
+    holds=True if all(won.values()) else "partly" if all(won[m] for m in glisters) else False,
 )
 ch.claim(
     "steps-ratio",
@@ -291,9 +302,9 @@ else:
     ]
     by_method = tail.groupby("method").value.mean()
     rivals = by_method[["Random", "CRAIG", "GLISTER, printed"]]
-    ch.claim(
-        "cifar10-ordering", value=by_method.to_dict(), holds=bool(by_method["GRAD-MATCH"] < rivals.min()), table="cifar"
-    )
+    # Chance is a loss of 2.3: among networks that have learnt nothing one has to be the lowest.
+    best = by_method["GRAD-MATCH"] < rivals.min() and by_method["GRAD-MATCH"] < 2
+    ch.claim("cifar10-ordering", value=by_method.to_dict(), holds=bool(best), table="cifar")
 
 # %% [markdown]
 # ## Does a lower gradient error make a better network?

@@ -201,8 +201,9 @@ if ch.plots:
 # learns to defeat the single step: under FGSM it looks more robust than one trained with PGD, under PGD it is less. Without a schedule,
 # at 0.3, the collapse is complete. It is known as catastrophic overfitting {cite}`wong2020fast`.
 #
-# The verdict asks for a mean gap of more than 0.15 between the accuracies under the two attacks, and for less than 0.1 after
-# training with PGD; "partly", if the gap is only larger than that of PGD training by two standard errors over seeds.
+# The verdict asks for a mean gap of more than 0.15 between the accuracies under the two attacks, and for less than 0.1, with more
+# accuracy under PGD, after training with PGD; "partly", if the gap is only larger than that of PGD training by two standard errors
+# over seeds.
 
 
 # %%
@@ -222,8 +223,10 @@ pd.DataFrame(gaps, index=["FGSM - PGD accuracy", "standard error"]).rename_axis(
 
 # %% tags=["nbval-check-output"]
 (broken, error), (kept, kept_error) = gaps["FGSM"], gaps["PGD"]
-wide_gap = broken > 0.15 and kept < 0.1
-wider = broken - kept > 2 * (error**2 + kept_error**2) ** 0.5
+# A network that learnt nothing has no gap either: training against PGD must leave more standing under PGD.
+learnt = mean["PGD", 0.25, "pgd"] > mean["FGSM", 0.25, "pgd"]
+wide_gap = broken > 0.15 and kept < 0.1 and learnt
+wider = broken - kept > 2 * (error**2 + kept_error**2) ** 0.5 and learnt
 ch.claim(
     "fgsm-training-breaks",
     value={"FGSM - PGD accuracy, standard error": gaps, "without a schedule at 0.3": collapse},
@@ -251,13 +254,16 @@ if ch.plots:
 # %% tags=["nbval-check-output"]
 verified = digits[(digits["trained at"] == 0.1) & digits.training.isin(["IBP", "IBP at once"])]
 verified = verified.set_index(["training", "metric"])["value"]
+# A bound that verified everything would do so on plainly trained networks, and beyond what the attack leaves standing.
+sound = mean["standard", 0.0, "verified"] < 0.1 and mean["IBP", 0.1, "verified"] <= mean["IBP", 0.1, "pgd"]
 ch.claim(
     "ibp-needs-schedule",
     value={
         "at once": mean["IBP at once", 0.1].to_dict(),
         "with a schedule": mean["IBP", 0.1].to_dict(),
+        "without training on intervals": mean["standard", 0.0, "verified"],
     },
-    holds=bool(verified["IBP at once", "clean"].max() < 0.15 and verified["IBP", "verified"].min() > 0.5),
+    holds=bool(sound and verified["IBP at once", "clean"].max() < 0.15 and verified["IBP", "verified"].min() > 0.5),
 )
 
 # %% [markdown]
@@ -282,10 +288,12 @@ costs = {
     "clean: PGD-trained minus IBP-trained": paired(shown, ("PGD", "clean"), ("IBP", "clean")),
     "IBP-trained: PGD accuracy minus verified": paired(shown, ("IBP", "pgd"), ("IBP", "verified")),
 }
+# A certificate that proves nothing is conservative in a way that is not meant.
+proved = shown[(shown.data == "mnist") & (shown.training == "IBP") & (shown.metric == "verified")]["value"].mean()
 ch.claim(
     "certified-conservative",
-    value=costs,
-    holds=all(difference > 2 * error for difference, error in costs.values()),
+    value=costs | {"verified": proved},
+    holds=bool(proved > 0.5 and all(difference > 2 * error for difference, error in costs.values())),
     table="certificate-price",
 )
 

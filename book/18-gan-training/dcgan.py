@@ -108,14 +108,21 @@ if ch.plots:
 mean = final.groupby("variant")["IS"].mean()
 three = mean[["Adam", "OAdam", "AdamNM"]]
 spread = (three.max() - three.min()) / three.mean()
+by_seed = final.pivot(index="seed", columns="variant", values="IS")
+# Variants whose parameter is ignored would score not alike but the same.
+differ = min((by_seed[a] - by_seed[b]).abs().mean() for a, b in itertools.combinations(three.index, 2))
 ch.claim(
     "dcgan-variants-close",
-    value=three.to_dict() | {"spread": spread},
-    holds=False if spread >= 0.1 else True if three.min() > 2 else "partly",
+    value=three.to_dict() | {"spread": spread, "least mean difference on a seed": differ},
+    holds=False if spread >= 0.1 or differ < 1e-3 else True if three.min() > 2 else "partly",
 )
-by_seed = final.pivot(index="seed", columns="variant", values="IS")
 ratio = by_seed["SGDNM, 0.1"] / by_seed["Adam"]
-ch.claim("sgdnm-step-size", value=ratio.tolist(), holds=bool((ratio > 0.8).all()))
+learnt = by_seed["Adam"].min() > 2  # what has learnt nothing scores 1, and keeps up with its like
+ch.claim(
+    "sgdnm-step-size",
+    value={"each seed": ratio.tolist(), "step size 0.001": mean["SGDNM"] / mean["Adam"]},
+    holds=bool(learnt and (ratio > 0.8).all() and (ch.full or mean["SGDNM"] < 0.6 * mean["Adam"])),
+)
 
 # %% [markdown]
 # One row is a surprise. The review has a score of 1.1 for SGD with negative momentum on the DCGAN, and concludes that tuning does not
@@ -154,15 +161,6 @@ ch.save("wgan-samples", thumbnails(wgans))
 wgan_table = {"WGAN": 2.355, "WGAN OAdam": 2.026, "WGAN AdamNM": 2.459, "WGAN SGD": 1.007, "WGAN SGDNM": 1.018}
 score_summary(wgan_final)[["IS", "FD", "classes"]].assign(**{"IS in table 1": pd.Series(wgan_table)}).round(2)
 
-# %%
-# For the claim about SGD, at the review's step sizes (a few steps in quick, where it is not judged).
-plain_variants = [Variant("Adam", lr=2e-4), sgds[0]]
-plain_steps = ch.pick(quick=20, full=60_000, smoke=4)
-plain_gans = trained_ensemble(
-    ch, "plain", *perceptrons, images, plain_variants, steps=plain_steps, batch=batch, seeds=seeds
-)
-plain = score_table(plain_gans, net, reference).groupby("variant")["IS"].mean()
-
 # %% mystnb={"figure": {"name": "fig-18-wgan-samples", "caption": "Samples of the clipped WGAN on perceptrons after the quick run: nothing legible yet with any optimizer."}, "image": {"alt": "Five rows of twelve images of grey noise without digits."}} tags=["hide-input"]
 if ch.plots:
     draw_thumbnails(thumbnails(wgans, 12))
@@ -172,17 +170,11 @@ wgan_mean, wgan_error = (getattr(wgan_final.groupby("variant")["IS"], kind)() fo
 ch.claim(
     "wgan-weak",
     value=wgan_mean.to_dict(),
-    holds=bool(wgan_mean["WGAN"] < mean["Adam"] and wgan_mean["WGAN SGD"] < 1.2),
+    holds=bool(1.2 < wgan_mean["WGAN"] < mean["Adam"] and wgan_mean["WGAN SGD"] < 1.2),
 )
 order = ["WGAN AdamNM", "WGAN", "WGAN OAdam"]
 gaps = [wgan_mean[a] - wgan_mean[b] - max(wgan_error[a], wgan_error[b]) for a, b in itertools.pairwise(order)]
 ch.claim("wgan-adamnm-best", value=wgan_mean[order].to_dict(), holds=bool(min(gaps) > 0))
-sgd = {"GAN, Adam": plain["Adam"], "GAN, SGD": plain["SGD"], "DCGAN, SGD": mean.get("SGD", 1.0)}
-ch.claim(
-    "sgd-positive-momentum",
-    value=sgd,
-    holds=bool(min(sgd["GAN, SGD"], sgd["DCGAN, SGD"]) > 2 and sgd["GAN, SGD"] > sgd["GAN, Adam"]),
-)
 
 # %% [markdown]
 # ## Consensus

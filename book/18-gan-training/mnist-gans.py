@@ -13,7 +13,7 @@
 # $0.9$ and $-0.5$, and scores the samples with an Inception network. We train the table as one ensemble: the members are
 # seeds times optimizers, all on the same minibatches and noise, variants of one seed from the same initial weights.
 #
-# What differs in the quick profile: 5,000 digits for 60,000, narrower networks, a twentieth of the steps, in batches of 32, at five times the step
+# What differs in the quick profile: 5,000 digits for 60,000, narrower networks, a twelfth of the steps, in batches of 32, at five times the step
 # size ($10^{-3}$; SGD $10^{-2}$ and $10^{-1}$). The scores are those of our own digit classifier, so that they live between 1 and 10: orderings can
 # be compared with the review's table, values cannot.
 
@@ -43,10 +43,12 @@ from litrepro.gans import (
 )
 
 ch = Chapter("18-gan-training", notebook="mnist-gans", profile=profile, seed=seed, full_minutes=8)
-steps = ch.pick(quick=1500, full=30_000, smoke=20)
+steps = ch.pick(quick=1500, full=18_000, smoke=20)
+checkpoints = ch.pick(quick=[300, 600, 900, 1200, 1500], full=list(range(6000, 18_001, 3000)), smoke=[10, 20])
+record = ch.pick(quick=7, full=150, smoke=1)
 seeds = ch.pick(quick=3, full=5, smoke=2)
 width, latent = ch.pick(quick=(64, 32), full=(256, 100), smoke=(16, 8))
-batch = ch.pick(quick=32, full=200, smoke=16)  # full: 30,000 batches of 200 are 100 of 200 epochs
+batch = ch.pick(quick=32, full=200, smoke=16)  # full: 18,000 batches of 200 are 60 of 200 epochs
 lr = ch.pick(quick=1e-3, full=2e-4)
 sgd_lr = ch.pick(quick=(1e-2, 1e-1), full=(1e-3, 1e-3))
 source = "full" if ch.full and not ch.smoke else "bundled"
@@ -84,11 +86,10 @@ variants = [
     Variant("SGD", optimizer="sgd", lr=sgd_lr[0], beta1=0.9),
     Variant("SGDNM", optimizer="sgd", lr=sgd_lr[1], beta1=-0.5),
 ]
-checkpoints = [steps * k // 5 for k in range(1, 6)]
 
 gans = trained_ensemble(
     ch, "mlp", lambda: MLPGenerator(latent, width, (1, 28, 28)), lambda: MLPDiscriminator((1, 28, 28), width), images, variants,
-    steps=steps, seeds=seeds, batch=batch, record=max(1, steps // 200), snapshots=checkpoints,
+    steps=steps, seeds=seeds, batch=batch, record=record, snapshots=checkpoints,
 )  # fmt: skip
 course = score_course(gans, net, reference, checkpoints).rename(columns={"variant": "optimizer"})
 ch.save("gan-scores", course.round(4))
@@ -113,7 +114,7 @@ if ch.plots:
 # %% tags=["hide-input"]
 samples_recorded = ch.paper("gan-samples")
 
-# %% mystnb={"figure": {"name": "fig-18-mlp-samples-full", "caption": "The same after 100 epochs at the review's scale."}, "image": {"alt": "Rows of digits at full scale, one row per optimizer."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-mlp-samples-full", "caption": "The same after 60 epochs at the review's size."}, "image": {"alt": "Rows of digits at full scale, one row per optimizer."}} tags=["hide-input"]
 if ch.plots and samples_recorded is not None:
     draw_thumbnails(samples_recorded)
 
@@ -154,6 +155,10 @@ collapsed = able[able["classes"] < 8]
 # %% tags=["nbval-check-output"]
 higher = bool(IS["OAdam"].mean() > IS["Adam"].mean())
 closer = (FD["OAdam"] < FD["Adam"]).mean()
+# Networks that draw nothing score 1 and are level, and so is Adam with itself.
+drawn = bool((IS[["Adam", "OAdam", "AdamNM"]] > 2).all(axis=None) and (IS["OAdam"] != IS["Adam"]).all())
+if not (drawn or ch.smoke):
+    raise ValueError(f"Adam or a variant of it has learned nothing, or not by itself: {IS.to_dict('index')}")
 ch.claim(
     "oadam-beats-adam-gan",
     value={"Adam": IS["Adam"].mean(), "OAdam": IS["OAdam"].mean(), "share of seeds with smaller distance": closer},
@@ -170,6 +175,14 @@ ch.claim(
     value=ranks.to_dict(),
     holds=bool(ranks.index[0] == "AdamNM" and ranks.iloc[0] - ranks.iloc[1] > IS.sem()["AdamNM"]),
 )
+# Two statements about SGD in one: where that about the plain GAN fails, the DCGAN need not be trained for it.
+trains = bool(IS["SGD"].mean() > 2 and IS["SGD"].mean() > IS["Adam"].mean())
+if ch.full and trains:
+    ch.not_run("sgd-positive-momentum", "it holds for the plain GAN, and the DCGAN has not been trained with SGD")
+else:
+    best = course[course["optimizer"] == "SGD"].groupby("step")["IS"].mean().max()
+    value = {"SGD": IS["SGD"].mean(), "SGD at its best checkpoint": best, "Adam": IS["Adam"].mean()}
+    ch.claim("sgd-positive-momentum", value=value, holds=trains)
 reached = {}
 for s in range(seeds):
     own = course[course["seed"] == s]
@@ -186,7 +199,7 @@ rough = (
 ch.claim(
     "smoother-losses",
     value={name: rough[name].tolist() for name in ("Adam", "AdamNM")},
-    holds=(rough["AdamNM"] < rough["Adam"]).mean() >= 0.6,
+    holds=bool((rough["AdamNM"] < rough["Adam"]).mean() >= 0.6 and rough["AdamNM"].min() > 0),
 )
 
 # %% [markdown]
@@ -248,7 +261,8 @@ if ch.plots:
 # %% [markdown]
 # ## Takeaway
 #
-# The order of the review's first column is there early: for a thousand steps optimism and negative momentum are ahead of plain Adam,
-# and SGD with negative momentum learns little next to Adam with it. The lead does not last. Over ten times as many steps, about the
-# review's length in units of step size, plain Adam catches up (scores of 5.6, 5.5 with negative momentum and 5.2 with optimism, three seeds), and both
-# SGDs end at a score of 1. Digits are missing while the networks learn, and are found later; on the ring no mode is lost, which a careless count would have called collapse.
+# The order of the review's first column is there early: in the quick run, and for the first forty of sixty epochs at the review's size, optimism and
+# negative momentum are ahead of plain Adam, and SGD with negative momentum learns nothing next to Adam with it. The lead does not last. In the
+# end plain Adam scores 6.5, optimism 6.2 and negative momentum 6.0 (five seeds, standard errors 0.1, 0.2 and 0.5); SGD with momentum rises to
+# 3.3 and falls again. Digits are missing while the networks learn, and are found later; on the ring no mode is lost, which a careless count would have
+# called collapse.

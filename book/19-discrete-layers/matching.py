@@ -71,6 +71,8 @@ exact = hungarian(C)
 u, v = assignment_prices(C)
 slack = min((C - u[..., :, None] - v[..., None, :]).min().item(), -v.max().item())
 value_gap = ((exact * C).sum((1, 2)) - u.sum(1) - v.sum(1)).abs().max().item()
+# The prices bound the cost of a matching: every row is assigned once and no column twice.
+is_matching = bool(((exact == 0) | (exact == 1)).all() and (exact.sum(2) == 1).all() and (exact.sum(1) <= 1).all())
 
 # %% [markdown]
 # A projection has a certificate too. $X$ in the polytope is at most $\sqrt{\max_Z \langle Y - X, Z - X\rangle}$ from the projection of
@@ -95,7 +97,11 @@ distance = {
 }
 
 # %% tags=["nbval-check-output"]
-ch.claim("lp-is-tight", value={"value gap": value_gap, "least slack": slack}, holds=value_gap < 1e-7 and slack > -1e-9)
+ch.claim(
+    "lp-is-tight",
+    value={"value gap": value_gap, "least slack": slack, "binary": is_matching},
+    holds=is_matching and value_gap < 1e-7 and slack > -1e-9,
+)
 ch.claim(
     "dykstra-converges",
     value=distance,
@@ -140,7 +146,7 @@ default = keyed.gap[0.1, "40 x 5"]
 ch.claim(
     "erratum-average",
     value={"gap of the average": default["average"], "gap of the last": default["last"]},
-    holds=default["average"] > 1.5 * abs(default["last"]),
+    holds=1.5 * abs(default["last"]) < default["average"] < 0.5,  # the uniform start has a gap of 1
 )
 
 # %% mystnb={"figure": {"name": "fig-19-pgd", "caption": "Share of 200 problems (4 x 7) on which the relaxed matching agrees with the exact one, by step and effort: the average of the iterates, which the algorithm returns, and the last iterate."}, "image": {"alt": "Two heat maps over step and effort; agreement rises to one towards large steps and many gradients, later for the average than for the last iterate."}} tags=["hide-input"]
@@ -238,11 +244,13 @@ for state in ("before", "after"):
         0
     )
     paired[state] = (difference.mean().item(), difference.std().item() / len(difference) ** 0.5)
-ahead_of_greedy = [mean > 2 * error for mean, error in paired.values()]
+ahead_of_greedy = {state: mean > 2 * error for state, (mean, error) in paired.items()}
+# One and the same matching under two names would not differ on any video.
+two_matchings = all(error > 1e-6 for _, error in paired.values())
 ch.claim(
     "optimal-beats-greedy",
     value={f"J, optimal - greedy, {state} training": list(pair) for state, pair in paired.items()},
-    holds=True if all(ahead_of_greedy) else "partly" if any(ahead_of_greedy) else False,
+    holds=two_matchings and ahead_of_greedy["after"] and (ahead_of_greedy["before"] or "partly"),
 )
 J = results[results.matching == "soft"].pivot(index="seed", columns="features", values="J")
 gains = J["after"] - J["before"]

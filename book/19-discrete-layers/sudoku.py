@@ -157,10 +157,13 @@ with torch.no_grad():
 found = accuracy[accuracy.split == "test"].set_index(["board", "model"])["value"].to_dict()
 lead = found["original", "SATNet"] - max(found["original", "ConvNet"], found["original", "ConvNetMask"])
 enough, ahead = (0.9, 0.5) if ch.full else (0.97, 0.1)
+# At 4x4 the networks do learn their training boards: to be ahead of networks that did not would be no feat.
+fitted = accuracy[(accuracy.split == "train") & (accuracy.board == "original")].set_index("model")["value"]
+rivals = ch.full or fitted[["ConvNet", "ConvNetMask"]].min() > 0.5
 ch.claim(
     "sudoku-original",
     value={f"{model}, {kind}": value for (kind, model), value in found.items() if kind == "original"},
-    holds=found["original", "SATNet"] >= enough and lead >= ahead,
+    holds=bool(rivals and found["original", "SATNet"] >= enough and lead >= ahead),
 )
 drops = {name: found["original", name] - found["permuted", name] for name in ("SATNet", "ConvNet", "ConvNetMask")}
 ch.claim(
@@ -177,7 +180,10 @@ ch.claim(
 
 # %%
 given = test[1].view(len(test[1]), n * n, n)[..., 0].view(-1, n, n).cpu()
-puzzles = torch.where(given, test[0].view(-1, n, n, n).argmax(-1).cpu(), -1)[:100]
+truth = test[0].view(-1, n, n, n).argmax(-1).cpu()
+puzzles = torch.where(given, truth, -1)[:100]
+# A solver that is fast and wrong would settle nothing.
+solved = all((p < 0).any() and torch.equal(solve_sudoku(p)[0], t) for p, t in zip(puzzles, truth))
 seconds = {}
 for name, run in (
     ("backtracking", lambda: [solve_sudoku(p) for p in puzzles]),
@@ -186,11 +192,14 @@ for name, run in (
     seconds[name] = ch.seconds(run) / len(puzzles)
 
 # %% tags=["nbval-check-output"]
-ch.claim(
-    "satnet-runtime",
-    value={"seconds, SATNet over backtracking": seconds["SATNet"] / seconds["backtracking"]},
-    holds=seconds["SATNet"] < seconds["backtracking"],
-)
+if solved:
+    ch.claim(
+        "satnet-runtime",
+        value={"seconds, SATNet over backtracking": seconds["SATNet"] / seconds["backtracking"]},
+        holds=seconds["SATNet"] < seconds["backtracking"],
+    )
+else:
+    ch.not_run("satnet-runtime", "backtracking does not solve the puzzles")
 
 # %% [markdown]
 # ## Reading the rules

@@ -167,7 +167,9 @@ def on_training_rows():
     x, y = prepared(main)[0], logs["G"]
     fitted = within_share(10 ** torch.tensor(svr(x.numpy(), y.numpy())(x.numpy())), 10**y)
     tested = mean_scores.within["G", "SVR"]
-    return {"training": fitted, "cross-validated": tested}, fitted > tested + 0.1
+    # Folds on which nothing is learnt would be beaten, too.
+    learnt = mean_scores.r2["G", "SVR"] > 0.5
+    return {"training": fitted, "cross-validated": tested}, bool(learnt and fitted > tested + 0.1)
 
 
 def found_again():
@@ -191,7 +193,7 @@ lanthanides = set(["La", "Ce", "Pr", "Nd", "Pm", "Sm", "Eu", "Gd", "Tb", "Dy", "
 if not reason:
     sample = tables["matbench"][0].sample(n_matbench, random_state=seed).reset_index(drop=True)
     has = torch.tensor([bool(lanthanides & set(parse_formula(formula))) for formula in sample.formula])
-    _, matbench_predicted, matbench_logs = validate(sample, {"SVR": svr}, 1)
+    sample_scores, matbench_predicted, matbench_logs = validate(sample, {"SVR": svr}, 1)
     rare = []
     for target, y in matbench_logs.items():
         p = matbench_predicted[target, "SVR"]
@@ -239,10 +241,13 @@ def rare_earths():
     share = rare.set_index(["target", "compounds"]).within
     drop = {target: share[target, "none"] - share[target, "lanthanide"] for target in "KG"}
     holds = all(value > 0.03 for value in drop.values())
-    return {**{f"{a} {b}": v for (a, b), v in share.items()}, "in the 2015 set": lanthanides_in_main}, holds
+    r2 = {f"R^2 of {row.target}": row.r2 for row in sample_scores.itertuples()}
+    return {**{f"{a} {b}": v for (a, b), v in share.items()}, "in the 2015 set": lanthanides_in_main} | r2, holds
 
 
-ch.not_run("rare-earth-harder", reason) if reason else ch.claim("rare-earth-harder", *rare_earths())
+# A constant would also be closer where moduli lie in a narrow range: the model must have learnt from the sample.
+missing = reason or ("" if sample_scores.r2.min() > 0.4 else "the model has learnt nothing from the sample")
+ch.not_run("rare-earth-harder", missing) if missing else ch.claim("rare-earth-harder", *rare_earths())
 
 # %% mystnb={"figure": {"name": "fig-20-learning", "caption": "Median relative error on held-out compositions against the number of training compounds, five draws; bands are two standard errors. The errors still fall at the end: more data, not another model, is what is missing."}, "image": {"alt": "Four falling lines. Those of the shear modulus lie at about twice those of the bulk modulus; SVR and ridge start together and SVR ends lower."}} tags=["hide-input"]
 if ch.plots and not reason:
@@ -428,7 +433,9 @@ def superhard():
 
 def proxies():
     high = rank["G"] > 0.6 and rank["H"] > 0.6
-    return rank, True if high and rank["G"] > rank["K"] else "partly" if rank["G"] > rank["K"] + 0.05 else False
+    moderate = rank["G"] > 0.3 and rank["H"] > 0.3  # chance stays below 0.1
+    ordered = rank["G"] > rank["K"] + 0.05
+    return rank, True if high and rank["G"] > rank["K"] else "partly" if moderate and ordered else False
 
 
 def by_load():

@@ -152,7 +152,11 @@ def affine():
     )
 
 
-ch.not_run("svm-beats-linear", reason) if reason else ch.claim("svm-beats-linear", *svm_against_linear())
+# Two classifiers that guess are level as well: the support vector machine must have learnt every task.
+missing = reason
+if not reason and (contest["linear SVM"] - contest["guessing"]).min() < 0.1:
+    missing = "the support vector machine hardly beats guessing"
+ch.not_run("svm-beats-linear", missing) if missing else ch.claim("svm-beats-linear", *svm_against_linear())
 ch.not_run("linear-svm-is-linear", reason) if reason else ch.claim("linear-svm-is-linear", *affine())
 
 # %% [markdown]
@@ -280,7 +284,9 @@ None if reason else unseen.set_index("element").round(3)
 def held_out_elements():
     worst = unseen.loc[unseen["held out"].idxmin()]
     value = {"mean ratio": unseen.ratio.mean(), "worst element": worst.element, "its F1": worst["held out"]}
-    return value, bool(unseen.ratio.mean() >= 0.9)
+    # Guesses lose nothing on what they have not seen.
+    learnt = unseen["held out"].mean() > contest.guessing["experiment or not (SOFC-Exp)"] + 0.1
+    return value, bool(learnt and unseen.ratio.mean() >= 0.9)
 
 
 ch.not_run("unseen-compounds", reason) if reason else ch.claim("unseen-compounds", *held_out_elements())

@@ -136,6 +136,15 @@ def function(name: str, value: Any) -> Any:
     return value
 
 
+def optional_path(name: str, value: Any) -> Any:
+    """A ``Path`` of a string or path, or None."""
+    from pathlib import Path
+
+    if value is not None and not isinstance(value, str | Path):
+        raise ValueError(f"{name} must be a path, got {value!r}")
+    return None if value is None else Path(value)
+
+
 def answer(name: str, model: Any, x: Any) -> Any:
     """``model(x)``; what the model cannot take is an argument that does not fit."""
     try:

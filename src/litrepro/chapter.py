@@ -294,7 +294,7 @@ class Chapter:
         if self.full:
             self._record_verdict(entry, judged)
         elif not needs_record:
-            judged["at_full_scale"] = self._recorded_verdict(claim_id)
+            judged["at_full_scale"] = (self._recorded(claim_id) or {}).get("verdict")
         self._show_claim(entry, judged)
         return None
 
@@ -340,12 +340,12 @@ class Chapter:
         path = results.verdicts_path(self._results_folder(), self.notebook)
         results.write_atomically(path, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
 
-    def _recorded_verdict(self, claim_id: str) -> str | None:
-        recorded = results.load_verdicts(self.folder / "results").get(claim_id)
-        return None if recorded is None else recorded["verdict"]
+    def _recorded(self, claim_id: str) -> dict[str, Any] | None:
+        """Verdict and value of a run at full scale, where one is recorded."""
+        return results.load_verdicts(self.folder / "results").get(claim_id)
 
     def _recorded_claim(self, entry: claims.Claim) -> None:
-        recorded = results.load_verdicts(self.folder / "results").get(entry.id)
+        recorded = self._recorded(entry.id)
         if recorded is None:
             return self.not_run(entry.id, "no run at full scale is recorded")
         judged = {"verdict": recorded["verdict"], "value": recorded["value"], "profile": "full", "recorded": True}

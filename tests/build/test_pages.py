@@ -21,6 +21,9 @@ def test_scoreboard_and_pages(executed):
     html = scoreboard.table(frame).data
     assert html.count("<tr data-") == 2
     assert 'href="01-toy/toy.html#claim-two-is-two"' in html
+    assert "at full scale:" not in html
+    at_full_scale = ["reproduced" if name == "two-is-two" else "partly" for name in frame["id"]]  # as in quick; another
+    assert scoreboard.table(frame.assign(at_full_scale=at_full_scale)).data.count("at full scale: partly") == 1
     folder = pages.generate(executed.root)
     assert "**2 claims** in 1 chapter" in (folder / "totals.md").read_text()
     assert "No erratum" in (folder / "errata.md").read_text()

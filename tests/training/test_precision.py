@@ -38,6 +38,13 @@ def test_weights_are_not_those_of_the_first_step(monkeypatch):
     assert not learns(torch.autocast("cpu", torch.bfloat16))
 
 
+def test_on_a_cpu_where_it_is_asked_for():
+    with half_precision("cpu", cpu=True):
+        assert (torch.eye(2) @ torch.eye(2)).dtype == torch.bfloat16
+    assert learns(half_precision("cpu", cpu=True))
+    assert isinstance(half_precision("meta", cpu=True), contextlib.nullcontext)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu():
     with half_precision("cuda"):

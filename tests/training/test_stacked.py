@@ -97,6 +97,16 @@ def test_summaries():
     )
 
 
+def test_a_diverged_run_is_never_the_best():
+    run = pd.DataFrame({"rule": "a", "lr": 1.0, "seed": 0, "step": [0, 1, 2], "test_accuracy": [0.5, 0.5, math.nan]})
+    run["train_loss"] = run["batch_loss"] = [2.0, 1.0, math.nan]
+    row = summarize_runs(run).iloc[0]
+    assert row.auc == row.final == row.late == math.inf
+    assert row[["test_accuracy", "roughness", "turns"]].isna().all()
+    pairs = pd.DataFrame({"rule": ["a", "b"] * 3, "seed": [0, 0, 1, 1, 2, 2], "final": [1.0, math.nan, 3, 1, 4, 2]})
+    assert all(math.isnan(number) for number in paired_difference(pairs, "final", {"rule": "a"}, {"rule": "b"}))
+
+
 def test_paired_differences():
     table = pd.DataFrame({"rule": ["a", "a", "b", "b"], "seed": [0, 1, 1, 0], "final": [1.0, 2.0, 4.0, 2.0]})
     mean, error = paired_difference(table, "final", {"rule": "a"}, {"rule": "b"})

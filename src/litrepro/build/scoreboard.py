@@ -21,7 +21,7 @@ def load() -> pd.DataFrame:
     import pandas as pd
 
     columns = ["chapter", "notebook", "id", "kind", "claim", "source", "verdict", "profile_needed", "profile", "value"]
-    columns += ["reported", "note", "page", "anchor"]
+    columns += ["reported", "note", "page", "anchor", "at_full_scale"]
     return pd.DataFrame(harvest.verdicts(runtime.find_book()), columns=columns)
 
 
@@ -50,7 +50,7 @@ def table(frame: pd.DataFrame) -> Any:
 def _row(claim: dict[str, Any]) -> str:
     link = f'<a href="{escape(claim["page"])}.html#{escape(claim["anchor"])}">{escape(claim["claim"])}</a>'
     cells = (
-        badge(claim["verdict"]),
+        _verdicts(claim["verdict"], claim["at_full_scale"]),
         escape(claim["chapter"]),
         escape(claim["kind"]),
         link,
@@ -60,6 +60,12 @@ def _row(claim: dict[str, Any]) -> str:
     )
     data = " ".join(f'data-{key}="{escape(claim[key])}"' for key in ("chapter", "kind", "verdict"))
     return f"<tr {data}>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _verdicts(quick: str, full: Any) -> str:
+    """The badge, and below it the verdict of the recorded run where that is another one."""
+    other = full if isinstance(full, str) and full != quick else None
+    return badge(quick) + (f'<br><span class="lr-remark">at full scale: {escape(other)}</span>' if other else "")
 
 
 def short(value: Any, limit: int = 160) -> str:

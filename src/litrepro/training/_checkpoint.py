@@ -23,7 +23,6 @@ def save(path: Path, run: Any, epoch: int, over: bool) -> None:
     }
     if run.device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(run.device)
-    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(path.suffix + ".part")
     torch.save(state, temporary)
@@ -35,7 +34,7 @@ def resume(path: Path | None, run: Any) -> int:
 
     Raises ``ValueError`` if the file belongs to another run.
     """
-    if path is None or not Path(path).exists():
+    if path is None or not path.exists():
         return 0
     state = torch.load(path, weights_only=True, map_location="cpu")
     if state["run"] != describe(run):

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.func import functional_call, vmap
 
+from litrepro.training._evaluate import has_convolutions
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -148,7 +150,7 @@ def runner(
     """``run(params, buffers, function, args, in_dims)``, vectorized or looping; None: what is faster and exact."""
     if vectorize is None:
         where = device or next(model.parameters()).device
-        slow = where.type == "cpu" and any(isinstance(module, nn.modules.conv._ConvNd) for module in model.modules())
+        slow = where.type == "cpu" and has_convolutions(model)
         vectorize = not slow and (seeds is None or not draws_masks(model))
     chosen = run_vectorized if vectorize else LoopRunner(seeds if draws_masks(model) else None, device)
     return lambda *args: chosen(model, *args)

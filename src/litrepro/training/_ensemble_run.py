@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ from torch import nn
 
 from litrepro.training._batches import check_data, map_targets, permutation
 from litrepro.training._ensemble import Ensemble, draws_masks, runner, stack_members
-from litrepro.training._losses import check_labels, check_values, resolve_loss, resolve_metrics
+from litrepro.training._evaluate import rows_at_a_time
+from litrepro.training._losses import check_labels, check_objective, check_values, resolve_loss, resolve_metrics
 from litrepro.training._members import check_loss_params, takes_keywords
 from litrepro.training._optimizers import Scheduled, hyperparameter, make_optimizer
 from litrepro.training._settings import Clock, check_settings, check_weights
@@ -68,6 +70,10 @@ class EnsembleRun:
 
     @staticmethod
     def _build(model_fn, seed: int) -> nn.Module:
+        try:
+            inspect.signature(model_fn).bind(seed=seed)
+        except TypeError as error:
+            raise ValueError(f"model_fn must be a function of seed=, got {model_fn!r}: {error}") from error
         model = model_fn(seed=seed)
         if not isinstance(model, nn.Module):
             raise ValueError(f"model_fn must return a torch module, got {type(model).__name__}")
@@ -149,10 +155,14 @@ class EnsembleRun:
 
     def _objective(self, x, y, t: float) -> torch.Tensor:
         if self.vectorized_objective:
-            function = lambda model, inputs, targets: self.objective(model, inputs, targets, t, self.noise)  # noqa: E731
+            function = lambda model, inputs, targets: check_objective(  # noqa: E731
+                self.objective(model, inputs, targets, t, self.noise)
+            )
             return self.run(self.params, self.buffers, function, (x, y), (0, 0))
         noises = iter(self.noises)  # the loop calls the members in order
-        function = lambda model, inputs, targets: self.objective(model, inputs, targets, t, next(noises))  # noqa: E731
+        function = lambda model, inputs, targets: check_objective(  # noqa: E731
+            self.objective(model, inputs, targets, t, next(noises))
+        )
         return self.run(self.params, self.buffers, function, (x, y), (0, 0))
 
     # --- record ---------------------------------------------------------------------------------------------------
@@ -181,7 +191,7 @@ class EnsembleRun:
             return torch.stack([check_values(value, len(outputs)).double().sum() for value in values])
 
         dims = (0 if stacked[0] else None, 0 if stacked[1] else None, 0 if self.loss_params else None)
-        chunk = max(32, EVALUATION_ROWS // count)
+        chunk = rows_at_a_time(self.model, x[0] if stacked[0] else x, max(32, EVALUATION_ROWS // count))
         for start in range(0, n if functions else 0, chunk):
             part = slice(start, start + chunk)
             inputs = x[:, part] if stacked[0] else x[part]

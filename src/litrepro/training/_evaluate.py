@@ -12,6 +12,7 @@ from litrepro.training._batches import Targets, check_data, map_targets
 from litrepro.training._losses import Loss, check_labels, check_values, resolve_metrics
 
 CHUNK = 1024
+CACHED = 2**19  # numbers of input that go through convolutions on a CPU without leaving its cache
 
 
 def evaluate(
@@ -64,11 +65,24 @@ def evaluate(
     return dict(zip(functions, totals.tolist()))
 
 
+def rows_at_a_time(model: nn.Module, x: torch.Tensor, most: int) -> int:
+    """How many examples x (n, ...) go through the model at once: ``most``, for convolutions on a CPU perhaps fewer."""
+    if x.device.type != "cpu" or not has_convolutions(model):
+        return most
+    return min(most, max(32, CACHED // max(1, x[0].numel())))
+
+
+def has_convolutions(model: nn.Module) -> bool:
+    """Whether any of the model's layers is one."""
+    return any(isinstance(module, nn.modules.conv._ConvNd) for module in model.modules())
+
+
 @torch.no_grad()
 def measure(
-    model, x: torch.Tensor, y: Targets, n: int, functions: dict, batch_size: int = CHUNK, check: bool = False
+    model, x: torch.Tensor, y: Targets, n: int, functions: dict, batch_size: int | None = None, check: bool = False
 ) -> torch.Tensor:
     """Means of the metrics, one float64 each, on the device: nothing waits for them, unless labels are checked."""
+    batch_size = batch_size or rows_at_a_time(model, x, CHUNK)
     totals = torch.zeros(len(functions), dtype=torch.float64, device=x.device)
     for start in range(0, n, batch_size):
         part = slice(start, start + batch_size)

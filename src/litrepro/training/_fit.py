@@ -16,7 +16,7 @@ from litrepro.training import _checkpoint
 from litrepro.training._arguments import optional_function
 from litrepro.training._batches import Targets, check_data, map_targets, permutation
 from litrepro.training._evaluate import measure
-from litrepro.training._losses import Loss, check_values, resolve_loss, resolve_metrics
+from litrepro.training._losses import Loss, check_objective, check_values, resolve_loss, resolve_metrics
 from litrepro.training._optimizers import Scheduled, hyperparameter, make_optimizer
 from litrepro.training._schedules import Schedule
 from litrepro.training._settings import Clock, bar, check_settings, check_weights, own_randomness, tidy
@@ -123,6 +123,7 @@ def fit(
     (tensor([0, 1]), 50)
     """
     optional_function("callback", callback)
+    checkpoint = _validate.optional_path("checkpoint", checkpoint)
     run = _Run(
         model, train, epochs, batch_size, optimizer, (lr, momentum, weight_decay), schedule, loss, weights,
         evaluate_on, metrics, eval_every, seed, augment, objective,
@@ -197,7 +198,7 @@ class _Run:
         if self.augment is not None:
             x = self.augment(x, self.noise)
         if self.objective is not None:
-            return self.objective(self.model, x, y, t, self.noise)
+            return check_objective(self.objective(self.model, x, y, t, self.noise))
         values = check_values(self.loss(self.model(x), y), len(chosen))
         return values.mean() if self.weights is None else (values * self.weights[chosen]).mean()
 

@@ -80,6 +80,15 @@ def check_labels(y: Targets, outputs: torch.Tensor, functions: Iterable[Callable
         raise ValueError(f"labels must be in 0..{classes - 1}, the model's outputs; got {low}..{high}")
 
 
+def check_objective(value: torch.Tensor) -> torch.Tensor:
+    """An objective must return a tensor (): what a step is taken on."""
+    shape = getattr(value, "shape", None)
+    if not isinstance(value, torch.Tensor) or shape != ():
+        got = f"shape {tuple(shape)}" if isinstance(value, torch.Tensor) else type(value).__name__
+        raise ValueError(f"objective must return a tensor of shape (), got {got}")
+    return value
+
+
 def check_values(values: torch.Tensor, n: int) -> torch.Tensor:
     """A loss must return one value per example: a mean would be weighted wrongly in silence."""
     shape = getattr(values, "shape", None)

@@ -73,7 +73,7 @@ def train_paired_psgd(
     test = labelled("test", test, features=train[0].shape[1], classes=int(train[1].max()) + 1)
     _validate.same_kind(train=train[0], test=test[0])
     _validate.function("progress", progress)
-    checkpoint = None if checkpoint is None else Path(checkpoint)
+    checkpoint = _validate.optional_path("checkpoint", checkpoint)
     _validate.positive_int("steps", steps)
     _validate.positive_int("eval_every", eval_every)
     batch = min(_validate.positive_int("batch", batch), len(train[0]))

@@ -53,7 +53,8 @@ def summarize_runs(runs: pd.DataFrame, by: Sequence[str] = ("rule", "lr", "seed"
 
     ``roughness`` is the mean absolute second difference of the sampled mini-batch loss, ``roughness_train`` that of the
     training loss at the same steps; ``turns`` the share of sign changes between its successive differences;
-    ``late`` the mean training loss of the last four records; ``test_accuracy`` the last one.
+    ``late`` the mean training loss of the last four records; ``test_accuracy`` the last one. Where the training loss is
+    not a number in some record, the run has diverged: ``auc``, ``final`` and ``late`` are inf, and never the best.
 
     Raises ``ValueError`` for a table without the columns of ``by`` and of ``train_stacked``, and for no ``by``.
 
@@ -71,24 +72,29 @@ def summarize_runs(runs: pd.DataFrame, by: Sequence[str] = ("rule", "lr", "seed"
     _validate.table("runs", runs, by, ("step", "batch_loss", "train_loss", "test_accuracy"))
     groups = runs.sort_values("step").groupby(by, sort=False)
     columns = {
-        "auc": groups["train_loss"].mean(),
-        "final": groups["train_loss"].last(),
-        "late": groups["train_loss"].apply(lambda v: v.iloc[-4:].mean()),
+        "auc": groups["train_loss"].apply(lambda v: _reached(v, v)),
+        "final": groups["train_loss"].apply(lambda v: _reached(v, v.iloc[-1:])),
+        "late": groups["train_loss"].apply(lambda v: _reached(v, v.iloc[-4:])),
         "roughness": groups["batch_loss"].apply(_roughness),
         "roughness_train": groups["train_loss"].apply(_roughness),
         "turns": groups["batch_loss"].apply(_turns),
-        "test_accuracy": groups["test_accuracy"].last(),
+        "test_accuracy": groups["test_accuracy"].apply(lambda v: v.iloc[-1]),  # last() would pass over a nan
     }
     return pd.DataFrame(columns).reset_index()
 
 
+def _reached(losses: pd.Series, part: pd.Series) -> float:
+    """Mean over a part of the records, inf if a loss of the run is not a number."""
+    return float("inf") if losses.isna().any() else float(part.mean())
+
+
 def _roughness(values: pd.Series) -> float:
-    return float(values.diff().diff().abs().mean())
+    return float(values.diff().diff().iloc[2:].abs().mean(skipna=False))
 
 
 def _turns(values: pd.Series) -> float:
     steps = values.diff().dropna().to_numpy()
-    return float((steps[1:] * steps[:-1] < 0).mean())
+    return float((steps[1:] * steps[:-1] < 0).mean()) if len(steps) > 1 else float("nan")
 
 
 def paired_difference(
@@ -98,7 +104,7 @@ def paired_difference(
 
     ``first`` and ``second`` select rows by column values, e.g. ``{"rule": "sgd", "lr": 0.01}``. Raises ``ValueError``
     unless both select one row for each of the same seeds, two at least, and for a table without the columns
-    that are named.
+    that are named. A value that is not a number makes both results nan: no pair is left out.
 
     Examples
     --------
@@ -120,4 +126,4 @@ def paired_difference(
     if not left.index.is_unique or set(left.index) != set(right.index) or len(left) < 2:
         raise ValueError(f"{first} and {second} must select one row for each of the same seeds")
     difference = left - right.reindex(left.index)
-    return float(difference.mean()), float(difference.std() / len(difference) ** 0.5)
+    return float(difference.mean(skipna=False)), float(difference.std(skipna=False) / len(difference) ** 0.5)
