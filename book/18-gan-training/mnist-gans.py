@@ -122,14 +122,14 @@ if ch.plots and samples_recorded is not None:
 if ch.plots:
     from litrepro.plotting import curves, figure
 
-    data = recorded if recorded is not None else course
+    data = (recorded if recorded is not None else course).eval("step = step / 1000")
     fig, axes = figure(1, 2, height=3.1)
     for ax, name in zip(axes, ("IS", "FD")):
         curves(data, "step", name, "optimizer", ax=ax, markers=True)
         ax.axhline(ruler.loc["real digits", name], color="0.5", lw=1)
-        ax.set(xlabel="step", ylabel={"IS": "Inception Score", "FD": "Frechet distance"}[name])
+        ax.set(xlabel="thousands of steps", ylabel={"IS": "Inception Score", "FD": "Frechet distance"}[name])
         ax.set_xticks(sorted(set(data["step"])))
-    axes[0].legend(fontsize=8, ncols=5, loc="upper center", bbox_to_anchor=(1.05, -0.22))
+    fig.legend(*axes[0].get_legend_handles_labels(), fontsize=8, ncols=5, loc="outside lower center")
 
 # %% mystnb={"figure": {"name": "fig-18-mlp-losses", "caption": "Losses of both players, first seed. A discriminator loss at 0 with a growing generator loss (SGD with momentum 0.9) means that the discriminator has won."}, "image": {"alt": "Five small panels with two lines each over training steps. For Adam's variants both losses fluctuate around 1; for SGD the generator loss climbs while the discriminator's is zero."}} tags=["hide-input"]
 if ch.plots:
