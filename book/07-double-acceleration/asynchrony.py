@@ -166,7 +166,7 @@ if ch.plots:
         ax.set(title=f"M = {m}", xlabel="staleness (updates)")
         ax.xaxis.get_major_locator().set_params(integer=True)
     axes[0].set_ylabel("frequency")
-    axes[2].legend(fontsize=8, loc="upper right")
+    axes[0].legend(fontsize=8, loc="upper right", handlelength=1.2)
 
 # %% [markdown]
 # ## Momentum out of a queue
