@@ -19,8 +19,8 @@ class Checkpoint:
     Raises ``ValueError`` if the file was written by another run.
     """
 
-    def __init__(self, path: str | Path | None, about: dict[str, Any], stop: Callable[[], bool] | None):
-        self.path, self.about, self.stop = None if path is None else Path(path), about, stop
+    def __init__(self, path: Path | None, about: dict[str, Any], stop: Callable[[], bool] | None):
+        self.path, self.about, self.stop = path, about, stop
         self.states: dict[int, dict[str, Any]] = {}
         if self.path is not None and self.path.exists():
             saved = torch.load(self.path, weights_only=True, map_location="cpu")

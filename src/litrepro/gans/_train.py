@@ -116,8 +116,7 @@ def train_gans(
         raise ValueError(f"snapshots must lie in 1..{steps}, got {max(snapshots)}")
     if stop is not None:
         _validate.function("stop", stop)
-    if not isinstance(checkpoint, str | Path | None):
-        raise ValueError(f"checkpoint must be a path, got {checkpoint!r}")
+    checkpoint = _validate.optional_path("checkpoint", checkpoint)
     data = data if device is None else data.to(_validate.device("device", device))
     run = _Run(data, steps, batch, critic_steps, record, seed, simultaneous, frozenset({*snapshots, steps}))
 
