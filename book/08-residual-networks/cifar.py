@@ -183,7 +183,7 @@ def train_one(run):
             schedule=step_decay({0.6: 0.1}) if run["epochs"] == long else None,
             augment=flip_and_crop if run["augment"] else None, evaluate_on={"test": test},
             eval_every=1 if ch.full else 3, checkpoint=ch.scratch(f"{name}.pt") if ch.full else None,
-            callback=lambda epoch, model: ch.out_of_time(),
+            callback=lambda epoch, model: ch.out_of_time(), cuda_graph=ch.full,
         )  # fmt: skip
     diverged = history[history.split == "train"].value.isna().any()
     return history.assign(**run) if diverged or history.epoch.max() == run["epochs"] else None

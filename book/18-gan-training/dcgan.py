@@ -14,8 +14,9 @@
 #
 # The quick profile trains convolutional networks of width 8 for 250 steps in batches of 32 at $\eta = 10^{-3}$, five times the review's step size, on
 # 4,000 digits. That is enough to compare variants of Adam, not enough to judge what happens after a hundred epochs: the claims about the WGAN and about
-# collapse need the full profile. What quick shows of them is a first look, on perceptrons, with its own numbers. The full profile has networks of width 64
-# and 200 epochs in batches of 200; it is longer than one command, ends after seven minutes, and goes on where it stopped.
+# collapse need the full profile. What quick shows of them is a first look, on perceptrons, with its own numbers. The full profile has batches of 200: the WGAN for the
+# review's 200 epochs, the DCGAN at width 64 for five, which is what a reference for the WGAN needs. A command ends after seven minutes, and the next one goes on where
+# it stopped.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -44,8 +45,8 @@ from litrepro.gans import (
 )
 
 ch = Chapter("18-gan-training", notebook="dcgan", profile=profile, seed=seed, full_minutes=8)
-steps = ch.pick(quick=250, full=60_000, smoke=4)  # full: 60,000 batches of 200 are 200 epochs
-seeds = ch.pick(quick=3, full=5, smoke=2)
+steps = ch.pick(quick=250, full=1500, smoke=4)  # full: 300 batches of 200 are an epoch
+seeds = ch.pick(quick=3, full=3, smoke=2)
 width, latent = ch.pick(quick=(8, 32), full=(64, 100), smoke=(2, 8))
 batch = ch.pick(quick=32, full=200, smoke=8)
 source = "full" if ch.full and not ch.smoke else "bundled"
@@ -72,7 +73,7 @@ marks = sorted({max(1, steps * k // 4) for k in range(1, 5)})
 convolutional = lambda: DCGenerator(latent, width), lambda: DCDiscriminator(width)
 shared = {"steps": steps, "batch": batch, "snapshots": marks}
 dcgans = trained_ensemble(ch, "dcgan", *convolutional, images, [*adams, sgdnm], seeds=seeds, **shared)
-with_sgd = trained_ensemble(ch, "dcgan-sgd", *convolutional, images, sgds, seeds=ch.pick(quick=1, full=5), **shared)
+with_sgd = trained_ensemble(ch, "dcgan-sgd", *convolutional, images, sgds, seeds=ch.pick(quick=1, full=1), **shared)
 course = score_course((dcgans, with_sgd), net, reference, marks)
 dc_samples = pd.concat([thumbnails(dcgans), thumbnails(with_sgd)])
 ch.save("dcgan-samples", dc_samples)
@@ -89,7 +90,7 @@ if ch.plots:
 # %% tags=["hide-input"]
 dcgan_recorded = ch.paper("dcgan-samples")
 
-# %% mystnb={"figure": {"name": "fig-18-dcgan-samples-full", "caption": "The same after 200 epochs at width 64."}, "image": {"alt": "Rows of digits at full scale, one row per optimizer."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-dcgan-samples-full", "caption": "The same after five epochs at width 64."}, "image": {"alt": "Rows of digits at full scale, one row per optimizer."}} tags=["hide-input"]
 if ch.plots and dcgan_recorded is not None:
     draw_thumbnails(dcgan_recorded)
 
@@ -156,7 +157,7 @@ wgans = trained_ensemble(
     seeds=ch.pick(quick=1, full=5, smoke=1), critic_steps=5,
 )  # fmt: skip
 wgan_final = score_table(wgans, net, reference)
-ch.save("wgan-scores", wgan_final.round(4))
+wgan_recorded = ch.table("wgan-scores", wgan_final.round(4))
 ch.save("wgan-samples", thumbnails(wgans))
 wgan_table = {"WGAN": 2.355, "WGAN OAdam": 2.026, "WGAN AdamNM": 2.459, "WGAN SGD": 1.007, "WGAN SGDNM": 1.018}
 score_summary(wgan_final)[["IS", "FD", "classes"]].assign(**{"IS in table 1": pd.Series(wgan_table)}).round(2)
@@ -166,15 +167,23 @@ if ch.plots:
     draw_thumbnails(thumbnails(wgans, 12))
 
 # %% tags=["nbval-check-output"]
-wgan_mean, wgan_error = (getattr(wgan_final.groupby("variant")["IS"], kind)() for kind in ("mean", "sem"))
-ch.claim(
-    "wgan-weak",
-    value=wgan_mean.to_dict(),
-    holds=bool(1.2 < wgan_mean["WGAN"] < mean["Adam"] and wgan_mean["WGAN SGD"] < 1.2),
-)
 order = ["WGAN AdamNM", "WGAN", "WGAN OAdam"]
-gaps = [wgan_mean[a] - wgan_mean[b] - max(wgan_error[a], wgan_error[b]) for a, b in itertools.pairwise(order)]
-ch.claim("wgan-adamnm-best", value=wgan_mean[order].to_dict(), holds=bool(min(gaps) > 0))
+if wgan_recorded is None or recorded is None:
+    for claim in ("wgan-weak", "wgan-adamnm-best"):
+        ch.not_run(claim, "the full-scale tables wgan-scores and dcgan-scores are not recorded")
+else:
+    wgan_mean, wgan_error = (getattr(wgan_recorded.groupby("variant")["IS"], kind)() for kind in ("mean", "sem"))
+    reference_score = recorded[(recorded["variant"] == "Adam") & (recorded["step"] == recorded["step"].max())][
+        "IS"
+    ].mean()
+    ch.claim(
+        "wgan-weak",
+        value=wgan_mean.to_dict() | {"DCGAN": reference_score},
+        holds=bool(1.2 < wgan_mean["WGAN"] < reference_score and wgan_mean["WGAN SGD"] < 1.2),
+        table="wgan-scores",
+    )
+    gaps = [wgan_mean[a] - wgan_mean[b] - max(wgan_error[a], wgan_error[b]) for a, b in itertools.pairwise(order)]
+    ch.claim("wgan-adamnm-best", value=wgan_mean[order].to_dict(), holds=bool(min(gaps) > 0), table="wgan-scores")
 
 # %% [markdown]
 # ## Consensus

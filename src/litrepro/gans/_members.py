@@ -63,16 +63,19 @@ class Stepper:
         self.first, self.second = torch.zeros_like(like), torch.zeros_like(like[: self.adams])
         self.previous = torch.zeros_like(like) if any(self.optimism) else None
         self.count = 0
+        # The count where a recorded step can read and raise it.
+        self.clock = torch.zeros((), dtype=like.dtype, device=like.device) if like.is_cuda else None
 
     def move(self, parameters: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
         """The parameters after a step."""
         self.count += 1
+        count = self.count if self.clock is None else self.clock.add_(1)
         moved = torch.empty_like(parameters)
         members, width = parameters.shape
         size = members if parameters.is_cuda else max(1, BLOCK // width)
         if self.adams:
-            root = (1 - self.beta2**self.count).sqrt()
-            corrections = root, EPS * root, root / (1 - self.beta1**self.count)
+            root = (1 - self.beta2**count).sqrt()
+            corrections = root, EPS * root, root / (1 - self.beta1**count)
         for low, high, adam in ((0, self.adams, True), (self.adams, members, False)):
             for start in range(low, high, size):
                 rows = slice(start, min(start + size, high))
@@ -85,6 +88,8 @@ class Stepper:
 
     def state(self) -> dict[str, Any]:
         """All that a later ``load`` needs."""
+        if self.clock is not None:
+            self.count = int(self.clock)  # a replayed step does not pass here
         names = ("first", "second", "previous", "count")
         return {name: getattr(self, name) for name in names}
 
@@ -92,6 +97,8 @@ class Stepper:
         """Put a saved state back."""
         for name, value in state.items():
             setattr(self, name, value.to(self.lr.device) if isinstance(value, torch.Tensor) else value)
+        if self.clock is not None:
+            self.clock.fill_(self.count)
 
     def _sgd(self, rows: slice, old: torch.Tensor, gradient: torch.Tensor, moved: torch.Tensor) -> None:
         """Write the moved parameters of some members."""

@@ -16,6 +16,7 @@ from litrepro.gans._checkpoint import ASK, Checkpoint, describe
 from litrepro.gans._losses import gan_losses
 from litrepro.gans._members import GANEnsemble, Player, Stepper
 from litrepro.gans._variant import Variant
+from litrepro.training import CudaGraph
 
 
 def train_gans(
@@ -86,7 +87,7 @@ def train_gans(
     -----
     Members with one loss are one cohort: their parameters are the rows of a matrix, gradients come from
     ``vmap(grad)``. A player with gamma > 0 follows the gradient of ``L_i + gamma |v|^2/2`` at the point where it moves,
-    on the minibatch at hand (Mescheder et al. 2017).
+    on the minibatch at hand (Mescheder et al. 2017). On a CUDA device a step is recorded once and replayed.
 
     Examples
     --------
@@ -212,20 +213,25 @@ def _train_cohort(
         random.set_state(state["random"])
     draws = _draws(run, players[0].latent, done, random)
 
-    for step in range(done, run.steps):
-        for _ in range(run.critic_steps):
-            (index, noise), old = next(draws), phi
-            real = run.data[index]
-            change, loss_d = slope_d(theta, phi, real, noise)
+    def advance(theta, phi, index, noise):
+        """Both players after one step, from indices (critic_steps, B) and noise (critic_steps + 1, B, latent)."""
+        for batch, z in zip(index, noise):
+            old, real = phi, run.data[batch]
+            change, loss_d = slope_d(theta, phi, real, z)
             phi = of_d.move(phi, change)
             if clipped:
                 phi = phi.clamp_(-bound, bound)
-        change, loss_g = slope_g(theta, old if run.simultaneous else phi, real, next(draws)[1])
-        theta = of_g.move(theta, change)
+        change, loss_g = slope_g(theta, old if run.simultaneous else phi, real, noise[-1])
+        return of_g.move(theta, change), phi, torch.stack((loss_d, loss_g), -1)
+
+    if theta.is_cuda:
+        advance = _recorded(advance, theta, phi)
+    for step in range(done, run.steps):
+        theta, phi, losses = advance(theta, phi, *next(draws))
         if step % run.record == 0:
-            history.append(torch.stack((loss_d, loss_g), -1))
+            history.append(losses.clone())
         if step + 1 in run.snapshots:
-            kept[step + 1] = theta
+            kept[step + 1] = theta.clone()
         save, stop = checkpoint.due(step + 1, run.steps)
         if save:
             moments = {"of_g": of_g.state(), "of_d": of_d.state(), "random": random.get_state()}
@@ -236,10 +242,22 @@ def _train_cohort(
     return torch.stack(history).cpu(), kept, phi
 
 
-def _draws(
-    run: _Run, latent: int, done: int, random: torch.Generator
-) -> Iterator[tuple[torch.Tensor | None, torch.Tensor]]:
-    """Indices and noise of every update of a discriminator, (None, noise) of every one of a generator, from a step on.
+def _recorded(advance: Callable, theta: torch.Tensor, phi: torch.Tensor) -> Callable:
+    """``advance`` as a CUDA graph, which finds both players where it left them."""
+    theta, phi = theta.clone(), phi.clone()
+
+    def in_place(index, noise):
+        *moved, losses = advance(theta, phi, index, noise)
+        theta.copy_(moved[0])
+        phi.copy_(moved[1])
+        return losses
+
+    step = CudaGraph(in_place)
+    return lambda _theta, _phi, index, noise: (theta, phi, step(index, noise))
+
+
+def _draws(run: _Run, latent: int, done: int, random: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Indices (critic_steps, B) and noise (critic_steps + 1, B, latent) of every step, from one on.
 
     They are drawn on the CPU, so that all devices see the same, and travel in one copy for many steps: a device that
     waited for each would stand still. Blocks end where a checkpoint may be written, so that the state of the random
@@ -253,12 +271,8 @@ def _draws(
                 indices.append(torch.randint(len(run.data), (run.batch,), generator=random))
                 noises.append(torch.randn(run.batch, latent, generator=random))
             noises.append(torch.randn(run.batch, latent, generator=random))
-        index = iter(torch.stack(indices).to(run.data.device))
-        noise = iter(torch.stack(noises).to(run.data))
-        for _ in range(done, end):
-            for _ in range(run.critic_steps):
-                yield next(index), next(noise)
-            yield None, next(noise)
+        index, noise = torch.stack(indices).to(run.data.device), torch.stack(noises).to(run.data)
+        yield from zip(index.view(end - done, -1, run.batch), noise.view(end - done, -1, run.batch, latent))
         done = end
 
 

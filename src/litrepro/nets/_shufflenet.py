@@ -75,6 +75,8 @@ class _Unit(nn.Module):
         else:
             parts = (self.left(x), self.right(x))
         # The shuffle: channels of the two halves alternate.
+        if parts[1].is_contiguous(memory_format=torch.channels_last):  # and stays so: a GPU convolves it faster
+            return torch.stack([part.movedim(1, -1) for part in parts], dim=-1).flatten(-2).movedim(-1, 1)
         return torch.stack(parts, dim=2).flatten(1, 2)
 
 

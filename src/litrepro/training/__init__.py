@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_ensemble": ["Ensemble"],
         "_evaluate": ["evaluate"],
         "_fit": ["fit"],
+        "_graph": ["CudaGraph"],
         "_fit_ensemble": ["fit_ensemble"],
         "_paired": ["train_paired_psgd"],
         "_precision": ["half_precision"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def save(path: Path, run: Any, epoch: int, over: bool) -> None:
     if run.device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(run.device)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".part")
+    temporary = path.with_suffix(f"{path.suffix}.{os.getpid()}.part")  # two processes may share the folder
     torch.save(state, temporary)
     temporary.replace(path)
 

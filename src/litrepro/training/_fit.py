@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from litrepro.training import _checkpoint
 from litrepro.training._arguments import optional_function
 from litrepro.training._batches import Targets, check_data, map_targets, permutation
 from litrepro.training._evaluate import measure
+from litrepro.training._graph import CudaGraph, make_recordable
 from litrepro.training._losses import Loss, check_objective, check_values, resolve_loss, resolve_metrics
 from litrepro.training._optimizers import Scheduled, hyperparameter, make_optimizer
 from litrepro.training._schedules import Schedule
@@ -24,6 +26,7 @@ from litrepro.training._settings import Clock, bar, check_settings, check_weight
 if TYPE_CHECKING:
     import pandas as pd
 
+CHECKPOINT_SECONDS = 5.0  # between two: writing a large network takes longer than an epoch on a few images
 
 def fit(
     model: nn.Module,
@@ -47,6 +50,7 @@ def fit(
     progress: bool | Callable = False,
     objective: Callable[..., torch.Tensor] | None = None,
     checkpoint: Path | None = None,
+    cuda_graph: bool = False,
 ) -> pd.DataFrame:
     """Train a model in place, and record its metrics; it moves to the data's device and is left in eval mode.
 
@@ -92,8 +96,11 @@ def fit(
         ``objective(model, x, y, t, generator) -> ()`` replaces the mean loss of a batch (t as in ``schedule``);
         recorded metrics keep ``loss``.
     checkpoint
-        A file that is written after every epoch, and read back if it exists: a run that was stopped goes on where it
-        was, a finished one returns at once.
+        A file that is written after an epoch, at most every five seconds, and read back if it exists: a run that was
+        stopped goes on where it was, a finished one returns at once.
+    cuda_graph
+        On a CUDA device record the step of a full batch and replay it, which helps small networks. The model must not
+        wait for the device; the optimizer must be "sgd" or "adam". Elsewhere nothing changes.
 
     Returns
     -------
@@ -105,7 +112,7 @@ def fit(
     ValueError
         A model that is no module, lengths that differ, epochs < 0, batch_size < 1, negative hyperparameters, unknown
         optimizer, loss or metric, nothing to train, labels beyond the model's outputs, a loss that does not return
-        one value per example, another run's checkpoint.
+        one value per example, another run's checkpoint, ``cuda_graph`` with an objective or an optimizer of one's own.
 
     Warns
     -----
@@ -126,10 +133,10 @@ def fit(
     checkpoint = _validate.optional_path("checkpoint", checkpoint)
     run = _Run(
         model, train, epochs, batch_size, optimizer, (lr, momentum, weight_decay), schedule, loss, weights,
-        evaluate_on, metrics, eval_every, seed, augment, objective,
+        evaluate_on, metrics, eval_every, seed, augment, objective, cuda_graph,
     )  # fmt: skip
     with own_randomness(run.x.device, seed):
-        finite, stop = True, False
+        finite, stop, saved = True, False, time.monotonic()
         for epoch in bar(range(_checkpoint.resume(checkpoint, run), run.settings.epochs + 1), progress):
             finite = epoch == 0 or run.epoch(epoch - 1)
             model.eval()
@@ -137,8 +144,10 @@ def fit(
                 run.record(epoch)
             if callback is not None:
                 stop = callback(epoch, model) is True
-            if checkpoint is not None:
-                _checkpoint.save(checkpoint, run, epoch, not finite or epoch == run.settings.epochs)
+            over = not finite or epoch == run.settings.epochs
+            if checkpoint is not None and (over or stop or time.monotonic() - saved >= CHECKPOINT_SECONDS):
+                _checkpoint.save(checkpoint, run, epoch, over)
+                saved = time.monotonic()
             if not finite:
                 warnings.warn(f"the loss is not finite in epoch {epoch}: training stops", ConvergenceWarning, 2)
             if stop or not finite:
@@ -152,7 +161,7 @@ class _Run:
 
     def __init__(
         self, model, train, epochs, batch_size, optimizer, hypers, schedule, loss, weights,
-        evaluate_on, metrics, eval_every, seed, augment, objective,
+        evaluate_on, metrics, eval_every, seed, augment, objective, cuda_graph=False,
     ):  # fmt: skip
         _validate.instance("model", model, nn.Module)
         for name, value in (("augment", augment), ("objective", objective)):
@@ -174,33 +183,57 @@ class _Run:
         self.rates = Scheduled(self.stepper, schedule)
         self.weights = None if weights is None else weights.to(self.device)
         self.clock, self.rows = Clock(self.device), []
+        if cuda_graph and (objective is not None or callable(optimizer)):
+            raise ValueError("cuda_graph needs a loss and an optimizer by name, got a function for one of them")
+        self.recorded = bool(cuda_graph) and self.device.type == "cuda"
+        self.step: Callable | None = None
+        # Asked once, at the end of an epoch: a GPU never waits within it.
+        self.bad = torch.zeros((), dtype=torch.bool, device=self.device)
 
     def epoch(self, epoch: int) -> bool:
         """Train one epoch (counted from 0); whether all its losses were finite."""
         self.model.train()
-        # Asked once, at the end: a GPU never waits within the epoch.
-        bad = torch.zeros((), dtype=torch.bool, device=self.device)
+        if self.step is None:
+            if self.recorded:
+                make_recordable(self.stepper, self.device)
+            self.step = CudaGraph(self._learn) if self.recorded else self._learn
+        self.bad.zero_()
         with self.clock.running():
             order = permutation(self.n, self.seed, epoch).to(self.device)
             for index, chosen in enumerate(order.split(self.settings.batch_size)):
                 t = (epoch * self.settings.steps_per_epoch + index) / self.settings.steps
                 self.rates.set(t)
-                self.stepper.zero_grad(set_to_none=True)
-                value = self._batch_loss(chosen, t)
-                value.backward()
-                self.stepper.step()
-                bad |= ~value.detach().isfinite()
-        return not bool(bad)
+                self.step(*self._batch(chosen, t))
+        return not bool(self.bad)
 
-    def _batch_loss(self, chosen: torch.Tensor, t: float) -> torch.Tensor:
+    def _batch(self, chosen: torch.Tensor, t: float) -> tuple:
+        """What ``_learn`` gets of some examples: augmented x, all of y, weights where there are any; or, for an
+        objective, x, y and t.
+        """
         x = self.x.index_select(0, chosen)
         y = map_targets(lambda part: part.index_select(0, chosen), self.y)
         if self.augment is not None:
             x = self.augment(x, self.noise)
         if self.objective is not None:
+            return x, y, t
+        parts = y if isinstance(y, tuple) else (y,)
+        return x, *parts, *(() if self.weights is None else (self.weights[chosen],))
+
+    def _learn(self, x: torch.Tensor, *rest: Any) -> None:
+        """One step."""
+        self.stepper.zero_grad(set_to_none=True)
+        value = self._batch_loss(x, *rest)
+        value.backward()
+        self.stepper.step()
+        self.bad |= ~value.detach().isfinite()
+
+    def _batch_loss(self, x: torch.Tensor, *rest: Any) -> torch.Tensor:
+        if self.objective is not None:
+            y, t = rest
             return check_objective(self.objective(self.model, x, y, t, self.noise))
-        values = check_values(self.loss(self.model(x), y), len(chosen))
-        return values.mean() if self.weights is None else (values * self.weights[chosen]).mean()
+        parts, weights = (rest, None) if self.weights is None else (rest[:-1], rest[-1])
+        values = check_values(self.loss(self.model(x), parts if isinstance(self.y, tuple) else parts[0]), len(x))
+        return values.mean() if weights is None else (values * weights).mean()
 
     def record(self, epoch: int) -> None:
         """Append the metrics on all sets."""

@@ -118,5 +118,7 @@ class Scheduled:
             return
         factor = float(self._schedule(t))
         for group, base in zip(self._optimizer.param_groups, self._base):
-            if base is not None:
+            if isinstance(group.get("lr"), torch.Tensor) and not isinstance(base, torch.Tensor):
+                group["lr"].fill_(base * factor)  # a recorded step reads this very tensor
+            elif base is not None:
                 group["lr"] = base * factor
