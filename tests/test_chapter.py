@@ -115,6 +115,37 @@ def test_a_verdict_from_a_recorded_table(toy, shown):
     assert verdict(shown) == "reproduced"
 
 
+def test_a_control_that_fails_ends_the_notebook(toy, monkeypatch):
+    for profile in ("quick", "full"):
+        ch = Chapter("01-toy", profile=profile)
+        ch.require(torch.tensor(True), "it works")
+        ch.require(np.bool_(True), "it works")
+        for fails in (False, np.bool_(False), torch.tensor(0.0) > 1):
+            with pytest.raises(ValueError, match=r"^nothing was learnt$"):
+                ch.require(fails, "nothing was learnt")
+    monkeypatch.setenv("LITREPRO_SMOKE", "1")
+    Chapter("01-toy", profile="full").require(False, "nothing was learnt")
+    with pytest.raises(ValueError, match="learnt"):
+        Chapter("01-toy").require(False, "nothing was learnt")
+
+
+@pytest.mark.parametrize("condition", [torch.tensor([True, True]), np.array([True, True]), FRAME])
+def test_a_control_is_true_or_false(toy, monkeypatch, condition):
+    monkeypatch.setenv("LITREPRO_SMOKE", "1")
+    for profile in ("quick", "full"):
+        with pytest.raises(ValueError, match=f"condition .* {type(condition).__name__}"):
+            Chapter("01-toy", profile=profile).require(condition, "it works")
+
+
+@pytest.mark.parametrize("message", ["", "  ", None, 3, True])
+def test_a_control_says_what_did_not_work(toy, monkeypatch, message):
+    monkeypatch.setenv("LITREPRO_SMOKE", "1")
+    for profile in ("quick", "full"):
+        for condition in (True, False):
+            with pytest.raises(ValueError, match="message"):
+                Chapter("01-toy", profile=profile).require(condition, message)
+
+
 def test_not_run_needs_a_reason(toy, shown):
     ch = Chapter("01-toy")
     with pytest.raises(ValueError, match="reason"):

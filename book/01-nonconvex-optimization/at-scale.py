@@ -71,10 +71,11 @@ else:
 # %% tags=["nbval-check-output"]
 lowest = None if language is None else language.groupby("rule").dev_perplexity.min().to_dict()
 # Optimizers that learn nothing would be level too: 65 characters, of very different frequencies.
-if lowest is not None and not ch.smoke:
-    begun = language[language.step == 0].dev_perplexity.min()
-    if not max(lowest.values()) < 10 < begun:
-        raise ValueError(f"an optimizer did not train the language model: {lowest} after {begun} at the start")
+begun = None if language is None else language[language.step == 0].dev_perplexity.min()
+ch.require(
+    language is None or max(lowest.values()) < 10 < begun,
+    f"an optimizer did not train the language model: {lowest} after {begun} at the start",
+)
 ch.claim(
     "char-lm-perplexity",
     value=lowest,

@@ -242,8 +242,7 @@ ch.claim(
 behind = errors["Adam", best["Adam"]] - errors["SGD", best["SGD"]]
 # Two methods that learn nothing, or are one method, would be level too.
 apart = bool((sharp["Adam", 50, best["Adam"]] != sharp["SGD", 50, best["SGD"]]).all())
-if not (ch.smoke or (trained and apart)):
-    raise ValueError("Adam and SGD have not been trained to the same level in two different ways")
+ch.require(trained and apart, "Adam and SGD have not been trained to the same level in two different ways")
 ch.claim(
     "adaptive-overfits-digits",
     value={"SGD": errors["SGD", best["SGD"]].mean(), "Adam": errors["Adam", best["Adam"]].mean(),

@@ -156,8 +156,10 @@ final = trials.groupby(["rule", "lr"])["final"].mean()
 at_reference = {name: final[name, reference] for name in seven}
 # Runs that learn nothing, or methods that are one and the same, would not be ahead of one another either.
 learnt = all(loss < 0.3 * begun for name, loss in at_reference.items() if name != "adadelta")
-if not (ch.smoke or (learnt and all(mean != 0 for mean, _ in sgd_gaps.values()))):
-    raise ValueError(f"the optimizers do not train, or do not differ: {at_reference}, {begun} at the start")
+ch.require(
+    learnt and all(mean != 0 for mean, _ in sgd_gaps.values()),
+    f"the optimizers do not train, or do not differ: {at_reference}, {begun} at the start",
+)
 ch.claim(
     "sgd-beats-momentum",
     value={name: {"difference": mean, "standard_error": error} for name, (mean, error) in sgd_gaps.items()},
@@ -373,8 +375,10 @@ strong, mild = late_gap("DEMON 0.99", "SGDM 0.99"), late_gap("DEMON 0.9", "SGDM 
 helps = [mean < -2 * error for mean, error in (strong, mild)]
 # That DEMON does not help is a result only where both train and its schedule changes something.
 late_loss = late.groupby("rule")["late"].mean()
-if not (ch.smoke or (late_loss.max() < 0.5 * begun and strong[0] != 0 and mild[0] != 0)):
-    raise ValueError(f"DEMON and SGDM do not train, or do not differ: {late_loss.to_dict()}")
+ch.require(
+    late_loss.max() < 0.5 * begun and strong[0] != 0 and mild[0] != 0,
+    f"DEMON and SGDM do not train, or do not differ: {late_loss.to_dict()}",
+)
 ch.claim(
     "demon-late",
     value={"DEMON - SGDM at 0.99": strong, "at 0.9": mild},

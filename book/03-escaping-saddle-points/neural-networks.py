@@ -152,10 +152,15 @@ headline = effect(recorded_pair, "test_accuracy", "gaussian", 0.015) if pair_kno
 end = recorded_pair[recorded_pair.step == recorded_pair.step.max()] if pair_known else None
 level = end[end.kind == "none"]["test_accuracy"].mean() if pair_known else None
 # Networks that learn nothing (chance is 0.1), or noise that is never added, would show no difference either.
-if pair_known and not ch.smoke and not (level > 0.3 and effect(recorded_pair, "train_loss", "gaussian", 0.015)[0] != 0):
-    raise ValueError(f"the recorded networks did not learn, or PSGD is SGD: accuracy {level}")
+differ = pair_known and effect(recorded_pair, "train_loss", "gaussian", 0.015)[0] != 0
+ch.require(
+    not pair_known or (level > 0.3 and differ),
+    f"the recorded networks did not learn, or PSGD is SGD: accuracy {level}",
+)
 ch.claim("psgd-speeds-up-mlp", value=headline, holds=pair_known and headline[0] > 2 * headline[1], table="mlp-pair")
 ch.claim("mlp-level", value=level, holds=pair_known and abs(level - 0.47) <= 0.03, table="mlp-pair")
+
+# %% tags=["nbval-check-output"]
 radii = sorted(set(recorded[recorded.kind == "gaussian"].r)) if sweep_known else []
 gaps = {r: effect(recorded, "test_accuracy", "gaussian", r) for r in radii} if sweep_known else None
 within = sweep_known and all(abs(mean) <= 2 * error for mean, error in gaps.values())
@@ -166,19 +171,24 @@ real = sweep_known and noisy and plain.test_accuracy.mean() > 0.3
 ch.claim("r-other-values-negligible", value=gaps,
          holds=real and (True if within and bounded else "partly" if bounded else False), table="mlp-sweep")  # fmt: skip
 
+
 # %% tags=["hide-input"]
+def differences(frame, norm):
+    """A row per condition of CIFAR-10: size of its noise over ``norm``, seeds, gain over SGD in points, its error."""
+    rows = []
+    for kind, r in sorted({*zip(frame.kind, frame.r)} - {("none", 0.0)}):
+        mean, error = effect(frame, "test_accuracy", kind, r)
+        size = r * (weights(3072) ** 0.5 if kind == "coordinate" else 1)
+        reading = {"gaussian": "as defined", "coordinate": "per coordinate"}[kind]
+        rows.append([reading, r, size / norm, frame.seed.nunique(), 100 * mean, 100 * error])
+    names = ["reading of r", "r", "noise / gradient", "seeds", "PSGD − SGD, points", "standard error"]
+    return pd.DataFrame(rows, columns=names).set_index(names[:2])
+
+
 if ch.plots and pair_known and sweep_known:
     norm = recorded[(recorded.kind == "none") & (recorded.step > 0)].gradient_norm.mean()
-    rows = []
-    for frame in (recorded_pair, recorded):
-        for kind, r in sorted({*zip(frame.kind, frame.r)} - {("none", 0.0)}):
-            mean, error = effect(frame, "test_accuracy", kind, r)
-            size = r * (weights(3072) ** 0.5 if kind == "coordinate" else 1)
-            reading = {"gaussian": "as defined", "coordinate": "per coordinate"}[kind]
-            rows.append([reading, r, size / norm, frame.seed.nunique(), 100 * mean, 100 * error])
-    names = ["reading of r", "r", "noise / gradient", "seeds", "PSGD − SGD, points", "standard error"]
-    table = pd.DataFrame(rows, columns=names).sort_values("noise / gradient")
-    display(table.round({"noise / gradient": 4, names[4]: 3, names[5]: 3}).set_index(names[:2]))
+    table = pd.concat([differences(frame, norm) for frame in (recorded_pair, recorded)]).sort_values("noise / gradient")
+    display(table.round({"noise / gradient": 4, "PSGD − SGD, points": 3, "standard error": 3}))
 
 # %% mystnb={"figure": {"name": "fig-03-pair", "caption": "Left: test accuracy of SGD and of PSGD with r = 0.015, mean over seeds with bands of two standard errors; the two lines coincide. Right: the paired difference (same initial weights, batches and dropout masks), in percentage points. Above the quick run on digits; below, where it is recorded, CIFAR-10 over 200 epochs and ten seeds."}, "image": {"alt": "Left: accuracy rises and flattens, two lines on top of each other. Right: the difference scatters around zero, within the band; on CIFAR-10 it stays below 0.05 percentage points."}} tags=["hide-input"]
 if ch.plots:

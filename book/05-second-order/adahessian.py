@@ -322,8 +322,7 @@ reached = all(bool(values.isfinite().all()) for values in gaps.values())
 # That no gap is larger than another means something where all three overfit, each in its own way.
 overfit = min(values.mean().item() for values in gaps.values()) > 0.1
 distinct = all(bool((gaps[a] != gaps[b]).all()) for a, b in itertools.combinations(gaps, 2))
-if not (ch.smoke or (reached and overfit and distinct)):
-    raise ValueError(f"the three optimizers did not overfit in three ways: {gaps}")
+ch.require(reached and overfit and distinct, f"the three optimizers did not overfit in three ways: {gaps}")
 larger = max(("SGD", "AdamW"), key=lambda name: gaps[name].mean().item())
 excess = gaps["AdaHessian"] - gaps[larger]
 excess_mean, excess_se = excess.mean().item(), (excess.std() / math.sqrt(len(excess))).item()

@@ -145,8 +145,7 @@ works = all(
     and cells.loc[(method, 20), "mean"] < 50
     for method in ("adamw", "adahessian")
 )
-if not (ch.smoke or works):
-    raise ValueError(f"the sweeps of rates show no interval: {widths}")
+ch.require(works, f"the sweeps of rates show no interval: {widths}")
 collapse = {
     method: cells.loc[(method, 5), "mean"] - cells.loc[(method, 1), "mean"] for method in ("adamw", "adahessian")
 }
@@ -239,8 +238,7 @@ if ch.plots:
 # %%
 bounded = all(found["censored"] < 2 for found in widths.values())  # none is as wide as its grid
 good = all(found["best"] > {"digits": 0.8, "breast cancer": 0.9}.get(name, 0) for (name, _), found in widths.items())
-if not (ch.smoke or (bounded and good)):
-    raise ValueError(f"an optimizer did not learn, or its rate did not matter: {widths}")
+ch.require(bounded and good, f"an optimizer did not learn, or its rate did not matter: {widths}")
 wins, gains = {}, {}
 for name in ("digits", "breast cancer", "tomography"):
     first = max((widths[name, method] for method in ("sgd", "adamw")), key=lambda found: found["width"])

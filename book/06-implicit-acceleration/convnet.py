@@ -102,8 +102,7 @@ faster, by_depth = gain[0] < -2 * gain[1], depth[0] < -2 * depth[1]
 rate, _ = best_rates(runs)
 reached = ends.groupby(["variant", "lr"])["test_accuracy"].mean()
 learned = {name: float(reached[name, lr]) for name, lr in rate.items()}
-if not ch.full and min(learned.values()) < 0.5:
-    raise ValueError(f"a network has not learned: test accuracies {learned}")
+ch.require(min(learned.values()) >= 0.5, f"a network has not learned: test accuracies {learned}")
 ch.claim(
     "convnet-gains",
     value={"factored - original": gain, "factored - control": depth, "test accuracy": learned},

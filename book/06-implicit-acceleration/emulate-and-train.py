@@ -220,8 +220,10 @@ for depth in depths:
         gaps[depth, width]["relative, balanced"] = (balance_gap(even) / even[0].square().sum((-2, -1))).median().item()
 
 # %% tags=["nbval-check-output"]
-if max(value["relative, balanced"] for value in gaps.values()) > 1e-6:
-    raise ValueError("balanced factors have a gap: the measure of balance is broken")
+ch.require(
+    max(value["relative, balanced"] for value in gaps.values()) <= 1e-6,
+    "balanced factors have a gap: the measure of balance is broken",
+)
 relative = all(value["relative"] < 0.1 for value in gaps.values())
 absolute = all(value["absolute"] < 0.05 for value in gaps.values())
 ch.claim(

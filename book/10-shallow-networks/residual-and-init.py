@@ -287,8 +287,10 @@ signal = trained[~trained.residual].groupby(["depth", "init"])["last"].mean()
 signal_ratio = {depth: signal[depth, "xavier"] / signal[depth, "he"] for depth in (2, deep)}
 plain = {init: means["mean"][deep, False, init].max() for init in ("he", "xavier")}
 # With two layers the two are alike, and He's signal arrives at any depth: what is lost is lost by depth.
-if not ch.full and not (0.2 < signal_ratio[2] < 5 and signal[deep, "he"] > 1e-3 and plain["he"] > 0.2):
-    raise ValueError(f"signals are lost without depth: {signal_ratio}, {signal[deep, 'he']}, {plain}")
+ch.require(
+    0.2 < signal_ratio[2] < 5 and signal[deep, "he"] > 1e-3 and plain["he"] > 0.2,
+    f"signals are lost without depth: {signal_ratio}, {signal[deep, 'he']}, {plain}",
+)
 ch.claim(
     "he-xavier-trivial",
     value={"ratio of last signals": {str(k): v for k, v in signal_ratio.items()}, "accuracy, deep and plain": plain},
@@ -296,8 +298,9 @@ ch.claim(
 )
 he, xavier = (means.loc[best_rate[deep, True, init]] for init in ("he", "xavier"))
 gain, error = he["mean"] - xavier["mean"], math.sqrt((he["std"] ** 2 + xavier["std"] ** 2) / 5)
-if not ch.full and min(he["mean"], xavier["mean"]) < 0.4:
-    raise ValueError(f"a residual network has not learned: {he['mean']}, {xavier['mean']}")
+ch.require(
+    min(he["mean"], xavier["mean"]) >= 0.4, f"a residual network has not learned: {he['mean']}, {xavier['mean']}"
+)
 ch.claim(
     "he-better-residual",
     value={"He": he["mean"], "Xavier": xavier["mean"], "gain": gain, "standard error": error},

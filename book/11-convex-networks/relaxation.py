@@ -98,8 +98,10 @@ for s in range(8):
     )
 noisy = pd.DataFrame(noisy)
 lowered = [f_r[0] < min(f_r[1:]) for f_r in noisy["f_r"]]  # each descent must do best at what it minimizes
-if not (all(lowered) and (noisy["f by gradient descent"] < noisy["f at the start"]).all()):
-    raise ValueError(f"a descent did not reach its minimum: {noisy.to_dict('list')}")
+ch.require(
+    all(lowered) and (noisy["f by gradient descent"] < noisy["f at the start"]).all(),
+    f"a descent did not reach its minimum: {noisy.to_dict('list')}",
+)
 
 # %% tags=["nbval-check-output"]
 ratio = noisy["f at argmin f_r"] / noisy["f by gradient descent"]
@@ -218,8 +220,7 @@ A_r, y_r = normal(4, 5, offset=801), normal(4, offset=802).abs()
 gap = modified_loss(A_r, y_r, pairs.mean(0)) - modified_loss(A_r, y_r, pairs).mean(0)
 alone = pairs[:, :, :1]  # one neuron, for which the objective is convex: the test must not find a violation there
 single = (modified_loss(A_r, y_r, alone.mean(0)) - modified_loss(A_r, y_r, alone).mean(0)).max().item()
-if not single <= 1e-9:
-    raise ValueError(f"the objective of a single neuron is not convex either, by {single}")
+ch.require(single <= 1e-9, f"the objective of a single neuron is not convex either, by {single}")
 
 # %% tags=["nbval-check-output"]
 ch.claim(

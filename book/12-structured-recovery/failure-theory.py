@@ -504,8 +504,10 @@ def spread(values):
 
 # The nuclear norm's thresholds must be near what geometry predicts: else their spread is that of a failing solver.
 predicted = {name: exact[name] / orders["nuclear"][name] for name in exact}
-if not (all(0.6 < ratio < 1.6 for ratio in predicted.values()) or ch.smoke):
-    raise ValueError(f"thresholds are not where the statistical dimension has them: {predicted}")
+ch.require(
+    all(0.6 < ratio < 1.6 for ratio in predicted.values()),
+    f"thresholds are not where the statistical dimension has them: {predicted}",
+)
 
 # %% tags=["nbval-check-output"]
 ch.claim("thm33a-two-sided", value={"m50": three.to_dict()}, holds=three[24] / three[12] >= 1.5)

@@ -155,8 +155,10 @@ helps = gain["z"] > 2
 verdict = True if helps.all() else "partly" if helps[10] else False
 ch.claim("sibling-helps-on-digits", value=gain.to_dict("index"), holds=verdict)
 plain_l1 = paired_gain(tuned, {"line": "l1 penalty"}, {"line": "no penalty"}, "test")
-if not (helps[10] and plain_l1.loc[10, "z"] > 2):
-    raise ValueError(f"both rivals must beat no penalty at 10 images: {gain.loc[10, 'z']}, {plain_l1.loc[10, 'z']}")
+ch.require(
+    helps[10] and plain_l1.loc[10, "z"] > 2,
+    f"both rivals must beat no penalty at 10 images: {gain.loc[10, 'z']}, {plain_l1.loc[10, 'z']}",
+)
 rival = paired_gain(tuned, {"line": "sibling's degrees"}, {"line": "l1 penalty"}, "test").loc[[10, 20]]
 ch.claim("sibling-beats-l1-on-digits", value=rival.to_dict("index"), holds=bool((rival["z"] > 2).all()))
 
@@ -219,8 +221,8 @@ gains = {
 }
 works = any(bool((rows["z"] > 2).all()) for rows in gains.values())
 control = paired_gain(tumours, {"prior": "l1", "alpha": 0.1}, {"prior": "none"}, "test").loc[10, "z"]
-if not control > 2:  # at 10 samples some penalty helps: the prior's failure is not that of the estimate
-    raise ValueError(f"the l1 penalty should lower the held-out loss at 10 samples, z = {control}")
+# At 10 samples some penalty helps: the prior's failure is not that of the estimate.
+ch.require(control > 2, f"the l1 penalty should lower the held-out loss at 10 samples, z = {control}")
 ch.claim("sibling-helps-on-tumours", value={name: rows["z"].to_dict() for name, rows in gains.items()}, holds=works)
 
 # %% [markdown]

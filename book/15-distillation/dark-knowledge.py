@@ -142,14 +142,12 @@ mean = unseen.groupby(["student", "bias"])[["all digits", "threes"]].mean()
 best = mean.loc["distilled"]["all digits"].idxmax()
 everything = mean.loc[("distilled", best), "all digits"]  # who answers 3 to everything has all threes right
 found = {name: mean.loc[(name, best), "threes"] for name in variants}
+taught = bool(everything >= 0.8 and found["distilled"] > 0.3 and found["shuffled"] <= 0.5 * found["distilled"])
+clearly = bool(found["distilled"] >= 0.6 and found["hard labels"] < 0.1)
 ch.claim(
     "unseen-class",
     value={"bias": best, **found, "all digits": everything, "without a bias": mean.loc[("distilled", 0), "threes"]},
-    holds=False
-    if everything < 0.8 or found["distilled"] <= 0.3 or found["shuffled"] > 0.5 * found["distilled"]
-    else True
-    if found["distilled"] >= 0.6 and found["hard labels"] < 0.1
-    else "partly",
+    holds=taught and (True if clearly else "partly"),
 )
 
 

@@ -362,8 +362,10 @@ same = [torch.allclose(a, b) for a, b in (
     (teacher_part.sort(-1).values, shuffled.sort(-1).values),
     *((teacher_part[..., labels == c, c], shuffled[..., labels == c, c]) for c in range(K)),
 )]  # fmt: skip
-if not all(same) or torch.allclose(teacher_part, shuffled):
-    raise ValueError("shuffled targets must be the teacher's, with the same true class and the wrong ones moved")
+ch.require(
+    all(same) and not torch.allclose(teacher_part, shuffled),
+    "shuffled targets must be the teacher's, with the same true class and the wrong ones moved",
+)
 everything = all(gap < 2 * error for gap, error in differences.values())
 
 # %% tags=["nbval-check-output"]

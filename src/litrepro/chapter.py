@@ -305,6 +305,21 @@ class Chapter:
         judged = {"verdict": claims.NOT_RUN, "value": None, "profile": self.profile, "recorded": False}
         self._show_claim(self.claims[claim_id], judged | {"reason": str(reason)})
 
+    def require(self, condition: Any, message: str) -> None:
+        """A control without which a verdict means nothing: methods that train, arms that differ, a solver that arrives.
+
+        Raises ``ValueError(message)`` unless ``condition`` holds or this is a smoke run, whose sizes decide nothing;
+        and, smoke run or not, for a condition that is neither true nor false, or a message that says nothing.
+        """
+        if not isinstance(message, str) or not message.strip():
+            raise ValueError(f"message must say what did not work, got {message!r}")
+        try:
+            holds = bool(condition)
+        except (TypeError, ValueError, RuntimeError):
+            raise ValueError(f"condition must be true or false, got {type(condition).__name__}") from None
+        if not (holds or self.smoke):
+            raise ValueError(message)
+
     def ledger(self) -> None:
         """Show the chapter's ledger: every claim with what was reported, its criterion and the verdict it stands by."""
         show.ledger(self.claims, _claim_pages(self.folder))

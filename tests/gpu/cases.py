@@ -201,3 +201,27 @@ def one_relu(device):
     lr, momentum = (torch.tensor(value, dtype=torch.float64, device=device) for value in (0.05, 0.5))
     norms, _ = train_relu_output(X, randn(6, seed=3, device=device), W, signs, lr=lr, momentum=momentum, steps=20)
     return relu_gram(X, W), relu_gram_expected(X), norms
+
+
+@network
+def fit_recorded(device):
+    from litrepro.nets import lenet
+    from litrepro.training import cosine, fit
+
+    # 21 examples in batches of 4: five full batches, of which the first three are run and the others replayed, and a rest.
+    x, y = images(21, 16, device)
+    settings = {"epochs": 2, "batch_size": 4, "optimizer": "adam", "lr": 1e-3, "schedule": cosine, "cuda_graph": True}
+    model = lenet(3, in_channels=1, size=16, seed=1)
+    history = fit(model, (x, y), **settings)
+    return torch.tensor(history["value"].to_numpy(), device="cpu"), model(x).detach()
+
+
+@network
+def gans(device):
+    from litrepro.gans import MLPDiscriminator, MLPGenerator, Variant, train_gans
+
+    data = randn(50, 3, dtype=torch.float32, device=device)
+    variants = [Variant("Adam"), Variant("OAdam", optimism=1.0), Variant("SGD", optimizer="sgd", lr=0.01, gamma=0.1)]
+    makers = (lambda: MLPGenerator(2, 4, (3,)), lambda: MLPDiscriminator((3,), 4))
+    found = train_gans(*makers, data, variants, steps=12, batch=8, critic_steps=2, snapshots=(5,))
+    return found.snapshots[5], found.snapshots[12], found.history

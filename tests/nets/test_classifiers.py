@@ -148,3 +148,16 @@ def test_sigmoid_and_tanh_perceptrons():
 def test_bad_input(bad):
     with pytest.raises(ValueError, match=r"must|expected"):
         bad()
+
+
+def test_shufflenet_keeps_channels_last_through_its_shuffle():
+    plain, last = (nets.shufflenetv2(0.5, num_classes=4, seed=3).eval() for _ in range(2))
+    last.to(memory_format=torch.channels_last)
+    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    layouts = []
+    for unit in last.body:
+        unit.register_forward_hook(
+            lambda module, inputs, output: layouts.append(output.is_contiguous(memory_format=torch.channels_last))
+        )
+    assert torch.allclose(plain(x), last(x.contiguous(memory_format=torch.channels_last)), atol=1e-5)
+    assert all(layouts)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SECONDS = 5.0  # between two: writing a large network takes longer than an epoch on a few images
 
+
 def fit(
     model: nn.Module,
     train: tuple[torch.Tensor, Targets],

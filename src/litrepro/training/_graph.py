@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from litrepro import _validate
+
 WARM = 3  # calls before the recording: libraries choose their kernels and allocate what they keep
 
 
@@ -17,13 +19,27 @@ class CudaGraph:
     keeps a GPU waiting for Python otherwise: hundreds of kernels of a few microseconds each.
 
     The function may change tensors in place and must not wait for the device. What it returns is overwritten by the
-    next call. Inputs of another shape than the first are not recorded: they go through the function as it is.
+    next call. Inputs of another shape than the first are not recorded: they go through the function as it is. So does
+    everything where there is no CUDA device.
 
     https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
+
+    Raises ``ValueError`` for what is no function.
+
+    Examples
+    --------
+    >>> import torch
+    >>> total = torch.zeros(())
+    >>> step = CudaGraph(lambda x: total.add_(x.sum()))
+    >>> for _ in range(5):
+    ...     found = step(torch.ones(2))
+    >>> found
+    tensor(10.)
     """
 
     def __init__(self, function: Callable[..., Any]):
-        self._function, self._stream = function, torch.cuda.Stream()
+        self._function = _validate.function("function", function)
+        self._stream = torch.cuda.Stream() if torch.cuda.is_available() else None
         self._calls, self._graph, self._result = 0, None, None
         self._inputs: list[torch.Tensor] = []
         self._shapes: list[torch.Size] | None = None
@@ -31,7 +47,7 @@ class CudaGraph:
     def __call__(self, *inputs: torch.Tensor) -> Any:
         shapes = [value.shape for value in inputs]
         self._shapes = shapes if self._shapes is None else self._shapes
-        if shapes != self._shapes:
+        if shapes != self._shapes or self._stream is None:
             return self._function(*inputs)
         if self._calls < WARM:
             self._calls += 1
