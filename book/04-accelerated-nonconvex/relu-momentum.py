@@ -264,6 +264,10 @@ ch.claim(
 ch.claim("erratum-relu-step", value={name: [min(v, 1e300) for v in pair] for name, pair in peaks.items()},
          holds=all(shrunk < 0.5 and grown > 1e3 for shrunk, grown in peaks.values()))  # fmt: skip
 
+# %% [markdown]
+# Steps until the residual is a hundredth, a ten-thousandth and a millionth of its start, medians over the five seeds. The full
+# scale has width 8,192 where the quick run has 1,000, and a third data set, 100 points in 100 dimensions.
+
 # %%
 rate_rows = [
     (name, run, s, *(reached(relative[:, :, i], level)[s].item() for level in (1e-2, 1e-4, 1e-6)))
@@ -273,8 +277,18 @@ rate_rows = [
 ]
 relu_rates = pd.DataFrame(rate_rows, columns=["data", "run", "seed", "steps to 1e-2", "steps to 1e-4", "steps to 1e-6"])
 recorded = ch.table("relu-rates", relu_rates)
-shown = relu_rates if recorded is None else recorded
-counted(shown.groupby(["data", "run"]).median(numeric_only=True).drop(columns="seed"))
+shown = {
+    scale: frame.groupby(["data", "run"]).median(numeric_only=True).drop(columns="seed")
+    for scale, frame in ch.scales(relu_rates, recorded).items()
+}
+counted(pd.concat(shown, names=["scale"]))
+
+# %% [markdown]
+# Eight times the width leaves the counts of both momenta within a few per cent. Gradient descent profits on the hard data, 461 steps
+# instead of 644 to a millionth, since the Gram matrix of a wider network moves less and its smallest eigenvalue stays closer to that
+# of the mean; so the gain of momentum falls from 3.7 to 2.6. The large data, as well conditioned as the easy ones, take as many steps
+# as those. There the review's step does its harm more slowly: the residual rises to 83 times its start within the hundred steps,
+# short of the thousand that the criterion asks for, which is the dissenting verdict at full scale above.
 
 # %% [markdown]
 # ## Acceleration as roots on a circle
@@ -339,6 +353,6 @@ if ch.plots:
 # ## Takeaway
 #
 # Theorem 3.1 holds on every run, at widths of a thousand where it asks for many orders of magnitude more, and the heavy
-# ball needs about a quarter of gradient descent's steps on the ill-conditioned data. The missing root in the momentum is
+# ball needs about a quarter of gradient descent's steps on the ill-conditioned data (two fifths at width 8,192). The missing root in the momentum is
 # not cosmetic: with the printed value the bound is broken on every seed, and the heavy ball is *slower* than gradient
 # descent.

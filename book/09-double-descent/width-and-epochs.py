@@ -272,6 +272,8 @@ if ch.full and not ch.smoke:
 else:
     chosen = torch.randperm(len(pool), generator=ch.generator(50))[:n_train]
     x, labels = pool.images[chosen], pool.labels[chosen]
+
+
 def summed(scores, y):
     """Cross-entropy (B,) summed over members: each has its own gradient."""
     return functional.cross_entropy(scores.flatten(0, 1), y.flatten(), reduction="none").view(y.shape).sum(1)

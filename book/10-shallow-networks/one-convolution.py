@@ -183,7 +183,18 @@ for stride in range(1, 9):
 conv_table = pd.DataFrame(
     [{"stride": s, "condition of P": c, "median error": e[-1].item()} for s, (e, c, _) in lengths.items()]
 )
-ch.save("convotron", conv_table)
+recorded_lengths = ch.table("convotron", conv_table)
+
+# %% tags=["hide-input"]
+errors = {"condition of P": conv_table.set_index("stride")["condition of P"].map("{:.3g}".format)} | {
+    f"median error, {scale}": table.set_index("stride")["median error"].map("{:.1e}".format)
+    for scale, table in ch.scales(conv_table, recorded_lengths).items()
+}
+pd.DataFrame(errors)
+
+# %% [markdown]
+# The full scale passes over 20,000 samples, ten times as many: enough for every filter with a stride of 4 or more, the condition
+# number of $P$ at most 13, to arrive at rounding errors. At stride 1, with a condition number of 345, the error is still 45%.
 
 # %% [markdown]
 # The network that the algorithm assumes averages over patches; the review's equation 4 sums.
@@ -275,7 +286,8 @@ if ch.plots:
 # Du, Lee and Tian assume nothing like independence. If all patches of an input lie within a small angle of each
 # other, they fall on the same side of $w$ and of $w^*$, and the products of averages over different events, whose norm is
 # $L_{cross}$, nearly vanish. Here $z_i \propto u + \tan(\alpha)\, e_i$ with a common direction $u$: from $\alpha = 0.05$,
-# nearly parallel, to $1.56$, unrelated. Gradient descent on 500 inputs of 8 patches in 10 dimensions.
+# nearly parallel, to $1.56$, unrelated. Gradient descent on 500 inputs of 8 patches in 10 dimensions; at full scale on 5,000,
+# which lowers the counts a little and leaves their order.
 
 # %%
 angles, corr_seeds, most = [0.05, 0.3, 0.7, 1.2, 1.56], 4, 300
@@ -304,8 +316,13 @@ for s, angle in itertools.product(range(corr_seeds), angles):
     steps_needed[s, angle] = far.sum(0).double().median().item()
 needed = pd.Series(steps_needed).unstack()
 cross = pd.Series(cross).unstack()
-ch.save("correlated", needed.melt(var_name="angle", value_name="steps").assign(cross=cross.melt()["value"]))
-pd.DataFrame({"steps to 1e-2": needed.mean(), "cross moments": cross.mean().round(3)})
+correlated = needed.melt(var_name="angle", value_name="steps").assign(cross=cross.melt()["value"])
+recorded_correlated = ch.table("correlated", correlated)
+by_angle = {
+    scale: table.groupby("angle").mean().rename(columns={"steps": "steps to 1e-2", "cross": "cross moments"}).round(3)
+    for scale, table in ch.scales(correlated, recorded_correlated).items()
+}
+pd.concat(by_angle, axis=1)
 
 # %% tags=["nbval-check-output"]
 monotone = bool((needed.diff(axis=1).iloc[:, 1:] >= 0).all(axis=None))

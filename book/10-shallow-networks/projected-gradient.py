@@ -87,7 +87,8 @@ for s in range(seeds):
         frame = pd.DataFrame(errors[:, i].numpy()).melt(var_name="trial", value_name="value", ignore_index=False)
         rows.append(frame.rename_axis("step").reset_index().assign(ratio=r, seed=s))
 rates = pd.concat(rows, ignore_index=True)
-ch.save("pgd-error", rates.groupby(["ratio", "step"])["value"].median().reset_index())
+medians = rates.groupby(["ratio", "step"])["value"].median().reset_index()
+recorded_rates = ch.table("pgd-error", medians)
 meets = dict(zip(ratios, torch.stack(within).mean(0).tolist()))
 
 # %% tags=["nbval-check-output"]
@@ -97,20 +98,24 @@ ch.claim(
     holds=meets[64] >= 0.95 and meets[16] <= 0.10,
 )
 
-# %% mystnb={"figure": {"name": "fig-10-half-rate", "caption": "Relative error of projected gradient descent for one ReLU in 100 dimensions, median and range over 40 trials, by the number of samples per dimension; the dashed line halves at every step. With 64 samples per dimension every trial stays below it, with 16 all converge but none at that rate, with 8 and 4 none converges at this step size."}, "image": {"alt": "Five curves on a logarithmic axis. The steepest falls below the dashed line to 1e-14 within 30 steps, the next two are straight and flatter, the last two stay near 0.1 and 0.4."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-half-rate", "caption": "Relative error of projected gradient descent for one ReLU by the number of samples per dimension; the dashed line halves at every step. Left 100 dimensions, median and range over 40 trials; right, where it is recorded, the full scale, 1,000 dimensions and the median over 50 trials. With 64 samples per dimension every trial of the quick run stays below the line, with 16 all converge but none at that rate, with 8 and 4 none converges at this step size."}, "image": {"alt": "Two panels, nearly alike, each with five curves on a logarithmic axis. The steepest falls below the dashed line to 1e-14 within 30 steps, the next two are straight and flatter, the last two stay near 0.1 and 0.4."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import band, figure
 
-    fig, ax = figure()
-    for r in ratios:
-        part = rates[rates.ratio == r].groupby("step")["value"]
-        band(part.median().index, part.median(), part.min(), part.max(), ax=ax, label=f"n = {r} d")
-    ax.plot(range(steps_shown + 1), bound[:, 0, 0], "--", color="0.3", label=r"$2^{-t}$")
-    ax.set(yscale="log", xlabel="step t", ylabel="relative error", ylim=(1e-16, 2))
-    ax.legend(ncol=2)
+    shown = ch.scales(rates, recorded_rates)
+    fig, axes = figure(1, len(shown), height=3.6, sharey=True, squeeze=False)
+    for ax, (scale, table) in zip(axes[0], shown.items()):
+        for r in ratios:
+            part = table[table.ratio == r].groupby("step")["value"]
+            band(part.median().index, part.median(), part.min(), part.max(), ax=ax, label=f"n = {r} d")
+        ax.plot(range(steps_shown + 1), bound[:, 0, 0], "--", color="0.3", label=r"$2^{-t}$")
+        ax.set(title=scale, yscale="log", xlabel="step t", ylim=(1e-16, 2))
+    axes[0, 0].set_ylabel("relative error")
+    axes[0, 0].legend(ncol=2, loc="lower left", fontsize=8)
 
 # %% [markdown]
-# So the theorem holds, with a constant somewhere between 32 and 64. How much of that is the method and how much its step
+# So the theorem holds, with a constant somewhere between 32 and 64, in 1,000 dimensions as in 100: there all 50 trials keep the
+# bound at 64 samples per dimension, and seven in ten at 32. How much of that is the method and how much its step
 # size? After the first step the samples with $\langle w,x\rangle > 0$ count twice, and near $w^*$ the expected update
 # with step $\mu$ multiplies the error by $1-\mu$: with $\mu=1$ it would vanish at once, and all that is left is noise.
 #

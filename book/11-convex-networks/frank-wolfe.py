@@ -228,7 +228,7 @@ for n, d in shapes:
         losses = frank_wolfe(A_s, y_s, w.abs().sum().item(), iterations=search_steps, lmo=oracle).loss
         rows.append({"n": n, "d": d, "seed": s, "loss": (losses[-1] / y_s.square().sum()).item()})
 shape_table = pd.DataFrame(rows)
-ch.save("frank-wolfe-shapes", shape_table)
+recorded_shapes = ch.table("frank-wolfe-shapes", shape_table)
 median = shape_table.groupby(["n", "d"])["loss"].median()
 # The loss starts at 1, and equal losses of runs that failed are no result.
 ch.require(median.max() < 0.05, f"Frank-Wolfe did not train on every shape: {median.to_dict()}")
@@ -240,7 +240,19 @@ ch.claim(
     holds=bool(median[20, 60] <= 0.5 * median[60, 5]),
 )
 
+# %% tags=["hide-input"]
+losses = {
+    scale: table.groupby(["n", "d"], sort=False)["loss"].agg(
+        draws="size", smallest="min", median="median", largest="max"
+    )
+    for scale, table in ch.scales(shape_table, recorded_shapes).items()
+}
+pd.concat(losses, axis=1).round(4)
+
 # %% [markdown]
+# Twenty draws at full scale make the verdict firmer: the median loss of 20 samples in 60 dimensions (0.0036) is that of 60 samples in
+# five (0.0040), the two shapes between them do better, and within a shape the draws differ by a factor of ten and more.
+#
 # ## Takeaway
 #
 # The rate, the gap and the growing batches are as claimed; the constant of the rate is not. At a known optimum one sees how loose the

@@ -111,8 +111,8 @@ ch.claim("relax-noisy", value={"mean ratio": ratio.mean(), "ratios": ratio.tolis
 # ## Training
 #
 # Planted problems in $d = 20$ dimensions, Gaussian data and starts, 60 problems for each setting, all trained as one batch with
-# the same constant rate. We count those whose loss has fallen below $10^{-6}$ of its start, with the plain and with the modified
-# gradient. For a single neuron the modified gradient is the gradient of $f_r$.
+# the same constant rate (at full scale 400 problems and 20,000 steps instead of 2,500). We count those whose loss
+# has fallen below $10^{-6}$ of its start, with the plain and with the modified gradient. For a single neuron the modified gradient is the gradient of $f_r$.
 
 # %%
 trials = ch.pick(quick=60, full=400, smoke=10)
@@ -132,11 +132,16 @@ for n_k, m in settings:
         recovered = ((distance < 1e-2) & (relative[-1] < 1e-6)).double().mean().item()
         rows.append({"n": n_k, "neurons": m, "modified": modified, "solved": solved, "recovered": recovered})
 training = pd.DataFrame(rows)
-ch.save("relaxation-training", training)
+recorded = ch.table("relaxation-training", training)
 solved = training.set_index(["n", "neurons", "modified"])["solved"]
-shown = training.assign(gradient=training["modified"].map({False: "plain", True: "modified"}))
 columns = [(share, gradient) for share in ("solved", "recovered") for gradient in ("plain", "modified")]
-shown.pivot(index=["neurons", "n"], columns="gradient", values=["solved", "recovered"])[columns].round(2)
+shares = {
+    scale: table.assign(gradient=table["modified"].map({False: "plain", True: "modified"})).pivot(
+        index=["neurons", "n"], columns="gradient", values=["solved", "recovered"]
+    )[columns]
+    for scale, table in ch.scales(training, recorded).items()
+}
+pd.concat(shares, axis=1).round(2)
 
 # %% tags=["nbval-check-output"]
 large = {"plain": solved[60, 1, False], "modified": solved[60, 1, True]}
@@ -166,7 +171,9 @@ if ch.plots:
 
 # %% [markdown]
 # Zero loss is not recovery. With fewer samples than unknowns many networks fit; the table's last columns say how often the planted
-# neurons came back. "Convex, hence one global minimum" does not follow for $n < d$.
+# neurons came back. "Convex, hence one global minimum" does not follow for $n < d$. Eight times the steps, at full scale, finish
+# what the modified gradient had begun ($n = 30$: 99% solved instead of 82%), and change nothing for 60 samples and two neurons,
+# where either gradient solves about one problem in fifty.
 #
 # ## The modified gradient
 #

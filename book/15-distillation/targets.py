@@ -15,7 +15,7 @@
 # equal order of the examples. The errors are over seeds, for one sample of digits: another sample moves the gains by about a point.
 #
 # At full scale the networks are the review's, ShuffleNetV2 {cite}`ma2018shufflenet` and ResNet-18 {cite}`he2016deep` on CIFAR-10, trained
-# for 15 epochs; one ResNet-18 teaches all students there. The quick
+# for 30 epochs with momentum 0.9 and weight decay $5\cdot10^{-4}$; one ResNet-18 teaches all students there. The quick
 # run has 1,000 digits of 14 x 14 pixels and perceptrons. **What it cannot show**: anything about the review's numbers. What it can show is
 # which targets help *a* student, how much seeds matter, and what in the targets does the work.
 
@@ -45,8 +45,8 @@ digit_sizes = ch.pick(
 )
 cifar_sizes = ch.pick(
     quick=None,
-    full={"n_train": 50_000, "n_test": 10_000, "epochs": 15, "seeds": 3, "batch_size": 500, "lr": 2e-3},
-    smoke={"n_train": 40, "n_test": 20, "epochs": 1, "seeds": 2, "batch_size": 20, "lr": 2e-3},
+    full={"n_train": 50_000, "n_test": 10_000, "epochs": 30, "seeds": 3, "batch_size": 500, "lr": 0.2},
+    smoke={"n_train": 40, "n_test": 20, "epochs": 1, "seeds": 2, "batch_size": 20, "lr": 0.01},
 )
 alpha = ch.pick(quick=0.9, full=0.9)  # weight of the soft term
 T = ch.pick(quick=4.0, full=4.0)
@@ -172,8 +172,8 @@ def train_one(name, s, kind, train, test):
         return regularized_loss(z, *targets, alpha=alpha, temperature=T, scale=T**2)
 
     history = fit(
-        model, (x, (y, soft.reshape(-1, len(y), K)[0])), epochs=epochs, batch_size=cifar_sizes["batch_size"], optimizer="adam",
-        lr=cifar_sizes["lr"], schedule=cosine, loss=loss, seed=s, evaluate_on={"test": test}, metrics=["accuracy"],
+        model, (x, (y, soft.reshape(-1, len(y), K)[0])), epochs=epochs, batch_size=cifar_sizes["batch_size"],
+        momentum=0.9, weight_decay=5e-4, lr=cifar_sizes["lr"], schedule=cosine, loss=loss, seed=s, evaluate_on={"test": test}, metrics=["accuracy"],
         eval_every=epochs, augment=lambda x, g: random_shift(x, g, pixels=4, mirror=True),
         checkpoint=ch.scratch(f"{name}-{s}-{epochs}-{cifar_sizes['batch_size']}.pt"), callback=lambda *_: ch.out_of_time(),
         cuda_graph=True,
@@ -341,6 +341,10 @@ def as_good_as_the_teacher(name):
 
 
 # %% tags=["nbval-check-output"]
+if recorded is not None:
+    ends = recorded[(recorded.split == "test") & (recorded.epoch > 0)].groupby("variant")["value"].mean()
+    # With Adam and 15 epochs the ResNet-18 was behind its students, and they lost five points by its answers.
+    ch.require(ends["teacher"] > ends["hard"], f"a teacher is to be ahead of its students: {ends.to_dict()}")
 judge("kd-helps", ["KD"], lambda: (100 * gains.gain["KD"], clear(gains, "KD")))
 judge("soft-targets-help", made, all_made)
 judge("geometric-best", made, geometric)

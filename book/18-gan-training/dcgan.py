@@ -14,8 +14,8 @@
 #
 # The quick profile trains convolutional networks of width 8 for 250 steps in batches of 32 at $\eta = 10^{-3}$, five times the review's step size, on
 # 4,000 digits. That is enough to compare variants of Adam, not enough to judge what happens after a hundred epochs: the claims about the WGAN and about
-# collapse need the full profile. What quick shows of them is a first look, on perceptrons, with its own numbers. The full profile has batches of 200: the WGAN for the
-# review's 200 epochs, the DCGAN at width 64 for five, which is what a reference for the WGAN needs. A command ends after seven minutes, and the next one goes on where
+# collapse need the full profile. What quick shows of them is a first look, on perceptrons, with its own numbers. The full profile has batches of 200: the WGAN for 60
+# of the review's 200 epochs, the DCGAN at width 64 for five, which is what a reference for the WGAN needs. A command ends after seven minutes, and the next one goes on where
 # it stopped.
 
 # %% tags=["parameters"]
@@ -138,7 +138,7 @@ ch.claim(
 # {cite}`gulrajani2017improved` was invented for this reason.
 
 # %%
-wgan_steps = ch.pick(quick=100, full=12_000, smoke=4)  # full: five batches of 200 each, 200 epochs
+wgan_steps = ch.pick(quick=100, full=3_600, smoke=4)  # full: five batches of 200 each, 60 epochs
 wgan_width = ch.pick(quick=64, full=256, smoke=8)
 settings = {"loss": "wasserstein", "clip": 0.01}
 wasserstein = [
@@ -152,38 +152,40 @@ perceptrons = (
     lambda: MLPGenerator(latent, wgan_width, (1, 28, 28)),
     lambda: MLPDiscriminator((1, 28, 28), wgan_width),
 )
-wgans = trained_ensemble(
-    ch, "wgan", *perceptrons, images, wasserstein, steps=wgan_steps, batch=batch,
-    seeds=ch.pick(quick=1, full=5, smoke=1), critic_steps=5,
-)  # fmt: skip
-wgan_final = score_table(wgans, net, reference)
-wgan_recorded = ch.table("wgan-scores", wgan_final.round(4))
-ch.save("wgan-samples", thumbnails(wgans))
+shared = {"steps": wgan_steps, "batch": batch, "seeds": ch.pick(quick=1, full=5, smoke=1), "critic_steps": 5}
+scores, samples = [], []
+for name, variants in (("wgan", wasserstein[:3]), ("wgan-sgd", wasserstein[3:])):  # a table after each, Adam's first
+    wgans = trained_ensemble(ch, name, *perceptrons, images, variants, **shared)
+    scores, samples = [*scores, score_table(wgans, net, reference)], [*samples, thumbnails(wgans)]
+    wgan_final, wgan_samples = pd.concat(scores, ignore_index=True), pd.concat(samples)
+    wgan_recorded = ch.table("wgan-scores", wgan_final.round(4))
+    ch.save("wgan-samples", wgan_samples)
 wgan_table = {"WGAN": 2.355, "WGAN OAdam": 2.026, "WGAN AdamNM": 2.459, "WGAN SGD": 1.007, "WGAN SGDNM": 1.018}
 score_summary(wgan_final)[["IS", "FD", "classes"]].assign(**{"IS in table 1": pd.Series(wgan_table)}).round(2)
 
 # %% mystnb={"figure": {"name": "fig-18-wgan-samples", "caption": "Samples of the clipped WGAN on perceptrons after the quick run: nothing legible yet with any optimizer."}, "image": {"alt": "Five rows of twelve images of grey noise without digits."}} tags=["hide-input"]
 if ch.plots:
-    draw_thumbnails(thumbnails(wgans, 12))
+    draw_thumbnails(wgan_samples)
 
 # %% tags=["nbval-check-output"]
 order = ["WGAN AdamNM", "WGAN", "WGAN OAdam"]
-if wgan_recorded is None or recorded is None:
-    for claim in ("wgan-weak", "wgan-adamnm-best"):
-        ch.not_run(claim, "the full-scale tables wgan-scores and dcgan-scores are not recorded")
+if wgan_recorded is None:
+    ch.not_run("wgan-adamnm-best", "the full-scale table wgan-scores is not recorded")
 else:
     wgan_mean, wgan_error = (getattr(wgan_recorded.groupby("variant")["IS"], kind)() for kind in ("mean", "sem"))
-    reference_score = recorded[(recorded["variant"] == "Adam") & (recorded["step"] == recorded["step"].max())][
-        "IS"
-    ].mean()
-    ch.claim(
-        "wgan-weak",
-        value=wgan_mean.to_dict() | {"DCGAN": reference_score},
-        holds=bool(1.2 < wgan_mean["WGAN"] < reference_score and wgan_mean["WGAN SGD"] < 1.2),
-        table="wgan-scores",
-    )
+    ch.require(wgan_mean[order].min() > 1.2, f"a WGAN has not started: {wgan_mean.to_dict()}")
     gaps = [wgan_mean[a] - wgan_mean[b] - max(wgan_error[a], wgan_error[b]) for a, b in itertools.pairwise(order)]
     ch.claim("wgan-adamnm-best", value=wgan_mean[order].to_dict(), holds=bool(min(gaps) > 0), table="wgan-scores")
+if wgan_recorded is None or "WGAN SGD" not in wgan_mean or recorded is None:
+    ch.not_run("wgan-weak", "its full-scale scores, or those of the DCGAN, are not recorded")
+else:
+    last = recorded[(recorded["variant"] == "Adam") & (recorded["step"] == recorded["step"].max())]["IS"].mean()
+    ch.claim(
+        "wgan-weak",
+        value=wgan_mean.to_dict() | {"DCGAN": last},
+        holds=bool(1.2 < wgan_mean["WGAN"] < last and wgan_mean["WGAN SGD"] < 1.2),
+        table="wgan-scores",
+    )
 
 # %% [markdown]
 # ## Consensus

@@ -76,7 +76,8 @@ except ImportError:
 #
 # The target is the logarithm of a modulus in GPa. A composition may occur several times (polymorphs), so cross-validation deals
 # whole compositions into five folds, three times over. Support vector regression with a Gaussian kernel ($C = 10$,
-# $\gamma = .01$, $\varepsilon = .05$ on standardized features) stands beside ridge regression on the same features.
+# $\gamma = .01$, $\varepsilon = .05$ on standardized features) stands beside ridge regression on the same features. The full scale
+# deals five times instead of three.
 
 
 # %%
@@ -127,13 +128,17 @@ def validate(frame, fits, n_deals):
 if not reason:
     main, dropped = tables["elastic2015"]
     scores, predicted, logs = validate(main, {"SVR": svr, "ridge": ridge}, deals)
-    ch.save("moduli-scores", scores)
+    recorded_scores = ch.table("moduli-scores", scores)
     mean_scores = scores.groupby(["target", "method"])[["r2", "within", "top40"]].mean()
 
 # %% tags=["hide-input"]
-None if reason else mean_scores.round(3).rename(
-    columns={"r2": "R2 of log", "within": "within 20%", "top40": "top 40 in true top 5%"}
-)
+None if reason else pd.concat(
+    {
+        scale: table.groupby(["target", "method"])[["r2", "within", "top40"]].mean()
+        for scale, table in ch.scales(scores, recorded_scores).items()
+    },
+    names=["scale"],
+).round(3).rename(columns={"r2": "R2 of log", "within": "within 20%", "top40": "top 40 in true top 5%"})
 
 # %% mystnb={"figure": {"name": "fig-20-parity", "caption": "Cross-validated predictions of support vector regression against computed moduli, 1,181 compounds; the band is plus or minus 20%. Compounds with a transition metal of the fifth or sixth period and boron, carbon or nitrogen, where superhard materials are sought, in orange."}, "image": {"alt": "Two scatter plots on logarithmic axes around the diagonal with a grey band. The points of the bulk modulus lie mostly inside the band, those of the shear modulus spread twice as wide."}} tags=["hide-input"]
 if ch.plots and not reason:
@@ -186,7 +191,7 @@ ch.not_run("candidates-found", reason) if reason else ch.claim("candidates-found
 # ## Rare earths, and how much data it takes
 #
 # The 2015 set has compounds of scandium and yttrium but not a single lanthanide. So the claim about rare earths is judged on a
-# sample of Matbench.
+# sample of Matbench, at full scale on all of it.
 
 # %%
 lanthanides = set(["La", "Ce", "Pr", "Nd", "Pm", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Yb", "Lu"])
@@ -210,7 +215,7 @@ if not reason:
                 }
             )
     rare = pd.DataFrame(rare)
-    ch.save("rare-earths", rare)
+    recorded_rare = ch.table("rare-earths", rare)
     lanthanides_in_main = sum(bool(lanthanides & set(parse_formula(formula))) for formula in main.formula)
 
     curve_frame = main if curve_source == "elastic2015" else tables[curve_source][0]
@@ -228,12 +233,13 @@ if not reason:
                     error = (p - y[test]).abs().median().item()
                     learning.append({"n": size, "line": f"{method}, {target}", "deal": deal, "error": 10**error - 1})
     learning = pd.DataFrame(learning)
-    ch.save("learning-curve", learning)
+    recorded_learning = ch.table("learning-curve", learning)
 
 # %% tags=["hide-input"]
-None if reason else rare.set_index(["target", "compounds"]).round(3).rename(
-    columns={"log_error": "median |log10 error|", "spread": "spread of log10"}
-)
+None if reason else pd.concat(
+    {scale: table.set_index(["target", "compounds"]) for scale, table in ch.scales(rare, recorded_rare).items()},
+    names=["scale"],
+).round(3).rename(columns={"within": "within 20%", "log_error": "median |log10 error|", "spread": "spread of log10"})
 
 
 # %% tags=["nbval-check-output"]
@@ -249,16 +255,26 @@ def rare_earths():
 missing = reason or ("" if sample_scores.r2.min() > 0.4 else "the model has learnt nothing from the sample")
 ch.not_run("rare-earth-harder", missing) if missing else ch.claim("rare-earth-harder", *rare_earths())
 
-# %% mystnb={"figure": {"name": "fig-20-learning", "caption": "Median relative error on held-out compositions against the number of training compounds, five draws; bands are two standard errors. The errors still fall at the end: more data, not another model, is what is missing."}, "image": {"alt": "Four falling lines. Those of the shear modulus lie at about twice those of the bulk modulus; SVR and ridge start together and SVR ends lower."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-20-learning", "caption": "Median relative error on held-out compositions against the number of training compounds, five draws; bands are two standard errors. Left compounds of the 2015 set; right, where it is recorded, the full scale, compounds of Matbench. SVR still improves at the end of either; at full scale ridge regression has all but stopped: more data is what is missing, for a model that can use them."}, "image": {"alt": "Two panels of four falling lines. With either method the line of the shear modulus lies well above that of the bulk modulus; SVR ends lower than ridge regression. On Matbench the lines of ridge regression flatten after about 800 compounds, those of SVR fall to the end at 6,400."}} tags=["hide-input"]
 if ch.plots and not reason:
     from litrepro.plotting import figure, sweep
 
-    fig, ax = figure(height=3.2)
-    sweep(learning, "n", "error", "line", ax=ax)
-    ax.set(xlabel="training compounds", ylabel="median relative error", ylim=(0, None))
-    ax.legend()
+    shown = ch.scales(learning, recorded_learning)
+    titles = {"quick": "quick, 2015 set", "full scale": "full scale, Matbench"}
+    fig, axes = figure(1, len(shown), height=3.4, sharey=True, squeeze=False)
+    for ax, (size, frame) in zip(axes[0], shown.items()):
+        sweep(frame, "n", "error", "line", ax=ax)
+        ticks = sorted(frame.n.unique())[:: 1 if size == "quick" else 2]
+        ax.set_xticks(ticks, [f"{n:,}" for n in ticks])
+        ax.minorticks_off()
+        ax.set(title=titles[size], xlabel="training compounds", ylabel="")
+    axes[0, 0].set(ylabel="median relative error", ylim=(0, None))
+    axes[0, -1].legend(loc="lower left")
 
 # %% [markdown]
+# On Matbench the step from 3,200 to 6,400 compounds still takes the error of support vector regression from 17% to 15% for the bulk
+# and from 25% to 22% for the shear modulus, that of ridge regression by about one point.
+#
 # Compounds with a lanthanide are predicted *better*: their elements resemble each other, and their moduli vary less. Whatever
 # trouble the original authors had with rare earths, composition alone does not show it.
 #
@@ -470,15 +486,6 @@ if ch.plots and not reason:
 # superhard compositions of the table are *missed*: its dodecaborides reach 40 GPa with a predicted shear modulus below 130. The
 # correlation over all compositions is moderate, better for the shear than for the bulk modulus, best for Chen's formula
 # {cite}`chen2011modeling`. Every composition that was measured at several loads is softer at the highest: hardness is not a number.
-
-# %% [markdown]
-# ## At full scale
-#
-# Cross-validation on five deals of the folds, and the learning curve on Matbench, where they were recorded.
-
-# %%
-ch.paper("learning-curve")
-ch.paper("moduli-scores")
 
 # %% [markdown]
 # ## Takeaway

@@ -208,7 +208,7 @@ def fit_recorded(device):
     from litrepro.nets import lenet
     from litrepro.training import cosine, fit
 
-    # 21 examples in batches of 4: five full batches, of which the first three are run and the others replayed, and a rest.
+    # 21 examples in batches of 4: five full batches, three run and the others replayed, and a rest.
     x, y = images(21, 16, device)
     settings = {"epochs": 2, "batch_size": 4, "optimizer": "adam", "lr": 1e-3, "schedule": cosine, "cuda_graph": True}
     model = lenet(3, in_channels=1, size=16, seed=1)
