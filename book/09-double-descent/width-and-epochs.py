@@ -463,8 +463,10 @@ if ch.plots and scale is not None:
             values = final(scale, name, p)
             if values is not None:
                 axes[0].plot(values.index, values, "o-", ms=3, label=f"{name}, {p:.0%} wrong")
-    axes[0].set(xscale="log", xlabel="width $k$", ylabel="test error")
-    axes[0].legend(fontsize=7)
+    axes[0].set(xscale="log", xlabel="width $k$", ylabel="test error", ylim=(0.3, 0.85))
+    axes[0].set_xticks([2, 4, 8, 16, 32, 64], [2, 4, 8, 16, 32, 64])
+    axes[0].set_xticks([], minor=True)
+    axes[0].legend(fontsize=7, loc="lower left")
     part = scale[(scale.network == "ResNet18") & (scale.noise == 0.2) & (scale.epoch > 0)]
     plane = part.pivot_table(index="k", columns="epoch", values="test_error")
     mesh = axes[1].pcolormesh(plane.columns, range(len(plane)), plane, cmap="viridis")
