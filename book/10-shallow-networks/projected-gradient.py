@@ -165,7 +165,7 @@ diagram = pd.DataFrame(rows)
 ch.save("pgd-phase-diagram", diagram)
 recorded_diagram = ch.paper("pgd-phase-diagram")
 
-# %% mystnb={"figure": {"name": "fig-10-pgd-phase", "caption": "Success of plain gradient descent for one ReLU, samples against dimension, with half the theorem's step (left) and with the theorem's step (right). Lines: n = d and n = 4 d. Both boundaries are straight lines through the origin; the step size decides their slope."}, "image": {"alt": "Two heat maps with a dark wedge below a line. Left the boundary lies at about three samples per dimension, right at about twelve."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-pgd-phase", "caption": "Success of plain gradient descent for one ReLU in the full run, samples against dimension, with half the theorem's step (left) and with the theorem's step (right). Lines: n = d and n = 4 d. Both boundaries are straight lines through the origin; the step size decides their slope."}, "image": {"alt": "Two heat maps with a dark wedge below a line. Left the boundary lies at about three samples per dimension, right at about twelve."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure, heatmap
 
@@ -260,7 +260,7 @@ sparse_map = pd.DataFrame(rows)
 ch.save("pgd-sparse-map", sparse_map)
 recorded_sparse = ch.paper("pgd-sparse-map")
 
-# %% mystnb={"figure": {"name": "fig-10-pgd-sparse", "caption": "Success with step 0.6 in 200 dimensions, samples against sparsity: no constraint, l1 ball, s-sparse vectors. The line is n0, the statistical dimension of the l1 descent cone. The nonconvex constraint needs the fewest samples."}, "image": {"alt": "Three heat maps. Without constraint nearly all is dark; with the l1 ball success begins at 150 samples for s = 5 and 400 for s = 40; with the sparse set it begins at 100 and 250."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-pgd-sparse", "caption": "Success with step 0.6 in the full run's 1,000 dimensions, samples against sparsity: no constraint, l1 ball, s-sparse vectors. The line is n0, the statistical dimension of the l1 descent cone. The nonconvex constraint needs the fewest samples."}, "image": {"alt": "Three heat maps. Without constraint nearly all is dark; with the l1 ball success begins above 600 samples for s = 25 and above 2,000 for s = 200; with the sparse set it begins above 300 and near 1,200."}} tags=["hide-input"]
 if ch.plots:
     shown = sparse_map if recorded_sparse is None else recorded_sparse
     d_shown = 200 if recorded_sparse is None else 1000
