@@ -308,8 +308,7 @@ class Chapter:
     def require(self, condition: Any, message: str) -> None:
         """A control without which a verdict means nothing: methods that train, arms that differ, a solver that arrives.
 
-        Raises ``ValueError(message)`` unless ``condition`` holds or this is a smoke run, whose sizes decide nothing;
-        and, smoke run or not, for a condition that is neither true nor false, or a message that says nothing.
+        Raises ``ValueError(message)`` unless ``condition`` holds or the run is smoke; and for bad arguments always.
         """
         if not isinstance(message, str) or not message.strip():
             raise ValueError(f"message must say what did not work, got {message!r}")
