@@ -22,7 +22,7 @@ class CudaGraph:
     next call. Inputs of another shape than the first are not recorded: they go through the function as it is. So does
     everything where there is no CUDA device.
 
-    https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
+    Source: the section on CUDA graphs of PyTorch's notes on CUDA semantics.
 
     Raises ``ValueError`` for what is no function.
 
