@@ -177,7 +177,9 @@ if wgan_recorded is None:
     ch.not_run("wgan-adamnm-best", "the full-scale table wgan-scores is not recorded")
 else:
     wgan_mean, wgan_error = (getattr(wgan_recorded.groupby("variant")["IS"], kind)() for kind in ("mean", "sem"))
-    ch.require(wgan_mean[order].max() > 1.2, f"no WGAN has started: {wgan_mean.to_dict()}")
+    # Three that have not started, or are one method, would not be in the review's order either.
+    apart = wgan_mean[order].nunique() == 3
+    ch.require(apart and wgan_mean[order].max() > 1.2, f"no WGAN has started, or two are one: {wgan_mean.to_dict()}")
     gaps = [wgan_mean[a] - wgan_mean[b] - max(wgan_error[a], wgan_error[b]) for a, b in itertools.pairwise(order)]
     ch.claim("wgan-adamnm-best", value=wgan_mean[order].to_dict(), holds=bool(min(gaps) > 0), table="wgan-scores")
 if wgan_recorded is None or "WGAN SGD" not in wgan_mean or recorded is None:
