@@ -15,7 +15,7 @@
 # The quick profile trains convolutional networks of width 8 for 250 steps in batches of 32 at $\eta = 10^{-3}$, five times the review's step size, on
 # 4,000 digits. That is enough to compare variants of Adam, not enough to judge what happens after a hundred epochs: the claims about the WGAN and about
 # collapse need the full profile. What quick shows of them is a first look, on perceptrons, with its own numbers. The full profile has batches of 200: the WGAN for 60
-# of the review's 200 epochs, the DCGAN at width 64 for five, which is what a reference for the WGAN needs. A command ends after seven minutes, and the next one goes on where
+# of the review's 200 epochs, the DCGAN at width 64 for three, which is what a reference for the WGAN needs. A command ends after seven minutes, and the next one goes on where
 # it stopped.
 
 # %% tags=["parameters"]
@@ -45,7 +45,7 @@ from litrepro.gans import (
 )
 
 ch = Chapter("18-gan-training", notebook="dcgan", profile=profile, seed=seed, full_minutes=8)
-steps = ch.pick(quick=250, full=1500, smoke=4)  # full: 300 batches of 200 are an epoch
+steps = ch.pick(quick=250, full=900, smoke=4)  # full: 300 batches of 200 are an epoch
 seeds = ch.pick(quick=3, full=3, smoke=2)
 width, latent = ch.pick(quick=(8, 32), full=(64, 100), smoke=(2, 8))
 batch = ch.pick(quick=32, full=200, smoke=8)
@@ -90,7 +90,7 @@ if ch.plots:
 # %% tags=["hide-input"]
 dcgan_recorded = ch.paper("dcgan-samples")
 
-# %% mystnb={"figure": {"name": "fig-18-dcgan-samples-full", "caption": "The same after five epochs at width 64."}, "image": {"alt": "Rows of digits at full scale, one row per optimizer."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-dcgan-samples-full", "caption": "The same after three epochs at width 64."}, "image": {"alt": "Rows of digits at full scale, one row per optimizer."}} tags=["hide-input"]
 if ch.plots and dcgan_recorded is not None:
     draw_thumbnails(dcgan_recorded)
 
