@@ -27,12 +27,13 @@ plain = claims[claims.kind != "erratum"]
 failed = plain[plain.verdict.isin(["partly", "not reproduced"])]
 
 # %% [markdown]
-# ## The stronger the evidence, the better it holds
+# ## What is proved holds, what is measured often does not
 #
-# Sorted by how a review supports a claim. Theorems and formulas hold, once their misprints are corrected. What was
-# read off a figure or said in passing holds less often, and where it fails, it fails in the same few ways.
+# Sorted by how a review supports a claim. Theorems and formulas hold, once their misprints are corrected. Of what was
+# read off a figure or said in passing about two thirds hold, of the few tables that were run again about half. Where such claims
+# fail, they fail in the same few ways.
 
-# %% mystnb={"figure": {"name": "fig-lessons-evidence", "caption": "Share of verdicts by the evidence that a review gives, among judged claims; the numbers at the right count them."}, "image": {"alt": "Stacked horizontal bars. Proofs and formulas are reproduced almost always, sentences and tables mostly, figures least often."}} tags=["remove-input"]
+# %% mystnb={"figure": {"name": "fig-lessons-evidence", "caption": "Share of verdicts by the evidence that a review gives, among judged claims; the numbers at the right count them."}, "image": {"alt": "Stacked horizontal bars. Proofs and formulas are reproduced almost always, sentences and figures in about two cases of three, tables of numbers in about half."}} tags=["remove-input"]
 fig, ax = plotting.figure(height=2.6)
 lessons.bars(lessons.shares(plain, "evidence").loc[list(lessons.EVIDENCE.values())], ax, "share of claims")
 
@@ -44,11 +45,11 @@ lessons.bars(areas.loc[[name for name in lessons.AREAS if name in areas.index]],
 # %% [markdown]
 # ## Why claims fail
 #
-# Most failures are not false statements. They are true statements whose condition was left out: a step size, a sample size,
-# a start, a norm, a regime. Next come statements that are true in direction and said more strongly than they hold, and
-# comparisons in which one side was tuned and the other was not. Few are plainly wrong.
+# Most failures are not false statements. The most frequent kind is true and its condition was left out: a step size, a sample size,
+# a start, a norm, a regime. Next come statements that are true in direction and said more strongly than they hold; then those that
+# hold in a setting we could not test, and comparisons in which one side was tuned and the other was not. Few are plainly wrong.
 
-# %% mystnb={"figure": {"name": "fig-lessons-causes", "caption": "Claims that were reproduced in part or not at all, by cause."}, "image": {"alt": "Horizontal bars: a condition left out is the most frequent cause, followed by overstatement and untuned baselines; one seed, undertraining and misprints are rare, plainly wrong statements few."}} tags=["remove-input"]
+# %% mystnb={"figure": {"name": "fig-lessons-causes", "caption": "Claims that were reproduced in part or not at all, by cause."}, "image": {"alt": "Horizontal bars: a condition left out is the most frequent cause, followed by overstatement, other settings and untuned baselines; plainly wrong statements, undertraining and one seed are few, misprints rare."}} tags=["remove-input"]
 import pandas as pd
 
 from litrepro.build import scoreboard
@@ -68,8 +69,8 @@ pd.Series(lessons.CAUSES, name="meaning").rename_axis("cause").to_frame()
 # ## What is misprinted
 #
 # The errata are the other half of the lesson. A printed formula that nobody ran is wrong surprisingly often, and
-# usually in a constant, an exponent or an index. Signs and steps of procedures are rarer and cost more: they stop or reverse an algorithm that takes
-# the page at its word.
+# most often in a constant or an exponent, then in a missing condition or an index. Signs and steps of procedures are rarer and cost
+# more: they stop or reverse an algorithm that takes the page at its word.
 
 # %% mystnb={"figure": {"name": "fig-lessons-errata", "caption": "Errata by sort and area."}, "image": {"alt": "Stacked horizontal bars: factors and exponents lead, then conditions and indices, then signs; algorithms and numbers are few."}} tags=["remove-input"]
 errata = claims[claims.kind == "erratum"]

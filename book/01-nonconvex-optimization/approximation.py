@@ -159,7 +159,7 @@ ch.claim(
     holds=worst["relu"] < 0.05 and worst["tanh"] < 1e-3 and min(best[name] for name in ("x", "x^2", "x^3")) > 0.5,
 )
 
-# %% mystnb={"figure": {"name": "fig-01-universal", "caption": "Sup error of a random hidden layer against its width (median and range over seeds). Polynomial activations stop at once; the others fall until rounding or the kink's rate stops them."}, "image": {"alt": "Log-log plot: three flat lines near 0.8 to 0.9 for the polynomials, a falling line for relu, a steeply falling one for tanh."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-01-universal", "caption": "Sup error of a random hidden layer against its width (median and range over seeds). Polynomial activations stay where they are; tanh falls until rounding stops it, relu more slowly because of its kinks."}, "image": {"alt": "Log-log plot: three flat lines between 0.8 and 1 for the polynomials, a falling line for relu, a steeply falling one for tanh."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import band, figure
 
@@ -243,7 +243,7 @@ ch.claim(
     holds=min(min(ratios) for ratios in growth.values()) >= 3 and max(needed.values()) < 1024,
 )
 
-# %% mystnb={"figure": {"name": "fig-01-units", "caption": "Left: sup error of the interpolating ReLU network against the number of cells, with the predicted line. Right: units needed for an rms error of 0.05 on a product of sines, in one, two and three variables (median of 5 seeds)."}, "image": {"alt": "Left: points on a log-log line of slope minus two. Right: bars that grow about sixfold with each dimension, relu above tanh."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-01-units", "caption": "Left: sup error of the interpolating ReLU network against the number of cells, with the predicted line (dashed) and that of the sine without its damping (dotted). Right: units needed for an rms error of 0.05 on a product of sines, in one, two and three variables (median of 5 seeds)."}, "image": {"alt": "Left: points that approach a log-log line of slope minus two. Right: bars on a logarithmic axis that grow four- to eightfold with each dimension, relu above tanh."}} tags=["hide-input"]
 if ch.plots:
     fig, (left, right) = figure(1, 2, height=3.1)
     left.plot(cells, list(interpolation.values()), "o", label="measured")
@@ -332,5 +332,5 @@ ch.claim("linear-activation-affine", value=collapse, holds=max(collapse.values()
 # ## Takeaway
 #
 # Universality is cheap: almost any activation has it. What differs is the price. It is mild for smooth functions of one
-# variable, it grows by a factor of five or six per variable here, and for functions that oscillate like the sawtooth only
+# variable, it grows by a factor of four to eight per variable here, and for functions that oscillate like the sawtooth only
 # depth pays it.

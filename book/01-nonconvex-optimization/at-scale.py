@@ -83,7 +83,7 @@ ch.claim(
     table="char-lm",
 )
 
-# %% mystnb={"figure": {"name": "fig-01-language", "caption": "Training and development perplexity per character against the step, each optimizer at its step size of lowest development perplexity."}, "image": {"alt": "Two panels of falling perplexity curves, one per optimizer."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-01-language", "caption": "Training and development perplexity per character against the step, each optimizer at its step size of lowest development perplexity."}, "image": {"alt": "Two panels with six curves of perplexity. In training all fall to the end, AdaGrad and Adam lowest; on the development set they level off near 6.5 and some, Adam's most, rise again."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
@@ -107,7 +107,7 @@ if ch.plots:
 # %% [markdown]
 # ## Architectures
 #
-# Ten epochs each. **Quick**: 2,000 MNIST digits at 14 x 14, networks of 2,000 to 60,000 weights. **Full**: CIFAR-10,
+# Ten epochs each. **Quick**: 2,000 MNIST digits at 14 x 14, networks of 2,000 to 50,000 weights. **Full**: CIFAR-10,
 # networks of 30,000 to 4 million weights, the residual one of them at half the usual width. (CIFAR-100 and the large
 # networks of the lecture's figure are out of reach of one short run.)
 
@@ -171,7 +171,7 @@ rank = table.parameters.rank().corr(table.test_error.rank())
 learnt = table.test_error.max() < 0.7  # chance is 0.9, and among networks that learn nothing any order may turn up
 ch.claim("bigger-is-better", value=rank, holds=bool(learnt and rank < 0), table="architectures")
 
-# %% mystnb={"figure": {"name": "fig-01-zoo", "caption": "Test error against the number of weights: the quick run in small, and the recorded run on CIFAR-10 where there is one. What the weights are used for matters as much as how many there are."}, "image": {"alt": "Points labelled with architectures, parameters on a logarithmic axis, test error on the vertical axis."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-01-zoo", "caption": "Test error against the number of weights: the quick run in small, and the recorded run on CIFAR-10 where there is one. What the weights are used for matters as much as how many there are."}, "image": {"alt": "Two panels of points, one per architecture, weights on a logarithmic axis, test error on the vertical axis. Convolutional networks lie below the perceptrons on CIFAR-10; in small, the residual one is lowest and VGG3 highest."}} tags=["hide-input"]
 if ch.plots:
     families = ["linear", "perceptron", "larger", "VGG3", "all-convolutional ResNet", "ResNet-18"]
     shown = {"MNIST in small" if small else "CIFAR-10": networks}
@@ -193,6 +193,6 @@ if ch.plots:
 # ## Takeaway
 #
 # Each at its best step size, and stopped where it is best, six optimizers of the language model lie within a tenth of a
-# perplexity in one seed each: nothing here says that an optimizer generalizes worse by itself. What the figure shows appears
-# later, when large steps go on to memorize the text. More weights help within a family of networks; across families the structure matters more: a
-# small convolutional network has half the error of a perceptron fifty times its size.
+# perplexity in one seed each: nothing here says that an optimizer generalizes worse by itself. What the lecture's figure
+# shows appears later, when large steps go on to memorize the text. More weights help within a family of networks; across
+# families the structure matters more: a small convolutional network has half the error of a perceptron fifty times its size.

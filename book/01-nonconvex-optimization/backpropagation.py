@@ -136,9 +136,9 @@ ch.claim("backprop-correct", value=difference, holds=max(difference.values()) < 
 # %% [markdown]
 # ## Cost
 #
-# Counting multiplications for $k$ layers of width $H$: one sweep costs three times the forward pass, whatever $k$; the
-# naive order costs a share of $k$ more. The clock agrees in kind, although at this size it measures the number of calls
-# more than the products in them.
+# Counting multiplications for $k$ layers of width $H$: forward and backward together cost three times the forward
+# pass, whatever $k$; the naive order costs more than that by a factor that grows with $k$. The clock agrees in kind,
+# although at this size it measures the number of calls more than the products in them.
 
 # %%
 depths = [4, 8, 16, 32, 64]
@@ -172,7 +172,7 @@ ch.claim(
     holds=1.5 <= growth <= 2.1 and timed[32] > 2 * timed[8],
 )
 
-# %% mystnb={"figure": {"name": "fig-01-cost", "caption": "Multiplications for one input against the depth, H = 32: the forward pass and backpropagation are proportional to k, the naive order to its square."}, "image": {"alt": "Log-log plot of three lines against depth; two parallel lines of slope one and a third, steeper, of slope two."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-01-cost", "caption": "Multiplications for one input against the depth, H = 32: the forward pass and backpropagation are proportional to k, the naive order tends to its square (dashed)."}, "image": {"alt": "Log-log plot of three lines against depth; two parallel lines of slope one and a third, steeper, that tends to a dashed line of slope two."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure, reference_slope
 
@@ -206,12 +206,12 @@ for width in (16, 32, 64):
 ch.claim("erratum-bias-gradient", value=entries, holds=all(found == width for width, found in entries.items()))
 
 # %% [markdown]
-# Other slips concern dimensions only. In the definition of a hidden layer $W$ is $m \times d$, not $m \times n$; the unit
-# cube in the approximation theorems is $n$-dimensional; the bias $b_1$ of the network with several outputs is in
-# $\mathbb R^h$; and "continuous and locally bounded" says one thing twice (the original theorem asks for local boundedness
-# and a small set of discontinuities instead of continuity).
+# Other slips concern dimensions and one assumption. In the definition of a hidden layer $W$ is $m \times d$, not
+# $m \times n$; the unit cube in the approximation theorems is $n$-dimensional; the bias $b_1$ of the network with several
+# outputs is in $\mathbb R^h$; and "continuous and locally bounded" says one thing twice (the original theorem asks for
+# local boundedness and a small set of discontinuities instead of continuity).
 #
 # ## Takeaway
 #
 # The formulas are right. The order of evaluation is what makes deep networks trainable at all: at 64 layers the naive
-# order costs about twelve times as much as one sweep.
+# order costs about twelve times as much as backpropagation.

@@ -123,7 +123,8 @@ if ch.plots:
 #
 # The lecture draws a function with two plateaus, two global minima, two local minima and two local maxima between them.
 # Here is such a curve, glued together from cubic pieces between its eight stationary points so that first derivatives
-# agree; on the plateaus the second derivative vanishes.
+# agree; on the plateaus the second derivative vanishes. (The letters in the figure
+# run from left to right; they are not the lecture's.)
 
 # %%
 named = [  # position, value, what it is drawn as
@@ -169,7 +170,7 @@ ch.claim(
     holds=slopes < 1e-5 and all(right) and sorted(lows) == [0.0, 0.0, 0.3, 0.3],
 )
 
-# %% mystnb={"figure": {"name": "fig-01-terrain", "caption": "A function of one variable with plateaus, global and local minima and local maxima; the labels are those that the second derivative gives."}, "image": {"alt": "A curve with flat stretches at both ends of the middle part, two deep and two shallow minima, and two maxima, each marked with its kind."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-01-terrain", "caption": "A function of one variable with plateaus, global and local minima and local maxima; the labels are those that the second derivative gives."}, "image": {"alt": "A curve with a flat stretch at its left end and one before the last minimum, two deep and two shallow minima, and two maxima, each marked with its kind."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure(height=3.0)
     line = torch.linspace(0, 7.5, 800, **f64)
@@ -378,8 +379,9 @@ if ch.plots:
 # All points of the hyperbola have the same loss and different sharpness $2(w_1^2+w_2^2)$. Six rules start at the same
 # point; the figure shows where each ends. Gradient descent conserves $w_1^2 - w_2^2$ in the limit of small steps, so
 # it cannot move along the valley. Momentum swings across it and loses the difference; rules that scale the two
-# coordinates separately take equal steps in both. The
-# slider changes the step size, and at its end adds noise to the gradient; in JupyterLab, call `draw` with other values.
+# coordinates separately take roughly equal steps in both. Heavy ball runs at a fifth of the step size.
+# The slider changes the step size, and at its end adds noise to the gradient; in JupyterLab, call `draw` with other
+# values.
 
 
 # %%
@@ -436,8 +438,9 @@ if ch.plots:
     display(frames({k: draw(*v) for k, v in settings.items()}, label="step size", alt=alt, name="choice-of-minimum"))
 
 # %% [markdown]
-# *Six rules from one start on the loss of two weights. They reach different points of the same valley: the sharpness at
-# the end is a property of the optimizer, not of the loss.*
+# *Six rules from one start on the loss of two weights. They reach different points of zero loss: the sharpness at the
+# end is a property of the optimizer, not of the loss. At 0.1 the heavy ball leaves the frame and ends in the opposite
+# valley.*
 
 # %%
 import pandas as pd

@@ -279,7 +279,7 @@ ch.claim(
 #
 # $$G_t = a_t G_{t-1} + b_t\, g_t \odot g_t, \qquad H_t = \sqrt{G_t} + \delta.$$
 #
-# No moments are kept; the last displacement stands for them. With the right coefficients the recursion and the methods
+# No first moment is kept; the last displacement stands for it. With the right coefficients the recursion and the methods
 # agree to rounding. The right coefficients for Adam are
 #
 # $$a_t = \frac{\beta_2(1-\beta_2^{t-1})}{1-\beta_2^t}, \qquad b_t = \frac{1-\beta_2}{1-\beta_2^t}.$$

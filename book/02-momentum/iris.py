@@ -168,8 +168,9 @@ ch.claim(
 
 # %% [markdown]
 # **Observation 3** says that AdaGrad is worst. At the common step size AdaDelta is, by far: its step is a ratio of root
-# mean squares with the units of a parameter and is meant to be used with a step size of 1, so that a tenth of it or less
-# hardly moves. AdaGrad comes out worst exactly if it gets the small step size that libraries give to adaptive methods.
+# mean squares with the units of a parameter and is meant to be used with a step size of 1, so that a
+# hundredth of it is slow and a thousandth hardly moves. AdaGrad comes out worst exactly if it gets the small step size
+# that libraries give to adaptive methods.
 
 # %% tags=["nbval-check-output"]
 ch.claim("adagrad-worst", value=at_reference, holds=max(at_reference, key=at_reference.get) == "adagrad")
@@ -194,9 +195,9 @@ ch.claim(
 # ## Every step size at once
 #
 # One picture explains the disagreements: final loss against step size. Each optimizer has its own valley; a vertical
-# line through the figure is one "fair comparison at equal step size", and any order can be had by moving it.
+# line through the figure is one "fair comparison at equal step size", and the order changes as it moves.
 
-# %% mystnb={"figure": {"name": "fig-02-ridge", "caption": "Final training loss against step size for nine optimizers (two standard errors over seeds). Circles mark the small library defaults. The valleys lie at step sizes that differ by a factor of a hundred."}, "image": {"alt": "Nine valley-shaped curves of final loss over a logarithmic step-size axis; adaptive methods have their minimum near 0.001 to 0.03, SGD and momentum near 0.03 to 0.1, AdaDelta near 1."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-02-ridge", "caption": "Final training loss against step size for nine optimizers (two standard errors over seeds). Circles mark the small library defaults. The valleys lie at step sizes that differ by a factor of a hundred."}, "image": {"alt": "Two panels with nine curves of final loss over a logarithmic step-size axis, lowest near 0.01 for the heavy ball, at 0.03 to 0.1 for SGD, SGDM, NAG and AdaGrad, at 0.001 to 0.01 for RMSProp, Adam and NAdam, near 0.3 for AdaDelta."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import sweep as draw_sweep
 
@@ -214,8 +215,8 @@ if ch.plots:
 
 # %% [markdown]
 # **Observation 4**: Adam and RMSProp are the best of the adaptive methods. At the small default they are, by a wide
-# margin. Tuned, AdaGrad is as good: the margin is gone, and no two of the four are apart by two standard errors in the
-# direction claimed.
+# margin. Tuned, AdaGrad is as good: neither of the two is ahead of it by two standard errors any more. Only
+# AdaDelta is still behind Adam.
 
 # %% tags=["nbval-check-output"]
 pairs = [(a, b) for a in ("adam", "rmsprop") for b in ("adagrad", "adadelta")]
@@ -234,8 +235,8 @@ ch.claim(
 #
 # **Observation 2** reads "fewer zigzags" off the curves of SGDM and NAG. We measure two things on the mini-batch loss as
 # it was sampled, at two step sizes: its *roughness*, the mean absolute second difference, and the share of samples at
-# which it *turns*. Momentum makes the zigzags smaller at both step sizes. Fewer they are at the larger one at most: at
-# 0.01 all three methods turn equally often, because the turns come from the mini-batches.
+# which it *turns*. Momentum makes the zigzags smaller at both step sizes. They are fewer, if at all, at the larger
+# one: at 0.01 all three methods turn about equally often, because the turns come from the mini-batches.
 
 # %% tags=["nbval-check-output"]
 rough = trials.groupby(["rule", "lr"])[["roughness", "roughness_train"]].mean()
@@ -268,8 +269,8 @@ ch.claim(
 
 # %% [markdown]
 # Is all fluctuation sampling noise, as the review says? If it were, the loss on the whole training set would be smooth.
-# For the SGD family and AdaGrad it is; Adam and RMSProp at this step size make the training loss itself jump, because
-# late in training they divide small gradients by their own small root mean square.
+# For SGDM and NAG it nearly is, for SGD and AdaGrad it is three times as smooth; Adam and RMSProp at this step size
+# make the training loss itself jump, because late in training they divide small gradients by their own small root mean square.
 
 # %% tags=["nbval-check-output"]
 noise_ratio = {}
@@ -282,7 +283,7 @@ ch.claim(
     holds=learnt and (True if min(noise_ratio.values()) > 2 else "partly" if max(noise_ratio.values()) > 2 else False),
 )
 
-# %% mystnb={"figure": {"name": "fig-02-rough", "caption": "Roughness of the sampled mini-batch loss (left boxes) and of the loss on the whole training set (right boxes) at step size 0.01, AdaDelta at 1, over seeds. Where the right box is low, the fluctuation is sampling noise."}, "image": {"alt": "Pairs of box plots for seven optimizers. Training-set roughness is far below mini-batch roughness for SGD, SGDM, NAG and AdaGrad, and close to it for AdaDelta, RMSProp and Adam."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-02-rough", "caption": "Roughness of the sampled mini-batch loss (left boxes) and of the loss on the whole training set (right boxes) at step size 0.01, AdaDelta at 1, over seeds. Where the right box is low, the fluctuation is sampling noise."}, "image": {"alt": "Pairs of box plots for seven optimizers. Training-set roughness is far below mini-batch roughness for SGD, SGDM, NAG and AdaGrad, and about half of it or more for AdaDelta, RMSProp and Adam."}} tags=["hide-input"]
 if ch.plots:
     import seaborn as sns
 
@@ -340,7 +341,7 @@ if ch.plots:
 # prevent momentum from overshooting late. We train at a large step size (0.1) and look at the mean training loss of the
 # last four records.
 #
-# QHM does what it promises. DEMON in the averaged form that the review describes does the opposite: as the average
+# QHM does what it promises. DEMON in the averaged form that the review describes does not help: as the average
 # shrinks to the last gradient, the step keeps its size and gets its noise back, and the loss rises towards the end.
 # (With the undamped sum of the original paper, decaying $\beta_1$ also shortens the step, which is a learning-rate
 # schedule; the averaged form has none.)
@@ -391,7 +392,7 @@ ch.claim(
     holds=loss[0] < -2 * loss[1] and accuracy[0] > -0.02,
 )
 
-# %% mystnb={"figure": {"name": "fig-02-curb", "caption": "Curbing momentum at step size 0.1: training loss, mean over seeds with two standard errors. QHM stays low. DEMON follows momentum and rises at the end, when the average has shrunk to a single noisy gradient."}, "image": {"alt": "Two panels. With beta 0.99 QHM is lowest and DEMON rises in the last hundred steps above momentum; with beta 0.9 DEMON again ends above momentum."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-02-curb", "caption": "Curbing momentum at step size 0.1: training loss, mean over seeds with two standard errors. QHM ends lowest. DEMON follows momentum and rises at the end, when the average has shrunk to a single noisy gradient."}, "image": {"alt": "Two panels. With beta 0.99 QHM is above the others near step 100 and ends lowest, and DEMON rises above momentum in the last steps; with beta 0.9 DEMON again ends above momentum."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 2, height=3.2, sharey=True)
     for ax, beta in zip(axes, ("0.99", "0.9")):
@@ -407,7 +408,7 @@ if ch.plots:
 # A fairer question than "which optimizer is best" is how good a result to expect after trying $k$ step sizes at random
 # {cite}`dodge2019show`. The expected best of $k$ draws needs no further training: it follows from the sweep.
 
-# %% mystnb={"figure": {"name": "fig-02-budget", "caption": "Expected best final loss after trying k step sizes drawn at random from the grid (AdaDelta from its own). Methods with a broad valley are good at once; the others need tuning."}, "image": {"alt": "Falling curves of expected best loss over the number of step sizes tried; NAdam and Adam start lowest, SGD needs several tries to come close."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-02-budget", "caption": "Expected best final loss after trying k step sizes drawn at random from the grid (AdaDelta from its own). Methods with a broad valley are good at once; the others need tuning."}, "image": {"alt": "Falling curves of expected best loss over the number of step sizes tried; NAdam and Adam start lowest and hardly fall; AdaDelta starts highest and falls most; SGD stays highest from three tries on."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure()
     for index, name in enumerate(names):

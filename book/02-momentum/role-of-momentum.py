@@ -149,13 +149,13 @@ in_window = abs(window["in the last 10"] - (1 - 0.9**10)) < 1e-3 and abs(window[
 ch.claim("average-window", value=window, holds=in_window and abs(window["mean age"] - 9) < 0.01)
 
 # %% [markdown]
-# So "the average of the last $1/(1-\beta_1) = 10$ gradients" holds 65% of the weight; the mean age of a gradient in the
+# So the last $1/(1-\beta_1) = 10$ gradients hold 65% of the weight; the mean age of a gradient in the
 # average is $\beta_1/(1-\beta_1) = 9$ steps.
 #
 # ### Two misprints
 #
 # Section 3.2 divides by $1-\beta^t$ *inside* the recursion, so the division compounds; the sum printed below it is
-# right and contradicts it. Section 4 writes $\beta^{t-1}$ for $\beta^{t-i}$ in six places (and $g_i^2$ for $g_i$ in
+# right and contradicts it. Section 4 writes $\beta^{t-1}$ for $\beta^{t-i}$ in five places (and $g_i^2$ for $g_i$ in
 # Adam's $\phi$), which makes every past gradient count the same.
 
 # %% tags=["nbval-check-output"]
@@ -180,7 +180,7 @@ ch.claim(
     and exponents["squares, as printed"] > 0.5,
 )
 
-# %% mystnb={"figure": {"name": "fig-02-weights", "caption": "Weights of past gradients in the first moment after 40 steps: a decaying sum (heavy ball), a moving average, the debiased average (the three coincide), and DEMON over 40 steps. The printed exponent gives every gradient the same weight."}, "image": {"alt": "Five curves of weight against the age of a gradient: one line of exponential decay for sum, average and debiased average, a much steeper fall for DEMON, a flat line near zero for the printed formula."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-02-weights", "caption": "Weights of past gradients in the first moment after 40 steps: a decaying sum (heavy ball), a moving average, the debiased average (the three coincide), and DEMON over 40 steps. The printed exponent gives every gradient the same weight."}, "image": {"alt": "Five curves of weight against the age of a gradient: one line of exponential decay for sum, average and debiased average, a much steeper fall for DEMON, a flat line near 0.002 for the printed formula."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
@@ -200,11 +200,11 @@ if ch.plots:
 # %% [markdown]
 # ## Where Nesterov looks
 #
-# The review takes the gradient at $w - \alpha m_{t-1}$; Nesterov's method takes it at $w - \alpha\beta_1 m_{t-1}$, where
-# the coming step will lead if the new gradient is zero. On a quadratic with curvature $\lambda$ the recursion of
+# The review takes the gradient at $w - \alpha m_{t-1}$; Nesterov's method takes it at $w - \alpha\beta_1 m_{t-1}$,
+# where the coming step will lead if the new gradient is zero. On a quadratic with curvature $\lambda$ the recursion of
 # $(w, m)$ is linear, and its spectral radius decides: the correct form is stable up to
-# $\alpha\lambda = 2(1+\beta)/((1+2\beta)(1-\beta)) = 13.57$ at $\beta = 0.9$, the printed one up to 12.66. In between,
-# at 13, one converges and the other diverges.
+# $\alpha\lambda = 2(1+\beta)/((1+2\beta)(1-\beta)) = 13.57$ at $\beta = 0.9$, the printed one up to
+# $2(1+\beta)/(3(1-\beta)) = 12.67$. In between, at 13, one converges and the other diverges.
 
 # %%
 limit = 2 * 1.9 / ((1 + 1.8) * 0.1)
@@ -242,7 +242,7 @@ ch.claim(
     and run_13 < 0.5,
 )
 
-# %% mystnb={"figure": {"name": "fig-02-nag", "caption": "Spectral radius of Nesterov's recursion on a quadratic against step size times curvature, beta 0.9: with the factor beta1 in the look-ahead, and as printed without it. Above 1 the method diverges."}, "image": {"alt": "Two curves of spectral radius; both fall, then rise; the printed one crosses 1 at 12.66, the correct one at 13.57."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-02-nag", "caption": "Spectral radius of Nesterov's recursion on a quadratic against step size times curvature, beta 0.9: with the factor beta1 in the look-ahead, and as printed without it. Above 1 the method diverges."}, "image": {"alt": "Two curves of spectral radius; both fall, then rise; the printed one crosses 1 at 12.67, the correct one at 13.57."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure()
     for name, values in radius.items():
@@ -256,8 +256,8 @@ if ch.plots:
 #
 # The review gives AdaDelta and RMSProp one formula. But AdaDelta's step is
 # $\mathrm{RMS}(\Delta x)/\mathrm{RMS}(g)\cdot g$, which has the units of a parameter {cite}`zeiler2012adadelta`: measure
-# the parameters in units $c$ times smaller and its path is rescaled exactly, whereas RMSProp takes the same absolute
-# steps as before.
+# the parameters in units $c$ times smaller and its path is rescaled exactly, whereas RMSProp takes about the same
+# absolute steps as before.
 #
 # NAdam as printed looks ahead by $m/V$ without the square root (and without $\beta_1$), so its look-ahead depends on the
 # scale of the loss; Dozat's NAdam {cite}`dozat2016incorporating` evaluates no gradient at a shifted point at all.
@@ -366,7 +366,7 @@ ratios = {
     for kind in kinds
 }
 
-# %% mystnb={"figure": {"name": "fig-02-sparse", "caption": "Training loss of logistic regression after 400 mini-batches against step size, 20 seeds, two standard errors: sparse and dense features. The gain of AdaGrad over SGD with AdaGrad's own schedule is there on sparse features only."}, "image": {"alt": "Two panels of valley-shaped curves. On sparse features AdaGrad's valley is clearly lowest; on dense features AdaGrad and decaying SGD have equal minima."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-02-sparse", "caption": "Training loss of logistic regression after 400 mini-batches against step size, 20 seeds, two standard errors (runs that end above 1 are left out): sparse and dense features. The gain of AdaGrad over SGD with AdaGrad's own schedule is there on sparse features only."}, "image": {"alt": "Two panels of valley-shaped curves. On sparse features AdaGrad's valley is lowest, Adam's next, and those of SGD clearly higher; on dense features the minima of AdaGrad and decaying SGD are about equal."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import sweep as draw_sweep
 

@@ -132,7 +132,8 @@ if ch.plots:
 # ## Takeaway
 #
 # In the small run even paired runs scatter by several points: batch normalization and dropout make the training of this
-# network sensitive to the slightest change. Beyond that scatter only the largest noise *per coordinate* hurts. On CIFAR-10,
-# at the review's small step size, twelve epochs bring every network to 42% or 43%, and no radius moves it by more than a few
-# tenths of a point in either reading. That PSGD gains nothing here agrees with the review; that larger radii hurt does not
-# show, at least not so early: noise adds up over steps, and after 200 epochs there would be four times as much of it.
+# network sensitive to the slightest change. Beyond that scatter only the largest noise *per coordinate* hurts. On
+# CIFAR-10, at the review's small step size, twelve epochs bring every network to 42% or 43%, and no radius moves it by
+# more than a few tenths of a point on average in either reading. That PSGD gains nothing here agrees with the review;
+# that larger radii hurt does not show, at least not so early: noise adds up over steps, and after 200 epochs there
+# would be four times as much of it.

@@ -111,8 +111,8 @@ ch.claim(
 )
 
 # %% [markdown]
-# The review gives $((L+\gamma)/\gamma)^d$ as the escape time. That is the lower bound of the theorem; at a finite step
-# size the factor per saddle is $1 + \log\frac{1}{1-2\eta L}/\log(1+2\eta\gamma)$, noticeably larger, and the runs follow
+# The review gives $((L+\gamma)/\gamma)^d$ as a lower bound on the escape time, and it is no more than that: at a finite
+# step size the factor per saddle is $1 + \log\frac{1}{1-2\eta L}/\log(1+2\eta\gamma)$, noticeably larger, and the runs follow
 # it within a few per cent.
 #
 # For perturbed descent the wait is constant. The review's figure for it, $1/(\eta\gamma)$ steps per saddle, leaves out a
@@ -133,7 +133,7 @@ ch.claim(
     holds=True if steady and max(multiple.values()) < 1.5 else "partly" if steady else False,
 )  # fmt: skip
 
-# %% mystnb={"figure": {"name": "fig-03-octopus", "caption": "Steps spent at each saddle of the octopus (difference of the median times of passing it and the one before, where every trial has passed both), logarithmic: gradient descent (solid) multiplies its wait at every saddle, perturbed descent (dashed) waits equally long at all. Dotted: the predicted factor from the second saddle on. Left the quick run, five saddles and 16 trials; right, where it is recorded, the full scale, ten saddles and 1,024 trials, 4,000 steps of gradient descent and 2,000 of perturbed descent."}, "image": {"alt": "Two panels with four rising straight lines for gradient descent on a logarithmic axis, steeper for larger L, along dotted lines, and four flat dashed lines for perturbed descent. At full scale the dashed lines go on flat to the tenth saddle, the solid ones end at the third to fifth."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-03-octopus", "caption": "Steps spent at each saddle of the octopus (difference of the median times of passing it and the one before, where every trial has passed both), logarithmic: gradient descent (solid) multiplies its wait at every saddle, perturbed descent (dashed) waits equally long at all from the third on. Dotted: the predicted factor from the second saddle on. Left the quick run, five saddles and 16 trials; right, where it is recorded, the full scale, ten saddles and 1,024 trials, 4,000 steps of gradient descent and 2,000 of perturbed descent."}, "image": {"alt": "Two panels with four rising straight lines for gradient descent on a logarithmic axis, steeper for larger L, along dotted lines, and four dashed lines for perturbed descent, flat from the third saddle on. At full scale the dashed lines go on flat to the tenth saddle, the solid ones end at the third to fifth."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 
@@ -233,5 +233,5 @@ if ch.plots:
 # %% [markdown]
 # ## Takeaway
 #
-# The exponential lower bound is real and sharp: on the octopus every further saddle costs gradient descent a fixed
-# factor, which the closed form predicts to a few per cent. Noise at the saddles removes it altogether.
+# The exponential lower bound is real, and attained in the limit of small steps: on the octopus every further saddle costs
+# gradient descent a fixed factor, which the closed form predicts to a few per cent. Noise at the saddles removes it altogether.

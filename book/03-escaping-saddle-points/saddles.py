@@ -133,7 +133,7 @@ ch.claim(
     and all(p >= 0.95 for name, p in escaped.items() if name != "gradient descent"),
 )
 
-# %% mystnb={"figure": {"name": "fig-03-leave", "caption": "Median objective of 64 trials that start exactly on a saddle; bands between quartiles. Gradient descent never moves; noise of norm 0.01 is enough for the others (noisy GD lies under PSGD), and momentum (PAGD) gets away several times earlier."}, "image": {"alt": "Objective against step: a flat line at zero for gradient descent; five falling curves that reach the minimum -0.25, PAGD first."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-03-leave", "caption": "Median objective of 64 trials that start exactly on a saddle; bands between quartiles. Gradient descent never moves; a little noise is enough for the others (noisy GD lies under PSGD), and momentum (PAGD) gets away several times earlier."}, "image": {"alt": "Objective against step: a flat line at zero for gradient descent; five falling curves that reach the minimum -0.25, PAGD first."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import band, figure
 
@@ -325,9 +325,9 @@ ch.claim("erratum-exploitation", value=span, holds=span["reset"][1] < -0.2499 an
 # %% [markdown]
 # ## Where the bracket belongs
 #
-# Equations 1 to 3 print $\ell f(x_0) - f^*$ in the numerator of the number of steps. Multiply the objective by $c$, its
-# tolerance too, and divide the step by $c$; or add a constant: descent visits the same points, and a bound has to stay
-# what it is. With the bracket, $\ell\,(f(x_0) - f^*)/\epsilon^2$, it does.
+# Equations 2 and 3 print $\ell f(x_0) - f^*$ in the numerator of the number of steps, equation 1 has the bracket.
+# Multiply the objective by $c$, its tolerance too, and divide the step by $c$; or add a constant: descent visits the
+# same points, and a bound has to stay what it is. With the bracket, $\ell\,(f(x_0) - f^*)/\epsilon^2$, it does.
 
 # %%
 bound = {}

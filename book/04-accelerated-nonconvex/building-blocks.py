@@ -64,7 +64,7 @@ def wells(d, offset):
 # A function is $\gamma$-almost convex if its Hessian is nowhere below $-\gamma$. Lemma 2.1: adding
 # $\gamma\,\|x-x_0\|^2$ makes it $\gamma$-strongly convex. (The review turns the sign around in two places: it derives almost
 # convexity from $\lambda_{\min}\le-\alpha$, and calls $\min\{\sigma,0\}$ what must be $\max\{-\sigma, 0\}$.) The rotated
-# cosine in ten dimensions is 1-almost convex, and its lowest eigenvalue ranges over all of $[-1, 1]$:
+# cosine in ten dimensions is 1-almost convex: the eigenvalues of its Hessian range over all of $[-1, 1]$.
 
 # %%
 f10, q10 = wells(10, 1)
@@ -101,7 +101,8 @@ ch.claim(
 # give a vector whose Rayleigh quotient is within a factor $1-\varepsilon$ of the largest eigenvalue; the power method
 # needs $1/\varepsilon$. The bound is about spectra *without* a gap. Ours is $1$ and 199 values $1-10^{-4},\dots,0$, which
 # crowd towards 1: a log-spaced spectrum has a gap and both methods look better than their rates. Without loss of
-# generality the matrix is diagonal, because a Gaussian start is.
+# generality the matrix is diagonal, because a Gaussian start looks the same in every orthonormal basis. (The review prints the cost
+# as a time with a factor $L_2$, which would be zero on a quadratic.)
 
 # %%
 d = 200
@@ -418,7 +419,8 @@ if ch.plots:
 # ## The penalty
 #
 # Around the end $\hat x$ of negative-curvature descent, $f$ is almost convex only within $2\alpha/L_2$. Algorithm 4 adds
-# $\rho(x)=L_1\,[\|x-\hat x\|-\alpha/L_2]_+^2$. The sum is $3\alpha$-almost convex and $5L_1$-smooth everywhere. Hessians
+# $\rho(x)=L_1\,[\|x-\hat x\|-\alpha/L_2]_+^2$. (The review's list of steps lacks the square; without it the gradient jumps at the
+# sphere.) The sum is $3\alpha$-almost convex and $5L_1$-smooth everywhere. Hessians
 # at random points around $\hat x$, from inside the ball to far outside:
 
 # %%

@@ -298,7 +298,7 @@ counted(pd.concat(shown, names=["scale"]))
 # $r^2-(1+\beta-\eta\lambda)r+\beta$. Where they are complex, their modulus is $\sqrt\beta$, *whatever* $\lambda$; gradient
 # descent's root is $1-\eta\lambda$, close to 1 for the smallest eigenvalues. The slider changes the width. The theorem's
 # $\beta$ leaves room: the roots are complex down to $\lambda=\tfrac3{16}\lambda_{\min}(\bar H)$. A network of eight units has
-# eigenvalues below that, whose roots are real and close to 1, and its residual stalls. From twenty units on all
+# eigenvalues below that, whose roots are real and close to 1, and its residual stalls. From sixteen units on all
 # roots are on the circle, and the heavy ball has the rate of the theory while gradient descent still follows the smallest
 # eigenvalue wherever that is.
 

@@ -110,7 +110,7 @@ pd.DataFrame(
 #
 # Most are claims of the ledger, because a number decides them. The others are editorial. The review calls the bound of
 # almost convexity $\gamma>0$ where it means $-\gamma$. The loop of algorithm 1 runs over $i$ and indexes by $j$. In
-# algorithm 4, $\|\Delta_f(\hat x_k)\|$ stands for $\|\nabla f(\hat x_k)\|$, the last line must return $x_{k+1}$ and not
+# algorithm 4, $\|\Delta_f(\hat x_k)\|$ stands for $\|\nabla f(\hat x_k)\|$, the last line must set $x_{k+1}$ and not
 # $\hat x_{k+1}$, and $\alpha$ is an input although the theorem fixes it. Table 1 calls the method algorithm 1. In (8) and
 # (10), $\|\xi_t,\xi_{t-1}\|$ is the norm of the stacked vector, with $\xi_{-1}=\xi_0$. One thing that looks like an erratum
 # is none: if $\alpha=\epsilon^2/\Delta_f$ the method certifies only $-2\alpha$, but the stated curvature holds all the same.

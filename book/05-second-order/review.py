@@ -58,7 +58,7 @@ cosines = {"gradient": towards_minimum(steepest), "Newton": towards_minimum(newt
 # %% tags=["nbval-check-output"]
 ch.claim("newton-points-to-centre", value=cosines, holds=cosines["Newton"] > 1 - 1e-12 and cosines["gradient"] < 0.95)
 
-# %% mystnb={"figure": {"name": "fig-05-valley", "caption": "Contours of x^2 + y^2/5 and two directions from (1, 2), drawn with equal length: the negative gradient crosses the valley, the direction preconditioned with the inverse Hessian points at the minimum. The review's figure 1."}, "image": {"alt": "Ellipses around the origin, long in y. From the upper right one arrow points almost straight left, across the valley, the other down and left to the centre."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-05-valley", "caption": "Contours of x^2 + y^2/5 and two directions from (1, 2), drawn with equal length: the negative gradient crosses the valley, the direction preconditioned with the inverse Hessian points at the minimum. The review's figure 1."}, "image": {"alt": "Ellipses around the origin, long in y. From the upper right one arrow points left and a little down, across the valley, the other down and left to the centre."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 
@@ -166,5 +166,5 @@ ch.ledger()
 # ## Takeaway
 #
 # The formulas hold once put right, and the estimators do what they promise. Of the thesis little is left: measured from each optimizer's own best rate,
-# none of three problems shows a wider interval of good rates for second-order methods than for AdamW or SGD with momentum. Curvature pays where it can be had exactly
-# and the problem is one of conditioning: on regularized regression, and on coupled parameters.
+# none of three problems shows a wider interval of good rates for second-order methods than for AdamW or SGD with momentum, beyond what chance
+# explains. Curvature pays where the problem is one of conditioning: on regularized regression, and on coupled parameters.

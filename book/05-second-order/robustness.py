@@ -9,7 +9,7 @@
 # %% [markdown]
 # # How robust are second-order methods to the learning rate?
 #
-# The review's thesis: what second-order methods buy is not final accuracy but robustness to the learning rate. Its evidence is one row of translation
+# The review's thesis: what second-order methods buy is not final accuracy but robustness to the learning rate. Its evidence is one table of translation
 # scores, in which AdamW collapses at five times its rate and AdaHessian does not. Such a table depends on its first column: if AdamW's
 # base rate sits just below its cliff, and AdaHessian's does not, the table says more about the base rates than about the optimizers.
 # We therefore measure the *width*, in decades, of the interval of rates in which an optimizer is nearly as good as at its own best.
@@ -45,8 +45,8 @@ warnings.simplefilter("ignore", ConvergenceWarning)  # divergence at large rates
 #
 # Digits with a tanh perceptron 64-64-64-10, five epochs of batches of 32. Tanh, because in a ReLU network the curvature within a layer
 # is zero almost everywhere. First a logarithmic grid of rates, whose best mean accuracy defines each optimizer's base rate; then the published
-# multiples of that base. Four rates at a time, with all seeds, are one stacked run. Epochs, batches, initial weights and weight decay are the same
-# for all; AdamW and AdaHessian have weight decay 0.01, SGD momentum 0.9.
+# multiples of that base, and 10 and 20 times it. Four rates at a time, with all seeds, are one stacked run. Epochs, batches and initial weights are the same
+# for all; AdamW and AdaHessian have weight decay 0.01, SGD has momentum 0.9.
 
 
 # %%
@@ -161,7 +161,7 @@ ch.claim(
     holds=wider(widths["digits", "adahessian"], widths["digits", "adamw"]),
 )
 
-# %% mystnb={"figure": {"name": "fig-05-rates", "caption": "Test accuracy on digits against the rate divided by each optimizer's own best rate; mean and two standard errors over five seeds. The grey band is within 0.02 of the best."}, "image": {"alt": "Four curves on a logarithmic axis, rising slowly up to one and falling right of it. SQGN falls first, with a wide band, then SGD and AdaHessian between two and six times the best rate, AdamW last, at ten times."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-05-rates", "caption": "Test accuracy on digits against the rate divided by each optimizer's own best rate; mean and two standard errors over five seeds. The grey band is within 0.02 of the highest accuracy of all four."}, "image": {"alt": "Four curves on a logarithmic axis, rising slowly up to one and falling right of it. SQGN falls first, with a wide band, then SGD and AdaHessian between two and six times the best rate, AdamW last, at ten times."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, curves, figure
 
@@ -222,7 +222,7 @@ for name in shown.columns.drop("open ends"):
     )
 shown.rename(columns={"best_rate": "best rate"})
 
-# %% mystnb={"figure": {"name": "fig-05-forest", "caption": "Width, in decades of the learning rate, of the interval in which the mean score is within 0.02 of the optimizer's best (2% of the RMS error for tomography), with 95% bootstrap intervals over seeds. Hollow: the interval reaches the end of the grid, so that the width is a lower bound."}, "image": {"alt": "Three groups of four horizontal bars: on digits, breast cancer and tomography. In no group do AdaHessian and SQGN both lie right of AdamW and SGD."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-05-forest", "caption": "Width, in decades of the learning rate, of the interval in which the mean score is within 0.02 of the optimizer's best (2% of the RMS error for tomography), with 95% bootstrap intervals over seeds. Hollow: the interval reaches the end of the grid, so that the width is a lower bound."}, "image": {"alt": "Three groups of four dots with horizontal error bars: on digits, breast cancer and tomography. In no group do AdaHessian and SQGN both lie right of AdamW and SGD."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure(height=4.0)
     for row, r in enumerate(forest.to_dict("records")):
@@ -322,8 +322,12 @@ else:
     ch.claim("adahessian-curves", value=[difference, se], holds=low and difference <= 2 * se, table="transformer-rates")
 
 # %% [markdown]
+# The recorded run, on a CPU: AdamW's interval is 0.80 decades wide, AdaHessian's 0.63, with bootstrap intervals that touch (0.76 to 0.82, 0.47 to
+# 0.80). AdamW ends lower at its best rate, a training loss of 1.72 against 1.80 with errors of 0.01, and an AdaHessian step takes four times as long. The
+# width is half the specified one and the training short; over a longer one the order may be another.
+#
 # ## Takeaway
 #
 # Measured from each optimizer's own best rate, on these three problems, the second-order methods have no wider interval of good rates than AdamW and
-# SGD with momentum have, as far as five seeds can tell. The published table can still be right for its transformer; what does not follow from it is that
-# robustness is a property of second-order methods in general.
+# SGD with momentum have, as far as five seeds can tell, nor on a small transformer. The published table can still be right for its own; what does
+# not follow from it is that robustness is a property of second-order methods in general.

@@ -69,7 +69,7 @@ def best_rates(frame):
     return {name: float(mean[name].idxmin()) for name in ("original", "factored", "control")}, early
 
 
-# %% mystnb={"figure": {"name": "fig-06-convnet", "caption": "Training loss (means over 31 steps, dropout active) of the original, the factored and the control network, each at its best step size; points are seeds, lines means. Quick run."}, "image": {"alt": "Loss at steps 31 and 62 for three networks: the factored one is above the other two at both."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-06-convnet", "caption": "Training loss (means over 31 steps, dropout active) of the original, the factored and the control network, each at its best step size; points are seeds, set apart sideways, lines means. Quick run."}, "image": {"alt": "Loss at steps 31 and 62 for three networks: the factored one is above the other two at both."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 

@@ -265,7 +265,7 @@ ch.claim(
     holds=max(eigen.values()) < 1e-10 and min(printed_eigen.values()) > 0.01 and diverging[1] > 50 * diverging[0],
 )
 
-# %% mystnb={"figure": {"name": "fig-06-spectrum", "caption": "Eigenvalues of the preconditioner of a 3 x 4 matrix over the pairs (r, r') of its left and right singular vectors, relative to the largest. Depth spreads the spectrum: directions with large singular values on both sides gain."}, "image": {"alt": "Bars for twelve pairs of singular vectors at depths 2, 3 and 5. The first pair is 1 everywhere; bars fall with both indices, faster at larger depth, to zero for the null direction of the deeper networks."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-06-spectrum", "caption": "Eigenvalues of the preconditioner of a 3 x 4 matrix over the pairs (r, r') of its left and right singular vectors, relative to the largest. Depth spreads the spectrum: directions with large singular values on both sides gain."}, "image": {"alt": "Bars for twelve pairs of singular vectors at depths 2, 3 and 5. The first pair is 1 everywhere; bars fall with both indices, faster at larger depth, and stay above zero at r' = 4, where the singular value is zero."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
@@ -370,7 +370,7 @@ ch.claim(
 # $2\big(\tfrac{N}{a+1}-1\big)(R^{a+1}-r^{a+1})$ with $a = 2-2/N$, which vanishes at $N = 2$ and is $0.111$ at $N = 3$.
 # {cite:t}`arora2018optimization` state $N > 2$; for a loss that is not linear $N = 2$ is generically enough.
 
-# %% mystnb={"figure": {"name": "fig-06-field", "caption": "Left: the induced field of an l_2 regression at N = 3 in the plane (arrows scaled to equal length) with the square around which it is integrated. Right: size of the integral against depth, for l_2, l_4 and a linear loss (the linear one around the half annulus; at N = 1, and for the linear loss at N = 2, it vanishes)."}, "image": {"alt": "Arrow plot of a planar vector field with a square; and three rising curves of circulation against depth 1 to 5."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-06-field", "caption": "Left: the negative of the induced field, the direction of descent, of an l_2 regression at N = 3 in the plane (arrows scaled to equal length) with the square around which it is integrated. Right: size of the integral against depth, for l_2, l_4 and a linear loss (the linear one around the half annulus; at N = 1, and for the linear loss at N = 2, it vanishes)."}, "image": {"alt": "Arrow plot of a planar vector field with a square; and three rising curves of circulation against depth 1 to 5."}} tags=["hide-input"]
 if ch.plots:
     fig, (left, right) = figure(1, 2, height=3.4)
     ticks = torch.linspace(-0.2, 1.0, 13, dtype=torch.float64)
@@ -395,7 +395,7 @@ if ch.plots:
 # {cite}`saxe2013exact`. Depth 1 relaxes exponentially; deeper networks wait, then switch, the larger
 # direction first. The dots are the trained factors, the lines the closed form.
 
-# %% mystnb={"figure": {"name": "fig-06-saxe", "caption": "Singular values of the end-to-end matrix while a network of depth N learns a matrix with singular values 3 and 1 from a start of 0.05: trained factors (dots) and the closed form (lines)."}, "image": {"alt": "Three panels, depth 1, 2 and 3. In the first both values rise at once and saturate exponentially; in the others they follow sigmoids, the larger one first, with a longer wait at depth 3. Dots lie on the lines."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-06-saxe", "caption": "Singular values of the end-to-end matrix while a network of depth N learns a matrix with singular values 3 and 1 from a start of 0.05: trained factors (dots) and the closed form (lines)."}, "image": {"alt": "Three panels, depth 1, 2 and 3. In the first both values rise at once and saturate exponentially; in the others they follow sigmoids, the larger one first, and at depth 3 more abruptly. Dots lie on the lines."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 3, height=2.9, sharey=True)
     goal = torch.diag(torch.tensor([3.0, 1.0], dtype=torch.float64))

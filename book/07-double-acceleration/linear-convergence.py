@@ -441,5 +441,5 @@ if ch.plots:
 # ## Takeaway
 #
 # Every theorem of this part holds, once (24) has its right factor back and SGD is read as full-batch descent. What
-# they bound is far from what happens: theorem 13's step is thousands of times too small, its rate an order of magnitude
-# too slow, and a larger margin, which it rewards, hardly matters from a random direction.
+# they bound is far from what happens: theorem 13's step is thousands of times too small, its rate about ten to seventy
+# times too slow, and a larger margin, which it rewards, hardly matters from a random direction.

@@ -84,7 +84,7 @@ def best(kind, norm, condition, depth):
     return sweeps[kind, norm][2][conditions.index(condition), depths.index(depth)]
 
 
-# %% mystnb={"figure": {"name": "fig-07-slices", "caption": "Figure 5 at three step sizes: steps to 1e-4 of the initial loss against momentum, full gradients, condition number 10, |w*| = 10, medians of 8 seeds. Curves end where runs no longer converge."}, "image": {"alt": "Three panels for growing step size. The plain curve falls towards momentum 0.9 in all. Curves of depth 2 and 3 have their minimum at smaller but positive momentum, and vanish at the largest step."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-07-slices", "caption": "Figure 5 at three step sizes: steps to 1e-4 of the initial loss against momentum, full gradients, condition number 10, |w*| = 10, medians of 8 seeds. Curves end where runs diverge or do not get there in time."}, "image": {"alt": "Three panels for growing step size. The plain curve falls towards momentum 0.9 at the two smaller steps and has its minimum at 0.7 to 0.8 at the largest. Curves of depth 2 and 3 have their minimum at smaller but positive momentum; that of depth 3 is missing at the largest step."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
@@ -331,7 +331,7 @@ ch.claim(
     holds=all(max(lowest[names[depth]].values()) <= -0.1 + 1e-9 for depth in (1, 2)),
 )
 
-# %% mystnb={"figure": {"name": "fig-07-best", "caption": "Best momentum against step size, condition number 10, |w*| = 10. Left: full gradients, runs. Right: single samples, runs (marks) and the exact mean-square theory at the minimizer (lines). The models trace one curve, shifted along the axis of the step by their curvature."}, "image": {"alt": "Left: three descending staircases that end above zero. Right: three descending curves, shifted against each other, that cross zero and reach about minus 0.5 before they end."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-07-best", "caption": "Best momentum against step size, condition number 10, |w*| = 10. Left: full gradients, runs. Right: single samples, runs (marks) and the exact mean-square theory at the minimizer (lines). The models trace one curve, shifted along the axis of the step by their curvature."}, "image": {"alt": "Left: three descending staircases that end above zero, the plain one after a small rise at its last step. Right: three descending curves, shifted against each other, that cross zero and reach about minus 0.4 before they end."}} tags=["hide-input"]
 if ch.plots:
     fig, (left, right) = figure(1, 2, height=3.2, sharey=True)
     drawn = optima if recorded is None else recorded

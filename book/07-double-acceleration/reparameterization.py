@@ -52,7 +52,9 @@ def normal(*shape, offset):
 # \end{aligned}
 # $$
 #
-# exactly, with $\beta_{\text{eff}} = \beta-\tfrac\eta2 g_2\big(\tfrac{1+\beta}{w_2}+\tfrac{\beta}{w_2'}\big)$. Equation (44)
+# exactly, with velocities $v_i = w_i-w_i'$, the step $\eta_{\text{eff}} = \eta\,w_2\big((1+\beta)\,w_2-\beta\,w_2'\big)$,
+# $\beta_{\text{eff}} = \beta-\tfrac\eta2 g_2\big(\tfrac{1+\beta}{w_2}+\tfrac{\beta}{w_2'}\big)$ and
+# $\alpha = \tfrac\eta2 g_2\big(\tfrac{\beta}{w_2'}-\tfrac{1+\beta}{w_2}\big)$. Equation (44)
 # drops the last term, (52) the last two, and (16) has no momentum. We take a random point of a regression with an
 # $l_4$ loss, scale the step (and for (52) the velocities with it), and look at the remainders.
 

@@ -136,7 +136,7 @@ ch.claim(
     holds=all(plain == 0 and residual > 0 for plain, residual in stuck.values()),
 )
 
-# %% mystnb={"figure": {"name": "fig-08-convergence", "caption": "Left: loss relative to the start for residual networks from zero (median of the trials, one step size in the theorem's units), which hardly depends on the depth; the dashed line is the proved envelope for the median rate of the quick run. Middle, where it is recorded: the same at full scale, width 64 instead of 16, up to 256 layers, 50 trials. Right: 64 layers, three starts, each at its best step size."}, "image": {"alt": "Left: four nearly coinciding falling curves under a dashed line that hardly falls. Middle: five such curves that coincide even more. Right: the residual curve falls by many decades, the plain Gaussian one by about one, the plain zero one is flat."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-08-convergence", "caption": "Left: loss relative to the start for residual networks from zero (median of the trials, one step size in the theorem's units), which hardly depends on the depth; the dashed line is the proved envelope for the median rate of the quick run. Middle, where it is recorded: the same at full scale, width 64 instead of 16, up to 256 layers, 50 trials. Right: 64 layers, three starts, each at its best step size."}, "image": {"alt": "Left: four falling curves under a dashed line that hardly falls; that of a single layer is lowest, the others nearly coincide. Middle: five such curves, closer together. Right: the residual curve falls by many decades, the plain Gaussian one by about one, the plain zero one is flat."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 

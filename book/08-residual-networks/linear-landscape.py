@@ -317,6 +317,6 @@ ch.claim(
 # %% [markdown]
 # ## Takeaway
 #
-# Both theorems hold with room to spare, and say less than the review reads into them. The ball in which all critical
-# points are good shrinks relative to what the bound gives, the optimum in it exists for half of all targets only,
+# Both theorems hold with room to spare, and say less than the review reads into them. The bound on the gradient
+# is far below what random networks show, more so with depth; the optimum near zero exists for half of all targets only;
 # and a ReLU network that fits any labels exists with weights that no training would find.

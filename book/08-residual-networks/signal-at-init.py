@@ -82,7 +82,7 @@ with torch.no_grad():
 signal = pd.DataFrame(rows)
 ch.save("signal", signal)
 
-# %% mystnb={"figure": {"name": "fig-08-signal", "caption": "Root mean square of the features, of the logits, and the initial cross-entropy against the number of blocks per width, for the review's initialization and for Hardt and Ma's. The dotted line is log 10."}, "image": {"alt": "Three panels on logarithmic axes: Xavier's curves grow exponentially with the number of blocks, the two others are flat."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-08-signal", "caption": "Root mean square of the features, of the logits, and the initial cross-entropy against the number of blocks per width, for the review's initialization and for Hardt and Ma's. The dotted line is log 10."}, "image": {"alt": "Three panels on logarithmic axes: Xavier's features grow exponentially with the number of blocks, its logits and loss by more than a decade but unevenly; the two others are flat or nearly so."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves, figure
 

@@ -80,8 +80,8 @@ ch.claim(
 # ## Weight decay: the projection on a ball
 #
 # With weight decay $\beta$ the dual solution is the projection $u$ of $y$ on $\{u: \|X^\top u\| \le \beta\}$, and $w_1$ is parallel to
-# $X^\top u$. We compare value and direction with an independent minimization of $\tfrac12\|Xw-y\|^2 + \beta\|w\|$ (the bound from
-# the dual point closes the gap), for four data sets.
+# $X^\top u$. We compare value and direction with gradient descent on the two layers, which for their product $w$ minimizes
+# $\tfrac12\|Xw-y\|^2 + \beta\|w\|$ (the bound from the dual point closes the gap), for four data sets.
 
 # %%
 errors = []
@@ -214,7 +214,7 @@ ch.claim(
     holds=max(a for a, _, _ in spans) < 1e-3 and all(m == 0 for _, m, _ in spans) and max(o for *_, o in spans) < 1e-2,
 )
 
-# %% mystnb={"figure": {"name": "fig-11-rank", "caption": "Singular values of the end-to-end matrix of trained two-layer linear networks over beta, with the nuclear-norm optimum (lines). Weight decay removes one direction after the other."}, "image": {"alt": "Four falling lines over beta that reach zero one after another, with markers of trained networks on them."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-11-rank", "caption": "Singular values of the end-to-end matrix of trained two-layer linear networks (dots) over beta, with the nuclear-norm optimum (lines). Weight decay removes the weakest directions first: the fourth is gone below beta = 1, the third near 11."}, "image": {"alt": "Four falling lines over beta, of which the lowest reaches zero at once and the next near the right edge, with dots of trained networks on them."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 
@@ -259,7 +259,7 @@ ch.claim(
 #
 # When $XX^\top = I$ and targets are one-hot, a class with $n_j$ samples decouples: its part of the optimum minimizes
 # $\tfrac12(\sqrt{n_j} - c)^2 + \tfrac{\beta L}{2}c^{2/L}$. For $L = 2$ that is soft thresholding, $(\sqrt{n_j}-\beta)_+$. The review
-# prints this last layer for every $L$; for $L = 3$ the minimizer is the root of $c + \beta c^{-1/3} = \sqrt{n_j}$.
+# prints this last layer for every $L$; for $L = 3$ the minimizer is the larger root of $c + \beta c^{-1/3} = \sqrt{n_j}$, or zero.
 
 # %%
 counts = torch.tensor([4, 3, 2])

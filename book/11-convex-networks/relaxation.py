@@ -153,7 +153,7 @@ ch.claim(
     holds=bool(solved[20, 2, True] > solved[20, 2, False] + 0.3 and solved[20, 1, True] > solved[20, 1, False] + 0.3),
 )
 
-# %% mystnb={"figure": {"name": "fig-11-relaxation", "caption": "Loss relative to its start: median and quartiles over 60 planted problems, d = 20. With as few samples as dimensions the plain gradient leaves samples behind that no neuron sees; with three times as many samples both get to zero."}, "image": {"alt": "Three panels on logarithmic axes: for n = 20 the modified gradient falls to zero while the plain one stays at a tenth; for n = 60 both fall."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-11-relaxation", "caption": "Loss relative to its start: median and quartiles over 60 planted problems, d = 20. With as few samples as dimensions the plain gradient leaves samples behind that no neuron sees; with three times as many samples, and one neuron, both get to zero."}, "image": {"alt": "Three panels on logarithmic axes: for n = 20 the modified gradient falls to zero while the plain one stays at a tenth (one neuron) or a few hundredths (two); for n = 60 both fall."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, band, figure
 
@@ -236,7 +236,7 @@ ch.claim(
     holds=violation <= 1e-9,
 )
 
-# %% mystnb={"figure": {"name": "fig-11-counterexample", "caption": "The objective of the modified gradient for one sample and two neurons, A = y = 1. It jumps by 2|x| along the edges of the quadrant where both neurons are off. The two dots are at height 1, the midpoint between them at height 5."}, "image": {"alt": "A surface over the plane that is a smooth valley where a neuron is on, and a raised tilted sheet over the negative quadrant, cut off from it by cliffs."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-11-counterexample", "caption": "The objective of the modified gradient for one sample and two neurons, A = y = 1. It jumps by 2|x| along the edges of the quadrant where both neurons are off. The two dots are at height 1, the midpoint between them (triangle) at height 5."}, "image": {"alt": "A surface over the plane that is a smooth valley where a neuron is on, and a raised tilted sheet over the negative quadrant, cut off from it by cliffs."}} tags=["hide-input"]
 if ch.plots:
     import matplotlib.pyplot as plt
 
@@ -268,6 +268,6 @@ ch.claim("erratum-residual-block", value={"block": block, "two sub-networks": tw
 # %% [markdown]
 # ## Takeaway
 #
-# The single-neuron objective is convex and keeps a planted optimum, noise removes that. The modified gradient works: it solves
-# nearly all problems with as many samples as dimensions, most of which the plain gradient leaves stuck. Its success has a reason,
-# no sample is ever lost, and that reason is not convexity.
+# The single-neuron objective is convex. It keeps a planted optimum, but with noise its minimizer is not that of the loss. The
+# modified gradient works: it solves nearly all problems with as many samples as dimensions, while with one or two neurons the
+# plain gradient leaves most of them stuck. Its success has a reason, no sample is ever lost, and that reason is not convexity.

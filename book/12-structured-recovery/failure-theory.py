@@ -12,8 +12,9 @@
 # The paper's theory brackets the phase transition from both sides. From below: a deterministic test that certifies failure,
 # whatever the combination of norms, and from which it follows that the *best* single norm decides. From above: Gaussian
 # distances that say how many measurements suffice. We run the test on random problems, measure all quantities in it, and
-# place both bounds on one picture with what actually happens. The theorems here are about general matrices: no
-# program in this notebook uses positive semidefiniteness, which would add a cone to every subdifferential.
+# place both bounds on one picture with what actually happens. The theorems here are about general matrices: except for the
+# nuclear norm's row of table 1, no program in this notebook uses positive semidefiniteness, which would add a cone to every
+# subdifferential.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -191,7 +192,7 @@ ch.claim(
     holds=wrong == 0 and certified.certified.sum() >= 20 and len(certified) >= 100 and 1 < margin < 5,
 )  # fmt: skip
 
-# %% mystnb={"figure": {"name": "fig-12-certified", "caption": "Share of problems whose failure is certified by theorem 3.1 (dashed) and share that actually fail (solid). 12 x 12 matrices; l1,2 plus nuclear norm on 4 x 4-sparse matrices of rank 1, and the nuclear norm on dense matrices."}, "image": {"alt": "Four pairs of curves against the number of measurements. The certified share drops to zero long before the failing share does; both lines move right as the rank grows."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-12-certified", "caption": "Share of problems whose failure is certified by theorem 3.1 (dashed) and share that actually fail (solid). 12 x 12 matrices; l1,2 plus nuclear norm on 4 x 4-sparse matrices of rank 1, and the nuclear norm on dense matrices."}, "image": {"alt": "Pairs of curves against the number of measurements. The certified share is zero from 40 measurements on, for rank 2 everywhere; the failing share stays at one for longer, the more so the higher the rank, and never drops for rank 12."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 
@@ -277,7 +278,7 @@ ch.claim(
 #
 # Theorem 3.2 turns the test into a number, $m_{\text{low}} = n\kappa_{\min}^2/100$ for programs without a cone. (The review
 # omits the square. At $d = 10^6$ its version would prove failure where proposition 5.1 proves success.) The constant makes it
-# nearly empty at sizes that one can simulate, so that we also look for the largest $m$ at which everything fails.
+# nearly empty at sizes that one can simulate, so that we also try $m = 60$, far above it, where everything still fails.
 
 # %%
 d, k, rank = 40, 20, 4
@@ -342,7 +343,7 @@ for name, size in structure.items():
 points = pd.DataFrame(points)
 lowest = {name: statistical_dimension(name, d, **size) for name, size in structure.items()}
 
-# %% mystnb={"figure": {"name": "fig-12-distances", "caption": "Expected squared distance of a 24 x 24 Gaussian matrix from t times the subdifferential of three norms (8 x 8 nonzero entries, 8 nonzero columns, rank 1): closed form (lines) and 200 draws (dots, with two standard errors). Dotted: the minimum, the norm's statistical dimension."}, "image": {"alt": "Three curves that start at 576 for t = 0, fall to a minimum and rise again, with dots on them. The l1 curve has its minimum near t = 1 and rises fastest, the l1,2 curve near 3, the nuclear curve, with the lowest minimum, near 6.5."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-12-distances", "caption": "Expected squared distance of a 24 x 24 Gaussian matrix from t times the subdifferential of three norms (8 x 8 nonzero entries, 8 nonzero columns, rank 1): formula (lines) and 200 draws (dots, with two standard errors). Dotted: the minimum, the norm's statistical dimension."}, "image": {"alt": "Three curves that start at 576 for t = 0, fall to a minimum and rise again, with dots on them. The l1 curve has its minimum near t = 1 and rises fastest, the l1,2 curve near 3, the nuclear curve, with the lowest minimum, near 6.5."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 
@@ -560,5 +561,6 @@ ch.claim(
 #
 # The failure theory is right in its orders and generous in its constants: the test is never wrong, and it certifies failure
 # only far below the place where recovery begins. What predicts that place, without any free constant, is the statistical
-# dimension, for a single norm; for sums the theory has a bracket. Several of the review's formulas are misprinted, two of them
-# (the missing square and the missing root) with consequences.
+# dimension; the paper has it for single norms and a bracket for sums, {doc}`phase-transitions` computes it for sums as
+# well. Several of the review's formulas are misprinted, two of them (the missing square and the missing root) with
+# consequences.

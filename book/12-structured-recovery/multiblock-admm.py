@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Multi-block ADMM
 #
-# The review's last argument against sums of norms is about algorithms: ADMM with two blocks converges, even for some nonconvex
+# The review's last argument is about algorithms: ADMM with two blocks converges, even for some nonconvex
 # problems {cite}`wang2019global`, but its direct extension to three or more may diverge {cite}`chen2016direct`, and several
 # norms seem to need several blocks. We reproduce the divergence, ask how typical it is, and then show that several
 # norms never needed several blocks.
@@ -172,7 +172,7 @@ for number, (weights, psd) in enumerate(mixtures):
     cost[name] = (total(result.X, weights) / total(X0, weights)).max().item()
 
 # %% [markdown]
-# For the residuals one problem is followed by hand: the solver is asked for fewer and fewer of its tolerance.
+# For the residuals we follow one problem by hand: the solver is run again and again with a smaller tolerance.
 
 # %%
 tolerances = [10.0 ** (-i / 2) for i in range(2, 17)]
@@ -185,7 +185,7 @@ for name, weights in (("l12 + nuclear", {"l12": 1.0, "nuclear": 1.0}), ("l1 + nu
     runs = [structured_recovery(A, b, weights, psd=True, tol=tol, max_iter=20_000) for tol in tolerances]
     curve[name] = [(int(run.iterations), float(run.residual)) for run in runs]
 
-# %% mystnb={"figure": {"name": "fig-12-admm", "caption": "Left: constraint residual of ADMM on the counterexample, with three blocks, regrouped into two, and in consensus form. Right: residual of two-block consensus ADMM on recovery problems with two norms."}, "image": {"alt": "Left: one curve grows exponentially, two fall exponentially, the regrouped one with oscillations and faster. Right: two curves falling to 1e-8 within a few hundred iterations."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-12-admm", "caption": "Left: constraint residual of ADMM on the counterexample, with three blocks, regrouped into two, and in consensus form. Right: residual of two-block consensus ADMM on recovery problems with two norms."}, "image": {"alt": "Left: three oscillating curves, one growing and two falling exponentially, the regrouped one faster. Right: two curves that fall to about 1e-8 within 150 iterations."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 

@@ -10,10 +10,11 @@
 # # The nonconvex program
 #
 # Counting parameters, a few dozen measurements should do. Theorem 3.3 says that the nonconvex program, which minimizes
-# numbers of columns and ranks instead of norms, gets by with about $\max(k r, k\log(d/k))$ measurements, while every convex
-# combination needs a multiple of $rd$. The review ends with a worry: nobody may be able to solve the nonconvex program. We try
-# the simplest thing, iterative hard thresholding: a gradient step, then the projection on sparse low-rank matrices
-# (approximate, since the exact one is NP-hard). The convex programs, on the same problems, are the comparison.
+# numbers of columns and ranks instead of norms, gets by with about $\max(k r, k\log(d/k))$ measurements, while convex
+# combinations need a multiple of $rd$, or of about $\min(k^2, d)$ with the $\ell_1$ norm. The review ends with a worry:
+# nobody may be able to solve the nonconvex program. We try the simplest thing, iterative hard thresholding: a gradient
+# step, then the projection on sparse low-rank matrices (approximate, since the exact one is NP-hard). The convex programs,
+# on the same problems, are the comparison.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -97,7 +98,7 @@ ch.save("nonconvex-m50", table)
 recorded = ch.paper("nonconvex-m50")
 table.set_index("d").map("{:.1f}".format).replace("nan", "-")
 
-# %% mystnb={"figure": {"name": "fig-12-nonconvex", "caption": "Left: share of signals that hard thresholding recovers, by size (k = 8, rank 1, semidefinite, Gaussian measurements). Right: m50 against d for hard thresholding and the two sums of norms, with a guide of slope k log(d/k) through the first point."}, "image": {"alt": "Left: four curves rising from 0 to 1 between 10 and 45 measurements, close together though d triples. Right: the convex thresholds rise steeply with d, hard thresholding follows the flat logarithmic guide."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-12-nonconvex", "caption": "Left: share of signals that hard thresholding recovers, by size (k = 8, rank 1, semidefinite, Gaussian measurements). Right: m50 against d for hard thresholding and the two sums of norms, with a guide of slope k log(d/k) through the first point."}, "image": {"alt": "Left: four curves rising from 0 to 1 between 10 and 45 measurements, close together though d triples; that of d = 48 falls a little at the end. Right: the convex thresholds rise steeply with d, hard thresholding follows the flat logarithmic guide."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves, figure
 
@@ -172,7 +173,7 @@ lead = {
     kind: at_24[f"hard thresholding, {kind}"] / at_24[f"l1 + nuclear, {kind}"] for kind in ("gaussian", "quadratic")
 }
 
-# %% mystnb={"figure": {"name": "fig-12-quadratic", "caption": "Share recovered at d = 24 for Gaussian (solid) and quadratic (dashed) measurements: hard thresholding against the sum of l1 and nuclear norm."}, "image": {"alt": "Two solid curves, hard thresholding well to the left of the convex program; two dashed curves further right and close together."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-12-quadratic", "caption": "Share recovered at d = 24 for Gaussian (solid) and quadratic (dashed) measurements: hard thresholding against the sum of l1 and nuclear norm."}, "image": {"alt": "Two solid curves, hard thresholding well to the left of the convex program; two dashed curves near that of the convex program, of which hard thresholding is the last to reach one."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 

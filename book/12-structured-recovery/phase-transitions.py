@@ -224,10 +224,10 @@ if ch.plots:
 
 # %% [markdown]
 # What we see is what the review's figures show. The boundary of $\ell_{1,2}$ plus nuclear is a straight line, and it is the
-# line of the nuclear norm: the $\ell_{1,2}$ norm adds nothing and with equal weights even costs a little. That is
-# the paper's message. With $\ell_1$ plus nuclear the boundary bends, and this sum is *better* than either of its
-# parts by a constant factor, which the theory allows and the review does not mention. The bend is where the theorem has
-# it: at $d = \|\bar X_0\|_1^2$, about 28, where the minimum of theorem 3.3 C changes from $d$ to a constant.
+# line of the nuclear norm: the $\ell_{1,2}$ norm adds nothing and with equal weights even costs a little. That is the
+# paper's message. With $\ell_1$ plus nuclear the boundary bends, and for the larger sizes this sum is *better* than either
+# of its parts by a constant factor, which the theory allows and the review does not mention. The bend is where the theorem
+# has it: at $d = \|\bar X_0\|_1^2$, about 28, where the minimum of theorem 3.3 C changes from $d$ to a constant.
 #
 # The dashed lines deserve a second look. They say where all five convex programs begin to recover, sums included, to within
 # a few measurements, and nothing in them comes from a solved recovery problem. The bounds of the paper are right in their
@@ -411,6 +411,6 @@ pd.DataFrame({"problems": problems, "CPU seconds, as one batch": seconds}).round
 # ## Takeaway
 #
 # Figures 1 and 2 of the review are right. A sum of norms inherits the order of its best member: for $\ell_{1,2}$ plus
-# nuclear that is the line of the nuclear norm. The sum with $\ell_1$ gains a constant, no order. The method that is told the
-# sparsity and the rank needs a fraction of the measurements, and grows hardly at all. Where each convex program begins to
-# recover can be computed beforehand, from the geometry of its subgradients.
+# nuclear that is the line of the nuclear norm. The sum with $\ell_1$ gains a constant, no order. The method that is told
+# the sparsity and the rank needs a fraction of the measurements where $d$ is large, and grows slowly. Where each convex
+# program begins to recover can be computed beforehand, from the geometry of its subgradients.

@@ -83,10 +83,10 @@ ch = Chapter("12-structured-recovery", notebook="review", profile=profile, seed=
 # ```
 #
 # The convex solver is consensus ADMM with two blocks, the matrix on one side and all copies on the other. The picture shows
-# one signal and four attempts at it from 40 measurements; the nuclear norm alone spreads, the sums come closer, and the
-# method that knows the structure is exact.
+# one signal and four attempts at it from 40 measurements; the nuclear norm alone spreads, the sum with $\ell_{1,2}$ is no better,
+# the sum with $\ell_1$ comes close, and the method that knows the structure is exact.
 
-# %% mystnb={"figure": {"name": "fig-12-signal", "caption": "A semidefinite 24 x 24 matrix of rank 1 with an 8 x 8 block of nonzeros (sorted to the corner), and what four methods recover from 40 Gaussian measurements, with their errors. One color scale."}, "image": {"alt": "Five small matrices. The signal fills the upper left third; the nuclear norm's estimate is blurred over the whole square, the sums of norms are closer to the signal, hard thresholding equals it."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-12-signal", "caption": "A semidefinite 24 x 24 matrix of rank 1 with an 8 x 8 block of nonzeros (sorted to the corner), and what four methods recover from 40 Gaussian measurements, with their errors. One color scale."}, "image": {"alt": "Five small matrices. The signal fills the upper left third; the estimates of the nuclear norm and of its sum with l1,2 are blurred over the whole square, that of l1 plus nuclear is close to the signal, hard thresholding equals it."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import DIVERGING, figure
 
@@ -165,5 +165,5 @@ ch.ledger()
 # ## Takeaway
 #
 # The theory holds and the figures can be redone. Sums of norms are bounded by their best member up to constants; the constant
-# can be worth having. The pessimism about algorithms is not: sums of norms are a two-block problem,
+# can be worth having. The pessimism about algorithms is not borne out: sums of norms are a two-block problem,
 # and the nonconvex program is solved by a simple iteration where measurements are Gaussian.

@@ -64,9 +64,9 @@ def normal(offset, *shape):
 #
 # $\mathcal L w$ has $-w_k$ at the two places of edge $k = (i, j)$ and the weighted degrees on the diagonal. Its adjoint
 # reads an edge back from any matrix, $[\mathcal L^* Y]_k = Y_{ii} - Y_{ij} - Y_{ji} + Y_{jj}$. Together they give
-# $[\mathcal L^*\mathcal L w]_k = 2 w_k + \deg_i + \deg_j$: on edges, the operator is twice the identity plus the adjacency of
-# the line graph of the complete graph. Its spectrum is therefore known, and the largest eigenvalue $2p$ is the step
-# length of the algorithm.
+# $[\mathcal L^*\mathcal L w]_k = 2 w_k + \deg_i + \deg_j$: on edges, the operator is four times the identity plus the adjacency
+# of the line graph of the complete graph. Its spectrum is therefore known, and one over its largest eigenvalue, $1/(2p)$, is the
+# step length of the algorithm.
 
 # %% tags=["nbval-check-output"]
 gaps = {}
@@ -193,7 +193,7 @@ ch.claim("erratum-majorizer", value=excess, holds=excess["L1 = 18"] > 40 and exc
 # %% [markdown]
 # ## Descent and stationarity
 #
-# Six graphs of 30 nodes, 40 signals each, without ($\gamma = 0$) and with ($\gamma = 1$) the prior of the true graphon.
+# Three graphs of 30 nodes, 40 signals each, without ($\gamma = 0$) and with ($\gamma = 1$) the prior of the true graphon: six problems.
 # Plain block updates for 1,000 iterations, then the accelerated iteration: the same step taken from a point extrapolated
 # with Nesterov's momentum, restarted where it points uphill {cite}`odonoghue2015adaptive`.
 
@@ -250,7 +250,7 @@ reached = {
 }
 pd.DataFrame(reached).T
 
-# %% mystnb={"figure": {"name": "fig-13-convergence", "caption": "Distance of the objective from its limit against iterations, one graph of 30 nodes with 40 signals, beta = 0.5, gamma = 0.1. Every iteration has one eigendecomposition; inner steps on the weights are almost free."}, "image": {"alt": "Four falling curves on logarithmic axes. Plain MM is still above ten to the minus one after a thousand iterations, with eight inner steps it is a few times faster; the accelerated iterations fall to ten to the minus three after some hundred iterations, with inner steps three times earlier."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-13-convergence", "caption": "Distance of the objective from its limit against iterations, one graph of 30 nodes with 40 signals, beta = 0.5, gamma = 0.1. Every iteration has one eigendecomposition; inner steps on the weights are almost free."}, "image": {"alt": "Four falling curves on logarithmic axes. Plain MM is still above ten to the minus one after a thousand iterations, with eight inner steps it is a few times faster; the accelerated iterations fall to ten to the minus three after a few hundred iterations, with inner steps in less than half as many."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure()
     curves(progress, "iteration", "gap", "method", ax=ax, error="none", logy=True)
@@ -259,9 +259,9 @@ if ch.plots:
 
 # %% [markdown]
 # Plain MM is slow: its step must respect the one direction of curvature $2p$ while most have curvature 2. Momentum and
-# inner steps bring a hundredfold. This matters beyond patience: an iteration that is stopped early stays near its start,
-# a complete graph with equal weights, and *that* is a regularizer. All comparisons in this chapter are between runs with
-# small residuals.
+# inner steps together bring the gap to 0.1 in less than a twentieth of the iterations. This matters beyond patience: an
+# iteration that is stopped early stays near its start, a complete graph with equal weights, and *that* is a regularizer.
+# All comparisons in this chapter are between runs with small residuals.
 #
 # ## The optimality conditions as printed
 #
@@ -329,9 +329,9 @@ ch.claim("erratum-level-set", value=table["alpha = 0.0, gamma = 0.0"], holds=fal
 # ## Does it reach the optimum?
 #
 # Minimize out $U$ and $\lambda$. Without the prior what is left is a convex spectral function of $\mathcal L w$, so a
-# stationary point is a global minimum. With the prior, sorting pairs the smallest eigenvalue with the smallest $\mu_i$: a
-# minimum over $p!$ pairings, each of them convex, and a minimum of convex functions need not be convex. Twenty random
-# starts on each of eight problems ($p = 12$, 8 signals), all run to a residual of $10^{-8}$, show both:
+# stationary point is a global minimum. With the prior what is left is convex in $w$ for every fixed $U$, but not after
+# minimizing over $U$: a minimum of convex functions need not be convex. Twenty random starts on each of eight problems
+# ($p = 12$, 8 signals), all run to a residual of $10^{-8}$, show both:
 
 # %%
 small = recovery_trials(W, 12, 8, [8], generator=ch.generator(14)).covariances[0]
@@ -357,7 +357,7 @@ rows = [
 strips = pd.DataFrame(rows)
 recorded = ch.table("starts", strips)
 
-# %% mystnb={"figure": {"name": "fig-13-starts", "caption": "Where random starts end: objective at the limit above the best limit found, for eight problems and three strengths of the prior, every run converged to a residual of 1e-8. Dots are jittered sideways; values below 1e-12 are drawn there. A recorded full-scale run, with twenty times as many starts, is drawn below."}, "image": {"alt": "Three panels of eight columns of dots. For gamma zero all dots lie at the bottom, below ten to the minus twelve. For gamma one and ten several problems have additional groups of dots between ten to the minus four and ten to the minus one."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-13-starts", "caption": "Where random starts end: objective at the limit above the best limit found, for eight problems and three strengths of the prior, every run converged to a residual of 1e-8. Dots are jittered sideways; values below 1e-13 are drawn there. A recorded full-scale run, with twenty times as many starts, is drawn below."}, "image": {"alt": "Three panels of eight columns of dots, and three more of the full-scale run below. For gamma zero all dots lie at the bottom, below ten to the minus twelve. For gamma one and ten most problems have additional groups of dots between ten to the minus five and ten to the minus one."}} tags=["hide-input"]
 if ch.plots:
     shown = ch.scales(strips, recorded)
     fig, grid = figure(len(shown), 3, height=2.8, sharey=True, squeeze=False)
@@ -402,7 +402,7 @@ ch.claim("erratum-optimal-set", value=value, holds=stationary and worst["gamma =
 
 # %% [markdown]
 # Without the prior all starts agree to rounding. With it they part ways on most of the problems, by a few thousandths up to
-# a tenth, a few percent of the objective. The comparisons of this chapter therefore all begin at the same point, the
+# a tenth, at most about two percent of the objective. The comparisons of this chapter therefore all begin at the same point, the
 # complete graph; and the sentence that the algorithm finds the optimal solution is true only without a prior. We know of no
 # account of the method that says so.
 #

@@ -125,7 +125,7 @@ slopes = ((x - x.mean())[:, None] * (y - y.mean(0))).sum(0) / (x - x.mean()).squ
 slopes = dict(zip(five, slopes.tolist()))
 mean.round(4)
 
-# %% mystnb={"figure": {"name": "fig-13-spectrum", "caption": "Left: eigenvalues of the Laplacian over p, sorted, for one graph of 30, 120 and 480 nodes from the quadratic graphon, and its degree function. Right: mean distance between the two against p, with bands of two standard errors over graphs, and the rate of theorem 1; a recorded full-scale run is drawn beside, on its own axes."}, "image": {"alt": "Left, three staircases close in on a curve that rises from one sixth to two thirds; the one for 30 nodes starts at zero and ends above the curve. Right, on logarithmic axes five lines fall, all steeper than the dashed line of slope minus one quarter."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-13-spectrum", "caption": "Left: eigenvalues of the Laplacian over p, sorted, for one graph of 30, 120 and 480 nodes from the quadratic graphon, and its degree function. Right: mean distance between the two against p, with bands of two standard errors over graphs, and the rate of theorem 1. Where a full-scale run is recorded, it is drawn beside, on its own axes."}, "image": {"alt": "Left, three staircases close in on a curve that rises from one sixth to two thirds; the one for 30 nodes starts at zero and ends above the curve. Right, on logarithmic axes five lines fall, all steeper than the dashed line of slope minus one quarter."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves, reference_slope
 

@@ -18,8 +18,9 @@
 # - **Tumours.** 24 measurements of cell nuclei {cite}`street1993nuclear`. The patient is the group of malignant masses, the
 #   relative the group of benign ones.
 #
-# No true graph is known, so an estimate is judged by the likelihood that it gives to held-out samples. All strengths of
-# penalties are chosen on validation samples of the same kind, and the test samples are used once.
+# No true graph is known, so an estimate is judged by the likelihood that it gives to held-out samples. For the digits
+# all strengths of penalties are chosen on validation samples of the same kind, and the test samples are used once; for the tumours
+# every strength is shown.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -167,8 +168,8 @@ ch.claim("sibling-beats-l1-on-digits", value=rival.to_dict("index"), holds=bool(
 # great deal, with 40 nothing, and at 80 they do harm. A plain $\ell_1$ penalty, which has never seen a relative, is worth
 # slightly more throughout. And two things are new. At ten images even the relative's graph *itself* beats what ten images
 # yield without a penalty; the prior passes on only its sorted degrees, and not which pixels they belong to. And
-# the classic lasso with a free level is ahead of every Laplacian, because real pixels also have negative partial
-# correlations.
+# the classic lasso with a free level is ahead of every Laplacian, presumably because real pixels also have negative
+# partial correlations.
 #
 # ## Tumours
 
@@ -227,8 +228,8 @@ ch.claim("sibling-helps-on-tumours", value={name: rows["z"].to_dict() for name, 
 
 # %% [markdown]
 # Here the relative misleads, at every strength. The reason is in the left panel. The nuclei's measurements are strongly and
-# unequally tied to each other, so that the spectrum of their graph spans two orders of magnitude and is nothing like its
-# sorted degrees: the theorem that equates the two is about dense graphs with weights of one size. A prior that is right
+# unequally tied to each other, so that the spectrum of their graph spans two orders of magnitude and at both ends is
+# far from its sorted degrees: the theorem that equates the two is about dense graphs with weights of one size. A prior that is right
 # for graphs from a graphon is wrong for weighted graphs of this kind.
 
 # %% [markdown]

@@ -101,7 +101,7 @@ residuals
 #
 # ## Known graphon, sibling, control
 
-# %% mystnb={"figure": {"name": "fig-13-recovery", "caption": "Relative recovery error against the number of signals, 30 nodes, mean over 16 connected graphs with bands of two standard errors. (a) prior from the true graphon, (b) from the degrees of a sibling graph, (c) the graph's own spectrum and a constant graphon of equal density, gamma = 0.1. The blue line without prior is the same in all panels. Where a full-scale run is recorded it is drawn below by the same call."}, "image": {"alt": "Three panels, error falling with n on logarithmic axes. In each the line without prior starts at 1.5 and crosses the others: in panels a and b between 80 and 640 signals, and in panel c the constant prior stays flat near 0.42, lowest at ten signals and far above the others at 640."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-13-recovery", "caption": "Relative recovery error against the number of signals, 30 nodes, mean over 16 connected graphs with bands of two standard errors. (a) prior from the true graphon, (b) from the degrees of a sibling graph, (c) the graph's own spectrum and a constant graphon of equal density, gamma = 0.1. The blue line without prior is the same in all panels. Where a full-scale run is recorded it is drawn below by the same call."}, "image": {"alt": "Three panels, error falling with n on logarithmic axes. In each the line without prior starts near 1.7. In panels a and b it crosses the others between 80 and 640 signals. In panel c it meets the graph's own spectrum at 640 only, and the constant prior stays flat between 0.41 and 0.46, lowest at ten signals and far above the others at 640."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves, figure
 
@@ -156,7 +156,7 @@ ch.claim("prior-structure-matters", value=structure.loc[[10, 40, 80]].to_dict("i
 
 # %% [markdown]
 # With few signals any prior is a large gain: without one, ten signals for thirty nodes give an estimate that is worse than
-# guessing the zero matrix. But the first column of the control is instructive. At $n = 10$ the *structureless* prior is the
+# guessing the zero matrix. But the first row of the table is instructive. At $n = 10$ the *structureless* prior is the
 # best of all, better than the true graphon's: what helps there is shrinking the spectrum, and a flat spectrum shrinks it
 # most. The structure begins to pay at about 40 signals, and from a few hundred on even the correct graphon is worse
 # than nothing, because $p\,d(x)$ is only an approximation of the spectrum and $\gamma$ does not fade.
@@ -190,7 +190,7 @@ def crossover(frame):
 crossings, _ = crossover(table)
 crossings.round(0).astype(int)
 
-# %% mystnb={"figure": {"name": "fig-13-crossover", "caption": "Error with the prior over error without (logarithm to base 2), against the number of signals and the strength of the prior. Green is a gain; the black line is where the prior stops helping. A recorded full-scale run is drawn below."}, "image": {"alt": "Three heat maps, green at few signals and purple at many. The black border stands above 200 signals for the true graphon, near 100 for a sibling, and below 100 for the constant graphon, and hardly depends on gamma."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-13-crossover", "caption": "Error with the prior over error without (logarithm to base 2), against the number of signals and the strength of the prior. Green is a gain; the black line is where the prior stops helping. Where a full-scale run is recorded, it is drawn below."}, "image": {"alt": "Three heat maps, green at few signals and purple at many. The black border stands above 200 signals for the true graphon, near 100 for a sibling, and below 100 for the constant graphon, and hardly depends on gamma."}} tags=["hide-input"]
 if ch.plots:
     fig, grid = figure(len(shown), 3, height=3.0, sharey="row", squeeze=False)
     for axes, (scale, frame) in zip(grid, shown.items()):
@@ -264,7 +264,7 @@ best = mean.groupby(level=["line", "n"]).idxmin()
 tuned = picked.set_index(["line", "n", "alpha", "gamma"]).loc[best.tolist()].reset_index()
 tuned.pivot_table(index="n", columns="line", values="error").round(3)
 
-# %% mystnb={"figure": {"name": "fig-13-rivals", "caption": "Relative error of the edge weights against the number of signals for five estimators, each with the best strength of its penalty at each n; mean over 16 graphs, bands of two standard errors."}, "image": {"alt": "Five falling curves on logarithmic axes. The classic lasso is a flat line at 1; with a free level it falls from 0.57 at ten signals to 0.18. The line without penalty starts at 1.7 and falls to 0.16. The graphon prior and the l1 penalty start just below 0.5 and stay together."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-13-rivals", "caption": "Relative error of the edge weights against the number of signals for five estimators, each with the best strength of its penalty at each n; mean over 16 graphs, bands of two standard errors."}, "image": {"alt": "Five falling curves on logarithmic axes. The classic lasso is a flat line at 1; with a free level it falls from 0.7 at ten signals to 0.18. The line without penalty starts at 1.7 and falls to 0.16. The graphon prior and the l1 penalty start just below 0.5 and stay together."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure()
     order = ["no penalty", "graphon prior", "l1 on weights", "classic", "classic, free level"]
@@ -315,7 +315,7 @@ others = pd.concat(tables, ignore_index=True)
 recorded = ch.table("nodes-and-beta", others)
 shown = ch.scales(others, recorded)
 
-# %% mystnb={"figure": {"name": "fig-13-nodes", "caption": "Left: error with the prior of the true graphon over error without, against signals per node, for several numbers of nodes (gamma = 0.1). Right: error against the number of signals at p = 30 for three values of beta, without prior (solid) and with it (dashed); mean over 4 graphs. A recorded full-scale run is drawn below."}, "image": {"alt": "Left: curves for different numbers of nodes that rise from below one half at few signals per node towards one and above, close to each other. Right: three solid and three dashed lines falling with n; the smaller beta is, the flatter the lines at many signals."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-13-nodes", "caption": "Left: error with the prior of the true graphon over error without, against signals per node, for several numbers of nodes (gamma = 0.1). Right: error against the number of signals at p = 30 for three values of beta, without prior (solid) and with it (dashed); mean over 4 graphs. Where a full-scale run is recorded, it is drawn below."}, "image": {"alt": "Left: curves for different numbers of nodes that rise from below one half at few signals per node to above one at twenty; they lie apart at the left and closer together at the right. Right: three solid and three dashed lines falling with n; the smaller beta is, the flatter the solid lines at many signals, while the dashed ones stay close together."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE
 
@@ -344,10 +344,10 @@ if ch.plots:
             ax.legend()
 
 # %% [markdown]
-# What counts is the number of signals *per node*: the lines for different sizes lie close together, and all of them cross
-# one between five and twenty signals per node. As to $\beta$, at few signals it hardly matters, and the prior's gain is the
-# same for all three values. At many signals a small $\beta$ leaves a bias, whatever the prior; a large one leaves less, so
-# that the prior stops helping sooner.
+# What counts is the number of signals *per node*: the lines for all three sizes cross one between five and twenty signals
+# per node. (With fewer signals than nodes the gain is the larger, the smaller the graph.) As to $\beta$, at few signals it
+# hardly matters, and the prior's gain is the same for all three values. At many signals a small $\beta$ leaves a bias,
+# whatever the prior; a large one leaves less, so that the prior stops helping sooner.
 #
 # ## Disconnected graphs
 #
@@ -376,7 +376,8 @@ disconnected.pivot_table(index="n", columns="prior", values="error").round(2)
 # %% [markdown]
 # ## Takeaway
 #
-# The review's two figures are reproduced: for few signals, known graphon or sibling, the prior cuts the error by a factor
-# of two to three. What this page adds is three limits. The gain is there only for fewer signals than a few times the number
-# of nodes, whatever that number is. At the smallest samples it does not come from the structure. And a plain $\ell_1$ penalty on the weights, tuned
-# as well as the prior, has most of the gain.
+# The review's two figures are reproduced: for few signals, known graphon or sibling, the prior cuts the error, by a factor
+# of more than three at ten signals, of about two at twenty and of about one and a half at forty. What this page adds is
+# three limits. The gain is there only for fewer signals than a few times the number of nodes, whatever that number is. At
+# the smallest samples it does not come from the structure. And a plain $\ell_1$ penalty on the weights, tuned as well as
+# the prior, has most of the gain.

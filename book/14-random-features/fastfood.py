@@ -17,7 +17,7 @@
 #
 # with random signs $B$, a permutation $\Pi$, normal numbers $G$, row lengths $S$ on the diagonals, and the Walsh-Hadamard
 # matrix $H$ of order $p$, a power of two. $Hx$ takes $p \log p$ additions, so $D$ projections of a point in $d$
-# dimensions cost $O(D \log d)$ instead of $O(Dd)$. The review claims speed, storage, and no loss. We time it, weigh it,
+# dimensions cost $O(D \log d)$ instead of $O(Dd)$. The review claims speed and storage, and mentions no loss. We time it, weigh it,
 # and look at what comes out.
 
 # %% tags=["parameters"]
@@ -155,7 +155,7 @@ ch.claim(
 ratios = pd.Series({d: row["dense"] / row["Fastfood"] for d, row in timed.items()}, name="dense time / Fastfood time")
 ratios.rename_axis("d").to_frame().round(2)
 
-# %% mystnb={"figure": {"name": "fig-14-fastfood-time", "caption": "Time of the projection of all points onto D = 4d frequencies against the dimension, dense and by Fastfood; the dotted line marks the last crossover, interpolated between powers of two. Left 100 points on the machine that made this page; right, where it is recorded, the full scale, 1,000 points and dimensions up to 32,768, on the device that the line above names."}, "image": {"alt": "Two panels of two rising lines on logarithmic axes; the dense one starts lower, crosses the Fastfood line at a few hundred dimensions and ends well above it, at full scale by an order of magnitude."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-14-fastfood-time", "caption": "Time of the projection of all points onto D = 4d frequencies against the dimension, dense and by Fastfood; the dotted line marks the last crossover, interpolated between powers of two. Left 100 points on the machine that made this page; right, where it is recorded, the full scale, 1,000 points and dimensions up to 32,768, on the device that the line above names."}, "image": {"alt": "Two panels of two rising lines on logarithmic axes; the dense one starts lower, crosses the Fastfood line at about two hundred dimensions and ends an order of magnitude above it."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import sweep
 

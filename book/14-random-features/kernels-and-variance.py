@@ -258,7 +258,7 @@ ch.claim(
 )
 
 # %% [markdown]
-# ## Mean and variance of four maps
+# ## Mean and variance of five maps
 #
 # Now the features. At equal output dimension $D = 64$, 20,000 draws each: how far is $z(x)^\top z(y)$ from $k(x, y)$ on
 # average, and how much does it scatter? The closed forms for one kernel value $k$ are
@@ -317,7 +317,7 @@ at = [math.exp(-(r**2)) for r in (0.5, 0.8, 1.0)]  # k squared
 near_gap = all(abs(g - u * (1 - u) ** 2 / 4) < 0.02 for g, u in zip(gap, at))
 ch.claim("paired-beats-normalized", value=gap, holds=bool(beats) and near_gap and all(g > 0.005 for g in gap))
 
-# %% mystnb={"figure": {"name": "fig-14-variance", "caption": "D times the variance of the estimated kernel value against that value, 64 output coordinates; points are simulations, lines closed forms. Normalizing helps only where points are similar, and the plain paired map does at least as well everywhere. Left 20,000 draws; right, where it is recorded, the full scale with 500,000."}, "image": {"alt": "Two panels that look the same, each with five sets of points over the kernel value from 0 to 1: phase features fall from 1 to 0.5, normalized and paired features fall to 0 with the paired ones lowest, Fastfood lies above phase in the middle, orthogonal features lie lowest."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-14-variance", "caption": "D times the variance of the estimated kernel value against that value, 64 output coordinates; points are simulations, lines closed forms. Normalizing helps only where points are similar, and the plain paired map does at least as well everywhere. Left 20,000 draws; right, where it is recorded, the full scale with 500,000."}, "image": {"alt": "Two panels that look the same, each with five sets of points over the kernel value from 0 to 1: phase features fall from 1 to 0.5, normalized and paired features fall to 0 with the paired ones a little lower, Fastfood lies above phase and meets it near 1, orthogonal features lie lowest."}} tags=["hide-input"]
 if ch.plots:
 
     def draw_variance(ax, table):
@@ -355,9 +355,9 @@ if ch.plots:
 #
 # ## Error against the number of features
 #
-# Every family on the same axes: root mean square error of a Gram matrix of 200 points in 16 dimensions, at equal output dimension. The leverage
-# pool ($4D$) and Nyström's centres come from 1,800 more points of the same kind. Whatever the constant, an average of $D$ random features
-# can only fall like $D^{-1/2}$: the families differ by a constant, orthogonal frequencies by a factor of two. Nyström's approximation is no
+# Every family on the same axes: root mean square error of a Gram matrix of 200 points in 16 dimensions, at equal output dimension. The scores that
+# choose the leverage frequencies, out of a pool of $4D$, and Nyström's centres come from 1,800 more points of the same kind. Whatever the
+# constant, the error of an average of $D$ random features can only fall like $D^{-1/2}$: the families differ by a constant, orthogonal frequencies by a factor of two. Nyström's approximation is no
 # average and falls faster. Beside it, the largest error over a ball of radius 3.
 
 # %%
@@ -419,7 +419,7 @@ slopes = fitted_slopes(rates)
 averages = {method: slope for method, slope in slopes.items() if method != "nystroem"}
 ch.claim("rff-rate", value=slopes, holds=all(-0.6 <= slope <= -0.4 for slope in averages.values()))
 
-# %% mystnb={"figure": {"name": "fig-14-rates", "caption": "Error of the approximated kernel against the number of output coordinates; fitted slopes in the legends, the dashed lines fall like the inverse square root. Left: root mean square over the Gram matrix of 200 points, every family. Right: largest error over a ball of radius 3, paired features. Above the quick run; below, where it is recorded, the full scale, up to 4,096 coordinates, with Nystroem's centres and the leverage pool from 8,000 points and 200 draws for the ball."}, "image": {"alt": "Left: seven falling lines on logarithmic axes; six run parallel to a dashed line of slope minus one half, orthogonal features half as high as the other five; Nystroem's lies below all and falls faster. Right: one line parallel to the dashed one. The full scale below continues the lines to 4,096."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-14-rates", "caption": "Error of the approximated kernel against the number of output coordinates; fitted slopes in the legends, the dashed lines fall like the inverse square root. Left: root mean square over the Gram matrix of 200 points, every family. Right: largest error over a ball of radius 3, paired features. Above the quick run; below, where it is recorded, the full scale, up to 4,096 coordinates, with Nystroem's centres and the leverage scores from 8,000 points and 200 draws for the ball."}, "image": {"alt": "Left: seven falling lines on logarithmic axes; six run parallel to a dashed line of slope minus one half, orthogonal features half as high as the other five; Nystroem's lies below all and falls faster. Right: one line parallel to the dashed one. The full scale below continues the lines to 4,096."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import reference_slope, sweep
 

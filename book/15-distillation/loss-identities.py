@@ -10,7 +10,7 @@
 # # Identities of the losses
 #
 # What the review derives on paper, in float64: the limit of high temperature, label smoothing as distillation, the stationary point of the composite
-# loss, and what soft targets do to a gradient. Four of its formulas need a correction.
+# loss, and what soft targets do to a gradient. Five of its statements need a correction, and one a condition.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -95,7 +95,7 @@ fitted = {
 }
 at = errors(1e4)
 
-# %% mystnb={"figure": {"name": "fig-15-limit", "caption": "Relative error of formulas for the gradient of the soft term against the temperature: one term of the expansion (the review's), two terms, and the exact difference of softmaxes; in float32 the review's limit is lost to rounding."}, "image": {"alt": "Log-log plot over T from 1 to a million. One term falls with slope -1, two terms with slope -2 down to a rising rounding floor; the exact formula lies on the floor near machine precision; the float32 curve turns upwards near T = 10,000."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-15-limit", "caption": "Relative error of formulas for the gradient of the soft term against the temperature: one term of the expansion (the review's), two terms, and the exact difference of softmaxes; in float32 the review's limit is lost to rounding."}, "image": {"alt": "Log-log plot over T from 1 to a million. One term falls with slope -1, two terms with slope -2 down to a rising rounding floor; the exact formula lies on that floor, which starts at machine precision; the float32 curve turns upwards near T = 10,000."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
@@ -147,7 +147,7 @@ ch.claim(
 )
 
 # %% [markdown]
-# The second line is a trap rather than a mistake: section 3 puts $\alpha$ on the hard term, section 6 on the soft one, so "small $\alpha$ is best"
+# The second of the two is a trap rather than a mistake: section 3 puts $\alpha$ on the hard term, section 6 on the soft one, so "small $\alpha$ is best"
 # and "$\alpha$ small" mean opposite things.
 #
 # The virtual teacher puts $a = 0.99$ on the true class. The review says that virtual-KD becomes label smoothing as $T$ grows. That depends on

@@ -96,7 +96,7 @@ pd.DataFrame(methods, columns=["method", "idea", "in the library"]).set_index("m
 # sample of digits. Training time matters throughout: soft targets take longer to fit, and after 20 epochs distillation loses nearly
 # everywhere that it wins after 100.
 #
-# Full runs on MNIST itself are recorded for {doc}`dark-knowledge` (its first two parts), {doc}`teacher-size` and {doc}`label-smoothing`, and drawn there below the quick ones.
+# Full runs on MNIST itself are recorded for {doc}`dark-knowledge` (its first two parts), {doc}`teacher-size` and {doc}`label-smoothing`, and drawn there beside or below the quick ones.
 # Most verdicts are the same at both scales. Three turn in the review's favour at full scale: little weight on the labels is best, the teacher's size has
 # a best value, and the information in smoothed logits clearly falls. Two turn against it: soft targets with little data, and distilled assistants.
 #

@@ -15,7 +15,7 @@
 # equal order of the examples. The errors are over seeds, for one sample of digits: another sample moves the gains by about a point.
 #
 # At full scale the networks are the review's, ShuffleNetV2 {cite}`ma2018shufflenet` and ResNet-18 {cite}`he2016deep` on CIFAR-10, trained
-# for 30 epochs with momentum 0.9 and weight decay $5\cdot10^{-4}$; one ResNet-18 teaches all students there. The quick
+# for 30 epochs with momentum 0.9 and weight decay $5\cdot10^{-4}$ (the review uses Adam); one ResNet-18 teaches all students there. The quick
 # run has 1,000 digits of 14 x 14 pixels and perceptrons. **What it cannot show**: anything about the review's numbers. What it can show is
 # which targets help *a* student, how much seeds matter, and what in the targets does the work.
 
@@ -403,7 +403,7 @@ def coordinates(kind):
 plane = pd.DataFrame({name: coordinates(kind) for name, kind in targets.items() if kind.targets is not None}).T
 plane.columns = ["entropy", "information"]
 
-# %% mystnb={"figure": {"name": "fig-15-plane", "caption": "All targets on one plane: entropy against what their wrong-class part says about the single example, coloured by the gain over hard labels (points of test accuracy, quick run)."}, "image": {"alt": "Scatter plot of twelve kinds of targets. Uniform, flat and virtual targets lie at zero information, at entropies from 0.1 to 2.3, with small gains or none; the teacher's targets at T = 4 and 20 lie a little above them with the largest gains; geometric and reduced-gap targets lie high at small entropy with losses, and the teacher's at T = 1 below them with a gain."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-15-plane", "caption": "All targets on one plane: entropy against what their wrong-class part says about the single example, coloured by the gain over hard labels (points of test accuracy, quick run)."}, "image": {"alt": "Scatter plot of twelve kinds of targets. Uniform, flat and virtual targets lie at zero information, at entropies from 0.1 to 2.3, with gains of up to 1.4 points or small losses; the teacher's targets at T = 4 and 20 lie a little above them with the largest gains; geometric and reduced-gap targets lie high at small entropy with losses, and the teacher's at T = 1 below them with a gain."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure(height=4.4)
     strength = 100 * small.gain[plane.index]

@@ -141,7 +141,7 @@ ch.claim(
 # %% [markdown]
 # What the choices look like: the gradients of one class of digits (the threes), projected onto the two directions in which they vary most.
 
-# %% mystnb={"figure": {"name": "fig-16-projection", "caption": "Last-layer gradients of one class in their two principal directions (grey), with eight chosen ones; the area of a circle is its weight."}, "image": {"alt": "Four scatter plots of the same grey cloud, dense near zero with a long tail. GLISTER's equal circles all lie at the far end of the tail; CRAIG's and GRAD-MATCH's are spread over cloud and tail, large in the dense part; weighted GLISTER has one huge circle at the far end, which stands for nearly all."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-16-projection", "caption": "Last-layer gradients of one class in their two principal directions (grey), with eight chosen ones; the area of a circle is its weight."}, "image": {"alt": "Four scatter plots of the same grey cloud, dense at the top with a long tail downwards. GLISTER's equal circles all lie along one side of the tail; CRAIG's and GRAD-MATCH's are spread over cloud and tail, large in the dense part; weighted GLISTER has one huge circle at the far end, which stands for nearly all."}} tags=["hide-input"]
 if ch.plots:
     cloud = images[0][y == 3].double()
     centred = cloud - cloud.mean(0)

@@ -112,7 +112,7 @@ ch.ledger()
 # %% [markdown]
 # ## Takeaway
 #
-# The mathematics holds after small repairs, and the winner is the winner: GRAD-MATCH matches gradients best and, given enough steps, trains to the
-# lowest loss of the coreset methods. The method that the review proposes fails as printed, because raw inner products prefer long gradients;
-# with cosines it does what was hoped for. And the surprise reported there, that all data beats every coreset at equal time, is none on
-# small data sets, where choosing costs as much as learning.
+# The mathematics holds after small repairs, and the winner is the winner: GRAD-MATCH matches gradients best and, in the steps of the comparison, trains to the
+# lowest loss of the coreset methods; with ten times the epochs the lead is gone. The method that the review proposes fails as printed, because raw inner products prefer long gradients;
+# with cosines it does what was hoped for. And the surprise reported there, that all data beats every coreset at equal time, holds
+# here in part, and is none on small data sets, where choosing costs as much as learning.

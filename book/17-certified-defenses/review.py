@@ -103,7 +103,7 @@ pd.DataFrame(methods, columns=["method", "bound", "how", "in the library"]).set_
 # 10^{100}]$; the bias of the last layer is counted twice; PGD in the maximum norm steps along signs; Danskin's gradient needs a
 # unique maximizer; and a dual bound need not beat an interval.
 #
-# The rest is editorial. The relaxed objective is $\langle M, P\rangle$, not $\langle M, yy^\top\rangle$, and a "$\le$" is missing before the integral
+# The rest is editorial. The relaxed objective is $\langle M, P\rangle$, not $\langle M, yy^\top\rangle$, and a "$\le$" is missing after the integral
 # form. In the inner maximum the $\delta$ is missing and the ball is closed. The two-layer certificate comes from
 # {cite:t}`raghunathan2018certified`, not from the paper on interval bounds. DeepFool is not a variant of PGD: it linearizes all
 # class boundaries. The exchange of maximum and minimum is conic duality, not that of linear programs, and $\lambda_{\max}$ does not

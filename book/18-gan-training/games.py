@@ -107,7 +107,7 @@ rates = pd.DataFrame(
 )
 rates.round(4)
 
-# %% mystnb={"figure": {"name": "fig-18-trajectories", "caption": "Forty steps of the bilinear game from (1, 1) at step size 0.4 (above), and the eigenvalues of one step (below; the unit circle in black, the circle of the largest modulus in red). Outside the unit circle: a spiral outwards. On it: a closed orbit. Inside: convergence."}, "image": {"alt": "Five pairs of panels. Simultaneous play spirals out, with multipliers outside the unit circle; alternating play orbits, multipliers on the circle; alternation with negative momentum, optimism and consensus spiral in, multipliers inside."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-trajectories", "caption": "Forty steps of the bilinear game from (1, 1) at step size 0.4 (above), and the eigenvalues of one step (below; the unit circle in black, the circle of the largest modulus in red). Outside the unit circle: a spiral outwards. On it: a closed orbit. Inside: convergence."}, "image": {"alt": "Five pairs of panels. Simultaneous play spirals out of the frame, with multipliers outside the unit circle; alternating play orbits, multipliers on the circle; alternation with negative momentum, optimism and consensus spiral in, multipliers inside."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
@@ -141,8 +141,8 @@ if ch.plots:
     fig.legend(*ax.get_legend_handles_labels(), ncols=4, loc="outside upper center", fontsize=8)
 
 # %% [markdown]
-# Simultaneous play grows by $\sqrt{1+\eta^2\sigma^2}$ per step whatever the step size. Optimism turns the factor below one: with
-# $\eta\lambda = ia$ its squared modulus is $(1+\sqrt{1-4a^2})/2$. The review gives $O(1/T)$ for this last iterate; that is the rate of
+# On $\sigma xy$ simultaneous play grows by $\sqrt{1+\eta^2\sigma^2}$ per step, whatever the step size. Optimism turns the factor below one: with
+# $\eta\lambda = ia$, $|a|\le\tfrac12$, its squared modulus is $(1+\sqrt{1-4a^2})/2$. The review gives $O(1/T)$ for this last iterate; that is the rate of
 # the *average* iterate on general convex-concave games (the last one has $O(1/\sqrt T)$ there {cite}`golowich2020tight`), while
 # here the last iterate is linear and the average is the slow one.
 
@@ -193,9 +193,9 @@ ch.claim(
 #
 # ## Signs
 #
-# As printed, both players of the review's gradient play ascend, and so do both of its optimistic ones. On a bilinear game this is a
-# change of names; as soon as each player has curvature of its own it is not. On
-# $L = \tfrac12x^2 + xy - \tfrac12y^2$ the generator of the printed rules climbs its loss.
+# As printed, both players of the review's gradient play ascend, and so do both of its optimistic ones. Then there is no game: the two
+# climb one function together, and on $xy$ they run off along the diagonal. On
+# $L = \tfrac12x^2 + xy - \tfrac12y^2$ the corrected rules reach the equilibrium; with the printed ones the generator climbs its loss.
 
 # %%
 M = torch.tensor([[1.0, 1.0], [-1.0, 1.0]], dtype=f64)  # v = (L_x, -L_y): both descend
@@ -239,7 +239,7 @@ ch.claim(
 
 # %% [markdown]
 # Too much of it blurs that distinction: with $J = R - 1$ the consensus matrix $J + \gamma J^\top J$ has eigenvalues
-# $-1 + 2\gamma \pm i$. From $\gamma = 1/2$ on, the unstable point attracts. {doc}`dcgan` shows what this means for images.
+# $-1 + 2\gamma \pm i$. Beyond $\gamma = 1/2$ the unstable point attracts. {doc}`dcgan` tries large weights on images.
 #
 # ## When which method wins
 #
@@ -269,7 +269,7 @@ best = pd.DataFrame(
 )
 best.iloc[::12].round(3)
 
-# %% mystnb={"figure": {"name": "fig-18-best-rates", "caption": "The best rate of four methods for one eigenvalue of angle psi, each at its best parameters. The best heavy ball beats plain play at every angle. Extragradient ends in one step at a third of pi; optimism has the same rate, 0.71, at every angle. Near the imaginary axis only these two stay away from 1."}, "image": {"alt": "Four curves of rate over the angle from 0 to half pi. Gradient rises as the sine to 1, momentum as the tangent of half the angle to 1; optimistic is flat at 0.71, extragradient dips to zero at a third of pi and ends at 0.87."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-best-rates", "caption": "The best rate of four methods for one eigenvalue of angle psi, each at its best parameters. The best heavy ball beats plain play at every angle. Extragradient ends in one step at a third of pi; optimism has the same rate, 0.71, at every angle. Near the imaginary axis only these two stay away from 1."}, "image": {"alt": "Four curves of rate over the angle from 0 to half pi. Gradient rises as the sine to 1, momentum as the tangent of half the angle to 1; optimistic is flat at 0.71, extragradient falls from 0.75 to zero at a third of pi and ends at 0.87."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure(height=3.3)
     for k, name in enumerate(best.columns[1:]):
@@ -277,7 +277,7 @@ if ch.plots:
     ax.set(xlabel=r"angle $\psi/\pi$ of the eigenvalue", ylabel="best factor per step", ylim=(0, 1.02))
     ax.legend()
 
-# %% mystnb={"figure": {"name": "fig-18-phase", "caption": "Logarithm of the rate over step size and momentum for one eigenvalue of modulus 1. Dashed lines: the interval I of step sizes in which a little negative momentum helps. Circle: the best plain step. Star: the closed-form optimum."}, "image": {"alt": "Three maps at angles 0.15, 0.3 and 0.45 pi. The dark valley lies at beta below zero and moves down and right as the angle grows; the star sits at its deepest point."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-phase", "caption": "Logarithm of the rate over step size and momentum for one eigenvalue of modulus 1. Dashed lines: the interval I of step sizes in which a little negative momentum helps (at the two larger angles it ends beyond the frame). Circle: the best plain step. Star: the closed-form optimum."}, "image": {"alt": "Three maps at angles 0.15, 0.3 and 0.45 pi. The dark valley lies at beta below zero and moves down and right as the angle grows; the star sits at its deepest point."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.optim import momentum_interval
 
@@ -371,6 +371,6 @@ ch.claim(
 # %% [markdown]
 # ## Takeaway
 #
-# Everything the review says about cycling and its cures holds on the bilinear game, to rounding. Two things it leaves out matter: the players'
-# *order* (negative momentum works in alternating play only), and the angle of the spectrum (small angles belong to the best heavy ball, whose parameters have
-# a closed form, those around a third of $\pi$ to extragradient, the imaginary axis to optimism).
+# What the review says about cycling and its cures holds on the bilinear game, to rounding, once a sign and a rate are put right. Two things it
+# leaves out matter: the players' *order* (negative momentum works in alternating play only), and the angle of the spectrum (small angles belong to
+# the best heavy ball, whose parameters have a closed form, those around a third of $\pi$ to extragradient, the imaginary axis to optimism).

@@ -102,7 +102,7 @@ pd.DataFrame(methods, columns=["method", "eigenvalues of a step", "play and trai
 # - {doc}`dcgan`: table 1 for DCGAN and WGAN, table 2 for consensus.
 #
 # The quick profile trains for about a thousand steps where the review has 200 epochs. It shows orderings of optimizers that
-# appear early; it cannot show how training ends. For the plain GAN that is recorded over 60 epochs; for the DCGAN, the WGAN and
+# appear early; it cannot show how training ends. For the plain GAN and the WGAN that is recorded over 60 epochs; for the DCGAN and
 # consensus it is open.
 #
 # ## Errata
@@ -128,5 +128,5 @@ ch.ledger()
 # The theory of the review is right up to details of print, and sharper than it says: linear rates and closed forms where it has $O(1/T)$ and a
 # numerical search. Of its tables the coarse order is visible within minutes of training on two cores. Fine differences between variants of
 # Adam are of the size of the differences between seeds, which the review's error bars, taken over parts of one sample, do not show, and the lead of
-# optimism on the plain GAN is one of speed. One row of the table is a matter of the step size: SGD with negative momentum, given up in the review at
-# 0.001, draws digits on the DCGAN at 0.1.
+# optimism on the plain GAN is gone after fifty epochs. One row of the table is a matter of the step size: SGD with negative momentum,
+# given up in the review at 0.001, draws digits on the DCGAN at 0.1.

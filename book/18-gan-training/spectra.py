@@ -86,7 +86,7 @@ ch.claim(
     holds=max(violation["step, lower"], violation["step, upper"]) < 1e-12 and violation["step, lower"] > -1e-9,
 )
 
-# %% mystnb={"figure": {"name": "fig-18-circles", "caption": "Trajectories of 1 minus eta lambda for growing step size, dots at the best one. Left: the circle of the best rate (red) touches one trajectory, which alone limits it. Right: it passes through two; a larger step would push one out, a smaller one the other."}, "image": {"alt": "Two complex planes with a black unit circle, a red circle and three pairs of rays from the point 1. Left the red circle is tangent to one ray; right two rays end on it."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-circles", "caption": "Trajectories of 1 minus eta lambda for growing step size, dots at the best one. Left: the circle of the best rate (red) touches one trajectory, which alone limits it. Right: it passes through two; a larger step would push one out, a smaller one the other."}, "image": {"alt": "Two complex planes with a black unit circle, a red circle and three pairs of rays from the point 1. Left the red circle is tangent to one pair of rays; right the dots of two pairs lie on it."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
@@ -116,7 +116,7 @@ if ch.plots:
             ylim=(-1.25, 1.25),
         )
 
-# %% mystnb={"figure": {"name": "fig-18-bounds", "caption": "Random spectra of five eigenvalues: the squared rate at the best step between its bounds, and the best step over Re(1/lambda_1), between 1 and 2."}, "image": {"alt": "Left, two clouds of points on either side of the diagonal: lower bounds below it, upper bounds above. Right, a histogram of ratios between 1 and 2 with most mass close to 1."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-bounds", "caption": "Random spectra of five eigenvalues: the squared rate at the best step between its bounds, and the best step over Re(1/lambda_1), between 1 and 2."}, "image": {"alt": "Left, two clouds of points on either side of the diagonal: lower bounds below it, upper bounds above. Right, a histogram of ratios between 1 and 2, about half of them at 1 and the rest spread evenly."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 2, height=3.1)
     axes[0].plot(rate[:2000] ** 2, bounds["rate2_lower"][:2000], ".", ms=2, label="lower bound", rasterized=True)
@@ -290,7 +290,8 @@ ch.claim(
 # ## Consensus turns the spectrum
 #
 # For a normal Jacobian, $J^\top J$ shares the eigenvectors, and $\lambda$ becomes $\lambda + \gamma|\lambda|^2$: the imaginary part stays, the real one
-# grows. The bound on the step size that the review derives from it is printed without $|\Re\lambda|$ and for the largest eigenvalue only; both matter.
+# grows. The bound on the step size of plain play, into which the ratio of the two enters, is printed with $\Re\lambda$ for $|\Re\lambda|$ and for the
+# largest eigenvalue only; both matter.
 # (In the review's ascent convention stable eigenvalues have negative real parts.)
 
 # %%
@@ -380,8 +381,7 @@ slider if ch.plots else None
 # ## The spectrum of a GAN
 #
 # Does any of this describe networks? A small GAN on the ring of eight Gaussians has a few hundred parameters, and its Jacobian at
-# the point where training stops can be had exactly, on a fixed minibatch of 512. Two remedies on the same Jacobian: what consensus
-# would make of it, and the angles that decide between the methods.
+# the point where training stops can be had exactly, on a fixed minibatch of 512. Beside it stands what consensus would make of it.
 
 # %%
 ring, _ = ring_mixture(2000, std=0.1, generator=ch.generator(11))
@@ -402,7 +402,7 @@ about = {
 }
 pd.Series(about, name="a small GAN").to_frame()
 
-# %% mystnb={"figure": {"name": "fig-18-gan-spectrum", "caption": "Eigenvalues of a small trained GAN's Jacobian (left) and of its consensus matrix at weight 1 (right). Real and complex ones are mixed, and some have a negative real part: where training stops is no stable equilibrium of this minibatch's game."}, "image": {"alt": "Two scatter plots in the complex plane. Left points on the real axis and conjugate pairs on both sides of zero; right fewer to the left of zero and smaller angles."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-gan-spectrum", "caption": "Eigenvalues of a small trained GAN's Jacobian (left) and of its consensus matrix at weight 1 (right). Real and complex ones are mixed, and some have a negative real part: where training stops is no stable equilibrium of this minibatch's game."}, "image": {"alt": "Two scatter plots in the complex plane, axes logarithmic away from zero. Left points on the real axis and conjugate pairs on both sides of zero; right fewer to the left of zero and smaller angles."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 2, height=3.0)
     for ax, gamma in zip(axes, (0.0, 1.0)):
@@ -421,4 +421,5 @@ if ch.plots:
 #
 # The theory stands: no bound is violated, the interval $I(\lambda)$ is exact, and what was a numerical observation has a closed form. Five
 # details of the text do not: the branch of the root, a derivative quoted without its step size, $\pi/4$ for $\pi/6$, "any" eigenvalue
-# where real ones need no momentum, and a step-size bound that is negative as printed.
+# where real ones need no momentum, and a step-size bound that is negative as printed. All of it is about equilibria that attract. The small GAN is
+# at no such point when training stops: many of its larger eigenvalues have a negative real part.

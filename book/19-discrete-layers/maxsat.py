@@ -102,7 +102,7 @@ ch.claim(
     holds=bool(converged) and gap < 1e-4 and off_sphere < 1e-9,
 )
 
-# %% mystnb={"figure": {"name": "fig-19-mixing", "caption": "Relative excess of the objective over the optimum against passes, 64 instances: median and quartiles. Both converge linearly; a sequential sweep makes about ten times the progress of a parallel iteration."}, "image": {"alt": "Two falling lines on logarithmic axes with bands; the one for sweeps lies an order of magnitude further left."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-19-mixing", "caption": "Relative excess of the objective over the optimum against passes, 64 instances: median and quartiles. Both converge linearly; a sequential sweep makes more than ten times the progress of a parallel iteration."}, "image": {"alt": "Two falling lines on logarithmic axes with bands; the one for sweeps lies an order of magnitude further left."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves, figure
 
@@ -191,7 +191,7 @@ ch.claim(
     holds=vacuous["2 literals"] == 0 and vacuous["3 literals"] > 0.5,
 )
 
-# %% mystnb={"figure": {"name": "fig-19-rounding", "caption": "Satisfied clauses over the optimum for 2,000 roundings of each of twenty 2-SAT instances. The guarantee (dashed) is for the mean; the mean (solid) lies far above it."}, "image": {"alt": "A histogram between 0.8 and 1 with its mass near 0.97; a dashed line at 0.878 and a solid line at the mean."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-19-rounding", "caption": "Satisfied clauses over the optimum for 2,000 roundings of each of twenty 2-SAT instances. The guarantee (dashed) is for the mean; the mean (solid) lies far above it."}, "image": {"alt": "A histogram between 0.8 and 1 with most of its mass at 1 and the rest at a few values below; a dashed line at 0.878 and a solid line at the mean, 0.98."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure(height=2.8)
     ax.hist(share.flatten().numpy(), bins=31, density=True, color="C0", alpha=0.7)
@@ -250,7 +250,7 @@ ch.claim(
     and best_share > nobody,
 )
 
-# %% mystnb={"figure": {"name": "fig-19-queens", "caption": "Left: a board that satisfies every clause. Right: the best of 1,000 roundings of the relaxation, with the cells it sets to true."}, "image": {"alt": "Two six by six chess boards with marked cells; six queens without attacks on the left."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-19-queens", "caption": "Left: a board that satisfies every clause. Right: the best of 1,000 roundings of the relaxation, with the cells it sets to true."}, "image": {"alt": "Two six by six chess boards with marked cells; on the left six queens that do not attack each other, on the right fewer, with rows left empty."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 2, height=3)
     for ax, board, title in zip(
@@ -307,7 +307,7 @@ ch.claim(
     holds=errors.error.iloc[-1] < 1e-5,
 )
 
-# %% mystnb={"figure": {"name": "fig-19-gradient", "caption": "Relative error of the implicit gradient, and the stationarity residual of the forward pass, against sweeps. The gradient is as good as the fixed point; its floor is that of the differences."}, "image": {"alt": "Two falling curves on logarithmic axes: residual and gradient error decrease together."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-19-gradient", "caption": "Relative error of the implicit gradient, and the stationarity residual of the forward pass, against sweeps. The gradient is as good as the fixed point; its floor is that of the differences."}, "image": {"alt": "Two falling curves on logarithmic axes: residual and gradient error decrease together, until the error stays at about 1e-7 while the residual goes on to 1e-15."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure(height=2.8)
     ax.plot(errors.sweeps, errors.error.clip(1e-12), "o-", label="gradient, relative error")

@@ -92,7 +92,7 @@ pd.DataFrame(parts, columns=["part", "what", "in the library"]).set_index("part"
 #
 # ## Errata
 #
-# Four can be told by a number and are claims in the ledger: a clause is an OR and counts once; the ratio of 0.878 is for
+# Four can be told by a number and are claims in the ledger: a clause is an OR and counts once; the guaranteed ratio, 0.878, is for
 # clauses of two literals; the average of algorithm 1 contains the uniform start; and refinement multiplies proposals by the assignment,
 # not by the cost.
 #
@@ -110,6 +110,7 @@ ch.ledger()
 # %% [markdown]
 # ## Takeaway
 #
-# Both layers do what they were built for: one learns constraints that no convolution finds, the other trains features through a matching. The reasons
-# that the review gives are weaker. Neither is faster than a plain discrete solver on a CPU, the relaxation of matching is exact rather than
-# approximate, and what made visual Sudoku work was supervision in disguise. What a relaxed solver buys is a gradient.
+# Both layers do what they were built for: one learns constraints that the convolutional networks beside it do not, the other trains features
+# through a matching. The reasons that the review gives are weaker. Neither is faster than a plain discrete solver on a CPU, the relaxation of
+# matching is exact rather than approximate, and what makes visual Sudoku work, at 4x4 here, is supervision in disguise. What a relaxed solver buys
+# is a gradient.

@@ -110,7 +110,7 @@ ch.save("sudoku-accuracy", accuracy.round(4))
 ch.save("sudoku-curves", curves_table.drop(columns="seconds").round(4))
 accuracy.pivot_table("value", ["board", "model"], "split")[["train", "test"]].round(2)
 
-# %% mystnb={"figure": {"name": "fig-19-sudoku", "caption": "Left: share of unseen boards that SATNet completes without a mistake, during training, original and permuted; every run of two. Right: the final share for all three models, mean and runs."}, "image": {"alt": "Left, curves that rise from zero to one within about twenty steps. Right, bars: SATNet at one on both kinds of board, the networks near one half on the original and near zero on the permuted boards."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-19-sudoku", "caption": "Left: share of unseen boards that SATNet completes without a mistake, during training, original and permuted; every run of two. Right: the final share for all three models, mean and runs."}, "image": {"alt": "Left, curves that rise from a tenth to one within about twenty steps. Right, bars: SATNet at one on both kinds of board, the networks between a third and a half on the original and near zero on the permuted boards."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
@@ -133,7 +133,7 @@ if ch.plots:
 # ## The verdicts
 #
 # SATNet has no notion of neighbourhood: permuting the columns of $S$ and the rows of the start gives the permuted output. The networks
-# have nothing else. That they reach a half here is a matter of size, with six holes in a board of sixteen cells.
+# have nothing else. That they complete a third to a half of the boards here is a matter of size, with six holes in a board of sixteen cells.
 
 # %%
 solver, twin = trained["SATNet", "original", 0], SATNet(n**3, k=32, cg_iter=20, seed=seed, **layer).to(ch.device)
@@ -223,7 +223,7 @@ count = positive.sum().item()
 auc = ((ranks[positive].sum() - count * (count + 1) / 2) / (count * (len(ranks) - count))).item()
 print(f"area under the ROC curve: {auc:.2f} (chance: 0.50)")
 
-# %% mystnb={"figure": {"name": "fig-19-rules", "caption": "Left: the learned couplings between bits, digit by digit (sixteen cells each). Right: which pairs exclude each other by the rules of 4x4 Sudoku. The blocks within a digit show on the left; the diagonals, two digits in one cell, do not."}, "image": {"alt": "Two square maps of 64 by 64 bits. The right one shows blocks along the diagonal and short off-diagonal lines; in the left one noisy blocks of positive couplings lie along the diagonal, and the off-diagonal lines cannot be seen."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-19-rules", "caption": "Left: the learned couplings between bits, digit by digit (sixteen cells each). Right: which pairs exclude each other by the rules of 4x4 Sudoku. The blocks within a digit show on the left; the diagonals, two digits in one cell, do not."}, "image": {"alt": "Two square maps of 64 by 64 bits. The right one shows blocks along the diagonal and lines parallel to it; in the left one noisy blocks of positive couplings lie along the diagonal, and the lines cannot be seen."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 2, height=3.2)
     by_digit = torch.argsort(digit * n * n + cell)

@@ -14,7 +14,7 @@
 # Before a network may imitate a simulator, the simulator has to be right. We have two of our own, both
 # batched over microstructures, periodic and in two dimensions:
 #
-# - the **Potts model** {cite}`anderson1984computer`: every pixel is offered the label of a neighbour and takes it if that lowers the number
+# - the **Potts model** {cite}`anderson1984computer`: every pixel is offered the label of a neighbour and takes it if that does not raise the number
 #   of unlike pairs, or with probability $e^{-\Delta E/T}$;
 # - **threshold dynamics** {cite}`merriman1992diffusion,esedoglu2015threshold`: blur the indicator of every grain, give each pixel to the
 #   largest. Boundaries then move at the speed of their curvature, in physical units.
@@ -148,8 +148,9 @@ ch.claim(
 #
 # ## Circles, sides, and a discrete trap
 #
-# Threshold dynamics moves a boundary only if a step moves it by about half a pixel, $\tau\kappa \gtrsim 1/2$. Below that it is pinned: the circle
-# does not shrink at all, and a simulation that looks plausible is frozen.
+# Threshold dynamics moves a boundary only if a step carries it far enough to flip pixels. A boundary of curvature $\kappa$ moves by $\tau\kappa$; the
+# circle below, $\kappa = 1/R$, hardly shrinks or not at all up to an eighth of a pixel per step, and at the right rate from a fifth on. A simulation
+# that looks plausible may be frozen.
 
 # %%
 circle_rows = []
@@ -206,7 +207,7 @@ ch.claim(
     ),
 )
 
-# %% mystnb={"figure": {"name": "fig-20-sides", "caption": "Rate of change of the area of single grains against their number of sides, threshold dynamics, with the theorem's line. Grains with fewer than six sides vanish, those with more grow, whatever their shape."}, "image": {"alt": "Clouds of points in columns at 4 to 9 sides that rise along a dashed line through zero at six sides; their means lie close to the line."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-20-sides", "caption": "Rate of change of the area of single grains against their number of sides, threshold dynamics, with the theorem's line. Grains with fewer than six sides shrink, those with more grow, whatever their shape."}, "image": {"alt": "Clouds of points in columns at 4 to 9 sides that rise along a dashed line through zero at six sides; their means lie close to the line."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 

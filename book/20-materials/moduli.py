@@ -330,7 +330,7 @@ def external():
 ch.not_run("candidates-external", reason) if reason else ch.claim("candidates-external", *external())
 
 # %% [markdown]
-# The list (GPa, predicted beside computed) is made of borides and carbides of transition metals, as it should be; but at
+# The list (GPa, predicted beside computed) is made mostly of borides and carbides of transition metals, as it should be; but at
 # its very top stands a blunder, a phosphate of tin that is six times softer than predicted. A regression has no means to say
 # how sure it is. Ranking by a *lower bound* is the usual remedy. Split conformal prediction gives bounds that 90% of exchangeable compounds exceed; it needs a scale of the
 # error, for which we take the distance to the nearest training composition in feature space.
@@ -395,12 +395,12 @@ if not reason:
 None if reason else hidden.set_index(["element", "target"]).round(2).replace(-0.0, 0.0)
 
 # %% [markdown]
-# Hiding an element costs surprisingly little, since its neighbours in the periodic table stand in for it; but the predictions of
-# the stiffest compounds come out too low, which is the wrong side for a search.
+# Hiding an element costs surprisingly little, since its neighbours in the periodic table stand in for it; but its compounds come
+# out too soft on average, those of tungsten by a sixth in $G$, which is the wrong side for a search.
 #
 # ## Does a hardness table confirm the candidates?
 #
-# 529 distinct compositions with 1,062 measured Vickers hardnesses, at loads from .25 N. The model ranks those ternary and
+# 529 distinct compositions with 1,062 measured Vickers hardnesses, nearly all at loads from .25 to 10 N. The model ranks those ternary and
 # quaternary compositions that it was not trained on by their predicted shear modulus. A candidate is confirmed if its
 # measured hardness reaches 40 GPa at some load, which is the review's "under some conditions"; once more six in ten of forty have to be.
 
@@ -462,7 +462,7 @@ ch.not_run("superhard-confirmed", reason) if reason else ch.claim("superhard-con
 ch.not_run("moduli-proxy-hardness", reason) if reason else ch.claim("moduli-proxy-hardness", *proxies())
 ch.not_run("hardness-load", reason) if reason else ch.claim("hardness-load", *by_load())
 
-# %% mystnb={"figure": {"name": "fig-20-hardness", "caption": "Measured Vickers hardness against the predicted shear modulus (left) and against Chen's hardness from the predicted moduli (right), for compositions outside the training set; colour is the smallest load. The dashed line is 40 GPa."}, "image": {"alt": "Two clouds of points that rise to the right. Above 40 GPa points are spread over the whole range of predicted moduli, up to 250 GPa, with a dense group at low moduli."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-20-hardness", "caption": "The largest measured Vickers hardness of a composition against the predicted shear modulus (left) and against Chen's hardness from the predicted moduli (right), for compositions outside the training set; colour is the smallest load. The dashed line is 40 GPa."}, "image": {"alt": "Two clouds of points that rise to the right. Above 40 GPa points are spread over the whole range of predicted moduli, up to 250 GPa, with a dense group at low moduli."}} tags=["hide-input"]
 if ch.plots and not reason:
     from litrepro.plotting import SEQUENTIAL, figure
 
@@ -493,5 +493,5 @@ if ch.plots and not reason:
 # Composition alone predicts bulk moduli about as well as claimed and shear moduli much worse, and it is the shear modulus that
 # follows hardness. As a *ranking* the model is useful: the top of its list is many times richer in stiff compounds than chance,
 # in the same data base and in others, and a table of hardness measurements confirms a good part of it. What the
-# review's two hits of two leave out are the misses: confident nonsense far from the training set, elements that were never
-# seen, and a quantity, hardness, that depends on the load at which it is measured.
+# review's two hits of two leave out are the misses: confident nonsense far from the training set, superhard compounds far down the
+# list, and a quantity, hardness, that depends on the load at which it is measured.

@@ -161,8 +161,9 @@ ch.not_run("linear-svm-is-linear", reason) if reason else ch.claim("linear-svm-i
 
 # %% [markdown]
 # The support vector machine and logistic regression are the same kind of model, a weighted sum of words with a threshold, and score the
-# same to within two points. A Gaussian kernel does worse than a linear one on bags of words, with as many labels. Both are far from chance. If a linear classifier
-# hardly beats guessing, as reported, then its features, its regularization or its class weights were at fault, not its linearity.
+# same to within two points, far from chance. A Gaussian kernel on bags of words, with as many labels as a linear one, does worse on two of the
+# tasks and no better on the third. If a linear classifier hardly beats guessing, as reported, then its features, its regularization or its class
+# weights were at fault, not its linearity.
 #
 # ## The words that decide
 

@@ -79,7 +79,7 @@ volumes = {
 # - **fixed DBSCAN**: voxels above a low cut (7 cuts), radius 1, 1.5 or 1.8 voxels, 13 neighbour thresholds, and whether to keep
 #   core voxels only or reachable ones too;
 # - **adaptive DBSCAN**: the same, the neighbour threshold falling from `high` at the cut to `low` at the brightness of the
-#   material, `round(high - (high - low) x^gamma)`, 28 rules.
+#   material, `round(high - (high - low) x^gamma)`, 30 rules.
 #
 # Each picks its hyper-parameters by F1 on the first sample, and is scored on the others. On a voxel grid the roles of DBSCAN
 # for many hyper-parameters are sums of shifted masks, which makes the sweep cheap; that they equal those of `dbscan` on the
@@ -246,7 +246,7 @@ ch.claim(
 # a median filter or a smoother reconstruction filter.
 
 
-# %% mystnb={"figure": {"name": "fig-20-dose", "caption": "F1 on test samples against the dose, for a reconstruction with the ramp filter (left) and with a Hann window (right). Bands are the range over samples."}, "image": {"alt": "Two panels of four rising curves. Left: the threshold starts far below the others and joins them at the highest dose, the median filter is highest at low dose. Right: the four curves lie close together, all above their left counterparts at low dose."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-20-dose", "caption": "F1 on test samples against the dose, for a reconstruction with the ramp filter (left) and with a Hann window (right). Bands are the range over samples."}, "image": {"alt": "Two panels of four rising curves. Left: the threshold starts far below the others and joins them at the highest dose, the median filter is highest at low dose. Right: the curves lie close together but for the threshold at the lowest dose, all above their left counterparts there."}} tags=["hide-input"]
 def draw_doses(scores):
     """F1 against the dose, a panel for each reconstruction filter."""
     from litrepro.plotting import curves, figure
