@@ -78,7 +78,7 @@ table = pd.crosstab(errata["sort"], errata["area"])
 table = table.loc[table.sum(axis=1).sort_values().index, [name for name in lessons.AREAS if name in table]]
 fig, ax = plotting.figure(height=3)
 table.plot.barh(stacked=True, ax=ax, color=list(plotting.PALETTE[: len(table.columns)]), width=0.7)
-ax.set(xlabel="number of errata", ylabel="")
+ax.set(xlabel="number of errata", ylabel="", xlim=(0, 1.05 * table.sum(axis=1).max()))
 _ = ax.legend(title="", fontsize=8)
 
 # %% tags=["remove-input"]

@@ -199,18 +199,23 @@ ch.claim(
 
 # %% mystnb={"figure": {"name": "fig-02-ridge", "caption": "Final training loss against step size for nine optimizers (two standard errors over seeds). Circles mark the small library defaults. The valleys lie at step sizes that differ by a factor of a hundred."}, "image": {"alt": "Two panels with nine curves of final loss over a logarithmic step-size axis, lowest near 0.01 for the heavy ball, at 0.03 to 0.1 for SGD, SGDM, NAG and AdaGrad, at 0.001 to 0.01 for RMSProp, Adam and NAdam, near 0.3 for AdaDelta."}} tags=["hide-input"]
 if ch.plots:
+    from litrepro.plotting import PALETTE
     from litrepro.plotting import sweep as draw_sweep
 
+    colours = dict(zip(names, [*PALETTE, "black"]))  # of an optimizer, in all figures
     fig, axes = figure(1, 2, height=3.6, sharey=True)
     for ax, group in zip(
         axes, (["sgd", "sgdm", "nag", "heavy-ball"], ["adagrad", "adadelta", "rmsprop", "adam", "nadam"])
     ):
-        draw_sweep(trials[trials.rule.isin(group)], "lr", "final", "rule", ax=ax, labels=names, order=group)
-        for index, name in enumerate(group):
+        for marker, name in zip("os^Dv", group):
+            style = {"color": colours[name], "marker": marker}
+            draw_sweep(trials[trials.rule == name], "lr", "final", "rule", ax=ax, labels=names, **style)
             if name in defaults:
-                ax.plot(defaults[name], final[name, defaults[name]], "o", ms=11, mfc="none", mec=f"C{index}", mew=1.5)
+                ring = {"ms": 11, "mfc": "none", "mec": colours[name], "mew": 1.5}
+                ax.plot(defaults[name], final[name, defaults[name]], "o", **ring)
         ax.set(xlabel="step size", ylim=(0, 1.3))
-        ax.legend(loc="upper center", ncols=2)
+    axes[0].legend(loc="upper left")
+    axes[1].legend(loc="upper right")
     axes[0].set_ylabel(f"training loss after {steps} steps (nats)")
 
 # %% [markdown]
@@ -408,13 +413,13 @@ if ch.plots:
 # A fairer question than "which optimizer is best" is how good a result to expect after trying $k$ step sizes at random
 # {cite}`dodge2019show`. The expected best of $k$ draws needs no further training: it follows from the sweep.
 
-# %% mystnb={"figure": {"name": "fig-02-budget", "caption": "Expected best final loss after trying k step sizes drawn at random from the grid (AdaDelta from its own). Methods with a broad valley are good at once; the others need tuning."}, "image": {"alt": "Falling curves of expected best loss over the number of step sizes tried; NAdam and Adam start lowest and hardly fall; AdaDelta starts highest and falls most; SGD stays highest from three tries on."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-02-budget", "caption": "Expected best final loss after trying k step sizes drawn at random from the grid (AdaDelta from its own). Dashed: the two that are not among the review's seven. Methods with a broad valley are good at once; the others need tuning."}, "image": {"alt": "Falling curves of expected best loss over the number of step sizes tried; NAdam and Adam start lowest and hardly fall; AdaDelta starts highest and falls most; SGD stays highest from three tries on."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure()
-    for index, name in enumerate(names):
+    for name in names:
         sizes = step_sizes + delta_sizes if name == "adadelta" else step_sizes
         values = torch.tensor([final[name, lr] for lr in sizes])
-        style = {"linestyle": "--"} if index >= 7 else {}
+        style = {"color": colours[name], "linestyle": "-" if name in seven else "--"}
         ax.plot(range(1, 9), expected_best(values, 8), marker="o", ms=4, label=names[name], **style)
     ax.set(xlabel="number of step sizes tried", ylabel="expected best final loss (nats)", ylim=(0, None))
     ax.legend(ncols=3)
@@ -425,7 +430,7 @@ if ch.plots and recorded is not None:
     fig, ax = figure()
     for name in names:
         part = last[last.rule == name].sort_values("lr")
-        ax.plot(part.lr, part.train_loss, marker="o", ms=3, label=names[name])
+        ax.plot(part.lr, part.train_loss, marker="o", ms=3, color=colours[name], label=names[name])
     ax.set(xscale="log", xlabel="step size", ylabel="training loss (nats)", ylim=(0, 1.1))
     ax.legend(ncols=3)
 

@@ -141,13 +141,14 @@ pd.DataFrame(
 #
 # - {doc}`lissa`: the estimator and its bias, Newton near and far, theorem 2.1, equal numbers of oracle calls, the price of a product.
 # - {doc}`adahessian`: Hutchinson's estimator, the descent guarantee (11), which averages matter, cost, generalization.
-# - {doc}`robustness`: the table of learning rates with error bars, and the width of the good interval for four optimizers on three problems.
+# - {doc}`robustness`: the table of learning rates with error bars, and the width of the good interval for four optimizers on three problems;
+#   for AdamW and AdaHessian also on a small transformer, from a recorded run.
 # - {doc}`quasi-gauss-newton`: Gauss-Newton against the Hessian, curvature pairs, and SQGN against Adam on a seismic inversion with our own
 #   acoustic simulator; crosstalk.
 #
 # Newton's method at saddle points and negative curvature are in {doc}`../03-escaping-saddle-points/saddles` and
 # {doc}`../04-accelerated-nonconvex/building-blocks`. Left out: LiSSA's sketching and accelerated inner solver, which the review
-# leaves out too, and real seismic data. Tiny Shakespeare stands in for translation, in the full profile only.
+# leaves out too, and real seismic data. Tiny Shakespeare stands in for translation.
 #
 # ## Errata
 #
@@ -167,4 +168,4 @@ ch.ledger()
 #
 # The formulas hold once put right, and the estimators do what they promise. Of the thesis little is left: measured from each optimizer's own best rate,
 # none of three problems shows a wider interval of good rates for second-order methods than for AdamW or SGD with momentum, beyond what chance
-# explains. Curvature pays where the problem is one of conditioning: on regularized regression, and on coupled parameters.
+# explains, and on a small transformer AdaHessian's is the narrower one. Curvature pays where the problem is one of conditioning: on regularized regression, and on coupled parameters.

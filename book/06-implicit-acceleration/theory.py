@@ -230,11 +230,12 @@ def kronecker(depth, denominator):
 depths = (2, 3, 5)
 eigen = {depth: residual(depth) for depth in depths}
 printed_eigen = {depth: residual(depth, 2) for depth in depths}
-vec = {depth: (preconditioner(w, depth) @ g.T.flatten() - induced_direction(w, g, depth).T.flatten()).abs().max().item() for depth in depths}  # fmt: skip
+exact = {depth: preconditioner(w, depth) for depth in depths}
+vec = {depth: (exact[depth] @ g.T.flatten() - induced_direction(w, g, depth).T.flatten()).abs().max().item() for depth in depths}  # fmt: skip
 sums = {
-    name: max(((kronecker(n, over or n) - preconditioner(w, n)).norm() / preconditioner(w, n).norm()).item() for n in depths)
+    name: {n: ((kronecker(n, over or n) - p).norm() / p.norm()).item() for n, p in exact.items()}
     for name, over in (("exponents over N", None), ("as printed", 1))
-}  # fmt: skip
+}
 small = torch.tensor([1e-3, 1e-6], dtype=torch.float64)
 diverging = (small ** (2 * (1 - 2) / 3)).tolist()
 ordered = {depth: spectrum(depth) for depth in depths}
@@ -253,7 +254,11 @@ single = max(
 ch.claim("precond-eigen", value=eigen, holds=max(eigen.values()) < 1e-10)
 ch.claim("favours-travelled", value={"largest": {n: c[0, 0] for n, c in ordered.items()}}, holds=increasing)
 ch.claim("single-output-rule", value=single, holds=single < 1e-12)
-ch.claim("erratum-kronecker", value=sums, holds=sums["exponents over N"] < 1e-9 and sums["as printed"] > 0.1)
+ch.claim(
+    "erratum-kronecker",
+    value=sums,
+    holds=max(sums["exponents over N"].values()) < 1e-9 and min(sums["as printed"].values()) > 0.1,
+)
 ch.claim(
     "erratum-vec",
     value={"error with vec": vec, "columns of P": preconditioner(w, 3).shape[1], "rows of the gradient": g.shape[0]},

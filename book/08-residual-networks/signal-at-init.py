@@ -82,7 +82,7 @@ with torch.no_grad():
 signal = pd.DataFrame(rows)
 ch.save("signal", signal)
 
-# %% mystnb={"figure": {"name": "fig-08-signal", "caption": "Root mean square of the features, of the logits, and the initial cross-entropy against the number of blocks per width, for the review's initialization and for Hardt and Ma's. The dotted line is log 10."}, "image": {"alt": "Three panels on logarithmic axes: Xavier's features grow exponentially with the number of blocks, its logits and loss by more than a decade but unevenly; the two others are flat or nearly so."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-08-signal", "caption": "Root mean square of the features, of the logits, and the initial cross-entropy against the number of blocks per width, for the review's initialization (Xavier), for small weights, and for Hardt and Ma's (small weights and a fixed head; the features are those of small weights); one network each, eight digits. The dotted line is log 10."}, "image": {"alt": "Three panels on logarithmic axes: Xavier's features grow exponentially with the number of blocks, its logits and loss by a decade or more but unevenly; the two others are flat or nearly so."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves, figure
 
@@ -92,6 +92,8 @@ if ch.plots:
         curves(part, "blocks", "value", "variant", ax=ax, markers=True, logy=True, error="none")
         ax.set(xlabel="blocks per width", ylabel={"loss": "cross-entropy"}.get(metric, f"RMS of {metric}"))
     axes[2].axhline(math.log(10), color="0.35", ls=":")
+    axes[2].set_yticks([2, 5, 10, 20, 40], ["2", "5", "10", "20", "40"])
+    axes[2].minorticks_off()
     axes[0].set_ylim(top=300)
     axes[0].legend(loc="upper left")
 
@@ -128,7 +130,7 @@ changes = {f"{init}, {'residual' if kept else 'plain'}": value for (init, kept),
 verdict = True if all(helped.values()) else "partly" if any(helped.values()) else False
 ch.claim("gradient-path", value=changes, holds=verdict)
 
-# %% mystnb={"figure": {"name": "fig-08-gradients", "caption": "Norm of the first block's gradient at the start against the number of blocks per width (mean of the decimal logarithm over seeds, two standard errors), with shortcuts (solid) and without (dashed)."}, "image": {"alt": "Three pairs of lines. Xavier: plain falls by five decades, residual rises by two. Small: plain falls by fifty decades, residual is flat. He: plain rises by about one decade, residual by four."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-08-gradients", "caption": "Norm of the first block's gradient at the start against the number of blocks per width (mean of the decimal logarithm over seeds, two standard errors), with shortcuts (solid) and without (dashed)."}, "image": {"alt": "Three pairs of lines. Xavier: plain falls by four to five decades, residual rises by two. Small: plain falls by fifty decades, residual is flat. He: plain rises by about one decade, residual by four."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 3, height=3.0)
     titles = {"xavier": "Xavier", "small": "small", "he": "He"}
@@ -141,7 +143,7 @@ if ch.plots:
             )
         ax.set(xlabel="blocks per width", title=titles[init])
     axes[0].set_ylabel("log10 of gradient norm")
-    axes[0].legend()
+    axes[1].legend(handlelength=3, loc="upper right", bbox_to_anchor=(1.0, 0.93))
 
 # %% [markdown]
 # ## Learning the identity
@@ -267,7 +269,7 @@ ch.claim(
     and min(quickest["Xavier"]) <= epochs,
 )
 
-# %% mystnb={"figure": {"name": "fig-08-phase", "caption": "Training loss after eight epochs against step size and blocks per width for four ways to start (one seed, digits of 7 x 7): bright is low, the darkest colour is the loss of guessing or worse; crosses mark runs that diverged."}, "image": {"alt": "Four heat maps. Xavier: the bright region moves to smaller step sizes as blocks are added, with crosses to its right. Small and Fixup: the brightest column is step size 0.1 at nearly all depths. Batch norm: bright over most of the map."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-08-phase", "caption": "Training loss after eight epochs against step size and blocks per width for four ways to start (one seed, digits of 7 x 7): bright is low, the darkest colour is the loss of guessing or worse; white cells with a cross are runs that diverged."}, "image": {"alt": "Four heat maps. Xavier: the bright region moves to smaller step sizes as blocks are added, with crosses to its right. Small and Fixup: dark but for the column of step size 0.1. Batch norm: bright over most of the map."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 4, height=2.9, sharey=True)
     for ax, kind in zip(axes, usable):

@@ -57,7 +57,7 @@ def source(offset):
 # ## The curve
 #
 # All trials of one sample size are one batch. Near $n = d$ single trials carry the mean (it does not exist), so
-# medians and quartiles are drawn beside it. The third method, ridge regression with $\lambda = d\sigma^2/\|\beta\|^2$, is
+# medians and quartiles are drawn beside it. The other method, ridge regression with $\lambda = d\sigma^2/\|\beta\|^2$, is
 # optimal for every $n$ at once {cite}`nakkiran2021optimal`.
 
 # %%
@@ -91,8 +91,8 @@ ch.claim("linear-peak", value=int(table["median"].idxmax()), holds=bool(table["m
 # %% [markdown]
 # ## More data, larger error
 #
-# Between $n = 0.8\,d$ and $n = d$ every new sample makes the median error larger. Its uncertainty comes from 500 bootstrap
-# samples.
+# From $n = 0.8\,d$ the median error falls a little further, then it rises to several times its value at $n = d$. The uncertainty of a
+# median comes from 500 bootstrap samples.
 
 
 # %%
@@ -179,9 +179,9 @@ ch.claim(
 #
 # From a start at 0 gradient descent never leaves the row space of $X$, so its limit is $X^\dagger y$; from any other
 # start it keeps what lies outside. In the basis of singular vectors the iterate after $t$ steps is known in closed form, so a
-# billion steps cost as much as one. At $n = d$ they are needed: the number of steps grows like the square of the condition
-# number. This is what the review saw as a peak that is "not as high" after an hour. Its guess, that the error would approach
-# infinity if the run went on, is not right. Every sample has its finite limit. What is infinite is the average over samples.
+# billion steps cost as much as one. At $n = d$ about a million are needed, hundreds of times as many as at $n = 40$ or 60: the number
+# grows like the square of the condition number. This is the likely reason why the review's peak was "not as high" after an hour. Its guess, that
+# the error would approach infinity if the run went on, is not right. Every sample has its finite limit. What is infinite is the average over samples.
 
 # %%
 counts = [round(10**power) for power in np.arange(0, 9.01, 0.5)]
@@ -219,7 +219,7 @@ ch.claim(
     holds=bool(last[50] < 1e-4 and median_at_d < 20 and torch.isinf(linear_risk(d, d, noise=sigma).risk)),
 )
 
-# %% mystnb={"figure": {"name": "fig-09-linear", "caption": "Top: excess risk against the number of samples; median with quartiles and mean of the simulation, the exact expectation and its limit, and optimal ridge regression. Bottom left: squared bias and variance at d = 50, lines exact, markers simulated. Bottom right: relative distance of gradient descent from its limit, median over ten problems."}, "image": {"alt": "Top: the risk falls from 1, rises to a peak at n = d, and falls again; the dashed exact curve lies on the simulated mean away from the peak; the ridge curve has no peak. Bottom left: bias falls to zero at n = 50, variance rises from zero, peaks at 50 and falls. Bottom right: for n = 40 and 60 the distance vanishes within a few thousand steps, for n = 50 it takes about a million."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-09-linear", "caption": "Top: excess risk against the number of samples; median with quartiles and mean of the simulation, the exact expectation and its limit, and optimal ridge regression. Bottom left: squared bias and variance at d = 50, lines exact, markers simulated. Bottom right: relative distance of gradient descent from its limit, median over ten problems."}, "image": {"alt": "Top: the risk falls from 1, rises to a peak at n = d, and falls again; the thin exact curve runs through the simulated means; the ridge curve has no peak. Bottom left: bias falls to zero at n = 50, variance rises from zero over a low hump, peaks at 50 and falls. Bottom right: for n = 40 and 60 the distance vanishes within a few thousand steps, for n = 50 it takes about a million."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, band, figure
 
@@ -268,5 +268,5 @@ if ch.plots and recorded is not None:
 # ## Takeaway
 #
 # The peak sits at $n = d$ and the exact formulas describe everything around it: within four standard errors wherever a mean
-# exists. Two sentences of the review need mending: the variance does not first decrease, and nothing diverges in a single
-# run. And the peak is a property of the missing regularization, not of the data. The right ridge removes it.
+# exists. The review's formulas are limits, and two of its sentences need mending: the variance does not first decrease, and nothing
+# diverges in a single run. And the peak is a property of the missing regularization, not of the data. The right ridge removes it.

@@ -121,7 +121,7 @@ ch.claim(
     holds=bool(table.loc["identity", 2] >= 0.9),
 )
 
-# %% mystnb={"figure": {"name": "fig-10-altmin", "caption": "Left: success of alternating minimization against the number of samples per unknown, mean and two standard errors over four seeds of 20 trials. Right: relative distance along ten of the trials with n = 4 d K. It is exact once the pattern is right; until then it creeps."}, "image": {"alt": "Left: the curves for distances 0.2 and 0.6 reach one at two to four samples per unknown, those for random and identity starts coincide and reach it at eight to sixteen. Right: paths drop from their start straight to 1e-15 within a few alternations, some of those from random starts after a plateau or never."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-altmin", "caption": "Left: success of alternating minimization against the number of samples per unknown, mean and two standard errors over four seeds of 20 trials. Right, in the same colors: relative distance along ten of the trials of each start with n = 4 d K. It is exact once the pattern is right; until then it creeps."}, "image": {"alt": "Left: the curves for distances 0.2 and 0.6 reach one at two to four samples per unknown, those for random and identity starts coincide and reach it at eight to sixteen. Right: paths drop from their start straight to 1e-15 within a few alternations, some of those from random and identity starts after a plateau or never."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, curves, figure
 
@@ -183,7 +183,7 @@ for dim in map_dims:
 diagram = pd.DataFrame(rows)
 recorded = ch.table("altmin-phase-diagram", diagram)
 
-# %% mystnb={"figure": {"name": "fig-10-altmin-phase", "caption": "Success over dimension and samples per unknown. Left: starts at distance 0.6; right: random starts; a recorded full-scale run is drawn below where there is one. Near the teacher the boundary sits below two samples per unknown in every dimension; random starts need several times as many."}, "image": {"alt": "Two heat maps. The left is bright from 2 samples per unknown on, the right becomes bright only gradually between 2 and 8."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-altmin-phase", "caption": "Success over dimension and samples per unknown. Left: starts at distance 0.6; right: random starts; a recorded full-scale run is drawn below where there is one. Near the teacher the boundary sits near two samples per unknown in every dimension; random starts need several times as many."}, "image": {"alt": "Two heat maps. The left is bright from 3 samples per unknown on, a little less so in five dimensions; the right becomes bright only gradually between 2 and 8."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import heatmap
 

@@ -137,7 +137,7 @@ ch.claim(
     holds=bool(many.smallest.min() >= 0.5 and (many.largest <= many.p * many.k * (1 + 1e-9)).all()),
 )
 
-# %% mystnb={"figure": {"name": "fig-10-patch-eigenvalues", "caption": "Extreme eigenvalues of P against the stride, patches of size 8 in signals of length 64 (left) and of size 4 x 4 in images 16 x 16 (right). Dotted: the number of patches k; dashed: p k. Once the stride reaches the patch size, P is k times the identity."}, "image": {"alt": "In both panels the largest eigenvalue falls with the stride and the smallest stays near one half to a few units; they meet at strides 8 and 4, where patches no longer overlap."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-patch-eigenvalues", "caption": "Extreme eigenvalues of P against the stride, patches of size 8 in signals of length 64 (left) and of size 4 x 4 in images 16 x 16 (right). Dotted: the number of patches k; dashed: p k. Once the stride reaches the patch size, P is k times the identity."}, "image": {"alt": "In both panels the largest eigenvalue falls with the stride, close to p k, and the smallest stays between a third and one; they meet at strides 8 and 4, where patches no longer overlap."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 
@@ -267,7 +267,7 @@ cells = itertools.product(enumerate(conv_dims), enumerate(levels))
 conv_map = pd.DataFrame([{"r": r, "T/r": c, "success": success[i, j].item()} for (i, r), (j, c) in cells])
 recorded_map = ch.table("convotron-phase-diagram", conv_map)
 
-# %% mystnb={"figure": {"name": "fig-10-convotron-phase", "caption": "Convotron within 1e-2 of a unit filter (16 trials per cell), samples per unknown against the length of the filter. A recorded full-scale run is drawn on the right where there is one."}, "image": {"alt": "Heat map with a horizontal boundary between about 20 and 50 samples per unknown, the same for all lengths."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-convotron-phase", "caption": "Convotron within 1e-2 of a unit filter (16 trials per cell), samples per unknown against the length of the filter. A recorded full-scale run is drawn on the right where there is one."}, "image": {"alt": "Heat maps with a horizontal boundary between 30 and 40 samples per unknown at all lengths, blurred for the shortest."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import heatmap
 
@@ -367,7 +367,7 @@ ch.claim(
     holds=0.25 <= overall < 1 and by_teacher.min().item() >= 0.25,
 )
 
-# %% mystnb={"figure": {"name": "fig-10-output-weights", "caption": "The angle between the learned filter and the true one along gradient descent on filter and output weights, 24 random starts for each of two teachers. Runs that solve the problem (blue) turn towards the filter, whatever side they start on; the others (orange) settle at an angle of more than two radians, with most of the loss left."}, "image": {"alt": "Two panels of curves against the logarithm of the step. Most curves fall to zero within a few hundred steps, some level off between 2.2 and 2.8 radians."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-output-weights", "caption": "The angle between the learned filter and the true one along gradient descent on filter and output weights, 24 random starts for each of two of the four teachers. Runs that solve the problem (blue) turn towards the filter, whatever side they start on; the others (orange) settle at an angle of more than two radians, with two thirds of the loss left."}, "image": {"alt": "Two panels of curves against the logarithm of the step. Most curves fall to zero within a few hundred steps, some level off between 2.2 and 2.8 radians."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 2, height=3.2, sharey=True)
     for ax, s in zip(axes, (0, 3)):
@@ -428,7 +428,7 @@ ch.claim(
     holds=bool(posed and moves and solved_by.min()["Gaussian"] >= 0.95 and solved_by.max()["set splitting"] <= 0.05),
 )
 
-# %% mystnb={"figure": {"name": "fig-10-trapped", "caption": "Loss of 40 of 100 random starts on Gaussian inputs (left) and on set-splitting inputs (right), for which a zero of the loss is planted: every start ends at a local minimum above 0.03."}, "image": {"alt": "Left: all curves fall straight to 1e-10 and below. Right: all curves level off between 0.04 and 0.15."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-trapped", "caption": "Loss of 40 of 100 random starts, first of three instances, on Gaussian inputs (left) and on set-splitting inputs (right), for which a zero of the loss is planted: every start stops at a loss above 0.03."}, "image": {"alt": "Left: all curves fall straight to 1e-16. Right: all curves level off between 0.05 and 0.15."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 2, height=3.1)
     for ax, curve, title in zip(axes, endings[0][::-1], ("Gaussian inputs", "set splitting")):
@@ -439,7 +439,7 @@ if ch.plots:
 # %% [markdown]
 # ## Takeaway
 #
-# One filter is easy when patches are disjoint or nearly parallel and hard in between, and $P$ says how hard. Its smallest
-# eigenvalue never falls below one half as long as there are enough patches, so overlap costs time and not
+# One filter is learned fast when patches are disjoint or nearly parallel, and slowly when they overlap; $P$ says how slowly. In one
+# dimension its smallest eigenvalue never falls below one half as long as there are enough patches, so overlap costs time and not
 # learnability. Adversarial inputs cost learnability: with the same network, the same loss and a solution that exists,
 # not one of the random starts finds it.

@@ -60,7 +60,8 @@ ch.claim("tian-gradient", value={"largest gap": gap, "standard errors": off}, ho
 # ## One neuron
 #
 # 400 starts on spheres of five radii around the origin, a teacher of length one. The theorem needs the start inside the
-# ball of radius $\lVert w^*\rVert$ around the teacher, which a small random start meets with a probability of about one half.
+# ball of radius $\lVert w^*\rVert$ around the teacher, which a random start meets with a probability of about one half if it is small
+# enough, and more rarely in many dimensions.
 
 # %%
 radii = [0.1, 0.3, 0.7, 1.2, 2.0]

@@ -165,26 +165,22 @@ diagram = pd.DataFrame(rows)
 ch.save("pgd-phase-diagram", diagram)
 recorded_diagram = ch.paper("pgd-phase-diagram")
 
-# %% mystnb={"figure": {"name": "fig-10-pgd-phase", "caption": "Success of plain gradient descent for one ReLU in the full run, samples against dimension, with half the theorem's step (left) and with the theorem's step (right). Lines: n = d and n = 4 d. Both boundaries are straight lines through the origin; the step size decides their slope."}, "image": {"alt": "Two heat maps with a dark wedge below a line. Left the boundary lies at about three samples per dimension, right at about twelve."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-pgd-phase", "caption": "Success of plain gradient descent for one ReLU, samples against dimension, with half the theorem's step (left) and with the theorem's step (right). Above the quick run, six trials per cell; below, where it is recorded, the full scale, ten trials. Lines: n = d and n = 4 d. The boundaries are straight lines through the origin; the step size decides their slope."}, "image": {"alt": "Heat maps in two rows and two columns, nearly alike in both rows, dark in a wedge below a line. Left the boundary lies at about three samples per dimension, right at about twelve."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure, heatmap
 
-    shown = diagram if recorded_diagram is None else recorded_diagram
-    fig, axes = figure(1, 2, height=3.4, sharey=True)
-    for ax, step in zip(axes, (0.5, 1.0)):
-        mesh = heatmap(shown[shown.step == step], "d", "n", "success", ax=ax, colorbar=False)
-        top = shown.d.max()
-        for factor, style in ((1, ":"), (4, "--")):
-            ax.plot(
-                [shown.d.min(), top],
-                [factor * shown.d.min(), factor * top],
-                style,
-                color="w",
-                label="n = d" if factor == 1 else f"n = {factor} d",
-            )
-        ax.set(title=f"step {step:g}", xlabel="dimension d", ylabel="samples n" if step == 0.5 else "")
-    axes[0].legend(facecolor="0.25", framealpha=0.9, frameon=True, labelcolor="white", loc="upper left", fontsize=8)
-    fig.colorbar(mesh, ax=axes, label="success rate")
+    shown = ch.scales(diagram, recorded_diagram)
+    fig, grid = figure(len(shown), 2, height=3.0, squeeze=False)
+    for axes, (scale, frame) in zip(grid, shown.items()):
+        ends = [frame.d.min(), frame.d.max()]
+        for ax, step in zip(axes, (0.5, 1.0)):
+            mesh = heatmap(frame[frame.step == step], "d", "n", "success", ax=ax, colorbar=False)
+            for factor, style, label in ((1, ":", "n = d"), (4, "--", "n = 4 d")):
+                ax.plot(ends, [factor * end for end in ends], style, color="w", label=label)
+            ax.set(title=f"{scale}, step {step:g}", xlabel="dimension d", ylabel="samples n" if step == 0.5 else "")
+    dark = {"facecolor": "0.25", "framealpha": 0.9, "frameon": True, "labelcolor": "white"}
+    grid[0, 0].legend(**dark, loc="upper left", fontsize=8)
+    fig.colorbar(mesh, ax=grid, label="success rate")
 
 # %% [markdown]
 # ## Sparse teachers
@@ -260,31 +256,26 @@ sparse_map = pd.DataFrame(rows)
 ch.save("pgd-sparse-map", sparse_map)
 recorded_sparse = ch.paper("pgd-sparse-map")
 
-# %% mystnb={"figure": {"name": "fig-10-pgd-sparse", "caption": "Success with step 0.6 in the full run's 1,000 dimensions, samples against sparsity: no constraint, l1 ball, s-sparse vectors. The line is n0, the statistical dimension of the l1 descent cone. The nonconvex constraint needs the fewest samples."}, "image": {"alt": "Three heat maps. Without constraint nearly all is dark; with the l1 ball success begins above 600 samples for s = 25 and above 2,000 for s = 200; with the sparse set it begins above 300 and near 1,200."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-pgd-sparse", "caption": "Success with step 0.6, samples against sparsity: no constraint, l1 ball, s-sparse vectors. Above the quick run in 200 dimensions, eight trials per cell; below, where it is recorded, the full scale in 1,000 dimensions, twenty trials. The line is n0, the statistical dimension of the l1 descent cone. The nonconvex constraint needs the fewest samples."}, "image": {"alt": "Heat maps in two rows, nearly alike, and three columns. Without constraint all is dark but the largest samples; with the l1 ball success begins at four to five times n0, at full scale between 500 and 800 samples for s = 25 and above 2,000 for s = 200; with the sparse set it begins at two to three times n0, near 1,100 samples for s = 200."}} tags=["hide-input"]
 if ch.plots:
-    shown = sparse_map if recorded_sparse is None else recorded_sparse
-    d_shown = 200 if recorded_sparse is None else 1000
-    minimum = [statistical_dimension("l1_vector", d_shown, k=int(s)) for s in sorted(shown.s.unique())]
-    fig, axes = figure(1, 3, height=3.2, sharey=True)
-    for ax, name in zip(axes, constraints):
-        mesh = heatmap(
-            shown[shown.constraint == name].assign(s=lambda f: f.s.map(sorted(f.s.unique()).index)),
-            "s",
-            "n",
-            "success",
-            ax=ax,
-            colorbar=False,
-        )
-        ax.plot(range(len(minimum)), minimum, "o--", color="w", ms=3, label="$n_0$")
-        ax.set_xticks(range(len(minimum)), [str(s) for s in sorted(shown.s.unique())])
-        ax.set(title=name, xlabel="nonzeros s", ylabel="samples n" if ax is axes[0] else "")
-    axes[1].legend(facecolor="0.25", framealpha=0.9, frameon=True, labelcolor="white", loc="upper left", fontsize=8)
-    fig.colorbar(mesh, ax=axes, label="success rate")
+    shown = ch.scales(sparse_map, recorded_sparse)
+    fig, grid = figure(len(shown), 3, height=2.9, squeeze=False, sharey="row")
+    for axes, (scale, frame) in zip(grid, shown.items()):
+        levels, dimension = sorted(frame.s.unique()), 200 if scale == "quick" else 1000
+        minimum = [statistical_dimension("l1_vector", dimension, k=int(s)) for s in levels]
+        for ax, name in zip(axes, constraints):
+            part = frame[frame.constraint == name].assign(s=lambda f, known=levels: f.s.map(known.index))
+            mesh = heatmap(part, "s", "n", "success", ax=ax, colorbar=False)
+            ax.plot(range(len(minimum)), minimum, "o--", color="w", ms=3, label="$n_0$")
+            ax.set_xticks(range(len(levels)), [str(s) for s in levels])
+            ax.set(title=f"{scale}, {name}", xlabel="nonzeros s", ylabel="samples n" if ax is axes[0] else "")
+    grid[0, 1].legend(**dark, loc="upper left", fontsize=8)
+    fig.colorbar(mesh, ax=grid, label="success rate")
 
 # %% [markdown]
 # ## Takeaway
 #
 # The guarantee is right in form and generous in constants. The error is halved per step from somewhere between 32 and 64
-# samples per dimension on, and recovery at that step size needs about 16. A step half as large needs four, and sparse
-# teachers a few times $n_0$: the boundary runs parallel to it. The nonconvex projection, for which one would fear local
+# samples per dimension on, and recovery at that step size needs about twelve. A step half as large needs no more than four, and sparse
+# teachers four to six times $n_0$: the boundary runs parallel to it. The nonconvex projection, for which one would fear local
 # minima, is the best of the three.

@@ -12,7 +12,7 @@
 # *D. H. Lina and Y. Yang, Literature review for neural network training and convex optimization* {cite}`lina2021literature`
 #
 # Training a network is not a convex problem in its weights. It can be one in something else: in a measure over neurons, in an
-# upper bound of the loss, in the dual variables, or in one vector per activation pattern. The review follows this idea through five
+# upper bound of the loss, in the dual variables, or in two vectors per activation pattern. The review follows this idea through five
 # papers, from boosting-like networks {cite}`bengio2005convex` over Frank-Wolfe {cite}`daspremont2020global`, a modified
 # objective {cite}`ergen2019convex` and closed forms {cite}`ergen2020revealing` to exact convex programs
 # {cite}`pilanci2020neural,ergen2021global`. Each states a theorem that a small experiment can refute. One is refuted, and several
@@ -56,7 +56,7 @@ pd.DataFrame(
         ("Frank-Wolfe", "all ReLU neurons, norm <= delta", "one neuron per step", "O(1/t), gap"),
         ("modified gradient", "one or a few neurons", "gradient steps", "no lost samples"),
         ("duality", "deep linear; whitened ReLU", "closed form", "global"),
-        ("convex program", "one vector per pattern", "interior point", "global, certified gap"),
+        ("convex program", "two vectors per pattern", "interior point", "global, certified gap"),
     ],
     columns=["method", "unknowns", "how", "guarantee"],
 ).set_index("method")

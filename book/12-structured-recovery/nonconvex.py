@@ -12,7 +12,7 @@
 # Counting parameters, a few dozen measurements should do. Theorem 3.3 says that the nonconvex program, which minimizes
 # numbers of columns and ranks instead of norms, gets by with about $\max(k r, k\log(d/k))$ measurements, while convex
 # combinations need a multiple of $rd$, or of about $\min(k^2, d)$ with the $\ell_1$ norm. The review ends with a worry:
-# nobody may be able to solve the nonconvex program. We try the simplest thing, iterative hard thresholding: a gradient
+# a general algorithm for the nonconvex program may be hard to find. We try the simplest thing, iterative hard thresholding: a gradient
 # step, then the projection on sparse low-rank matrices (approximate, since the exact one is NP-hard). The convex programs,
 # on the same problems, are the comparison.
 
@@ -130,9 +130,11 @@ ch.claim(
 )
 
 # %% [markdown]
-# ## "No efficient algorithm"
+# ## "It may be difficult to find an algorithm"
 #
-# At $d = 32$ and $m = 44$, where both sums of norms still fail on about half of the signals or more:
+# The review fears that no efficient and generally applicable algorithm is found, and that the smaller number of measurements then
+# is of no use. It does not say that there is none for sparse and low-rank matrices; these are what we can try. At $d = 32$ and
+# $m = 44$, where both sums of norms still fail on about half of the signals or more:
 
 # %%
 generator = ch.generator(2)
@@ -145,14 +147,10 @@ with warnings.catch_warnings():
 recovered = (torch.linalg.matrix_norm(found.X - signals) < 1e-3).double().mean().item()
 steps = found.iterations.double().median().item()
 
-# %% tags=["nbval-check-output"]
-# The claim to be judged is that there is no algorithm: it is refuted by one that works.
-ch.claim(
-    "nonconvex-has-an-algorithm", value={"share recovered": recovered, "median steps": steps}, holds=recovered < 0.9
-)
+print(f"recovered: {'at least' if recovered >= 0.9 else 'less than'} 90% of {many}")
 
 # %% [markdown]
-# So there is an algorithm that works on random instances, in a few dozen steps. (Two caveats. It is told $k$ and $r$, which the
+# So there is an algorithm that works on random instances of this kind, in a few dozen steps. (Two caveats. It is told $k$ and $r$, which the
 # convex programs are not. And success on Gaussian measurements proves nothing for others; {cite:t}`lee2018near` have a
 # related method with guarantees.) What about the quadratic measurements $z_i^\top X z_i$ of phase retrieval?
 
@@ -186,6 +184,13 @@ if ch.plots:
     ax.legend()
 
 # %% tags=["nbval-check-output"]
+# The worry comes true where thresholding fails, or where it keeps no lead: for both kinds of measurements, for one, for none.
+trouble = [recovered < 0.9 or lead["gaussian"] > 0.75, lead["quadratic"] > 0.75]
+ch.claim(
+    "nonconvex-has-an-algorithm",
+    value={"share recovered, gaussian": recovered, "median steps": steps, "hard thresholding over convex": lead},
+    holds=True if all(trouble) else "partly" if any(trouble) else False,
+)
 ch.claim(
     "quadratic-closes-gap",
     value={"m50": at_24, "hard thresholding over convex": lead},
@@ -196,5 +201,5 @@ ch.claim(
 # ## Takeaway
 #
 # The nonconvex program needs far fewer measurements, grows like $\log d$, and a ten-line algorithm solves it on
-# Gaussian data. The review's worry is not borne out there. It has a point elsewhere: quadratic measurements double what hard
-# thresholding needs, and the lead over the convex program is gone.
+# Gaussian data. The review's worry, that one may not find such an algorithm in general, is not borne out there. It has a point
+# elsewhere: quadratic measurements double what hard thresholding needs, and the lead over the convex program is gone.

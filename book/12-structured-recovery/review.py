@@ -17,7 +17,7 @@
 # should promote both, and need fewer measurements than either. {cite:t}`oymak2015simultaneously` show that it does not, by
 # more than a constant: the best single norm sets the order. A program that counts instead of summing would need as many
 # measurements as there are parameters, but it is not convex. The review retells the theory, shows two phase diagrams, and
-# doubts that the nonconvex program can be solved. (Separating a sum of a sparse and a low-rank matrix
+# doubts that a general algorithm for the nonconvex program can be found. (Separating a sum of a sparse and a low-rank matrix
 # {cite}`wright2013compressive`, single norms made for two structures {cite}`chandrasekaran2012convex` and tensors
 # {cite}`grasedyck2013literature` are other problems, which the review only mentions.)
 
@@ -136,11 +136,11 @@ if ch.plots:
 pd.DataFrame(
     [
         ("figure 1: l1,2 + nuclear grows linearly", "yes, on the line of the nuclear norm"),
-        ("figure 2: l1 + nuclear bends", "yes, and needs fewer than either norm"),
+        ("figure 2: l1 + nuclear bends", "yes, and for large d it needs fewer than either norm"),
         ("adding norms gains no order", "yes"),
         ("the failure test", "never wrong, certifies only far below"),
         ("nonconvex recovery grows like log d", "yes, with hard thresholding"),
-        ("there is no efficient algorithm", "no, for Gaussian measurements"),
+        ("an algorithm may be hard to find", "not for Gaussian measurements; no lead is left for quadratic ones"),
         ("three-block ADMM may diverge", "yes, rarely; sums of norms are unaffected"),
     ],
     columns=["the review", "measured"],
@@ -165,5 +165,6 @@ ch.ledger()
 # ## Takeaway
 #
 # The theory holds and the figures can be redone. Sums of norms are bounded by their best member up to constants; the constant
-# can be worth having. The pessimism about algorithms is not borne out: sums of norms are a two-block problem,
-# and the nonconvex program is solved by a simple iteration where measurements are Gaussian.
+# can be worth having. The pessimism about algorithms is borne out in part: sums of norms are a two-block
+# problem, and the nonconvex program is solved by a simple iteration where measurements are Gaussian, but not better than the convex one
+# where they are quadratic.

@@ -416,7 +416,12 @@ if ch.plots:
         place = {"xytext": (0, -16), "ha": "center"} if below else {"xytext": (5, (7, -12)[k % 2])}
         ax.annotate(name, row, textcoords="offset points", fontsize=8, **place)
     fig.colorbar(dots, label="gain (points)")
-    ax.set(xlim=(-0.1, 2.8), xlabel="entropy of the targets (nats)", ylabel="information about the example (nats)")
+    ax.set(
+        xlim=(-0.1, 2.8),
+        ylim=(-0.15, 1.45),
+        xlabel="entropy of the targets (nats)",
+        ylabel="information about the example (nats)",
+    )
 
 # %% [markdown]
 # High is not good by itself: shuffled and self-made rankings say much about the example, and what they say is noise. The same height with a

@@ -134,6 +134,9 @@ if ch.plots:
         ax.errorbar(sizes, 100 * rows.gain, yerr=200 * rows.error, marker="o", ms=4, label="student's gain")
         ax.axhline(0, color="0.6", lw=1)
         ax.set(xscale="log", xlabel="hidden units of the teacher", ylabel="gain of the student (points)")
+        ax.set_xticks(sizes, [str(w) for w in sizes], fontsize=8)
+        ax.minorticks_off()
+        ax.yaxis.get_major_locator().set_params(integer=True, nbins=7)
 
     _, axes = figure(1, len(scales), height=3.2)
     axes = [axes] if len(scales) == 1 else list(axes)

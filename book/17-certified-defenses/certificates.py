@@ -169,20 +169,24 @@ ch.claim(
     holds=bool(complete and 0.03 < lost < 0.5 and (wide["IBP"] - wide["LP"]).max() <= 1e-6),
 )
 
-# %% mystnb={"figure": {"name": "fig-17-ladder", "caption": "One vertical line per image: the margin of the runner-up class between the interval bound (bottom) and the attack (top) at radius 0.05. Training buys tightness, not only margin: on the plain network the interval bound lies far below, and is cut off; on the IBP-trained one the whole ladder shrinks to a point."}, "image": {"alt": "Three panels with eight vertical lines each. Markers for IBP, fixed dual, optimized dual, LP, exact and PGD are spread widely for the standard network, less for the PGD-trained one, and coincide for the IBP-trained one."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-17-ladder", "caption": "One vertical line per image: the margin of the runner-up class between the interval bound (bottom) and the attack (top) at radius 0.05. Training buys tightness, not only margin: on the plain network the interval bounds lie far below the picture (filled triangles on its lower edge); on the IBP-trained one the whole ladder shrinks to a point."}, "image": {"alt": "Three panels with eight vertical lines each. Markers for fixed dual, optimized dual, LP, exact and PGD are spread widely for the standard network, whose IBP markers all lie at the lower edge, less for the PGD-trained one, and coincide, IBP included, for the IBP-trained one."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
     order = ["IBP", "fixed dual", "optimized dual", "LP", "exact", "PGD"]
     marks = dict(zip(order, ("v", "1", "2", "_", "o", "x")))
     fig, axes = figure(1, 3, height=3.4, sharey=True)
+    floor = -6
     for ax, name in zip(axes, nets):
         part = runner.loc[name, 0.05].reset_index()
-        ax.vlines(part.index, part["IBP"].clip(lower=-6), part["PGD"], color="0.8", lw=1)
+        ax.vlines(part.index, part["IBP"].clip(lower=floor), part["PGD"], color="0.8", lw=1)
+        below = part["IBP"] < floor
+        ax.plot(part.index[below], [floor] * below.sum(), "v", color="C0", ms=6)
+        part["IBP"] = part["IBP"].mask(below)
         for k, method in enumerate(order):
             ax.plot(part.index, part[method], marks[method], label=method, color=f"C{k}", ms=6, mfc="none")
         ax.axhline(0, color="0.4", lw=0.8)
-        ax.set(title=name, xlabel="image", xticks=range(len(part)), ylim=(-6, None))
+        ax.set(title=name, xlabel="image", xticks=range(len(part)), ylim=(floor - 0.5, 3.5))
     axes[0].set_ylabel("margin of the runner-up class")
     fig.legend(*axes[0].get_legend_handles_labels(), ncols=6, loc="outside upper center", fontsize=8)
 
