@@ -169,7 +169,9 @@ networks.round(3).set_index("network")
 table = recorded if recorded is not None else networks
 rank = table.parameters.rank().corr(table.test_error.rank())
 learnt = table.test_error.max() < 0.7  # chance is 0.9, and among networks that learn nothing any order may turn up
-ch.claim("bigger-is-better", value=rank, holds=bool(learnt and rank < 0), table="architectures")
+# Of six networks in random order one in twenty has a rank correlation of -0.83 or less.
+holds = "partly" if learnt and -0.82 <= rank < 0 else bool(learnt and rank < 0)
+ch.claim("bigger-is-better", value=rank, holds=holds, table="architectures")
 
 # %% mystnb={"figure": {"name": "fig-01-zoo", "caption": "Test error against the number of weights: the quick run in small, and the recorded run on CIFAR-10 where there is one. What the weights are used for matters as much as how many there are."}, "image": {"alt": "Two panels of points, one per architecture, weights on a logarithmic axis, test error on the vertical axis. Convolutional networks lie below the perceptrons on CIFAR-10; in small, the residual one is lowest and VGG3 highest."}} tags=["hide-input"]
 if ch.plots:

@@ -378,7 +378,7 @@ if ch.plots:
 #
 # All points of the hyperbola have the same loss and different sharpness $2(w_1^2+w_2^2)$. Six rules start at the same
 # point; the figure shows where each ends. Gradient descent conserves $w_1^2 - w_2^2$ in the limit of small steps, so
-# it cannot move along the valley. Momentum swings across it and loses the difference; rules that scale the two
+# it cannot move along the valley. The heavy ball swings across it and loses the difference, SGDM half of it; rules that scale the two
 # coordinates separately take roughly equal steps in both. Heavy ball runs at a fifth of the step size.
 # The slider changes the step size, and at its end adds noise to the gradient; in JupyterLab, call `draw` with other
 # values.

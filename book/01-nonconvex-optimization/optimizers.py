@@ -356,7 +356,7 @@ ch.claim(
     holds=all(row["printed"] > 1e-2 and row["correct"] < 1e-9 for row in varying.values()),
 )
 
-# %% mystnb={"figure": {"name": "fig-01-frozen", "caption": "Adam by the two-step recursion with the printed and with the correct coefficient of the second moment: the printed one divides by an exploding denominator and stays where it started."}, "image": {"alt": "Loss against step on a logarithmic axis: a flat line for the printed table, a falling curve for the correct one."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-01-frozen", "caption": "Adam by the two-step recursion with the printed and with the correct coefficient of the second moment: the printed one divides by an exploding denominator and hardly leaves its start."}, "image": {"alt": "Loss against step on a logarithmic axis: a flat line for the printed table, a falling curve for the correct one."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure(height=3.0)
     for name, f in losses.items():
@@ -368,4 +368,4 @@ if ch.plots:
 # ## Takeaway
 #
 # The statements about SGD hold with room to spare, up to a bracket. The uniform framework is exact as well, up to two
-# factors, and they matter: implemented from the slide, Adam does not move.
+# factors, and they matter: implemented from the slide, Adam hardly moves.

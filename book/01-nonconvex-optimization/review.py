@@ -56,7 +56,7 @@ ch = Chapter("01-nonconvex-optimization", notebook="review", profile=profile, se
 # %% tags=["hide-input"]
 pd.DataFrame(
     [
-        ("many dimensions", "first-order methods", "one sweep costs three forward passes"),
+        ("many dimensions", "first-order methods", "forward and backward together cost three forward passes"),
         (
             "non-convexity",
             "stochasticity and momentum",

@@ -127,14 +127,13 @@ if ch.plots:
 
 # %% tags=["nbval-check-output"]
 order = all(
-    median.loc[key, "GRAD-MATCH"] < 0.8 * median.loc[key, "CRAIG"] < 0.64 * median.loc[key, "random"]
+    median.loc[key, "GRAD-MATCH"] < 0.8 * median.loc[key].drop("GRAD-MATCH").min()
+    and median.loc[key, "CRAIG"] < 0.8 * median.loc[key, "random"]
     for key in at.items()
 )
 ch.claim(
     "gradmatch-lowest-error",
-    value={
-        f"{kind} {m}": median.loc[(kind, k), m] for kind, k in at.items() for m in ("GRAD-MATCH", "CRAIG", "random")
-    },
+    value={f"{kind} {m}": median.loc[(kind, k), m] for kind, k in at.items() for m in methods},
     holds=bool(order),
 )
 
@@ -227,7 +226,8 @@ ch.claim(
 # `glister(..., refresh=...)` is that algorithm. We compare the two on what GLISTER set out to minimize, the loss of all data after one
 # step on the chosen.
 #
-# **Weighted GLISTER.** The weighted objective is linear in $w$: doubling the weights doubles it. Its stand-in, facility location on raw
+# **Weighted GLISTER.** The weighted objective $\langle\sum_j w_j g_{s_j},\ b\rangle$ is linear in $w$ and has no largest value. We climb it from the
+# weights of a selection on each network, and watch the loss that it stands for, that of all data after the step. Its stand-in, facility location on raw
 # inner products, gives half of all examples to a handful of long gradients, whatever their direction.
 
 # %%
@@ -247,13 +247,11 @@ def literal_greedy(g, k):
     return picked
 
 
-def loss_after(model, chosen, length):
-    """Mean loss of all data after a step of this length on the head, along the gradient of the chosen."""
-    g = last_layer_gradients(model, x, y)[chosen].sum(0)
-    g = length * g / g.norm()
+def loss_after(model, step):
+    """Mean loss of all data after this step down on the head."""
     with torch.no_grad():
-        features = model.features(x)
-        weight, bias = g[: model.head.weight.numel()].reshape_as(model.head.weight), g[model.head.weight.numel() :]
+        features, size = model.features(x), model.head.weight.numel()
+        weight, bias = step[:size].reshape_as(model.head.weight), step[size:]
         return functional.cross_entropy(features @ (model.head.weight - weight).mT + model.head.bias - bias, y).item()
 
 
@@ -264,7 +262,8 @@ for model in fresh[:5]:
     sort = glister(g, 20).indices
     same.append(sorted(literal_greedy(g.double(), 20)) == sorted(glister(g.double(), 20).indices.tolist()))
     online = glister(g, 20, refresh=last_layer_refresh(model, x, y, step=step)).indices
-    after.append([loss_after(model, chosen, 0.3) for chosen in (sort, online)])
+    sums = [g[chosen].sum(0) for chosen in (sort, online)]
+    after.append([loss_after(model, 0.3 * total / total.norm()) for total in sums])
 after = torch.tensor(after)
 
 
@@ -275,7 +274,32 @@ def half(chosen):
 
 
 cover = {s: float(np.mean([half(weighted_glister(g, 50, similarity=s)) for g in images])) for s in ("inner", "cosine")}
-linear = (2 * found.weights * (g0[found.indices] @ b0)).sum() / (found.weights * (g0[found.indices] @ b0)).sum()
+
+# %%
+climb = []
+for model in trained:
+    g = last_layer_gradients(model, x, y)
+    found = weighted_glister(g, 50)
+    pull, weights = g[found.indices] @ g.sum(0), found.weights.clone()
+    rate = weights.sum() / pull.clamp(min=0).sum()  # a step of ascent adds about n to the weights
+    for count in range(1001):
+        if count in (0, 10, 100, 1000):
+            loss = loss_after(model, 0.05 / len(y) * (weights @ g[found.indices]))
+            row = {"steps": count, "weights": weights.sum().item(), "objective": (weights @ pull).item(), "loss": loss}
+            climb.append(row | {"loss before": loss_after(model, 0 * g[0])})
+        weights = (weights + rate * pull).clamp(min=0)
+climb = pd.DataFrame(climb)
+first, last_step = (climb[climb.steps == count].reset_index(drop=True) for count in (0, 1000))
+grown = (last_step / first)[["weights", "objective"]].min()
+
+# %% [markdown]
+# Sum of the weights and objective as multiples of those at the start, and the loss after a step with these weights, means over the networks. What the
+# objective calls a thousand times better is a step far past the minimum:
+
+# %% tags=["hide-input"]
+shown = climb.groupby("steps").mean()
+shown[["weights", "objective"]] /= shown[["weights", "objective"]].iloc[0]
+shown.map("{:,.1f}".format)
 
 # %% tags=["nbval-check-output"]
 ch.claim(
@@ -290,8 +314,15 @@ ch.claim(
 )
 ch.claim(
     "erratum-weights-unbounded",
-    value={"doubled": linear.item()} | {f"half of all, {k}": v for k, v in cover.items()},
-    holds=abs(linear.item() - 2) < 1e-9 and 1.5 * cover["inner"] <= cover["cosine"],
+    value={f"{name}, grown by": value for name, value in grown.items()}
+    | {"loss at first": first.loss.max(), "loss in the end": last_step.loss.min()}
+    | {f"half of all, {k}": v for k, v in cover.items()},
+    holds=bool(
+        (grown > 500).all()
+        and (first.loss < first["loss before"]).all()
+        and (last_step.loss > 10 * last_step["loss before"]).all()
+        and 1.5 * cover["inner"] <= cover["cosine"]
+    ),
 )
 
 # %% [markdown]

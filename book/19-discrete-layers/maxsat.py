@@ -161,9 +161,11 @@ best = torch.stack([satisfied_clauses(s, every).max() for s in small])
 share = torch.stack([satisfied_clauses(s, r) for s, r in zip(small, rounded)]) / best[:, None]
 ratio = share.mean(1)
 
-# The printed objective adds up true literals; an OR counts a clause once.
-literals = torch.stack([((s[None] * every[:, None]) > 0).sum((1, 2)).max() for s in small])
-logic = torch.stack([(((s[None] * every[:, None]) > 0).any(2)).sum(1).max() for s in small])
+# The printed objective adds up true literals; an OR counts a clause once. Both on each of the 1,024 assignments, clause by clause.
+counted = torch.stack([satisfied_clauses(s, every) for s in small])
+literals = torch.stack([((s[None] * every[:, None]) > 0).sum((1, 2)) for s in small])
+logic = torch.stack([sum(((clause * every) > 0).any(1).long() for clause in s) for s in small])
+misled = logic.gather(1, literals.argmax(1, keepdim=True))[:, 0] < logic.amax(1)
 
 # The bound that the relaxation gives on satisfied clauses: m - (||S V||^2 - sum_j (L - 1)^2 / (4 L)).
 bounds = {}
@@ -181,8 +183,13 @@ ch.claim(
 )
 ch.claim(
     "erratum-or",
-    value={"printed maximum": literals.max().item(), "clauses": 40},
-    holds=bool((logic == best).all()) and bool((literals > 40).all()),
+    value={
+        "assignments": logic.numel(),
+        "printed maximum": literals.max().item(),
+        "clauses": 40,
+        "instances on which the printed maximizer is not the best": int(misled.sum()),
+    },
+    holds=bool((logic == counted).all() and (literals.amax(1) > 40).all() and misled.any()),
 )
 vacuous = {f"{length} literals": (bound > 40 + 1e-6).double().mean().item() for length, bound in bounds.items()}
 ch.claim(

@@ -143,13 +143,18 @@ def svm_against_linear():
 
 
 def affine():
+    # A kernel machine evaluates its support vectors and knows no weights: is what it computes affine all the same?
     train, test = splits["huo"]
-    x, x_test = weighted(counts["huo"], train, test)
-    model = linear_svm().fit(x, tasks["synthesis or not (Huo)"][1][train])
-    by_hand = x_test @ model.coef_[0] + model.intercept_[0]
-    return float(np.abs(by_hand - model.decision_function(x_test)).max()), bool(
-        np.abs(by_hand - model.decision_function(x_test)).max() < 1e-10
-    )
+    x, x_test = weighted(counts["huo"], train[:1500], test)
+    a, b = x_test[: len(test) // 2], x_test[len(test) // 2 : len(test) // 2 * 2]
+    bent = {}
+    for kernel, C in (("linear", 1), ("rbf", 10)):
+        model = SVC(C=C, kernel=kernel, class_weight="balanced").fit(
+            x, tasks["synthesis or not (Huo)"][1][train[:1500]]
+        )
+        between = 0.3 * model.decision_function(a) + 0.7 * model.decision_function(b)
+        bent[kernel] = float(np.abs(model.decision_function(0.3 * a + 0.7 * b) - between).max())
+    return bent, bent["linear"] < 1e-10 and bent["rbf"] > 0.1
 
 
 # Two classifiers that guess are level as well: the support vector machine must have learnt every task.
