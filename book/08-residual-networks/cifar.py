@@ -22,9 +22,11 @@ seed = 0
 # %%
 import math
 import warnings
+from functools import partial
 
 import pandas as pd
 import torch
+from torch.nn import functional
 
 from litrepro import Chapter, ConvergenceWarning
 from litrepro.data import cifar10, mnist
@@ -37,6 +39,7 @@ widths = ch.pick(quick=(8, 16, 32), full=(64, 128, 256), smoke=(2, 3, 4))
 batch = ch.pick(quick=64, full=128, smoke=10)
 long = ch.pick(quick=0, full=128, smoke=2)
 source = ch.pick(quick="digits", full="cifar-10", smoke="digits")
+pool, held = ch.pick(quick=(640, 500), full=(50_000, 10_000), smoke=(40, 40))  # images of the runs
 
 # %% [markdown]
 # ## The networks
@@ -98,6 +101,139 @@ error, spread = 1 - last.value.mean(), last.value.sem()
 # %% tags=["nbval-check-output"]
 ch.claim("mnist-easy", value={"error": error, "standard error": spread}, holds=error + 2 * spread < 0.1)
 
+# %%
+if source == "cifar-10":
+    train, test = (scaled(cifar10(split)) for split in ("train", "test"))
+else:
+    train = scaled(mnist("train", source="bundled", size=14, n=pool, balanced=True))
+    test = scaled(first_of(held_out, held))
+
+# %% [markdown]
+# ## The first steps
+#
+# Whether a step size is too large for a network shows at once. Below, the loss before each of the first steps; a run ends with the first
+# loss that is not finite, for what comes after it is not a number either. The recorded table is at the review's size: 50,000 images, 64, 128
+# and 256 channels, three seeds.
+
+
+# %%
+def select(table, **wanted):
+    """Rows of a table with the given values."""
+    for column, value in wanted.items():
+        table = table[table[column] == value]
+    return table
+
+
+def build(run):
+    """The network of a run, on the device."""
+    network = allconv_resnet(
+        run["blocks"], widths=widths, in_channels=train[0].shape[1], init=run["init"], head=run["head"], batchnorm=run["norm"],
+        seed=run["seed"],
+    )  # fmt: skip
+    return network.to(ch.device, memory_format=torch.channels_last)
+
+
+def first_losses(run, steps):
+    """Loss before each of the first steps, up to the first that is not finite."""
+    network, losses = build(run), []
+    optimizer = torch.optim.SGD(network.parameters(), run["lr"], momentum=0.9)
+    shuffled = torch.randperm(len(train[0]), generator=torch.Generator().manual_seed(run["seed"]))
+    for part in shuffled.to(ch.device).split(batch)[:steps]:
+        with half_precision(ch.device, cpu=ch.full):
+            loss = functional.cross_entropy(network(train[0][part]).float(), train[1][part])
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            break
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    # A loss that is not finite is stored as nan in every format.
+    losses = [value if math.isfinite(value) else math.nan for value in losses]
+    return pd.DataFrame({"step": range(len(losses)), "loss": losses}).assign(**run)
+
+
+first_steps = ch.pick(quick=8, full=40, smoke=2)
+rates = ch.pick(quick=(0.05, 0.01, 0.002), full=(0.05, 0.01, 0.001, 1e-4), smoke=(0.05, 0.01))
+starts = [(9, "xavier", False, lr) for lr in rates]
+starts += [(9, "small", False, 0.05), (9, "xavier", True, 0.05), (9, "small", True, 0.05), (2, "xavier", False, 0.05)]
+starts += ch.pick(quick=[], full=[(8, "xavier", False, 0.01), (3, "xavier", False, 0.05)], smoke=[])
+begun = []
+for s, (blocks, init, norm, lr) in ch.progress(
+    [(s, r) for s in range(ch.pick(quick=1, full=3)) for r in starts], "starts"
+):
+    run = {"blocks": blocks, "init": init, "head": "linear", "norm": norm, "lr": lr, "seed": seed + s}
+    name = "start-" + "-".join(str(value) for value in run.values())
+    begun.append(ch.kept(name, partial(first_losses, run, first_steps)))
+first = pd.concat(begun, ignore_index=True)
+first_recorded = ch.table("first-steps", first)
+
+# %% mystnb={"figure": {"name": "fig-08-first-steps", "caption": "Loss before each of the first steps, one line per seed; losses above a million are drawn at the upper edge. A cross marks the last finite loss of a run that is not a number after it. The dotted line is the loss of guessing."}, "image": {"alt": "Two panels, loss on a logarithmic axis. Quick: nine blocks with Xavier weights rise at once to a cross at 0.05 and 0.01 and fall slowly at 0.002. Full scale: three lines shoot up to crosses at 0.05 and at 0.01, one of three at 0.001; with batch norm the lines of Xavier weights arch up to twenty and return, two of the three of small weights end in crosses after twelve steps; all others end near the dotted line of guessing."}} tags=["hide-input"]
+if ch.plots:
+    from litrepro.plotting import figure
+
+    panels, top = ch.scales(first, first_recorded), 1e6
+    keys = ["blocks", "init", "norm", "lr"]
+    known = pd.concat(panels.values()).query("blocks in [2, 9]")[keys].drop_duplicates()
+    known = known.sort_values(["blocks", "norm", "init", "lr"], ascending=[True, True, False, False])
+    styles = {
+        key: {"color": f"C{index % 7}", "ls": "--" if key[2] else ":" if key[0] == 2 else "-", "lw": 1.4}
+        for index, key in enumerate(known.itertuples(index=False, name=None))
+    }
+    fig, axes = figure(1, len(panels), height=4.4, sharey=True, squeeze=False)
+    for ax, (title, part) in zip(axes[0], panels.items()):
+        for key, runs in part.groupby(keys):
+            for _, one in runs.groupby("seed") if key in styles else ():
+                one, lost = one.dropna(subset="loss"), one.loss.isna().any()
+                ax.plot(one.step, one.loss.clip(upper=top), **styles[key])
+                if lost:
+                    ax.plot(
+                        one.step.iloc[-1:], one.loss.iloc[-1:].clip(upper=top), "x", color=styles[key]["color"], ms=7
+                    )
+        ax.axhline(math.log(10), color="0.4", ls=":")
+        ax.set(xlabel="step", yscale="log", ylim=(1, 1.3 * top), title=title)
+    for (blocks, init, norm, lr), style in styles.items():
+        label = f"{blocks} blocks, {init}{', batch norm' if norm else ''}, {lr:g}"
+        axes[0, 0].plot([], [], label=label, **style)
+    axes[0, 0].set_ylabel("loss")
+    fig.legend(loc="outside lower center", ncols=3, fontsize=8)
+
+# %% [markdown]
+# At the review's size nine blocks with Xavier weights are lost after two steps, at 0.05 and at 0.01 alike, in all three seeds, and eight blocks
+# at 0.01 too. At 0.001 one of three is lost, at 0.0001 none. The same code trains the same network at 0.05 from small weights, and two or three
+# blocks from Xavier's. So the review's remedy does not train the network that its text describes: something else must have been different,
+# and nothing in the text says what. (Inputs in $[0, 1]$ or standardized image by image, and single precision, ended in the same way,
+# tried with one seed each.)
+#
+# With batch norm Xavier weights survive 0.05: the loss climbs to about twenty and comes back. Small weights are not what one should combine with it: what
+# a normalized block computes no longer depends on the size of its weights, but the gradient grows as they shrink, and the first steps throw
+# the network far off. Two of three seeds are lost, the third stands at the loss of guessing after forty steps.
+
+
+# %%
+def survives(table, **wanted):
+    """By seed, how many losses of a start are numbers, and whether all are and the last five are below the first."""
+    runs = select(table, **wanted).groupby("seed").loss
+    return runs.count().tolist(), runs.apply(lambda x: bool(x.notna().all() and x.tail(5).mean() < x.iloc[0])).tolist()
+
+
+starting = {} if first_recorded is None else {
+    blocks: survives(first_recorded, blocks=blocks, init="xavier", norm=False, lr=0.01) for blocks in (8, 9)
+}  # fmt: skip
+# That a start fails says something only if the same code trains the same network from other weights, and with a smaller step.
+slowest = None if first_recorded is None else first_recorded.lr.min()
+for other in () if slowest is None else ({"init": "small", "lr": 0.05}, {"init": "xavier", "lr": slowest}):
+    trains = survives(first_recorded, blocks=9, norm=False, **other)[1]
+    ch.require(all(trains), f"nine blocks do not train with {other} either")
+small_losses, _ = ([], []) if first_recorded is None else survives(first_recorded, blocks=9, init="small", norm=True)
+normed_starts = [count == first_recorded.step.max() + 1 for count in small_losses]
+diverging = [blocks for blocks, (_, trains) in starting.items() if len(trains) == 3 and not any(trains)]
+
+# %% tags=["nbval-check-output"]
+if 9 in diverging:
+    ch.claim("lr-001-works", value={"losses": starting[9][0]}, holds=any(starting[9][1]), table="first-steps")
+else:
+    ch.not_run("lr-001-works", "no recorded table of first steps in which all seeds diverge, and no longer runs")
+
 # %% [markdown]
 # ## What runs
 #
@@ -122,13 +258,12 @@ quick_plan = plan(
     + [(9, "xavier", "linear", True, False, 0.05, 5, s) for s in seeds]
 )
 full_plan = plan(
-    [(9, "xavier", "linear", False, False, 0.01, 10, s) for s in seeds]
-    + [(9, init, "linear", True, False, 0.05, 5, s) for init in ("xavier", "small") for s in seeds]
+    [(9, init, "linear", True, False, 0.05, 5, s) for init in ("xavier", "small") for s in seeds]
     + [(9, "xavier", "linear", False, False, 0.05, 10, s) for s in seeds]
     + [(9, "small", "linear", False, False, 0.05, 12, s) for s in seeds]
     + [(2, "xavier", "linear", norm, False, 0.05, long, s) for norm in (False, True) for s in seeds]
     + [(3, "xavier", "linear", False, False, 0.05, long, seed)]
-    + [(b, "xavier", "linear", False, False, 0.01, long, seed) for b in (8, 9)]
+    + [(b, "small", "linear", False, False, 0.05, long, seed) for b in (8, 9)]
     + [(9, "xavier", "linear", True, False, 0.01, long, seed), (9, "small", "fixed", False, True, 0.05, long, seed)]
     # Further seeds of table 1.
     + [
@@ -137,7 +272,7 @@ full_plan = plan(
         for s in seeds
         if norm or s != seed
     ]
-    + [(b, "xavier", "linear", False, False, 0.01, long, s) for b in (8, 9) for s in seeds[1:]]
+    + [(b, "small", "linear", False, False, 0.05, long, s) for b in (8, 9) for s in seeds[1:]]
     + [(8, "xavier", "linear", True, False, 0.01, long, seed)]
 )
 smoke_plan = full_plan.assign(epochs=full_plan.epochs.clip(upper=2)).drop_duplicates(
@@ -162,20 +297,9 @@ def flip_and_crop(images, generator):
     return padded.permute(0, 2, 3, 1)[which[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-if source == "cifar-10":
-    train, test = (scaled(cifar10(split)) for split in ("train", "test"))
-else:
-    pool = ch.pick(quick=640, full=640, smoke=40)
-    train = scaled(mnist("train", source="bundled", size=14, n=pool, balanced=True))
-    test = scaled(first_of(held_out, ch.pick(quick=500, full=500, smoke=40)))
-
-
 def train_one(run):
     """The history of one run, or None if time ran out before its end."""
-    network = allconv_resnet(
-        run["blocks"], widths=widths, in_channels=train[0].shape[1], init=run["init"], head=run["head"], batchnorm=run["norm"],
-        seed=run["seed"],
-    ).to(ch.device, memory_format=torch.channels_last)  # fmt: skip
+    network = build(run)
     name = "-".join(str(value) for value in run.values())
     with half_precision(ch.device):
         history = fit(
@@ -200,13 +324,6 @@ histories = pd.concat(finished, ignore_index=True)
 recorded = ch.table("cifar", histories.drop(columns="step"))
 
 
-def select(table, **wanted):
-    """Rows of a table with the given values."""
-    for column, value in wanted.items():
-        table = table[table[column] == value]
-    return table
-
-
 def at_end(table, metric="accuracy", split="train", **wanted):
     """Last recorded value by seed; not finite where the run diverged."""
     both = [select(table, split=split, metric=name, **wanted).sort_values("epoch") for name in (metric, "loss")]
@@ -223,7 +340,7 @@ def best_of(table, **wanted):
 # %% [markdown]
 # ## The step size, or the initialization?
 #
-# With Xavier weights and 0.05, nine blocks diverge within an epoch or two, while two blocks learn. With Hardt and Ma's small
+# The same on digits, to the end. With Xavier weights and 0.05, nine blocks diverge within an epoch or two, while two blocks learn. With Hardt and Ma's small
 # weights nine blocks train at 0.05; they are slow at first. So the published step size was right for the published network, and the
 # review's remedy, a smaller step size, treats what the exchanged initialization had caused.
 
@@ -308,7 +425,8 @@ summary.set_index("blocks")
 # ## At the review's scale
 #
 # Accuracies, overfitting and batch norm need CIFAR-10. The verdicts are computed from the recorded runs, where there are
-# any.
+# any. With Xavier weights eight and nine blocks have no accuracy at the review's step size (see the first steps): what table 1 says of their
+# sizes is left to runs with Hardt and Ma's small weights, at their 0.05.
 
 
 # %%
@@ -321,63 +439,66 @@ def complete(table, count=1, **wanted):
 
 
 review = {2: (0.05, 0.8911), 3: (0.05, 0.9003), 8: (0.01, 0.8805), 9: (0.01, 0.8819)}
-plain_runs = {"init": "xavier", "norm": False, "epochs": long}
-found = {b: complete(recorded, blocks=b, lr=lr, **plain_runs) for b, (lr, _) in review.items()}
-found = {b: values.mean() for b, values in found.items() if values is not None and len(values)}
-tenth = {"blocks": 9, "init": "xavier", "norm": False, "lr": 0.01, "epoch": 10, "split": "train", "metric": "accuracy"}
-started = None if recorded is None else select(recorded, **tenth).drop_duplicates("seed")["value"]
+plain_runs = {"norm": False, "head": "linear", "epochs": long}
+training = {2: "xavier", 3: "xavier", 8: "small", 9: "small"}  # weights that train at 0.05
+found = {b: complete(recorded, blocks=b, init=init, lr=0.05, **plain_runs) for b, init in training.items()}
+found = {str(b): values.mean() for b, values in found.items() if values is not None}
+printed = {str(b): "diverges" for b in diverging} | {b: v for b, v in found.items() if b in ("2", "3")}
 hardt = complete(recorded, blocks=9, init="small", head="fixed", epochs=long)
-whole = {str(b): v for b, v in found.items()} if len(found) == 4 else None
-first_ten = None if started is None or len(started) < 3 else started.tolist()
 
 # %% tags=["nbval-check-output"]
-if whole is None:
+if len(diverging) < 2 and len(printed) < 4:
     ch.not_run("table1", missing)
+else:
+    # One size without an accuracy is enough against the table.
+    close = [b in found and abs(found[b] - review[int(b)][1]) <= 0.015 for b in printed]
+    ch.claim("table1", value=printed, holds=len(printed) == 4 and all(close), table="first-steps")
+if len(found) < 4:
     ch.not_run("size-insignificant", missing)
 else:
-    close = all(abs(whole[str(b)] - published) <= 0.015 for b, (_, published) in review.items())
-    ch.claim("table1", value=whole, holds=close, table="cifar")
-    spread = max(whole.values()) - min(whole.values())
-    ch.claim("size-insignificant", value=spread, holds=spread < 0.025 and min(whole.values()) > 0.5, table="cifar")
+    spread = max(found.values()) - min(found.values())
+    ch.claim("size-insignificant", value=spread, holds=spread < 0.025 and min(found.values()) > 0.5, table="cifar")
 if hardt is None:
     ch.not_run("hm-93", missing)
 else:
     ch.claim("hm-93", value=hardt.iloc[0], holds=bool(hardt.iloc[0] >= 0.92), table="cifar")
-if first_ten is None:
-    ch.not_run("lr-001-works", missing)
-else:
-    ch.claim("lr-001-works", value=first_ten, holds=min(first_ten) > 0.3, table="cifar")
 
 
 # %% [markdown]
 # Table 1 of the review, with what has been recorded beside it (mean and standard deviation over seeds):
 
+
 # %% tags=["hide-input"]
-scale = {"init": "xavier", "head": "linear", "epochs": long}
-columns = {"without batch norm": False, "with batch norm": True}
+def entry(blocks, **wanted):
+    """Accuracy of the recorded runs of one size, as text."""
+    wanted |= {"blocks": blocks, "head": "linear", "epochs": long}
+    there = recorded is not None and len(select(recorded, **wanted))
+    return accuracy(recorded, "test", **wanted) if there else "not recorded"
+
+
 pd.DataFrame([
-    {"blocks": b, "step": lr, "review": f"{100 * published:.2f}"}
-    | {name: "not recorded" if recorded is None or select(recorded, blocks=b, lr=lr, norm=norm, **scale).empty
-       else accuracy(recorded, "test", blocks=b, lr=lr, norm=norm, **scale) for name, norm in columns.items()}
+    {"blocks": b, "step": lr, "review": f"{100 * published:.2f}",
+     "Xavier": "diverges" if b in diverging else entry(b, init="xavier", lr=lr, norm=False),
+     "Xavier, batch norm": entry(b, init="xavier", lr=lr, norm=True),
+     "small weights, 0.05": entry(b, init="small", lr=0.05, norm=False)}
     for b, (lr, published) in review.items()
 ]).set_index("blocks")  # fmt: skip
 
 
 # %%
-def overfit(blocks, lr):
+def overfit(blocks):
     """Relative rise of the test loss from its minimum, and accuracy at that minimum minus that at the end."""
     if recorded is None:
         return None
-    run = select(recorded, blocks=blocks, lr=lr, seed=seed, split="test", **plain_runs).pivot_table(
-        index="epoch", columns="metric", values="value"
-    )
+    runs = select(recorded, blocks=blocks, init=training[blocks], lr=0.05, seed=seed, split="test", **plain_runs)
+    run = runs.pivot_table(index="epoch", columns="metric", values="value")
     if len(run) <= long:
         return None
     best = run["loss"].idxmin()
     return run["loss"].iloc[-1] / run["loss"].min() - 1, run["accuracy"].loc[best] - run["accuracy"].iloc[-1]
 
 
-rises = {blocks: overfit(blocks, lr) for blocks, lr in ((2, 0.05), (9, 0.01))}
+rises = {blocks: overfit(blocks) for blocks in (2, 9)}
 normed = None if recorded is None else {
     init: best_of(recorded, blocks=9, init=init, norm=True, epochs=5) for init in ("xavier", "small")
 }  # fmt: skip
@@ -394,8 +515,13 @@ if both is None:
     ch.not_run("overfitting", missing)
 else:
     ch.claim("overfitting", value=both, holds=both["2"][0] > 0.1 and both["9"][0] > both["2"][0], table="cifar")
-if tolerated is None:
+if tolerated is None and normed_starts.count(False) < 2:
     ch.not_run("batchnorm-tolerates", missing)
+elif tolerated is None:
+    # A lost network guesses: with two of three lost, small weights are more than 0.1 behind anything above 0.5.
+    best = sum(1.0 if there else 0.1 for there in normed_starts) / 3
+    value = {"small weights, at best": best, "small weights, losses": small_losses}
+    ch.claim("batchnorm-tolerates", value=value, holds=best > 0.5 - 0.1 + 1e-9, table="first-steps")
 else:
     behind = sum(tolerated["xavier"]) / 3 - sum(tolerated["small"]) / 3
     ch.claim(
@@ -431,5 +557,6 @@ ch.claim(
 # ## Takeaway
 #
 # The sentence "their initial learning rate did not appear to be useful" is true of another network than theirs. What was exchanged as "not
-# worth implementing due to lack of impact" decides whether the network trains at all. The accuracies, on which the review's
-# conclusions rest, wait for a run at full scale; the code for it is above.
+# worth implementing due to lack of impact" decides whether the network trains at all, and at full width the review's own step size is no cure:
+# it would have to be a hundred times smaller. Table 1 cannot have come from Xavier weights at 0.01 alone. The other accuracies, on which
+# its conclusions rest, wait for a run at full scale; the code for it is above.
