@@ -154,7 +154,7 @@ if ch.plots:
 def by_width(table):
     """Deviations and steps of every network, and the steps over those of the rule, a column for each width."""
     values = ["deviation", "steps to 60%", "trained / emulated"]
-    wide = table.pivot_table(index=["p", "depth", "start"], columns="width", values=values)
+    wide = table.pivot(index=["p", "depth", "start"], columns="width", values=values)
     for width in widths:
         ratio = wide[values[2], width]
         wide[values[2], width] = ratio.map("{:.2f}".format).where(ratio.notna(), "-")
