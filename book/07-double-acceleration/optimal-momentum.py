@@ -189,7 +189,7 @@ if ch.plots:
 # %% [markdown]
 # From one value of the staleness to the next the best momentum may rise by a few steps of its grid, in the recorded run by up to
 # 0.02, where the grid of step sizes decides. Hence the means over tenths of the staleness, which fall from each tenth to the next on
-# the finer grids of the recorded run as well. (The verdict kept with that run compared neighbours.)
+# the finer grids of the recorded run as well.
 #
 # The white ridge crosses zero where Polyak says, and on the way there the two momenta add up to Polyak's value (from
 # condition number 50 on they fall short of it between the ends, by up to 0.2 at 1000). It is also
