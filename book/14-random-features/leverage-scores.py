@@ -159,7 +159,13 @@ grown = leverage_trials(
     generator=ch.generator(5),
     device=ch.device,
 )
-grown = grown[grown.metric == "spectral error"].groupby(["lam", "method", "D"])["value"].median().unstack()
+spectral = grown[grown.metric == "spectral error"].groupby(["lam", "method", "D"])["value"]
+mean, error = (
+    [frame.xs(method, level="method") for method in ("leverage", "plain")]
+    for frame in (spectral.mean().unstack(), spectral.sem().unstack())
+)
+behind = int((mean[0] - mean[1] > 2 * (error[0] ** 2 + error[1] ** 2) ** 0.5).sum().sum())
+grown = spectral.median().unstack()
 sampled, drawn = (grown.xs(method, level="method") for method in ("leverage", "plain"))
 reaching = {lam: sampled.columns[row <= drawn.loc[lam, 800]].min() for lam, row in sampled.iterrows()}
 ahead = (sampled < drawn).sum().sum()
@@ -177,9 +183,10 @@ ch.claim(
         "ratio": ratio,
         "plain features at sin 4x": easy,
         "features with the spectral error of 800 plain ones": {f"{lam:g}": str(D) for lam, D in reaching.items()},
-        "closer at equal D": f"{ahead} of {drawn.size}",
+        "lower median at equal D": f"{ahead} of {drawn.size}",
+        "mean above by two standard errors": behind,
     },
-    holds=(True if ahead == drawn.size else "partly") if ratio < 0.3 and fewer and easy < 0.1 else False,
+    holds=(True if behind == 0 else "partly") if ratio < 0.3 and fewer and easy < 0.1 else False,
 )
 
 # %% mystnb={"figure": {"name": "fig-14-leverage-errors", "caption": "Test error over 15 seeds, plain features and two ways of leverage sampling. In the bulk of the spectrum (left, sin 4x) all are alike; outside it (right, sin 15x) exact scores win, at lambda = 1e-5 by an order of magnitude, and a pool of 4D features holds too few of the frequencies that are needed."}, "image": {"alt": "Two groups of boxes on a logarithmic axis. Left: three similar boxes per setting around 0.02. Right: plain boxes at 0.2 to 0.6, leverage boxes below them, down to 0.03, pool boxes between."}} tags=["hide-input"]
@@ -198,8 +205,8 @@ if ch.plots:
 # %% [markdown]
 # So the guarantee is real where it says something: the spectral error of 800 plain features is had with a quarter of them or fewer when they
 # are sampled by leverage, and a target that $p$ rarely samples is found. With few features it says nothing. At fifty, and a
-# hundred for the smallest $\lambda$, neither kind is closer than a matrix of zeros, whose error is just below one, and which of the two errors
-# is lower depends on the draw. The rates in the review,
+# hundred for the smallest $\lambda$, neither kind is closer than a matrix of zeros, whose error is just below one, and which of the two medians of
+# seven seeds is lower depends on the draw; over the thirty of the full run it is that of leverage sampling in all settings. The rates in the review,
 # $\Omega(\sqrt n)$ against $\Omega(1)$, are for kernels of finite rank; the Gaussian kernel is not one, and $d_\lambda$ grows
 # like $\log(1/\lambda)$.
 #
