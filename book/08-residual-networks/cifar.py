@@ -210,27 +210,30 @@ if ch.plots:
 
 
 # %%
-def survives(table, **wanted):
-    """By seed, how many losses of a start are numbers, and whether all are and the last five are below the first."""
-    runs = select(table, **wanted).groupby("seed").loss
-    return runs.count().tolist(), runs.apply(lambda x: bool(x.notna().all() and x.tail(5).mean() < x.iloc[0])).tolist()
+def lost(**wanted):
+    """By seed, whether the recorded start has a loss that is no number."""
+    return select(first_recorded, **wanted).groupby("seed").loss.apply(lambda x: bool(x.isna().any())).tolist()
 
 
-starting = {} if first_recorded is None else {
-    blocks: survives(first_recorded, blocks=blocks, init="xavier", norm=False, lr=0.01) for blocks in (8, 9)
-}  # fmt: skip
-# That a start fails says something only if the same code trains the same network from other weights, and with a smaller step.
-slowest = None if first_recorded is None else first_recorded.lr.min()
-for other in () if slowest is None else ({"init": "small", "lr": 0.05}, {"init": "xavier", "lr": slowest}):
-    trains = survives(first_recorded, blocks=9, norm=False, **other)[1]
-    ch.require(all(trains), f"nine blocks do not train with {other} either")
-small_losses, _ = ([], []) if first_recorded is None else survives(first_recorded, blocks=9, init="small", norm=True)
-normed_starts = [count == first_recorded.step.max() + 1 for count in small_losses]
-diverging = [blocks for blocks, (_, trains) in starting.items() if len(trains) == 3 and not any(trains)]
+def fell(**wanted):
+    """By seed, whether the recorded start ends below its first loss, in the mean of the last five."""
+    runs = select(first_recorded, **wanted).groupby("seed").loss
+    return runs.apply(lambda x: bool(x.notna().all() and x.tail(5).mean() < x.iloc[0])).tolist()
+
+
+diverging, small_lost = {}, []
+if first_recorded is not None:
+    printed_starts = {b: lost(blocks=b, init="xavier", norm=False, lr=0.01) for b in (8, 9)}
+    diverging = {b: seeds for b, seeds in printed_starts.items() if len(seeds) == 3 and all(seeds)}
+    small_lost = lost(blocks=9, init="small", norm=True)
+    # That a start is lost says something only if the same code trains the same network from other weights, and with a smaller step.
+    for other in ({"init": "small", "lr": 0.05}, {"init": "xavier", "lr": first_recorded.lr.min()}):
+        ch.require(all(fell(blocks=9, norm=False, **other)), f"nine blocks do not train with {other} either")
 
 # %% tags=["nbval-check-output"]
+# Forty steps can refute, not confirm: that takes ten epochs.
 if 9 in diverging:
-    ch.claim("lr-001-works", value={"losses": starting[9][0]}, holds=any(starting[9][1]), table="first-steps")
+    ch.claim("lr-001-works", value={"seeds lost": sum(diverging[9])}, holds=not all(diverging[9]), table="first-steps")
 else:
     ch.not_run("lr-001-works", "no recorded table of first steps in which all seeds diverge, and no longer runs")
 
@@ -447,11 +450,11 @@ printed = {str(b): "diverges" for b in diverging} | {b: v for b, v in found.item
 hardt = complete(recorded, blocks=9, init="small", head="fixed", epochs=long)
 
 # %% tags=["nbval-check-output"]
-if len(diverging) < 2 and len(printed) < 4:
+if not diverging and len(printed) < 4:
     ch.not_run("table1", missing)
 else:
     # One size without an accuracy is enough against the table.
-    close = [b in found and abs(found[b] - review[int(b)][1]) <= 0.015 for b in printed]
+    close = [value != "diverges" and abs(value - review[int(b)][1]) <= 0.015 for b, value in printed.items()]
     ch.claim("table1", value=printed, holds=len(printed) == 4 and all(close), table="first-steps")
 if len(found) < 4:
     ch.not_run("size-insignificant", missing)
@@ -515,12 +518,12 @@ if both is None:
     ch.not_run("overfitting", missing)
 else:
     ch.claim("overfitting", value=both, holds=both["2"][0] > 0.1 and both["9"][0] > both["2"][0], table="cifar")
-if tolerated is None and normed_starts.count(False) < 2:
+if tolerated is None and sum(small_lost) < 2:
     ch.not_run("batchnorm-tolerates", missing)
 elif tolerated is None:
     # A lost network guesses: with two of three lost, small weights are more than 0.1 behind anything above 0.5.
-    best = sum(1.0 if there else 0.1 for there in normed_starts) / 3
-    value = {"small weights, at best": best, "small weights, losses": small_losses}
+    best = sum(0.1 if gone else 1.0 for gone in small_lost) / 3
+    value = {"small weights, at best": best, "seeds lost": sum(small_lost)}
     ch.claim("batchnorm-tolerates", value=value, holds=best > 0.5 - 0.1 + 1e-9, table="first-steps")
 else:
     behind = sum(tolerated["xavier"]) / 3 - sum(tolerated["small"]) / 3
