@@ -1,5 +1,6 @@
 """Execution: caching, isolation, and every way in which a notebook can fail."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -108,10 +109,32 @@ def test_exit_status_and_message(toy):
     assert command("run", "nothing").returncode == 2
 
 
+SLOW = '# %% tags=["parameters"]\nprofile = "quick"\nseed = 0\n\n# %%\nimport time\ntime.sleep(300)\n'
+
+
+def test_an_interrupt_that_is_swallowed_ends_the_run(toy):
+    """An import or a finalizer that runs when the signal comes can swallow the exception; the workers end all the same."""
+    toy.notebook("slow", SLOW)
+
+    def report(outcome):
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)  # the handler runs here
+
+    before = signal.signal(signal.SIGINT, execute.interrupt)
+    started = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            execute.run(toy.book, notebooks.discover(toy.book), Settings(workers=2), report)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert time.monotonic() - started < 60
+    assert not (toy.chapter / "slow.ipynb").exists()
+    assert run(toy, "*/toy")["toy"].state == "fresh"  # and the next run starts afresh
+
+
 def test_interrupted_runs_resume(toy):
-    toy.notebook(
-        "slow", '# %% tags=["parameters"]\nprofile = "quick"\nseed = 0\n\n# %%\nimport time\ntime.sleep(300)\n'
-    )
+    toy.notebook("slow", SLOW)
     process = subprocess.Popen([*LITREPRO, "run", "--workers", "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     deadline = time.monotonic() + 60
     while not (toy.chapter / "toy.ipynb").exists() and time.monotonic() < deadline:

@@ -64,7 +64,7 @@ def run(
     book, pairs = _book_and_pairs(patterns)
     # A shell that starts us in the background has SIGINT ignored; a CI runner stops us with SIGTERM.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, execute.interrupt)
     try:
         settings = execute.Settings(
             profile=profile if profile in runtime.PROFILES else runtime.resolve_profile(profile),

@@ -98,6 +98,7 @@ def run(book: Path, pairs: Iterable[notebooks.Pair], settings: Settings, report:
     KeyboardInterrupt
         After the running notebooks were stopped; finished ones are kept.
     """
+    _stopping.clear()
     pairs = list(pairs)
     for pair in pairs:
         _check_parameters(pair, settings.parameters)
@@ -145,6 +146,8 @@ def _execute_all(book: Path, pairs: list[notebooks.Pair], settings: Settings, re
             pair = futures[future]
             outcomes.append(_finish(pair, jobs[pair], result, settings))
             report(outcomes[-1])
+            if _stopping.is_set():
+                raise KeyboardInterrupt
     return outcomes
 
 
@@ -215,6 +218,8 @@ def _supervise(folder: Path, environment: dict[str, str], limit: float) -> str:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         with _lock:
             _running.add(process)
+        if _stopping.is_set():  # came while the process started
+            _kill(process)
         try:
             code = process.wait(timeout=limit)
         except subprocess.TimeoutExpired:
@@ -253,6 +258,19 @@ def _kill(process: subprocess.Popen) -> None:
         process.wait()
 
 
+def interrupt(*_: Any) -> None:
+    """What a signal does: ends the workers at once, then raises ``KeyboardInterrupt``.
+
+    The exception alone can be lost: an import or a finalizer that happens to run swallows it. Workers that have been told to
+    end, and the flag, bring the loop over the notebooks to its end all the same. No lock is taken, the loop may hold it.
+    """
+    _stopping.set()
+    for process in tuple(_running):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGTERM)
+    raise KeyboardInterrupt
+
+
 def stop_all() -> None:
     """Stop every worker that runs, with its kernel."""
     _stopping.set()
@@ -277,7 +295,6 @@ def _pool(settings: Settings):
                 run_job, job, key=f"litrepro-{job['key']}-{os.urandom(4).hex()}", pure=False
             )
         return
-    _stopping.clear()
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=max(1, settings.workers))
     try:
         yield lambda job: pool.submit(run_job, job)
@@ -356,7 +373,6 @@ def _log(pair: notebooks.Pair, result: dict[str, Any]) -> None:
         "cpu_seconds": result["cpu_seconds"],
         "max_rss_mib": result["max_rss_mib"],
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "device": runtime.device_name(runtime.pick_device("quick")),
         "versions": runtime.versions(),
     }
     path = pair.book / "_build" / "litrepro" / f"{pair.key.replace('/', '__')}.json"
