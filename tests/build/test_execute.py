@@ -113,7 +113,7 @@ SLOW = '# %% tags=["parameters"]\nprofile = "quick"\nseed = 0\n\n# %%\nimport ti
 
 
 def test_an_interrupt_that_is_swallowed_ends_the_run(toy):
-    """An import or a finalizer that runs when the signal comes can swallow the exception; the workers end all the same."""
+    """Whatever runs when the signal comes can swallow the exception; the workers end all the same."""
     toy.notebook("slow", SLOW)
 
     def report(outcome):

@@ -261,8 +261,8 @@ def _kill(process: subprocess.Popen) -> None:
 def interrupt(*_: Any) -> None:
     """What a signal does: ends the workers at once, then raises ``KeyboardInterrupt``.
 
-    The exception alone can be lost: an import or a finalizer that happens to run swallows it. Workers that have been told to
-    end, and the flag, bring the loop over the notebooks to its end all the same. No lock is taken, the loop may hold it.
+    The exception alone can be lost: an import or a finalizer that happens to run swallows it. Workers that have been
+    told to end, and the flag, end the loop over the notebooks all the same. No lock is taken: the loop may hold it.
     """
     _stopping.set()
     for process in tuple(_running):
