@@ -30,6 +30,7 @@ seed = 0
 
 # %%
 import warnings
+from functools import partial
 
 import pandas as pd
 import torch
@@ -398,6 +399,12 @@ def linear_rows(sets, s):
         yield {"method": "linear", "beta": strength} | accuracies(lambda z, B=B: lift(z) @ B, sets)
 
 
+def image_rows(load, s, kinds):
+    """One row for every setting of the methods on one data set and seed."""
+    sets = image_sets(load, s)
+    return pd.DataFrame([row for kind in kinds for row in kind(sets, s)])
+
+
 def image_table(name, kinds):
     """One row for every setting of the methods, both data sets and all seeds; kept between interrupted runs."""
     from litrepro.data import cifar10, fashion_mnist
@@ -405,14 +412,8 @@ def image_table(name, kinds):
     tables = []
     for data, load in (("Fashion-MNIST", fashion_mnist), ("CIFAR-10", cifar10)):
         for s in range(sizes["seeds"]):
-            kept = ch.scratch(f"{name}-{data}-{s}.csv")
-            if not kept.exists():
-                if ch.out_of_time():
-                    ch.pause()
-                sets = image_sets(load, s)
-                rows = [row for kind in kinds for row in kind(sets, s)]
-                pd.DataFrame(rows).assign(data=data, seed=s).to_csv(kept, index=False)
-            tables.append(pd.read_csv(kept))
+            part = ch.kept(f"{name}-{data}-{s}", partial(image_rows, load, s, kinds))
+            tables.append(part.assign(data=data, seed=s))
     return pd.concat(tables, ignore_index=True)
 
 

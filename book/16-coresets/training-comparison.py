@@ -34,7 +34,7 @@ from litrepro import Chapter
 from litrepro.coresets import last_layer_gradients, select, train_on_coresets
 from litrepro.data import cifar10, fashion_mnist, mnist
 from litrepro.nets import lenet, resnet18
-from litrepro.training import half_precision
+from litrepro.training import Rounded
 
 ch = Chapter("16-coresets", notebook="training-comparison", profile=profile, seed=seed, full_minutes=8)
 n_train = ch.pick(quick=1000, full=60_000, smoke=300)
@@ -76,20 +76,9 @@ def load(name, n):
     return tuple((part.images.to(ch.device), part.labels.to(ch.device)) for part in (train, test))
 
 
-class Rounded(torch.nn.Module):
+def rounded(seed):
     """ResNet18 with its convolutions in bfloat16; head, loss and what the methods select by keep their precision."""
-
-    def __init__(self, seed):
-        super().__init__()
-        self.body = resnet18(seed=seed).to(memory_format=torch.channels_last)
-        self.head = self.body.head
-
-    def features(self, x):
-        with half_precision(x.device, cpu=True):
-            return self.body.features(x).float()
-
-    def forward(self, x):
-        return self.head(self.features(x))
+    return Rounded(resnet18(seed=seed), cpu=True)
 
 
 def one_run(name, data, build, label, s, length):
@@ -127,7 +116,7 @@ if ch.full:
     compared, big = ("GRAD-MATCH", "Random", "CRAIG", "GLISTER, printed"), []
     for part in (compared, [m for m in methods if m not in compared and m != "Full"], ["Full"]):
         plan = (cifar["epochs"], cifar["full_epochs"], cifar["seeds"])
-        big.append(runs("cifar", cifar["n"], Rounded, *plan, part)[0])
+        big.append(runs("cifar", cifar["n"], rounded, *plan, part)[0])
         ch.save("cifar", pd.concat(big, ignore_index=True))
 
 parts = [runs(name, n_train, lambda s: lenet(seed=s), epochs, full_epochs, seeds) for name in datasets]

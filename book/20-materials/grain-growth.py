@@ -46,6 +46,7 @@ from litrepro.materials import (
     grain_count,
     grain_sides,
     mean_grain_area,
+    pile_up,
     potts_growth,
     threshold_growth,
     voronoi_labels,
@@ -233,20 +234,9 @@ if ch.plots:
 # force on it exceeds what the boundary bears, the neighbouring grain yields. In units in which the stress exerts the force one half, the others rest at
 # the eigenvalues of a tridiagonal matrix, the zeros of a Laguerre polynomial; that all forces there cancel is checked.
 
-
 # %%
-def pile_up(count):
-    """Length of a pile-up, the stress at which its head gives way (at a force of one), and the largest force left over."""
-    k = torch.arange(1, count, dtype=torch.float64)
-    side = torch.diag((k[:-1] * (k[:-1] + 1)).sqrt(), 1)
-    free = torch.linalg.eigvalsh(torch.diag(2 * k) + side + side.mT)
-    apart = (free[:, None] - free).fill_diagonal_(torch.inf)
-    left_over = (1 / free + (1 / apart).sum(1) - 0.5).abs().max()  # the held one at 0, all others, the stress
-    head = 0.5 + (1 / free).sum()
-    return {"length": (free.max() * head).item(), "stress": (0.5 / head).item(), "left over": left_over.item()}
-
-
-piles = pd.DataFrame({count: pile_up(count) for count in (10, 20, 40, 80, 160, 320)}).T.rename_axis("dislocations")
+counts = (10, 20, 40, 80, 160, 320)
+piles = pd.DataFrame([pile_up(count) for count in counts], pd.Index(counts, name="dislocations"))
 logs = torch.tensor(piles[["length", "stress"]].to_numpy()).log()
 piles["exponent"] = [math.nan, *(logs[:, 1].diff() / logs[:, 0].diff()).tolist()]
 
@@ -258,10 +248,10 @@ piles.assign(exponent=piles.exponent.map("{:.3f}".format).replace("nan", "-"), l
 # %% tags=["nbval-check-output"]
 ch.claim(
     "hall-petch",
-    value={"exponents": piles.exponent.tolist()[1:], "largest force left over": piles["left over"].max()},
+    value={"exponents": piles.exponent.tolist()[1:], "largest force left over": piles.left_over.max()},
     holds=bool(
         (mean_area.diff() > 0).all()
-        and piles["left over"].max() < 1e-8
+        and piles.left_over.max() < 1e-8
         and (piles.stress.diff()[1:] < 0).all()
         and abs(piles.exponent.iloc[-1] + 0.5) < 0.02
     ),

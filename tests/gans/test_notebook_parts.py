@@ -30,7 +30,7 @@ class Clocked(Chapter):
     """A chapter whose clock shows the given times, the last one for ever."""
 
     def __init__(self, folder, full, seconds):
-        self.profile, self.seed = ("full" if full else "quick"), 4
+        self.profile, self.seed, self.smoke = ("full" if full else "quick"), 4, False
         self._folder, self._times = folder, list(seconds)
 
     def elapsed(self):
@@ -53,6 +53,13 @@ def test_a_command_ends_in_time_and_the_next_one_goes_on(tmp_path, capsys):
     assert torch.load(tmp_path / "x-45.pt")["cohorts"][0]["step"] == 40  # asked twice, at 20 and at 40
     again = trained_ensemble(Clocked(tmp_path, True, [0]), "x", *PLAYERS, IMAGES, TWO, **settings)
     assert torch.equal(again.sample(2), whole.sample(2))
+    # A smoke run reads no checkpoint (this one is of another size, which is an error otherwise) and leaves it alone.
+    before, smoke = (tmp_path / "x-45.pt").read_bytes(), Clocked(tmp_path, True, [0])
+    with pytest.raises(ValueError, match="must belong to this run"):
+        trained_ensemble(smoke, "x", *PLAYERS, IMAGES, TWO, **settings | {"seeds": 1})
+    smoke.smoke = True
+    assert trained_ensemble(smoke, "x", *PLAYERS, IMAGES, TWO, **settings | {"seeds": 1}).seeds == (0,)
+    assert (tmp_path / "x-45.pt").read_bytes() == before
 
 
 def test_course_and_summary_are_their_parts():

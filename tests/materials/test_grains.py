@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -206,6 +207,28 @@ def test_hall_petch():
     assert fit["k"] == pytest.approx(50)
 
 
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_pile_up_at_the_least_energy(count):
+    """Rest found by minimizing the energy; by Newton's third law the head bears the stress on all dislocations."""
+    optimize = pytest.importorskip("scipy.optimize")
+    found = lm.pile_up(count)
+
+    def positions(logs):
+        return np.cumsum(np.exp(logs))  # gaps are positive
+
+    def energy(logs):
+        x = np.concatenate([[0.0], positions(logs)])
+        rows, columns = np.triu_indices(count, 1)
+        return 0.5 * x.sum() - np.log(x[columns] - x[rows]).sum()
+
+    x = positions(optimize.minimize(energy, np.zeros(count - 1), tol=1e-10).x)
+    head = 0.5 + (1 / x).sum()
+    assert found.length == pytest.approx(x.max() * head, rel=1e-4)
+    assert found.stress == pytest.approx(0.5 / head, rel=1e-4)
+    assert found.stress == pytest.approx(1 / count, rel=1e-9)
+    assert found.left_over < 1e-9
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -227,6 +250,8 @@ def test_hall_petch():
         (lambda: lm.hall_petch(0.0, 1.0, 1.0), "positive"),
         (lambda: lm.fit_hall_petch([1.0, -1.0], [1.0, 2.0]), "positive"),
         (lambda: lm.fit_hall_petch([1.0, 1.0], [1.0, 2.0]), "distinct"),
+        (lambda: lm.pile_up(1), "count"),
+        (lambda: lm.pile_up(3.0), "count"),
     ],
 )
 def test_bad_input(call, message):

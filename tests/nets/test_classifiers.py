@@ -161,3 +161,13 @@ def test_shufflenet_keeps_channels_last_through_its_shuffle():
         )
     assert torch.allclose(plain(x), last(x.contiguous(memory_format=torch.channels_last)), atol=1e-5)
     assert all(layouts)
+
+
+def test_shufflenet_has_the_same_gradients_in_channels_last():
+    x, y = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 3])
+    plain, last = (nets.shufflenetv2(0.5, num_classes=4, seed=3).double() for _ in range(2))
+    last.to(memory_format=torch.channels_last)
+    for net in (plain, last):
+        functional.cross_entropy(net(x.double()), y).backward()
+    for one, other in zip(plain.parameters(), last.parameters()):
+        torch.testing.assert_close(one.grad, other.grad)

@@ -5,7 +5,8 @@ import contextlib
 import pytest
 import torch
 
-from litrepro.training import half_precision
+from litrepro.nets import lenet
+from litrepro.training import Rounded, fit, half_precision
 
 
 def learns(context):
@@ -55,3 +56,29 @@ def test_on_a_gpu():
 def test_what_is_no_device(device):
     with pytest.raises(ValueError, match="device"):
         half_precision(device)
+
+
+def test_rounded_convolutions_and_a_precise_head():
+    x = torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    plain, same, rounded = (
+        lenet(4, in_channels=1, size=16, seed=1),
+        Rounded(lenet(4, in_channels=1, size=16, seed=1)),
+        Rounded(lenet(4, in_channels=1, size=16, seed=1), cpu=True),
+    )
+    torch.testing.assert_close(same(x), plain(x))
+    features = rounded.features(x)
+    assert features.dtype == torch.float32
+    assert torch.equal(features, features.bfloat16().float())
+    off = (features - plain.features(x)).norm() / plain.features(x).norm()
+    assert 1e-5 < off < 0.05
+    assert torch.equal(rounded(x), rounded.head(features))  # a rounded head would differ in the third digit
+    assert sum(p.numel() for p in rounded.parameters()) == sum(p.numel() for p in plain.parameters())
+    y = torch.arange(6) % 4
+    fit(rounded, (x, y), epochs=60, optimizer="adam", lr=5e-3, batch_size=6, seed=0)
+    assert torch.equal(rounded(x).argmax(1), y)
+
+
+@pytest.mark.parametrize("net", [None, torch.nn.Linear(2, 2), torch.nn.Sequential(torch.nn.Flatten())])
+def test_rounded_needs_features_and_a_head(net):
+    with pytest.raises(ValueError, match="features and head"):
+        Rounded(net)

@@ -35,7 +35,8 @@ def trained_ensemble(
     Parameters
     ----------
     chapter
-        Whose profile, seed, clock and scratch folder are used. In quick there is no checkpoint and no limit.
+        Whose profile, seed, clock and scratch folder are used. In quick there is no checkpoint and no limit, in a
+        smoke run neither.
     name
         Of the ensemble, one word; the checkpoint is ``name-steps.pt``.
     make_generator, make_discriminator, data, variants, steps
@@ -76,7 +77,7 @@ def trained_ensemble(
     seeds = _validate.positive_int("seeds", seeds)
     minutes = _validate.real("minutes", minutes, 0, open_low=True)
     keep: dict[str, Any] = {}
-    if chapter.full:
+    if chapter.full and not chapter.smoke:  # a smoke run makes everything anew, as ``Chapter.kept`` does
         keep = {"checkpoint": chapter.scratch(f"{name}-{steps}.pt"), "stop": lambda: chapter.out_of_time(minutes)}
     found = train_gans(
         make_generator, make_discriminator, data, variants, steps=steps, seeds=range(seeds), seed=chapter.seed,

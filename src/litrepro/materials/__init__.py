@@ -30,7 +30,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         ],
         "_potts": ["potts_growth"],
         "_threshold": ["threshold_growth"],
-        "_laws": ["fit_growth_law", "fit_hall_petch", "hall_petch"],
+        "_laws": ["fit_growth_law", "fit_hall_petch", "hall_petch", "pile_up"],
         "_networks": ["GrainUNet", "PatchDiscriminator"],
         "_surrogate": ["best_cut", "boundary_f1", "boundary_sharpness", "train_surrogate"],
         "_formulas": ["parse_formula", "reduced_composition"],

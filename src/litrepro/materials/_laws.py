@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -119,6 +119,40 @@ def fit_hall_petch(d: Sequence[float] | torch.Tensor, sigma: Sequence[float] | t
     centred = x - x.mean()
     k = (centred * sigma).sum() / centred.square().sum()
     return {"sigma0": (sigma.mean() - k * x.mean()).item(), "k": k.item()}
+
+
+class PileUp(NamedTuple):
+    """``length`` of a pile-up, ``stress`` at which its head gives way, and the largest force ``left_over``."""
+
+    length: float
+    stress: float
+    left_over: float
+
+
+def pile_up(count: int) -> PileUp:
+    """A pile-up of ``count`` >= 2 dislocations of one sign, pressed against the boundary of a grain, where one is held.
+
+    Two at distance r repel each other with the force 1 / r. In units in which the applied stress presses each with 1/2
+    the others rest at the zeros of the Laguerre polynomial L_{count-1}^{(1)}, eigenvalues of its tridiagonal matrix;
+    the force on the held one is then the head's. Scaled so that the boundary gives way at a head force of one.
+
+    Source: Eshelby, Frank and Nabarro, Philosophical Magazine 42 (1951), 351-364.
+
+    Raises ``ValueError`` for fewer than two.
+
+    Examples
+    --------
+    >>> [round(value, 9) for value in pile_up(2)]  # the free one at 2: force 1/2 from the held one, head force 1
+    [2.0, 0.5, 0.0]
+    """
+    count = _validate.positive_int("count", count, 2)
+    k = torch.arange(1, count, dtype=torch.float64)
+    side = torch.diag((k[:-1] * (k[:-1] + 1)).sqrt(), 1)
+    free = torch.linalg.eigvalsh(torch.diag(2 * k) + side + side.mT)
+    apart = (free[:, None] - free).fill_diagonal_(torch.inf)
+    left_over = (1 / free + (1 / apart).sum(1) - 0.5).abs().max()  # the held one at 0, all others, the stress
+    head = 0.5 + (1 / free).sum()
+    return PileUp((free.max() * head).item(), (0.5 / head).item(), left_over.item())
 
 
 def _vector(name: str, values: Any) -> torch.Tensor:

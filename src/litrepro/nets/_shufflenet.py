@@ -58,6 +58,10 @@ def _depthwise(channels: int, stride: int) -> list[nn.Module]:
     return [nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False), nn.BatchNorm2d(channels)]
 
 
+def _compact(gradient: torch.Tensor) -> torch.Tensor:
+    return gradient.contiguous(memory_format=torch.channels_last)
+
+
 class _Unit(nn.Module):
     """Half of the channels pass, the other half is transformed; at stride 2 both halves see all and are transformed."""
 
@@ -76,6 +80,8 @@ class _Unit(nn.Module):
             parts = (self.left(x), self.right(x))
         # The shuffle: channels of the two halves alternate.
         if parts[1].is_contiguous(memory_format=torch.channels_last):  # and stays so: a GPU convolves it faster
+            if parts[1].grad_fn is not None:  # its gradient is every second entry of another: slow to walk through
+                parts[1].register_hook(_compact)
             return torch.stack([part.movedim(1, -1) for part in parts], dim=-1).flatten(-2).movedim(-1, 1)
         return torch.stack(parts, dim=2).flatten(1, 2)
 

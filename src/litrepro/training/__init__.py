@@ -15,7 +15,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_graph": ["CudaGraph"],
         "_fit_ensemble": ["fit_ensemble"],
         "_paired": ["train_paired_psgd"],
-        "_precision": ["half_precision"],
+        "_precision": ["Rounded", "half_precision"],
         "_schedules": ["constant", "cosine", "step_decay"],
         "_stacked": ["Splits", "draw_splits", "seconds_per_step", "train_stacked"],
         "_tuning": ["expected_best", "paired_difference", "summarize_runs"],
