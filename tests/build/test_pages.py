@@ -29,6 +29,7 @@ def test_scoreboard_and_pages(executed):
     assert "No erratum" in (folder / "errata.md").read_text()
     log = json.loads(next((executed.book / "_build" / "litrepro").glob("*.json")).read_text())
     assert log["notebook"] in (folder / "execution.md").read_text()
+    assert f"Device: {log['device']}. Versions" in (folder / "execution.md").read_text()
     for path in (executed.book / "_build" / "litrepro").glob("*.json"):
         path.unlink()
     assert "up to date" in pages.execution(executed.book)

@@ -12,6 +12,7 @@ import dataclasses
 import datetime
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -373,6 +374,8 @@ def _log(pair: notebooks.Pair, result: dict[str, Any]) -> None:
         "cpu_seconds": result["cpu_seconds"],
         "max_rss_mib": result["max_rss_mib"],
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        # What quick runs on. Torch is not asked: its import here can swallow an interrupt.
+        "device": os.environ.get("LITREPRO_DEVICE") or f"{platform.machine()} CPU",
         "versions": runtime.versions(),
     }
     path = pair.book / "_build" / "litrepro" / f"{pair.key.replace('/', '__')}.json"

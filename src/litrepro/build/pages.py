@@ -137,10 +137,11 @@ def execution(book: Path) -> str:
         for log in logs
     )
     last = max(logs, key=lambda log: log["finished"])
+    device = last.get("device", "not noted")  # logs of an older version have none
     versions = ", ".join(f"{name} {version}" for name, version in last["versions"].items())
     total = sum(log["cpu_seconds"] for log in logs)
     head = "<tr><th>Notebook</th><th>Seconds</th><th>CPU-seconds</th><th>Memory (MiB)</th><th>Date</th></tr>"
     return (
-        f"Device: {escape(last['device'])}. Versions: {escape(versions)}. In all {total:.0f} CPU-seconds.\n\n"
+        f"Device: {escape(device)}. Versions: {escape(versions)}. In all {total:.0f} CPU-seconds.\n\n"
         f'<div class="lr-scroll"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>\n'
     )
