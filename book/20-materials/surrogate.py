@@ -27,13 +27,14 @@ profile = "quick"
 seed = 0
 
 # %%
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
-from torch.nn import functional
 
 from litrepro import Chapter
+from litrepro.gans import gan_losses
 from litrepro.materials import (
     GrainUNet,
     PatchDiscriminator,
@@ -55,11 +56,6 @@ n, grains, pairs, steps, tau = ch.pick(
 )
 width, levels, iterations, batch = ch.pick(quick=(16, 3, 150, 16), full=(32, 4, 8000, 32), smoke=(4, 2, 4, 8))
 n_tune, n_test = ch.pick(quick=(32, 64), full=(200, 500), smoke=(4, 8))
-
-
-def adversarial(real, fake):
-    """The non-saturating losses of a GAN on logits: of the discriminator and of the generator."""
-    return functional.softplus(-real).mean() + functional.softplus(fake).mean(), functional.softplus(-fake).mean()
 
 
 # %% [markdown]
@@ -108,7 +104,7 @@ for name in ("U-Net", "U-Net + GAN"):
     if name == "U-Net + GAN":
         extra = {
             "discriminator": PatchDiscriminator(width, generator=seed).to(ch.device),
-            "adversarial": adversarial,
+            "adversarial": partial(gan_losses, kind="nonsaturating"),
             "weight": 0.05,
         }
     started = ch.clock()

@@ -280,6 +280,17 @@ def test_all_examples_have_no_error_where_weights_are_one():
     assert gradient_error(g, glister(g, 15), target=torch.zeros(4, dtype=torch.float64)) > 0.1
 
 
+def test_one_target_serves_a_batch():
+    g, b = normal(3, 9, 4), normal(4, seed=1)
+    for method in (grad_match, glister):
+        found = method(g, 3, target=b)
+        alone = [method(one, 3, target=b) for one in g]
+        assert torch.equal(found.indices, torch.stack([one.indices for one in alone]))
+        torch.testing.assert_close(found.weights, torch.stack([one.weights for one in alone]))
+    errors = torch.stack([gradient_error(one, part, target=b) for one, part in zip(g, alone)])
+    torch.testing.assert_close(gradient_error(g, found, target=b), errors)
+
+
 def test_bad_arguments_are_named():
     g = normal(8, 3)
     for call in (

@@ -126,6 +126,7 @@ def test_moved_points_keep_their_clusters():
         ((torch.zeros(4, 2), 0.0, 2), "eps"),
         ((torch.zeros(4, 2), -1.0, 2), "eps"),
         ((torch.zeros(4, 2), 1.0, 0), "min_samples"),
+        ((torch.zeros(4, 2), 1.0, [1, 1, 1, 1]), "no tensor"),
         ((torch.zeros(4, 2), 1.0, torch.tensor([1, 2, 3])), "shape"),
         ((torch.zeros(4, 2), 1.0, torch.tensor([1, 2, 3, 0])), ">= 1"),
         ((torch.zeros(4, 2), 1.0, torch.ones(4)), "integer tensor"),

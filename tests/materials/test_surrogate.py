@@ -1,10 +1,14 @@
 """Networks for boundary maps, their training, and scores."""
 
+from functools import partial
+
+import pandas as pd
 import pytest
 import torch
 from torch.nn import functional
 
 from litrepro import materials as lm
+from litrepro.gans import gan_losses
 
 
 def maps(b=8, n=16, seed=0):
@@ -70,6 +74,17 @@ def test_adversarial_training_moves_both_and_repeats():
     net = lm.GrainUNet(4, 2, generator=0)
     lm.train_surrogate(net, x, y, iterations=6, batch=4, seed=3)
     assert not torch.equal(state[0], torch.cat([p.flatten() for p in net.parameters()]))
+
+
+def test_losses_of_the_gan_room_are_averaged_over_images():
+    x, y = maps(), maps(seed=1)
+    tables = []
+    for adversarial in (losses, partial(gan_losses, kind="nonsaturating")):
+        judge = lm.PatchDiscriminator(4, generator=0)
+        net = lm.GrainUNet(4, 2, generator=0)
+        options = {"discriminator": judge, "adversarial": adversarial, "weight": 0.5}
+        tables.append(lm.train_surrogate(net, x, y, iterations=5, batch=4, **options).drop(columns="seconds"))
+    pd.testing.assert_frame_equal(*tables, rtol=1e-4)
 
 
 def test_f1():

@@ -101,7 +101,10 @@ def test_more_angles_and_softer_filter_tell_apart():
         (lambda: lm.radon(torch.zeros(4, 4), turn(3)[None]), "vector"),
         (lambda: lm.fbp(torch.zeros(3, 4), turn(2)), "3 rows and 2 angles"),
         (lambda: lm.fbp(torch.zeros(3, 4), turn(3), filter="cosine"), "filter"),
-        (lambda: lm.phantom(4, 20, seed=0), "n must"),
+        (lambda: lm.radon(torch.full((4, 4), torch.nan), turn(3)), "images must be finite"),
+        (lambda: lm.fbp(torch.full((3, 4), torch.inf), turn(3)), "sino must be finite"),
+        (lambda: lm.phantom(0, 20, seed=0), "n must"),
+        (lambda: lm.phantom(4, 0, seed=0), "depth must"),
         (lambda: lm.phantom(32, 20, seed=-1), "seed"),
         (lambda: lm.measure_sinogram(torch.zeros(4, 4), turn(3), dose=0.0), "dose"),
         (lambda: lm.render_volume(torch.zeros(4, 4)), "opacity"),
@@ -123,6 +126,10 @@ def test_phantom():
     assert (volume[:, outside] == 0).all()
     assert 0.05 < (volume > 0).float().mean() < 0.4
     assert {0.5, 1.0, 1.5} <= set(volume.unique().tolist())
+    for n, depth in ((1, 1), (2, 3), (4, 1), (64, 1)):
+        small = lm.phantom(n, depth, seed=0)
+        assert small.shape == (depth, n, n)
+        assert n < 4 or bool((small == 0.9).any())
 
 
 def test_noise_has_the_variance_of_counts():

@@ -214,6 +214,15 @@ def quadratic_step(optimizer_class, steps, **keywords):
     return p.detach()
 
 
+def test_empty_batches_of_spectra_stay_empty():
+    eigs = torch.zeros(0, 3, dtype=torch.complex64)
+    assert gradient_rate(eigs, 0.1).shape == momentum_rate(eigs, 0.1, 0.2).shape == (0,)
+    assert [part.shape for part in optimal_step_size(eigs)] == [(0,), (0,)]
+    assert [part.shape for part in optimal_momentum(eigs)] == [(0, 3)] * 3
+    with pytest.raises(ValueError, match="m >= 1"):
+        gradient_rate(torch.zeros(2, 0), 0.1)
+
+
 def test_optimizers_equal_torch_without_optimism():
     for betas in ((0.9, 0.999), (0.0, 0.9)):
         ours = quadratic_step(GameAdam, 20, lr=0.05, betas=betas)

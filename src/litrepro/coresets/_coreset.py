@@ -34,7 +34,7 @@ def gradient_error(gradients: torch.Tensor, coreset: Coreset, *, target: torch.T
     coreset
         Indices and weights (..., k).
     target
-        (..., p); default: the sum of all gradients.
+        (..., p), or (p,) for all problems; default: the sum of all gradients.
 
     Returns
     -------
@@ -96,13 +96,15 @@ def check_k(k: Any, n: int) -> int:
 
 
 def check_target(gradients: torch.Tensor, target: torch.Tensor | None) -> torch.Tensor:
-    """The target (..., p): as given, or the sum of all gradients."""
+    """The target (..., p): as given, one vector for all problems, or the sum of all gradients."""
     if target is None:
         return gradients.sum(-2)
     _validate.float_tensor("target", target, 1)
     expected = (*gradients.shape[:-2], gradients.shape[-1])
+    if target.ndim == 1 and len(target) == expected[-1]:
+        target = target.expand(expected)
     if target.shape != expected or not bool(target.isfinite().all()):
-        raise ValueError(f"target must be finite with shape {expected}, got {tuple(target.shape)}")
+        raise ValueError(f"target must be finite with shape {expected} or (p,), got {tuple(target.shape)}")
     return target.detach().to(gradients)
 
 

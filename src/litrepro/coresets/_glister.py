@@ -28,7 +28,7 @@ def glister(
     k
         1..n.
     target
-        b (..., p); default: the sum of all gradients.
+        b (..., p), or (p,) for all problems; default: the sum of all gradients.
     refresh
         ``refresh(chosen (m,) int64) -> (p,)``, the outer gradient after a step on the examples chosen so far: the
         online greedy, which replaces the target after every choice. See ``last_layer_refresh``.

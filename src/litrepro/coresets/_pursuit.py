@@ -37,7 +37,7 @@ def grad_match(
     k
         1..n.
     target
-        b (..., p); default: the sum of all gradients.
+        b (..., p), or (p,) for all problems; default: the sum of all gradients.
     ridge
         :math:`\lambda \ge 0`, in units of a squared gradient norm: spreads the weights.
     nonnegative

@@ -79,7 +79,7 @@ def matching(
     step, n_grad, n_proj
         X <- project(X - step C), n_grad times, with n_proj rounds of Dykstra each.
     average
-        Return the mean of the iterates, as the algorithm is printed, or the last one.
+        Return the mean of the n_grad iterates after the start, as the algorithm is printed, or the last one.
     init
         (..., n, m); 1/m if None.
 

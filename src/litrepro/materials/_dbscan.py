@@ -125,7 +125,7 @@ def _points(points: torch.Tensor) -> torch.Tensor:
 
 def _thresholds(min_samples: int | torch.Tensor, points: torch.Tensor) -> int | torch.Tensor:
     if not isinstance(min_samples, torch.Tensor) or min_samples.ndim == 0:
-        return _validate.positive_int("min_samples", min_samples)
+        return _validate.positive_int("min_samples, where it is no tensor (N,),", min_samples)
     _validate.integer_tensor("min_samples", min_samples)
     if tuple(min_samples.shape) != (len(points),):
         raise ValueError(f"min_samples must have shape ({len(points)},), got {tuple(min_samples.shape)}")

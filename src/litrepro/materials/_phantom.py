@@ -16,7 +16,7 @@ def phantom(n: int, depth: int, *, seed: int) -> torch.Tensor:
     Parameters
     ----------
     n, depth
-        Pixels across and slices, both >= 8.
+        Pixels across and slices, both >= 1; the wall needs n >= 4 to hold a pixel.
     seed
         Non-negative; the tube is always there, rods and spheres move.
 
@@ -27,7 +27,7 @@ def phantom(n: int, depth: int, *, seed: int) -> torch.Tensor:
     Raises
     ------
     ValueError
-        Sizes below 8, a negative seed.
+        Sizes below 1, a negative seed.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def phantom(n: int, depth: int, *, seed: int) -> torch.Tensor:
     >>> volume.shape, volume[:, 0, 0].max().item()  # the corners are empty
     (torch.Size([8, 32, 32]), 0.0)
     """
-    n, depth = _validate.positive_int("n", n, 8), _validate.positive_int("depth", depth, 8)
+    n, depth = _validate.positive_int("n", n), _validate.positive_int("depth", depth)
     g = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
     axis = torch.arange(n, dtype=torch.float32) - (n - 1) / 2
     z = (torch.arange(depth, dtype=torch.float32) - (depth - 1) / 2)[:, None, None]

@@ -35,7 +35,8 @@ def potts_growth(
     record
         Keep the state after sweeps record, 2 record, ...; the same seed gives the same states with and without.
     seed
-        A seed, or a generator on the device of the labels.
+        A seed, or a generator on the device of the labels. All images draw from it together: what becomes of one
+        depends on how many there are, not on what the others show.
 
     Returns
     -------

@@ -38,7 +38,7 @@ def radon(images: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     Raises
     ------
     ValueError
-        Images that are not square, angles that are not a vector of floats.
+        Images that are not square or not finite, angles that are not a vector of floats.
 
     Examples
     --------
@@ -53,6 +53,7 @@ def radon(images: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
     n = images.shape[-1]
     if images.shape[-2] != n or n < 1:
         raise ValueError(f"images must be square (..., n, n), got shape {tuple(images.shape)}")
+    _validate.finite(images=images)
     table = images.reshape(-1, n * n).mT.contiguous()
     pieces = [
         _weighted_sums(table, *_ray_weights(n, part, images.dtype))
@@ -83,7 +84,7 @@ def fbp(sino: torch.Tensor, angles: torch.Tensor, *, filter: str | None = "ramp"
     Raises
     ------
     ValueError
-        As many angles as sinogram rows are required; an unknown filter; half precision.
+        As many angles as sinogram rows are required; an unknown filter; half precision; values that are not finite.
 
     Examples
     --------
@@ -105,6 +106,7 @@ def fbp(sino: torch.Tensor, angles: torch.Tensor, *, filter: str | None = "ramp"
     if n < 1:
         raise ValueError(f"sino must have detector bins, got shape {tuple(sino.shape)}")
     check_filter(filter)
+    _validate.finite(sino=sino)
     filtered = _ramp(sino, filter) if filter is not None and sino.numel() else sino
     table = filtered.reshape(-1, count * n).mT.contiguous()
     axis = torch.arange(n, dtype=sino.dtype, device=sino.device) - (n - 1) / 2

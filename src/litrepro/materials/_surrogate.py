@@ -34,9 +34,9 @@ def train_surrogate(
     """Fit ``net`` to map boundary maps before growth to those after it, in place.
 
     The loss is binary cross entropy; with a discriminator, plus ``weight`` times the generator's loss of
-    ``adversarial(real, fake) -> (loss_d, loss_g)`` on the discriminator's logits of (input, output) pairs. Each
-    iteration then makes one step of the discriminator before that of the network. Adam, the rate annealed to zero by a
-    cosine.
+    ``adversarial(real, fake) -> (loss_d, loss_g)`` on the discriminator's logits of (input, output) pairs, such as
+    ``gans.gan_losses`` of some kind; losses per image are averaged. Each iteration then makes one step of the
+    discriminator before that of the network. Adam, the rate annealed to zero by a cosine.
 
     Parameters
     ----------
@@ -127,11 +127,11 @@ class _Trainer:
         if self.discriminator is not None:
             fake = torch.cat([x, logits.sigmoid()], 1)
             real = self.discriminator(torch.cat([x, y], 1))
-            loss_d, _ = self.adversarial(real, self.discriminator(fake.detach()))
+            loss_d = self._losses(real, self.discriminator(fake.detach()))[0]
             self.opponent.zero_grad()
             loss_d.backward()
             self.opponent.step()
-            _, loss_g = self.adversarial(real.detach(), self.discriminator(fake))
+            loss_g = self._losses(real.detach(), self.discriminator(fake))[1]
             loss = loss + self.weight * loss_g
             losses |= {"discriminator": loss_d.detach(), "generator": loss_g.detach()}
         self.optimizer.zero_grad()
@@ -139,6 +139,10 @@ class _Trainer:
         self.optimizer.step()
         self.schedule.step()
         return losses
+
+    def _losses(self, real: torch.Tensor, fake: torch.Tensor) -> list[torch.Tensor]:
+        """Means of the two losses: those of ``gans.gan_losses`` come one per image."""
+        return [loss.mean() for loss in self.adversarial(real, fake)]
 
 
 def _batches(count: int, batch: int, source: torch.Generator):

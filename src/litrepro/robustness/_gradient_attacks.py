@@ -114,8 +114,8 @@ def pgd(
 
     Returns
     -------
-    (n, *shape), detached: of the clean point and all points visited, the last included, the one with the largest
-    loss (smallest if targeted), example by example.
+    (n, *shape), detached: of the clean point, all points at which a gradient was taken (with momentum Nesterov's) and
+    the last one reached, the one with the largest loss (smallest if targeted), example by example.
 
     Raises
     ------

@@ -15,7 +15,7 @@ def spectrum(eigs: Any, *, stable: bool = False, minimum_dims: int = 1) -> torch
         raise ValueError(f"eigenvalues must be float32 or float64, or complex ones of these, got {eigs.dtype}")
     if not isinstance(eigs, torch.Tensor):
         raise ValueError(f"eigenvalues must be a torch tensor, got {type(eigs).__name__}")
-    if eigs.ndim < minimum_dims or eigs.numel() == 0:
+    if eigs.ndim < minimum_dims or (minimum_dims and eigs.shape[-1] == 0):
         raise ValueError(f"eigenvalues must have shape (..., m) with m >= 1, got {tuple(eigs.shape)}")
     if not eigs.dtype.is_complex:
         real = eigs if eigs.dtype.is_floating_point else eigs.to(torch.float64)
