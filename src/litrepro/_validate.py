@@ -174,7 +174,10 @@ def random_source(name: str, value: Any, device: Any = None) -> Any:
 
     if isinstance(value, torch.Generator):
         return value
-    seed = 0 if value is None else positive_int(name, value, 0)
+    try:
+        seed = 0 if value is None else positive_int(name, value, 0)
+    except ValueError:
+        raise ValueError(f"{name} must be an integer >= 0 (a seed), a torch.Generator or None, got {value!r}") from None
     return torch.Generator(device or "cpu").manual_seed(seed)
 
 

@@ -16,6 +16,7 @@ ONE, DELAYS = torch.ones(1), torch.zeros(3, dtype=torch.int64)
         lambda: ay.async_descent(None, ONE, DELAYS, lr=0.1),
         lambda: ay.async_descent(lambda w: "x", ONE, DELAYS, lr=0.1),
         lambda: ay.expected_descent(5, ONE, ONE, lr=0.1, steps=1),
+        lambda: ay.expected_descent(lambda w: w, ONE, torch.tensor([0.5, 0.5001]), lr=0.1, steps=1),
         lambda: ay.momentum_recursion(None, ONE, lr=0.1, staleness=0.5, steps=1),
         lambda: ay.worker_staleness(2, 3, generator="x"),
         lambda: ay.best_momentum(None, staleness=ONE / 2, momenta=ONE, lrs=ONE),
@@ -38,6 +39,13 @@ def test_delays_in_small_integers(dtype):
     path, small = (ay.async_descent(lambda w: w, ONE, d, lr=0.01) for d in (delays, delays.to(dtype)))
     assert torch.equal(path, small)
     assert torch.equal(ay.staleness_law(delays.to(dtype), 500), ay.staleness_law(delays, 500))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_probabilities_that_sum_to_one_up_to_rounding(dtype):
+    law = torch.tensor([0.5, 0.5 + torch.finfo(dtype).eps / 2], dtype=dtype)
+    path = ay.expected_descent(lambda w: w, ONE, law, lr=0.1, steps=3)
+    assert path.isfinite().all()
 
 
 def test_no_coordinates():

@@ -36,6 +36,11 @@ BAD = {
     "gated no pattern": lambda: cn.gated_relu_program(X, y[:, None], 0.1, D[:0]),
     "support no pattern": lambda: cn.relu_support(X, y, D[:0]),
     "gap no pattern": lambda: gap(D[:0]),
+    "gap beta": lambda: cn.optimality_gap(X, y, torch.ones(2), X.expand(3, 3, 2), y.expand(3, 3), D),
+    "network nan": lambda: cn.to_network(V * NAN, V),
+    "project nan": lambda: cn.project_gamma1(torch.full((2,), float("nan")), 1.0),
+    "subnetwork patterns": lambda: cn.subnetwork_patterns(X[None], 2, 2),
+    "infinite counts": lambda: cn.whitened_relu_optimum(torch.tensor([4.0, float("inf")]), 2, 0.5),
     "counts": lambda: cn.whitened_relu_optimum(None, 2, 0.1),
     "networks beta": lambda: cn.relu_networks(X, y, torch.ones(7, 3), 2, 2, steps=1),
     "networks beta batch": lambda: cn.relu_networks(X, y, torch.ones(5, 2), 2, 2, steps=1),
@@ -53,6 +58,9 @@ BAD = {
     "project": lambda: cn.project_gamma1([1.0, 2.0], 1.0),
     "frank-wolfe lmo": lambda: cn.frank_wolfe(A, g, 1.0, iterations=1, lmo=3),
     "frank-wolfe lmo's value": lambda: cn.frank_wolfe(A, g, 1.0, iterations=1, lmo=lambda A, g: None),
+    "frank-wolfe lmo's theta": lambda: cn.frank_wolfe(A, g, 1.0, iterations=1, lmo=lambda A, g: (g, g[0])),
+    "frank-wolfe lmo's sign": lambda: cn.frank_wolfe(A, g, 1.0, iterations=1, lmo=lambda A, g: (A[0], g)),
+    "frank-wolfe lmo's words": lambda: cn.frank_wolfe(A, g, 1.0, iterations=1, lmo=lambda A, g: ("a", "b")),
     "frank-wolfe batch_size": lambda: cn.frank_wolfe(A, g, 1.0, iterations=1, batch_size=3),
 }
 
@@ -69,6 +77,10 @@ def test_an_empty_batch_has_an_empty_result():
     assert cn.frank_wolfe(none, g, 1.0, iterations=2).loss.shape == (0, 2)
     assert cn.frank_wolfe(A, g, torch.ones(0, dtype=f64), iterations=2).loss.shape == (0, 2)
     assert cn.relu_support(X, y.expand(0, 3), D).shape == (0,)
+
+
+def test_no_weights_are_sparse():
+    assert cn.sparsify_weights(torch.zeros(3, 0), torch.zeros(0)).shape == (0,)
 
 
 def test_one_beta_per_start_trains_every_network_with_its_own():

@@ -175,6 +175,23 @@ def test_gamma1_projection_against_cvxpy():
     torch.testing.assert_close(cn.project_gamma1(y, deltas)[2], cn.project_gamma1(y[2], 0.3))
 
 
+@pytest.mark.parametrize(("dtype", "large"), [(torch.float32, 1e20), (torch.float32, 3e38), (F64, 1e200)])
+def test_gamma1_projection_of_large_numbers(dtype, large):
+    y = torch.tensor([3.0, -4.0, 0.0], dtype=dtype)
+    expected = torch.tensor([2.0, -3.0, 0.0], dtype=dtype) * (large / 4)
+    found = cn.project_gamma1(y * (large / 4), 5 * (large / 4))
+    torch.testing.assert_close(found, expected)
+
+
+def test_single_precision_is_whitened_up_to_its_rounding():
+    A = torch.linalg.qr(normal(2000, 300).float()).Q.T
+    assert (A.double() @ A.double().T - torch.eye(300)).abs().max() > 1e-7
+    scaled = A * (1 + 2e-6)  # off by four parts in a million, some 30 units in the last place
+    assert cn.frank_wolfe(scaled, normal(300), 1.0, iterations=2).loss.isfinite().all()
+    with pytest.raises(ValueError, match="must be whitened"):
+        cn.frank_wolfe(scaled.double(), normal(300), 1.0, iterations=2)
+
+
 def test_frank_wolfe_bounds_and_batch():
     A, y = whitened(6, 9), normal(6, seed=3)
     deltas = torch.tensor([0.5, 1.0, 4.0], dtype=F64)

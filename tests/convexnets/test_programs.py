@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import cvxpy as cp
 import pytest
@@ -212,6 +213,90 @@ def test_patterns_in_special_position(d):
     X = torch.cat([base, 2 * base[:2], -base[1:3], torch.zeros(1, d, dtype=F64)])
     exact, sampled = cn.activation_patterns(X), cells_by_sampling(X)
     assert {tuple(row) for row in exact.tolist()} == {tuple(row) for row in sampled.tolist()}
+
+
+def exact_cells(X):
+    """The open cells of an arrangement in three dimensions in rational arithmetic: those around every ray."""
+    rows = [[Fraction(value) for value in row] for row in X.tolist()]
+
+    def cross(a, b):
+        return [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+
+    def signs(*directions):
+        """1{X u >= 0} at the first direction plus a little of the second plus still less of the third."""
+        products = ([sum(map(Fraction.__mul__, row, u)) for u in directions] for row in rows)
+        return tuple(next((value for value in row if value), 0) >= 0 for row in products)
+
+    found = set()
+    for first, second in itertools.combinations(rows, 2):
+        ray = cross(first, second)
+        if not any(ray):
+            continue
+        for normal in (first, second):
+            for along, across in itertools.product((1, -1), repeat=2):
+                beside = [along * value for value in cross(ray, normal)]
+                step = [across * value for value in normal]
+                found |= {signs(ray, beside, step), signs([-value for value in ray], beside, step)}
+    return found
+
+
+def as_set(patterns):
+    return {tuple(row) for row in patterns.tolist()}
+
+
+@pytest.mark.parametrize("offset", [0.0, 7.3, 1e5, 1e6, 1e8])
+def test_patterns_do_not_depend_on_the_basis_of_the_columns(offset):
+    grid = torch.cartesian_prod(torch.arange(3.0), torch.arange(3.0)).double()
+    for points, shift in ((grid, offset // 1), (normal(8, 2), offset)):
+        X = torch.cat([points, torch.ones_like(points[:, :1])], 1)
+        expected = cn.activation_patterns(X)
+        assert as_set(expected) == exact_cells(X)
+        moved = X + torch.tensor([shift, 0.0, 0.0], dtype=F64)
+        assert torch.equal(cn.activation_patterns(moved), expected)
+    X = torch.randint(-2, 3, (6, 3), generator=torch.Generator().manual_seed(1)).double()
+    X[:, 0] += offset // 1 * X[:, 2]
+    assert as_set(cn.activation_patterns(X)) == exact_cells(X)
+
+
+def test_nearly_parallel_rows_are_resolved_or_parallel():
+    X = torch.tensor([[1.0, 0.3, 0.2], [1.0, 0.30000001, 0.2], [0.0, 1.0, 0.5]], dtype=F64)
+    assert len(cn.activation_patterns(X)) == 8
+    single = normal(6, 3).float()
+    single[5] = 2.3 * single[0]
+    assert as_set(cn.activation_patterns(single)) == exact_cells(single)
+    for digits in range(1, 17):
+        X = normal(7, 3, seed=digits)
+        X[5:] = 2.3 * X[:2] + 10.0**-digits * normal(2, 3, seed=1)
+        found = cn.activation_patterns(X)
+        if digits < 7:
+            assert as_set(found) == exact_cells(X)
+        elif digits > 10:  # in between planes may meet closer to a ray than 1e-10, which counts as on it
+            assert as_set(found[:, :5]) == exact_cells(X[:5])
+            assert torch.equal(found[:, 5:], found[:, :2])
+
+
+@pytest.mark.parametrize("n", [10, 49, 50, 120])
+def test_subnetworks_count_once_whatever_the_order_of_their_neurons(n):
+    X = normal(n, 1)  # two patterns per neuron: every multiset of neurons is drawn
+    first, signs, second = cn.subnetwork_patterns(X, 3, 2000, generator=0)
+    kinds = [
+        (tuple(sorted(zip(s.tolist(), map(tuple, D.T.tolist())))), tuple(out.tolist()))
+        for D, s, out in zip(first, signs, second)
+    ]
+    assert len(set(kinds)) == len(kinds) > 20
+
+
+def test_gated_path_is_a_loop():
+    X, Y = normal(6, 3, seed=7), normal(6, 2, seed=8)
+    patterns = cn.activation_patterns(X, 8, generator=1)
+    betas = torch.tensor([1.0, 1e-4], dtype=F64)
+    path = cn.gated_relu_program(X, Y, betas, patterns, max_iter=1000, tol=1e-5)
+    alone = [cn.gated_relu_program(X, Y, beta.item(), patterns, max_iter=1000, tol=1e-5) for beta in betas]
+    assert path.converged.all()
+    assert alone[0].iterations != alone[1].iterations  # one goes on beside the other
+    assert path.iterations == max(one.iterations for one in alone)
+    torch.testing.assert_close(path.V, torch.stack([one.V for one in alone]), rtol=0, atol=1e-10)
+    torch.testing.assert_close(path.objective, torch.stack([one.objective for one in alone]))
 
 
 def test_sampled_patterns_are_nested_and_real():

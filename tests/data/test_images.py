@@ -61,6 +61,8 @@ def test_digits_are_scikit_learns():
     torch.testing.assert_close(x[5, 0] * 16, torch.tensor(reference.images[5]).float())
     assert torch.equal(y, torch.tensor(reference.target[:1437]))
     assert len(data.digits("test")) == 360
+    with pytest.raises(DataUnavailableError, match="Remedy: source='bundled'"):
+        data.digits(source="full")
 
 
 def test_subsets_are_seeded_and_balanced():

@@ -121,12 +121,25 @@ def test_shots_are_differentiable():
     assert gradient[8, 8].item() == pytest.approx(((up - down) / 2e-5).item(), rel=1e-3, abs=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_fastest_velocity_that_is_stable(dtype):
+    # 0.6 = v dt/dx at the default time step, and 5.4 is no float32.
+    assert data.acoustic_shots(torch.full((8, 8), 5.4, dtype=dtype), steps=400).abs().max() < 100
+    with pytest.raises(ValueError, match="must be at most"):
+        data.acoustic_shots(torch.full((8, 8), 5.4001, dtype=dtype))
+
+
+def test_no_models_give_no_shots():
+    assert data.acoustic_shots(torch.ones(0, 8, 8), shots=3, steps=40).shape == (0, 3, 10, 8)
+
+
 @pytest.mark.parametrize(
     ("velocity", "keywords"),
     [
         (torch.full((16, 16), -1.0), {}),
         (torch.full((16, 16), math.nan), {}),
         (torch.ones(16, 15), {}),
+        (torch.ones(2, 0, 0), {}),
         (torch.ones(16, 16, dtype=torch.int64), {}),
         (torch.full((16, 16), 5.0), {"dt": 0.01}),
         (torch.ones(16, 16), {"shots": 0}),

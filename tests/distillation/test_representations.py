@@ -67,6 +67,14 @@ def test_logit_information():
     assert torch.allclose(scaled, logit_information(v))
 
 
+def test_logit_information_of_equal_augmentations():
+    for value in (0.1, 0.7, 1e9 + 0.1):
+        for dtype in (torch.float32, torch.float64):
+            same = torch.full((2, 3, 3), value, dtype=dtype)
+            assert logit_information(same).tolist() == pytest.approx([math.log(3)] * 2)
+    assert logit_information(torch.full((3, 3), math.inf)).isnan()
+
+
 def test_gradient_noise_against_a_loop():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).double()
     x, y = draws(7, 3), torch.arange(7) % 2

@@ -39,6 +39,27 @@ def test_nystroem_against_sklearn():
     torch.testing.assert_close(z @ z.mT, expected @ expected.mT, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("method", ["phase", "paired", "normalized", "fastfood", "orthogonal"])
+def test_draws_broadcast_with_sets_of_points(method):
+    x = torch.stack([points(5), points(5) + 1])
+    z = lf.feature_map(method, x, 8, sigma=1.0, batch=(2,), generator=generator(1))
+    assert z(x[0]).shape == (2, 5, 8)
+    torch.testing.assert_close(z(x), torch.stack([z(x[0])[0], z(x[1])[1]]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_kernel_of_many_points_is_that_of_few(dtype):
+    line = torch.linspace(0, 1000, 3000, dtype=dtype)[:, None]
+    cloud = torch.randn(2, 2100, 3, generator=generator(2), dtype=dtype) + 1000
+    for x in (line, cloud):
+        K = lf.gaussian_kernel(x, x)
+        assert K.dtype == dtype
+        torch.testing.assert_close(K, K.mT, rtol=0, atol=16 * torch.finfo(dtype).eps)
+        wide = x.double()
+        exact = (wide[..., :, None, :] - wide[..., None, 1000:1100, :]).square().sum(-1).mul(-0.5).exp()
+        torch.testing.assert_close(K[..., 1000:1100].double(), exact, rtol=0, atol=1e-6)
+
+
 def test_estimates_are_draws_of_the_map():
     y = points(4)
     for method in ("phase", "paired", "normalized", "fastfood", "orthogonal"):

@@ -1,5 +1,7 @@
 """What the functions on graphs refuse before any work, and batches of no graphs."""
 
+import math
+
 import pandas as pd
 import pytest
 import torch
@@ -47,6 +49,8 @@ def gain(frame=FRAME, better={"gamma": 1.0}, value="error"):  # noqa: B006
         lambda: gr.relative_error(X[:2, :3], X[:2, :3].float()),
         lambda: gr.edge_average_precision(X[:2], torch.ones(3, 4)),
         lambda: objective(U=EYE.float()),
+        lambda: objective(w=torch.full((6,), math.nan).double()),
+        lambda: objective(U=EYE * math.nan),
         lambda: objective(gr.kkt_residuals, w=torch.ones(6)),
         lambda: gr.sample_signals(EYE.half(), 3),
         lambda: gr.sample_signals(EYE, 3, generator="x"),
@@ -97,6 +101,26 @@ def gain(frame=FRAME, better={"gamma": 1.0}, value="error"):  # noqa: B006
 def test_refused(call):
     with pytest.raises(ValueError, match="must"):
         call()
+
+
+@pytest.mark.parametrize("name", ["alpha", "beta", "gamma"])
+def test_a_penalty_that_is_nan_is_told_its_range(name):
+    with pytest.raises(ValueError, match=f"{name} must be finite and >=? 0, got nan"):
+        gr.spectral_graphical_lasso(EYE, MU, **{name: math.nan})
+
+
+def test_the_objective_is_infinite_outside_its_domain():
+    lam = torch.stack([MU, MU * torch.tensor([1, 1, -1, 1]), MU * torch.tensor([1, 1, 0, 1])])
+    assert objective(lam=lam).isfinite().tolist() == [True, False, False]
+    assert (objective(lam=lam)[1:] == math.inf).all()
+
+
+def test_a_nan_score_spoils_its_member_alone():
+    scores = torch.tensor([[0.9, 0.8, 0.1], [0.9, math.nan, 0.1]])
+    found = gr.edge_average_precision(scores, torch.tensor([1, 0, 1]))
+    assert found.isnan().tolist() == [False, True]
+    assert gr.support_f1(torch.zeros(3), torch.zeros(3)).isnan()
+    assert gr.relative_error(torch.zeros(3), torch.zeros(3)).isnan()
 
 
 def test_batches_of_no_graphs():

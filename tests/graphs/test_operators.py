@@ -62,6 +62,26 @@ def test_laplacian_is_differentiable():
     assert torch.allclose(gradient, graphs.laplacian_adjoint(Y))
 
 
+def test_what_inference_mode_caches_serves_gradients():
+    p = 23  # no other test has this size in the cache
+    with torch.inference_mode():
+        graphs.laplacian_adjoint(graphs.laplacian(torch.ones(p * (p - 1) // 2)))
+    w = torch.ones(p * (p - 1) // 2, requires_grad=True)
+    graphs.laplacian_adjoint(graphs.laplacian(w)).sum().backward()
+    assert w.grad.isfinite().all()
+
+
+def test_single_precision_is_symmetric_up_to_its_rounding():
+    S = graphs.sample_covariance((normal(1000, 60) + 5).float())
+    S[0, 1] = S[1, 0] * (1 + 1e-6)
+    assert graphs.contrast_loss(graphs.laplacian(torch.ones(60 * 59 // 2)), S).isfinite()
+    with pytest.raises(ValueError, match="must be symmetric"):
+        graphs.log_gdet(S.double())
+    S[0, 1] = S[1, 0] * (1 + 1e-4)
+    with pytest.raises(ValueError, match="must be symmetric"):
+        graphs.log_gdet(S)
+
+
 def test_log_gdet_is_a_log_determinant_on_connected_graphs():
     w = normal(4, 15).abs() + 0.1
     L = graphs.laplacian(w)

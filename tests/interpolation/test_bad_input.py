@@ -31,6 +31,9 @@ def samples(generator=0, **changed):
         lambda: ip.gradient_descent_path(X.half(), Y, [1]),
         lambda: ip.gradient_descent_path(X, Y * 1j, [1]),
         lambda: ip.gradient_descent_path(X, Y, [1], step=torch.tensor(1j)),
+        lambda: ip.fourier_features(X, torch.ones(2, 4)),
+        lambda: ip.fourier_features(X, torch.ones(0, 3)),
+        lambda: ip.fourier_features(X, [1.0]),
         lambda: ip.gradient_descent_risk(Y, Y / 0, [1], n=3, noise=1.0, step=0.1),
         lambda: ip.random_feature_risk(L / 0, L, 50, 25),
         lambda: ip.random_feature_risk(L, L, "x", 25),
@@ -53,6 +56,12 @@ def samples(generator=0, **changed):
 def test_refused(call):
     with pytest.raises(ValueError, match="must"):
         call()
+
+
+def test_messages_name_the_argument():
+    for frequencies in (torch.ones(2, 4), torch.ones(0, 3), [1.0]):
+        with pytest.raises(ValueError, match="frequencies"):
+            ip.fourier_features(X, frequencies)
 
 
 def test_the_kernel_itself_is_the_limit_of_many_features():

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from litrepro import ConvergenceWarning
 from litrepro import interpolation as li
 from litrepro.data import with_label_noise
 from litrepro.interpolation import _ridgeless
@@ -197,6 +198,13 @@ def test_two_layer_reuse():
             li.two_layer_curve(train, test, reuse=False, **(good | bad))
 
 
+def test_errors_of_networks_that_diverge():
+    x, labels = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 2
+    with pytest.warns(ConvergenceWarning):
+        frame = li.two_layer_curve((x, labels), (x, labels), [4], reuse=False, epochs=3, lr=1e30, num_classes=2)
+    assert not frame[["train_mse", "test_mse", "train_error", "test_error"]].map(math.isfinite).any(axis=None)
+
+
 def test_label_noise():
     labels = torch.arange(10).repeat(2000)
     noisy = with_label_noise(labels, 0.3, num_classes=10, generator=generator())
@@ -213,6 +221,12 @@ def test_label_noise():
     assert small.dtype == torch.uint8
     assert small.shape == (2, 10_000)
     assert with_label_noise(torch.zeros(3, dtype=torch.int64), 0.0, num_classes=1, generator=generator()).sum() == 0
-    for arguments in ((labels, 1.5, 10), (labels, 0.1, 9), (labels.float(), 0.1, 10), (labels * 0, 0.1, 1)):
+    for arguments in (
+        (labels, 1.5, 10),
+        (labels, 0.1, 9),
+        (labels.float(), 0.1, 10),
+        (labels * 0, 0.1, 1),
+        (labels.to(torch.int8), 0.5, 200),
+    ):
         with pytest.raises(ValueError, match="must"):
             with_label_noise(*arguments[:2], num_classes=arguments[2], generator=generator())

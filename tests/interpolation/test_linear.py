@@ -236,6 +236,8 @@ def test_descent_risk_against_simulation():
     theory = li.gradient_descent_risk(scales, beta, counts, n=n, noise=noise, step=0.5).sum(-1)
     error = measured.std(0) / trials**0.5
     assert ((measured.mean(0) - theory).abs() < 4 * error + 0.02 * theory).all()
+    diverging = torch.tensor([3.0, 1.0], dtype=F64), torch.tensor([0.0, 1.0], dtype=F64)  # nothing to diverge from
+    assert li.gradient_descent_risk(*diverging, [2000], n=5, noise=0.0, step=0.5).isfinite().all()
     for bad in ({"n": 0}, {"noise": -1.0}, {"step": 0.0}, {"coefficients": torch.ones(2)}):
         good = {"scales": scales, "coefficients": beta, "iterations": [1], "n": 5, "noise": 1.0, "step": 0.1}
         with pytest.raises(ValueError, match=next(iter(bad))):

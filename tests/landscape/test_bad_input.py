@@ -10,6 +10,8 @@ from litrepro.landscape import backprop
 
 X, Y = torch.linspace(0, 1, 8)[:, None], torch.linspace(0, 1, 8)
 LAYERS = [torch.ones(2, 1), torch.ones(1, 2)], [torch.ones(2), torch.zeros(1)]
+US, XS = backprop.forward(*LAYERS, torch.ones(5, 1))
+DX = torch.ones(5, 1)
 
 
 def features(x=X, y=Y, activation=torch.relu, generator=0):
@@ -26,6 +28,11 @@ def features(x=X, y=Y, activation=torch.relu, generator=0):
         lambda: features(activation=lambda u: 3.0),
         lambda: features(activation=lambda u: u / 0),
         lambda: features(generator="x"),
+        lambda: features(x=X[:0], y=Y[:0]),
+        lambda: features()(Y),
+        lambda: features()(torch.ones(3, 2)),
+        lambda: features()(X.double()),
+        lambda: features()(None),
         lambda: la.gradient(None, Y),
         lambda: la.hessian(5, Y),
         lambda: la.quadratic(Y, None),
@@ -53,7 +60,13 @@ def features(x=X, y=Y, activation=torch.relu, generator=0):
         lambda: la.near_critical(torch.eye(2), 4, generator="x"),
         lambda: backprop.forward(None, LAYERS[1], torch.ones(1)),
         lambda: backprop.forward(LAYERS[0], [None, None], torch.ones(1)),
+        lambda: backprop.forward(*LAYERS, torch.ones(5, 1).double()),
         lambda: backprop.backward(LAYERS[0], [Y], None, Y),
+        lambda: backprop.backward(LAYERS[0], US, [XS[0][:1], *XS[1:]], DX),
+        lambda: backprop.backward(LAYERS[0], US, [XS[0][:2], *XS[1:]], DX),
+        lambda: backprop.backward(LAYERS[0], US, [*XS[:2], XS[2][:1]], DX),
+        lambda: backprop.backward_naive(LAYERS[0], [US[0][:1], US[1]], XS, DX),
+        lambda: backprop.backward_naive(LAYERS[0], US, XS, DX.double()),
         lambda: backprop.multiplications(5, "forward"),
     ],
 )
@@ -65,4 +78,6 @@ def test_refused(call):
 def test_edges():
     assert la.sawtooth_lower_bound(10_000, 5) == 0.125
     assert la.tensor_decomposition(torch.ones(0, 4), torch.eye(2)).shape == (0,)
+    assert la.gradient(lambda x: (x**4).sum(-1), torch.ones(3, 0)).shape == (3, 0)
+    assert la.hessian(lambda x: (x**4).sum(-1), torch.ones(3, 0)).shape == (3, 0, 0)
     assert torch.equal(la.near_critical(torch.eye(2), 3, generator=0), la.near_critical(torch.eye(2), 3))

@@ -19,6 +19,12 @@ def test_any_labels(n, hidden):
     assert scores.dtype == torch.float64
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int32])
+def test_labels_in_small_integers(dtype):
+    x, y = torch.randn(9, 3, generator=torch.Generator().manual_seed(0)), torch.arange(9) % 4
+    assert torch.equal(interpolating_resnet(x, y.to(dtype), 4)(x), interpolating_resnet(x, y, 4)(x))
+
+
 def test_the_block_is_a_residual_block():
     x, y = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 2
     model = interpolating_resnet(x, y, 2, hidden=6)

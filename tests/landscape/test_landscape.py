@@ -21,6 +21,7 @@ def test_functions_at_known_points():
     torch.testing.assert_close(ls.hessian(ls.product_loss, x[0]), torch.tensor([[0.0, -2.0], [-2.0, 0.0]]).double())
     assert not ls.hessian(ls.monkey_saddle, x[0]).any()
     assert ls.quadratic(x, [1.0, 4.0]).tolist() == [0.0, 2.5, 2.5]
+    assert ls.quadratic(torch.ones(1, dtype=torch.float64), [0.1]).item() == 0.05
     minima = torch.tensor([[0.0, 0.0, math.sqrt(2.0)], [0.0, 0.0, -math.sqrt(2.0)]], dtype=torch.float64)
     torch.testing.assert_close(ls.quartic_saddle(minima, 2.0), torch.full((2,), -1.0, dtype=torch.float64))
 

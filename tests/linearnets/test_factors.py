@@ -155,6 +155,12 @@ def test_a_batch_equals_its_members(rule, dtype):
     torch.testing.assert_close(final[1][1, 2], last[1], rtol=tolerance, atol=tolerance)
 
 
+def test_no_momentum_for_any_trial_goes_with_every_rule():
+    factors, settings = [torch.ones(3, 1, 2), torch.ones(3, 1, 1)], {"lr": 0.1, "steps": 2, "rule": "adam"}
+    path, _ = train_factors(lambda w: w - 4, factors, momentum=torch.zeros(3), **settings)
+    assert torch.equal(path, train_factors(lambda w: w - 4, factors, **settings)[0])
+
+
 def test_a_diverging_trial_is_alone():
     x, y = draw(20, 4, seed=5), draw(1, 20, seed=6)
     factors = network((4, 1, 1), (3,))

@@ -1,6 +1,7 @@
 """The end-to-end rule: losses, optimum, direction, preconditioner, emulation, circulation, chains."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -85,14 +86,31 @@ def test_optimum_against_scipy(p, k):
     torch.testing.assert_close(loss, power_loss(w, x, y, p))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("p", [1.5, 2, 3, 4, 8])
+@pytest.mark.parametrize("unit", [1e-8, 1e-4, 1e4])
+def test_optimum_in_other_units(p, unit):
+    x, y = draw(40, 3, seed=1), draw(2, 40, seed=2)
+    w, loss = optimal_power_loss(x, y, p)
+    for size in (1e-4, 1.0, 1e4):
+        scaled, its_loss = optimal_power_loss(size * x, unit * y, p)
+        torch.testing.assert_close(scaled * size / unit, w, rtol=1e-7, atol=1e-8)
+        torch.testing.assert_close(its_loss / unit**p, loss, rtol=1e-9, atol=0)
+    both, _ = optimal_power_loss(x, torch.stack([y[0], unit * y[1]]), p)  # outputs of very different sizes
+    torch.testing.assert_close(both / torch.tensor([[1.0], [unit]]), w, rtol=1e-7, atol=1e-8)
+
+
 def test_optimum_of_collinear_and_of_few_samples():
     x = draw(60, 4, seed=1)
     x = torch.cat([x, x + 1e-5 * draw(60, 4, seed=3)], 1)
     w, _ = optimal_power_loss(x.float(), draw(1, 60, seed=2).float(), 4)
     assert w.dtype == DOUBLE
     x, y = draw(3, 5, seed=1), draw(2, 3, seed=2)
-    for p in (2, 4):
-        assert optimal_power_loss(x, y, p)[1] < 1e-20
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for p in (1.2, 2, 4):
+            assert optimal_power_loss(x, y, p)[1] < 1e-15
+        assert torch.equal(optimal_power_loss(x, 0 * y, 4)[0], torch.zeros(2, 5, dtype=DOUBLE))
 
 
 def test_optimum_says_when_it_stops_early():
@@ -134,6 +152,14 @@ def test_direction_against_scipy_at_full_rank():
         for j in range(1, 5)
     ]
     torch.testing.assert_close(induced_direction(w, g, 4), torch.tensor(sum(terms)).real, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (2, 4), (4, 2), (3, 3)])
+@pytest.mark.parametrize("depth", [1, 2, 3, 5])
+def test_derivatives_against_differences(shape, depth):
+    w, g = draw(*shape).requires_grad_(), draw(*shape, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda w, g: induced_direction(w, g, depth), (w, g))
+    assert torch.autograd.gradcheck(lambda w: preconditioner(w, depth), (w,))
 
 
 def test_direction_of_rank_deficient_matrices():
@@ -194,6 +220,7 @@ def test_preconditioner_in_batches():
     p = preconditioner(w, 3)
     assert p.shape == (2, 3, 8, 8)
     torch.testing.assert_close(p[1, 2], preconditioner(w[1, 2], 3))
+    assert torch.equal(preconditioner(w, 1), torch.eye(8, dtype=DOUBLE).expand(2, 3, 8, 8))
     w[0, 0] = math.inf
     spoiled = preconditioner(w, 3)
     assert spoiled[0, 0].isnan().all()

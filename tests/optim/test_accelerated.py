@@ -337,6 +337,31 @@ def test_caps_speak_up():
     assert torch.isfinite(found.grad_norm).all()
 
 
+@pytest.mark.parametrize(
+    ("fn", "start"),
+    [
+        (lambda x: -x.abs().pow(1.5).sum(-1), 0.0),  # strict maxima, with a second derivative that is infinite
+        (lambda x: -x.norm(dim=-1), 0.0),
+        (lambda x: -x.sqrt().sum(-1), -1.0),  # not a number there
+    ],
+)
+def test_a_point_without_a_hessian_is_not_certified(fn, start):
+    x = torch.full((2,), start, **F64)
+    with pytest.warns(ConvergenceWarning):
+        down = negative_curvature_descent(fn, x, hessian_lipschitz=1.0, alpha=0.1, gap=1.0)
+    with pytest.warns(ConvergenceWarning):
+        found = accelerated_nonconvex(fn, x, smoothness=10.0, hessian_lipschitz=1.0, gap=1.0, tol=0.1)
+    for result in (down, found):
+        assert result.curvature.isnan()
+        assert not result.converged
+    # Beside a neighbour that has one, which is certified as alone.
+    both = lambda x: torch.where(x[..., 0] > 5, x.square().sum(-1), fn(torch.where(x > 5, 1.0, x)))  # noqa: E731
+    with pytest.warns(ConvergenceWarning):
+        pair = negative_curvature_descent(both, torch.stack([x, x + 10]), hessian_lipschitz=1.0, alpha=0.1, gap=1.0)
+    assert pair.converged.tolist() == [False, True]
+    assert float(pair.curvature[1]) == pytest.approx(2.0)
+
+
 def test_torch_hessian_is_never_called(monkeypatch):
     def forbidden(*args, **keywords):
         raise AssertionError("a dense Hessian")
@@ -411,6 +436,14 @@ def test_cubic_newton_counts_and_batches():
     assert cubic_newton(fn, torch.zeros(3, **F64), hessian_lipschitz=1.0, tol=1e-6).steps == 0
 
 
+def test_cubic_step_in_single_precision():
+    # -s^2/2 + g s + (L2/6) |s|^3, s < 0: g = -|s| + (L2/2) s^2, whose positive root is a closed form.
+    g = torch.logspace(-4, 1, 60, **F64)
+    exact = -(1 + (1 + 2 * 100.0 * g).sqrt()) / 100
+    found = _cubic_newton.cubic_step(torch.full((60, 1, 1), -1.0), g.float()[:, None], 100.0)[:, 0]
+    torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=0)
+
+
 def test_cubic_newton_in_one_dimension_has_a_closed_form():
     # f = x^3/6 for x > 0 (L2 = 1): x s + s^2/2 |s| ... the step is x (1 - sqrt(2)) from x.
     fn = lambda x: x.abs().pow(3).sum(-1) / 6  # noqa: E731
@@ -429,6 +462,14 @@ def test_polyak_parameters():
     lr, momentum = polyak_parameters(torch.tensor([1.0, 4.0]), 4.0)
     torch.testing.assert_close(momentum, torch.tensor([0.5625, 0.25]))
     torch.testing.assert_close(lr, torch.tensor([0.25, 0.25]))
+    # An integer tensor takes the numbers beside it as they are.
+    for found in (
+        polyak_parameters(torch.tensor(1), 2.5),
+        polyak_parameters(1, torch.tensor(2.5)),
+        polyak_parameters(torch.tensor(1), torch.tensor(2.5)),
+    ):
+        assert [float(value) for value in found] == pytest.approx(polyak_parameters(1, 2.5), rel=1e-6)
+    assert float(polyak_parameters(torch.tensor(1), 4)[0]) == 0.25
 
 
 X = torch.ones(2, **F64)

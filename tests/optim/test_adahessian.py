@@ -94,12 +94,43 @@ def test_a_restored_state_continues_the_run():
     for _ in range(3):
         optimizer.step(closure)
     q = torch.nn.Parameter(p.detach().clone())
-    other = AdaHessian([q], update_every=2)
+    other = AdaHessian([q], update_every=2, seed=5)  # the state brings its own
     other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for _ in range(3):
         optimizer.step(closure)
         other.step(lambda: torch.tanh(x @ q).square().mean())
     torch.testing.assert_close(p.detach(), q.detach())
+    without = optimizer.state_dict()
+    del without["seed"]
+    last = AdaHessian([q], seed=5)
+    last.load_state_dict(without)
+    assert last.seed == 5
+
+
+def test_every_group_averages_as_many_samples_as_it_asks_for():
+    w, x = network(2)
+
+    def curvature(first, second):
+        a, b = (torch.nn.Parameter(part.clone()) for part in w)
+        optimizer = AdaHessian([{"params": [a], "samples": first}, {"params": [b], "samples": second}], seed=2)
+        optimizer.step(lambda: (torch.tanh(x[0] @ a) * torch.tanh(x[1] @ b)).square().mean())
+        return optimizer.state[a]["v"], optimizer.state[b]["v"]
+
+    one, three, both = curvature(1, 1), curvature(3, 3), curvature(1, 3)
+    assert torch.equal(both[0], one[0])
+    assert torch.equal(both[1], three[1])
+    assert not torch.allclose(one[1], three[1])
+
+
+def test_nothing_moves_where_all_is_frozen():
+    p = torch.nn.Parameter(torch.ones(2), requires_grad=False)
+    other = torch.ones(2, requires_grad=True)
+    optimizer = AdaHessian([p])
+    for closure in (lambda: (p * other).sum(), lambda: p.sum()):
+        assert optimizer.step(closure).item() == 2.0
+    assert torch.equal(p, torch.ones(2))
+    with pytest.raises(ValueError, match="one number"):
+        optimizer.step(lambda: p)
 
 
 @pytest.mark.parametrize(

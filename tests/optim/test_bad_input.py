@@ -14,6 +14,7 @@ LAM = torch.tensor([1.0, 4.0])
 PROBLEM = optim.LogisticProblem(torch.ones(1, 4, 2, dtype=torch.float64), torch.ones(1, 4, dtype=torch.float64))
 NEON = {"radius": 0.1, "steps": 1, "lr": 0.1}
 AGD = {"smoothness": 1.0, "tol": 0.1}
+FAR = {"smoothness": 1.0, "hessian_lipschitz": 1.0, "dim": 2}
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,11 @@ AGD = {"smoothness": 1.0, "tol": 0.1}
         lambda: optim.look_ahead(SGD, None, X, 0.1),
         lambda: optim.update(SGD, optim.start(SGD, X), X, X * 1j, 0.1),
         lambda: optim.update(SGD, "x", X, X, 0.1),
+        lambda: optim.update("adam", optim.start("sgd", X), X, X, 0.1),
+        lambda: optim.update("adam", optim.start("adam", torch.ones(3)), X, X, 0.1),
+        lambda: optim.update("sgd", {"t": 0}, X, X, 0.1),
+        lambda: optim.look_ahead("nag", optim.start("sgd", X), X, 0.1),
+        lambda: optim.two_step(torch.sum, X, "sgd", 0.1, 1, coefficients=3),
         lambda: optim.first_weights(None, 2),
         lambda: optim.beta1_at(None, 2),
         lambda: optim.adam_moment_as_printed(torch.ones(0), 0.5),
@@ -57,6 +63,22 @@ AGD = {"smoothness": 1.0, "tol": 0.1}
         ),
         lambda: optim.noise("ball", None, 1.0),
         lambda: optim.noise("ball", (2,), 1.0, generator=2.5),
+        lambda: optim.noise("none", (2, 3), 1.0, dtype=torch.int64),
+        lambda: optim.noise("ball", (2, 3), 1.0, dtype="float32"),
+        lambda: optim.noise("ball", (2, 3), 1.0, device="nowhere"),
+        lambda: optim.noise("ball", (2, 3), torch.ones(2) * 1j),
+        lambda: optim.polyak_parameters(torch.ones(2), torch.ones(3)),
+        lambda: optim.polyak_parameters(torch.ones(2), "x"),
+        lambda: optim.polyak_parameters(torch.ones(2), 2j),
+        lambda: optim.polyak_parameters(torch.ones(2) * 1j, torch.ones(2)),
+        lambda: optim.pgd_constants(eps=1e-200, delta=0.1, gap=1.0, **FAR),
+        lambda: optim.pgd_constants(eps=1e-160, delta=0.1, gap=1.0, **FAR),
+        lambda: optim.pagd_constants(eps=1e-300, delta=1e-10, gap=1.0, **FAR),
+        lambda: optim.psgd_constants(eps=1e-200, sigma=1.0, **FAR),
+        lambda: optim.psgd_constants(eps=1.0, sigma=1e200, **FAR),
+        lambda: curvature.hessian_power_step(torch.eye(2).half(), X.half(), power=0.5, lr=1.0),
+        lambda: curvature.hessian_power_step(torch.ones(0, 0), X[:0], power=0.5, lr=1.0),
+        lambda: curvature.hessian_power_step(torch.eye(2) * math.nan, X, power=0.5, lr=1.0),
         lambda: curvature.negative_curvature(None, X, **NEON),
         lambda: curvature.negative_curvature(lambda x: x[..., 2], X, **NEON),
         lambda: curvature.negative_curvature(lambda x: x.sum(-1), X[:0], **NEON),
@@ -80,6 +102,29 @@ AGD = {"smoothness": 1.0, "tol": 0.1}
 )
 def test_refused(call):
     with pytest.raises(ValueError, match=r"must|unequal"):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: optim.accelerated_gradient(torch.sum, 3, strong_convexity=1.0, **AGD), "y must"),
+        (lambda: optim.almost_convex_agd(torch.sum, X[:0], gamma=1.0, **AGD), "z must"),
+        (
+            lambda: optim.negative_curvature_descent(torch.sum, X.half(), hessian_lipschitz=1.0, alpha=1.0, gap=1.0),
+            "x must be float32",
+        ),
+        (
+            lambda: optim.accelerated_nonconvex(torch.sum, X.half(), hessian_lipschitz=1.0, gap=1.0, **AGD),
+            "x must be float32",
+        ),
+        (lambda: optim.polyak_parameters(2.0, 1.0), "lmin must be at most lmax = 1"),
+        (lambda: optim.polyak_parameters(1.0, -1.0), "lmax must"),
+        (lambda: optim.noise("ball", (2,), 1.0, generator="x"), r"generator must .* torch\.Generator"),
+    ],
+)
+def test_messages_name_the_argument(call, said):
+    with pytest.raises(ValueError, match=said):
         call()
 
 

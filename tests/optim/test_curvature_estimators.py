@@ -169,7 +169,7 @@ def test_lissa_halves_the_error_and_trials_are_independent():
     "change",
     [{"s1": 0}, {"s2": 0}, {"batch": 0}, {"steps": 0}, {"scale": 0.0}, {"warm_start": 2},
      {"data": (torch.ones(3, 2), torch.ones(2))},
-     {"data": ()}, {"warm_start": 1, "warm_lr": 0.0}],
+     {"data": ()}, {"data": (torch.full((3, 2), math.nan), torch.ones(3))}, {"warm_start": 1, "warm_lr": 0.0}],
 )  # fmt: skip
 def test_bad_lissa(change):
     def never(*_):

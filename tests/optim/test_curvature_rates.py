@@ -46,6 +46,14 @@ def test_bad_newton(change):
         newton_descent(**({"fun": quartic_saddle, "x0": torch.ones(2), "steps": 1} | change))
 
 
+@pytest.mark.parametrize("steps", range(50, 90, 3))
+def test_negative_curvature_of_a_shrunken_direction_is_of_unit_norm(steps):
+    # u halves in every step: its squares are denormal numbers after sixty, and zero after eighty.
+    v, found = negative_curvature(lambda x: x.square().sum(-1) / 2, torch.zeros(2), radius=1e-3, steps=steps, lr=0.5)
+    assert v.norm().item() == pytest.approx(1.0, abs=1e-6)
+    assert found.item() == pytest.approx(1.0, abs=1e-6)
+
+
 def test_negative_curvature_finds_the_lowest_eigenvector():
     values = torch.tensor([1.0, 0.5, -0.3, 2.0], dtype=torch.float64)
     v, c = negative_curvature(

@@ -70,6 +70,10 @@ def test_noise_comes_every_so_often_and_steps_can_be_normalized():
     torch.testing.assert_close(unit.x.diff(dim=0).norm(dim=-1), torch.full((2, 2), 0.1, dtype=torch.float64))
     still = noisy_descent(lambda x: (0 * x).sum(-1), x0, lr=0.1, steps=2, normalize=True)
     assert torch.equal(still.x[-1], x0)
+    for size in (1e-30, 1e-25, 1e20, 1e38):
+        grad = lambda x, t, size=size: torch.full_like(x, size)  # noqa: E731
+        far = noisy_descent(None, torch.zeros(2), lr=1.0, steps=1, normalize=True, grad=grad)
+        torch.testing.assert_close(far.x[-1], torch.full((2,), -(0.5**0.5)))
 
 
 def test_gradient_descent_stays_on_a_saddle_and_noise_leaves_it():
@@ -248,6 +252,36 @@ def test_psgd_trials_of_one_group_share_their_noise(radius, lr):
 def test_psgd_refuses_groups_that_do_not_fit(groups, dims):
     with pytest.raises(ValueError, match="noise_groups"):
         PSGD([torch.nn.Parameter(torch.zeros(3, 2))], 0.1, 1.0, batch_dims=dims, noise_groups=groups)
+
+
+def test_psgd_noise_of_several_batch_dimensions():
+    """With some radii 0, of a parameter whose trials do not lie one after another in memory."""
+    radius = torch.tensor([[0.0, 1.0, 2.0], [0.5, 0.0, 3.0]])
+    straight, turned = nn.Parameter(torch.zeros(2, 3, 4)), nn.Parameter(torch.zeros(3, 2, 4).transpose(0, 1))
+    for p in (straight, turned):
+        p.grad = torch.zeros_like(p)
+        PSGD([p], 1.0, radius, kind="sphere", batch_dims=2, generator=generator()).step()
+    torch.testing.assert_close(straight.detach().norm(dim=-1), radius)
+    assert torch.equal(straight, turned)
+
+
+@pytest.mark.parametrize("change", [{"lr": -0.1}, {"radius": -5.0}, {"kind": "foo"}, {"radius": torch.ones(3)}])
+def test_psgd_checks_every_group(change):
+    p = nn.Parameter(torch.ones(2, 3))
+    with pytest.raises(ValueError, match="must"):
+        PSGD([{"params": [p]} | change], 0.1, 0.1, batch_dims=1)
+    optimizer = PSGD([nn.Parameter(torch.ones(2))], 0.1, 0.1, batch_dims=1)
+    with pytest.raises(ValueError, match="must"):
+        optimizer.add_param_group({"params": [p]} | change)
+    assert len(optimizer.param_groups) == 1
+    optimizer.add_param_group({"params": [p], "radius": torch.ones(2), "kind": "ball"})
+
+
+def test_psgd_parameters_of_one_group_have_the_same_trials():
+    a, b = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(3, 2))
+    with pytest.raises(ValueError, match="same batch dimensions"):
+        PSGD([a, b], 0.1, 0.1, batch_dims=1)
+    PSGD([{"params": [a]}, {"params": [b]}], 0.1, 0.1, batch_dims=1)
 
 
 def test_psgd_without_noise_is_sgd_and_skips_frozen_parameters():

@@ -150,6 +150,16 @@ def test_bad_rules(arguments):
         Uniform([nn.Parameter(torch.ones(3))], *arguments)
 
 
+def test_settings_of_a_group_that_would_not_count_are_refused():
+    x, y = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+    with pytest.raises(ValueError, match=r"must be lr and rule .*beta1"):
+        Uniform([{"params": [x], "beta1": 0.5}], "heavy-ball")
+    optimizer = Uniform([{"params": [("x", x)], "initial_lr": 0.1}], "heavy-ball")
+    with pytest.raises(ValueError, match="weight_decay"):
+        optimizer.add_param_group({"params": [y], "weight_decay": 0.1})
+    assert len(optimizer.param_groups) == 1
+
+
 def test_schedulers_of_torch_work():
     x = nn.Parameter(torch.ones(3))
     optimizer = Uniform([x], "sgd", 0.1)

@@ -56,6 +56,7 @@ def diagram(**changed):
         lambda: rc.success_threshold(None),
         lambda: rc.success_threshold(FRAME, by=3),
         lambda: rc.success_threshold(FRAME.assign(m="a")),
+        lambda: rc.success_threshold(FRAME.assign(success=[0.0, math.nan])),
     ],
 )
 def test_refused(call):

@@ -222,3 +222,12 @@ def test_bad_input():
     ):
         with pytest.raises(ValueError):
             call()
+
+
+def test_inconsistent_measurements_weigh_the_same():
+    A = torch.zeros(3, 2, 2, dtype=torch.float64)
+    A[0, 0, 0], A[1, 0, 0], A[2, 1, 1] = 1, 2, 5
+    found = structured_recovery(A, torch.tensor([1.0, 4.0, 10.0], dtype=torch.float64), {"l1": 1.0})
+    # X_11 is to be 1 and 2: the mean, not 9/5, which minimizes the sum of (A X - b)^2
+    expected = torch.diag(torch.tensor([1.5, 2.0], dtype=torch.float64))
+    torch.testing.assert_close(found.X, expected, rtol=0, atol=1e-5)

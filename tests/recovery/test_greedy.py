@@ -90,6 +90,37 @@ def test_start_zero_and_padding():
     assert not found.X[:, 8:].any()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_scales_play_no_part(dtype):
+    X0, A = (part.to(dtype) for part in (sparse_low_rank(8, 3, batch=(2,)), linear_measurements(8, 50, batch=(2,))))
+    b = measure(A, X0)
+    plain = structured_iht(A, b, 3, psd=True, tol=1e-5)
+    assert plain.converged.all()
+    power = structured_iht(A * 2.0**20, b * 2.0**-20, 3, psd=True, tol=1e-5)
+    assert torch.equal(power.X * 2.0**40, plain.X)
+    for scale in (1e4, 1e6, 1e-15, 1e30):
+        found = structured_iht(A * scale, b, 3, psd=True, tol=1e-5)
+        assert found.converged.all()
+        torch.testing.assert_close(found.X * scale, plain.X, rtol=0, atol=1e-4)
+    A[1] *= 1e6  # beside another
+    found = structured_iht(A, b, 3, psd=True, tol=1e-5)
+    torch.testing.assert_close(found.X[0], plain.X[0], rtol=0, atol=1e-6)
+    torch.testing.assert_close(found.X[1] * 1e6, plain.X[1], rtol=0, atol=1e-4)
+
+
+def test_a_problem_that_leaves_the_finite_numbers_is_nan_alone():
+    X0, A = sparse_low_rank(8, 3, batch=(2,)).float(), linear_measurements(8, 50, batch=(2,)).float()
+    init = torch.eye(8).repeat(2, 1, 1)
+    plain = structured_iht(A, measure(A, X0), 3, psd=True, tol=1e-5, init=init)
+    init[1] = torch.finfo(torch.float32).max
+    with pytest.warns(ConvergenceWarning, match="1 of 2"):
+        found = structured_iht(A, measure(A, X0), 3, psd=True, tol=1e-5, init=init)
+    assert found.converged.tolist() == [True, False]
+    torch.testing.assert_close(found.X[0], plain.X[0], rtol=0, atol=1e-6)
+    assert found.X[1].isnan().all()
+    assert not found.residual[1].isfinite()
+
+
 def test_says_when_it_does_not_fit():
     A = linear_measurements(8, 60, generator=seeded(5))
     b = torch.randn(60, generator=seeded(6), dtype=torch.float64)  # no sparse matrix explains noise

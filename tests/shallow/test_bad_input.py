@@ -69,6 +69,18 @@ BAD = {
     "sample's value": lambda: recover(lambda t: None),
     "sample's dtype": lambda: recover(lambda t: (X.half(), y.half())),
     "batch": lambda: shallow.planted_teacher(2, 3, batch=3),
+    "sample's other dtype": lambda: shallow.rank_one_recovery(
+        lambda t: (X, y) if t == 0 else (X.float(), y.float()), 3, 1, iterations=2
+    ),
+    "tensor zero": lambda: shallow.tensor_initialization(X, 0 * y, 2),
+    "project": lambda: shallow.relu_projected_gradient(X, y, "l1", iterations=1),
+    "project's value": lambda: shallow.relu_projected_gradient(X, y, lambda w: None, iterations=1),
+    "kernel half": lambda: shallow.relu_kernel(X.half(), X.half()),
+    "population loss half": lambda: shallow.population_loss(X.half(), X.half()),
+    "population gradient half": lambda: shallow.population_gradient(X.bfloat16(), X.bfloat16()),
+    "population descent half": lambda: shallow.population_descent(X.half(), X.half(), step=0.1, iterations=0),
+    "teacher's dtype": lambda: shallow.planted_teacher(2, 3, dtype="float64"),
+    "teacher of integers": lambda: shallow.planted_teacher(2, 3, dtype=torch.int64),
     "batch negative": lambda: shallow.planted_teacher(2, 3, batch=(-1,)),
     "map samples": lambda: learn(samples=20),
     "map conditions": lambda: learn(conditions=None),
@@ -77,6 +89,9 @@ BAD = {
         X, y, iterations=1, step=torch.ones(1, dtype=torch.complex64)
     ),
     "eigenvalues": lambda: shallow.keep_largest_eigenvalues(torch.eye(2).half(), 1),
+    "gram batches": lambda: shallow.relu_gram(torch.ones(2, 5, 3), torch.ones(3, 4, 3)),
+    "training nan": lambda: shallow.train_relu_output(X, y * NAN, X, y, lr=0.1, momentum=0.0, steps=1),
+    "training inf": lambda: shallow.train_relu_output(X / 0, y, X, y, lr=0.1, momentum=0.0, steps=1),
     "gram": lambda: shallow.relu_gram_expected(X.half()),
 }
 
@@ -85,6 +100,11 @@ BAD = {
 def test_bad_input(call):
     with pytest.raises(ValueError, match=r"must"):
         call()
+
+
+def test_messages_name_the_shape():
+    with pytest.raises(ValueError, match=r"at least 2 dimension\(s\), got shape \(6,\)"):
+        shallow.extract_patches(torch.arange(6), (2, 2), (1, 1))
 
 
 def test_many_neurons_are_matched_by_scipy_only(monkeypatch):

@@ -55,6 +55,11 @@ def test_extract_patches_against_slices():
     assert torch.equal(patches[:, 3], images[:, 1:3, 2:5].flatten(1))
     unfolded = torch.nn.functional.unfold(images[:, None], (2, 3), stride=(1, 2)).mT
     assert torch.equal(patches, unfolded)
+    for size in (3, 7):
+        shallow.extract_patches(X, size, size).zero_()
+    shallow.extract_patches(images, (5, 6), (1, 1)).zero_()
+    assert torch.equal(X, normal(3, 7))  # patches are copies
+    assert torch.equal(images, normal(2, 5, 6))
 
 
 def test_convotron_against_the_formula():

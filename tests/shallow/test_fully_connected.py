@@ -221,6 +221,15 @@ def test_gradient_descent_is_autograd():
     )
 
 
+def test_inputs_with_gradients_leave_no_graph():
+    X, y, W = (tensor.requires_grad_() for tensor in (normal(10, 4), normal(10, seed=1), normal(3, 4, seed=2)))
+    assert not shallow.relu_projected_gradient(X, y, lambda w: 2 * w, iterations=3, step=0.1).requires_grad
+    assert not shallow.relu_gradient_descent(X, y, W, step=0.1, iterations=3).requires_grad
+    path = shallow.convotron(X[:, None], y, step=0.1, w0=W[0])
+    assert torch.equal(path, shallow.convotron(X.detach()[:, None], y.detach(), step=0.1, w0=W[0].detach()))
+    assert not path.requires_grad
+
+
 @pytest.mark.parametrize("k", [1, 3])
 def test_tensor_start_falls_near_the_teacher(k):
     lengths = torch.tensor([1.0, 0.8, 1.2], dtype=f64)[:k, None]
@@ -233,6 +242,16 @@ def test_tensor_start_falls_near_the_teacher(k):
     assert shallow.permutation_distance(-W, teacher) > 1.2 * teacher.norm()  # signs are found, too
     pairs = shallow.tensor_initialization(X.reshape(2, -1, 6), y.reshape(2, -1), k, generator=0)
     assert pairs.shape == (2, k, 6)
+
+
+def test_tensor_start_of_a_member_is_its_own():
+    X, teacher = normal(3, 2000, 5), normal(3, 3, 5, seed=1)
+    y = shallow.relu_network(X, teacher)
+    options = {"iterations": 20, "restarts": 2, "generator": 0}
+    together = shallow.tensor_initialization(X, y, 3, **options)
+    for member in range(3):
+        alone = shallow.tensor_initialization(X[member], y[member], 3, **options)
+        torch.testing.assert_close(together[member], alone, rtol=1e-6, atol=1e-8)
 
 
 def test_tensor_start_needs_a_positive_second_moment():

@@ -124,6 +124,36 @@ def test_an_eigenvector_as_start_and_one_dimension():
     assert single.vector.abs().item() == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("size", [1e-44, 1e-38, 1e-25, 1.0, 1e20, 3e38])
+def test_the_size_of_the_start_does_not_matter(size):
+    h = torch.tensor([3.0, -2.0])
+    start = torch.full((2,), size)
+    found, expected = lanczos_extreme(lambda v: h * v, start), lanczos_extreme(lambda v: h * v, torch.ones(2))
+    assert found.value == expected.value
+    assert torch.equal(found.vector, expected.vector)
+    assert lanczos(lambda v: h * v, start, 2)[0].tolist() == pytest.approx([0.5, 0.5])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_converged_is_relative_to_the_largest_ritz_value(sign):
+    """The diagonal of T stays below it where the residual is between the two."""
+    g, dtype = generator(293), torch.float64
+    h = sign * torch.cat([torch.zeros(1, dtype=dtype), 10 ** (6 * torch.rand(19, generator=g, dtype=dtype))])
+    v0, which = torch.randn(20, generator=generator(1293), dtype=dtype), "min" if sign > 0 else "max"
+    found = lanczos_extreme(lambda v: h * v, v0, steps=14, which=which, tol=1e-4)
+    alpha, beta, _ = lanczos(lambda v: h * v, v0, 14)
+    ritz = torch.linalg.eigvalsh(torch.diag(alpha) + torch.diag(beta, 1) + torch.diag(beta, -1)).abs().max()
+    assert 1e-4 * alpha.abs().max() < found.residual <= 1e-4 * ritz
+    assert found.converged
+    # A space that is exhausted early is padded to the full number of steps; what it is padded with does not count.
+    few = v0 * (torch.arange(20) < 4)
+    residual, largest = lanczos_extreme(lambda v: h * v, few, which=which).residual, h[:4].abs().max()
+    assert residual > 0
+    for factor, expected in ((0.9, False), (1.1, True)):
+        tol = float(factor * residual / largest)
+        assert bool(lanczos_extreme(lambda v: h * v, few, which=which, tol=tol).converged) is expected
+
+
 def test_matvec_always_sees_the_full_shape():
     shapes = []
     matrix = symmetric(2, 4)

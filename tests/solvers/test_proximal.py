@@ -66,6 +66,17 @@ def test_known_values():
     )
 
 
+@pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e20), (torch.float64, 1e200), (torch.float32, 1e-25)])
+def test_group_norms_of_any_size(dtype, size):
+    x = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]], dtype=dtype)
+    torch.testing.assert_close(
+        group_soft_threshold(x * size, 2.5 * size), group_soft_threshold(x, 2.5) * size, atol=0, rtol=1e-6
+    )
+    assert torch.equal(group_soft_threshold(x * size, 0.0), x * size)
+    torch.testing.assert_close(group_soft_threshold(x * size, 0.0, dim=0), x * size, atol=0, rtol=1e-6)
+    assert group_soft_threshold(x[:, :0], 1.0).shape == (3, 0)
+
+
 def test_singular_values_shrink_and_psd_projects():
     x, t = randn(2, 3, 5, 4, seed=3), torch.tensor([[0.0, 0.5, 9.0]] * 2, dtype=torch.float64)
     z = singular_value_threshold(x, t)

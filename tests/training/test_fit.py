@@ -1,5 +1,6 @@
 """One model: against a loop written out here, and what the history, the batches and the schedules promise."""
 
+import functools
 import math
 
 import pandas as pd
@@ -21,6 +22,16 @@ def toy(n=50, d=6, classes=3, seed=0):
 
 def values(history, split="train", metric="loss"):
     return history[(history.split == split) & (history.metric == metric)].value.tolist()
+
+
+class Flat:
+    """A schedule without a name."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __call__(self, t):
+        return self.function(t)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
@@ -181,6 +192,31 @@ def test_divergence_stops_the_run():
     assert isinstance(history, pd.DataFrame)
 
 
+def test_a_last_step_that_diverges():
+    x, _ = toy()
+    with pytest.warns(ConvergenceWarning, match="not finite at the end"):
+        history = fit(mlp(6, [5], 4), (10 * x, torch.zeros(50, 4)), epochs=1, loss="mse", lr=1e30, metrics=("loss",))
+    assert [math.isfinite(value) for value in values(history)] == [True, False]
+
+
+def test_no_accuracy_without_numbers():
+    x, y = toy()
+    x[0] = math.inf
+    found = evaluate(mlp(6, [5], 3), (x, y))
+    assert math.isnan(found["accuracy"])
+    assert math.isnan(found["loss"])
+    with pytest.warns(ConvergenceWarning):
+        history = fit(mlp(6, [5], 3), (x, y), epochs=1)
+    assert all(map(math.isnan, values(history, metric="accuracy")))
+
+
+def test_the_epoch_of_a_stop_is_recorded(tmp_path):
+    options = {"epochs": 10, "eval_every": 4, "checkpoint": tmp_path / "run.pt"}
+    stopped = fit(mlp(6, [], 3), toy(), callback=lambda epoch, model: epoch == 6, **options)
+    assert stopped.epoch.unique().tolist() == [0, 4, 6]
+    assert fit(mlp(6, [], 3), toy(), **options).epoch.unique().tolist() == [0, 4, 8, 10]
+
+
 def test_a_stopped_run_goes_on(tmp_path):
     x, y = toy()
     common = {
@@ -206,6 +242,46 @@ def test_a_stopped_run_goes_on(tmp_path):
         fit(build(), (x, y), checkpoint=file, **(common | {"epochs": 5}))
 
 
+def flat(t):
+    return 1.0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"lr": 0.2},
+        {"momentum": 0.5},
+        {"weight_decay": 0.1},
+        {"batch_size": 25},
+        {"loss": "mse"},
+        {"schedule": cosine},
+        {"optimizer": "adam"},
+        {"seed": 1},
+        {"model": mlp(6, [], 3, seed=5)},
+        {"train": (toy()[0] + 1, toy()[1])},
+        {"train": (toy()[0], toy()[1].flip(0))},
+        {"weights": torch.ones(50)},
+    ],
+)
+def test_a_checkpoint_of_another_run(tmp_path, other):
+    def run(**changed):
+        options = {"model": mlp(6, [], 3), "train": toy(), "epochs": 2, "schedule": flat} | changed
+        return fit(options.pop("model"), options.pop("train"), checkpoint=tmp_path / "run.pt", **options)
+
+    run()
+    assert run().epoch.max() == 2
+    with pytest.raises(ValueError, match="must belong to this run, but was written by one with other"):
+        run(**other)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, functools.partial, lambda f: lambda t: f(t), Flat])
+def test_a_checkpoint_and_functions_of_all_kinds(tmp_path, wrap):
+    for _ in range(2):
+        options = {"schedule": wrap(flat), "optimizer": functools.partial(torch.optim.SGD, lr=0.1)}
+        history = fit(mlp(6, [], 3), toy(), epochs=1, checkpoint=tmp_path / "run.pt", **options)
+        assert history.epoch.max() == 1
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -220,6 +296,17 @@ def test_a_stopped_run_goes_on(tmp_path):
         {"loss": lambda outputs, y: outputs.mean()},
         {"metrics": ("auc",)},
         {"weights": torch.ones(3)},
+        {"weights": torch.full((50,), math.nan)},
+        {"weights": -torch.ones(50)},
+        {"metrics": ("loss", "loss")},
+        {"metrics": (functools.partial(functional.cross_entropy, reduction="none"),) * 2},
+        {"train": (toy()[0].double(), toy()[1])},
+        {"train": (toy()[0][:, :4], toy()[1])},
+        {"train": (toy()[0], toy()[1][:, None])},
+        {"train": (toy()[0], toy()[0][:, :1])},
+        {"train": (toy(3)[0], toy(3)[0][:, 0])},  # as many numbers as classes: they would broadcast
+        {"optimizer": torch.optim.LBFGS},
+        {"optimizer": lambda params: None},
         {"weights": torch.ones(50), "objective": lambda *args: None},
         {"schedule": 0.5},
         {"evaluate_on": {"train": toy()}},
@@ -243,6 +330,12 @@ def test_bad_input(bad):
 def test_bad_input_elsewhere():
     with pytest.raises(ValueError, match="batch_size"):
         evaluate(mlp(6, [], 3), toy(), batch_size=0)
+    with pytest.raises(ValueError, match=r"lr must .* '0\.1'"):
+        fit(mlp(6, [], 3), toy(), epochs=1, lr="0.1")
+    scores = lambda outputs, y: outputs.sum(-1)  # noqa: E731
+    scores.__name__ = "loss"
+    with pytest.raises(ValueError, match="must have names of their own"):
+        evaluate(mlp(6, [], 3), toy(), metrics=("loss", scores))
     with pytest.raises(ValueError, match="time"):
         step_decay({1.0: 0.1})
     with pytest.raises(ValueError, match="seed"):

@@ -15,6 +15,20 @@ from litrepro.training import Ensemble, cosine, fit, fit_ensemble
 SEEDS = (3, 1, 4)
 
 
+class Apply(nn.Module):
+    """A function as a module, which describes itself by it."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+    def extra_repr(self):
+        return repr(self.function)
+
+
 def images(n=50, seed=0):
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(n, 1, 8, 8, generator=generator)
@@ -144,6 +158,28 @@ def test_neighbours_do_not_matter():
     assert math.isnan(last[1])
 
 
+def test_a_last_step_that_diverges():
+    x, _ = images()
+    data = (10 * x, torch.zeros(50, 10))
+    with pytest.warns(ConvergenceWarning, match=r"not finite at the end: member 1$"):
+        ensemble = fit_ensemble(perceptron, [0, 1], data, epochs=1, loss="mse", lr=[1e-3, 1e30])
+    assert [math.isfinite(value) for value in ensemble.history.query("epoch == 1").value] == [True, False]
+
+
+def test_accuracy_of_a_member_without_numbers():
+    with pytest.warns(ConvergenceWarning):
+        history = fit_ensemble(perceptron, [0, 1], images(), epochs=2, lr=[0.1, 1e30], batch_size=10).history
+    last = history.query("epoch == 2 and metric == 'accuracy'").value.tolist()
+    assert [math.isfinite(value) for value in last] == [True, False]
+
+
+def test_members_may_hold_functions_of_one_name():
+    def build(seed):
+        return nn.Sequential(nn.Flatten(), mlp(64, [9], 10, seed=seed), Apply(lambda scores: 2 * scores))
+
+    assert len(fit_ensemble(build, SEEDS, images(), epochs=1)) == 3
+
+
 def test_a_stopped_member_keeps_its_weights():
     x, y = images()
     poisoned = torch.stack([x, x])
@@ -215,6 +251,17 @@ def test_vectorized_objective_and_no_epochs():
         {"weights": torch.ones(2, 50)},
         {"model_fn": lambda seed: mlp(64, [seed], 10)},
         {"model_fn": lambda seed: None},
+        {"model_fn": lambda seed: nn.Sequential(perceptron(seed), nn.ReLU() if seed == 1 else nn.Tanh())},
+        {"model_fn": lambda seed: nn.Sequential(perceptron(seed), nn.Dropout(0.1 * seed))},
+        {"model_fn": lambda seed: nn.Sequential(perceptron(seed), nn.BatchNorm1d(10, affine=False, eps=0.1 * seed))},
+        {"model_fn": lambda seed: nn.Sequential(perceptron(seed), *[nn.BatchNorm1d(10, affine=False)] * (seed == 1))},
+        {"per_member": None},
+        {"evaluate_on": {"test": images()[0]}},
+        {"train": (images()[0].double(), images()[1])},
+        {"train": (images()[0], images()[1][:, None])},
+        {"weights": torch.full((50,), math.nan)},
+        {"metrics": ("accuracy", "accuracy")},
+        {"optimizer": torch.optim.LBFGS},
         {"train": (images()[0], images()[1][:-1])},
         {"train": (images()[0], images()[1] + 5)},
         {"train": (images()[0], images()[1] - 1), "loss": "mse"},

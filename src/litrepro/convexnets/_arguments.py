@@ -64,10 +64,11 @@ def flatten(value: Tensor, shape: torch.Size, keep: int) -> Tensor:
 
 
 def pair(first: str, a: Any, second: str, b: Any) -> tuple[Tensor, Tensor]:
-    """Two floating-point matrices of one shape."""
+    """Two finite floating-point matrices of one shape."""
     a, b = _validate.float_tensor(first, a, 2), _validate.float_tensor(second, b, 2)
     if a.ndim != 2 or a.shape != b.shape:
         raise ValueError(f"{first} and {second} must both be (P, d), got {tuple(a.shape)} and {tuple(b.shape)}")
+    _validate.finite(**{first: a, second: b})
     return a, b
 
 

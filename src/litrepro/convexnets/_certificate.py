@@ -120,7 +120,7 @@ def optimality_gap(
     Parameters
     ----------
     X, y, beta
-        (n, d), (n,), positive.
+        (n, d), (n,), positive: a number, or of a shape that broadcasts with the batch of networks.
     W, a
         (..., m, d) and (..., m): many networks at once.
     patterns
@@ -151,6 +151,7 @@ def optimality_gap(
     if X.ndim != 2 or y.ndim != 1 or W.shape[:-1] != a.shape or W.shape[-1] != X.shape[1]:
         got = f"{tuple(X.shape)}, {tuple(y.shape)}, {tuple(W.shape)}, {tuple(a.shape)}"
         raise ValueError(f"expected X (n, d), y (n,), W (..., m, d), a (..., m), got {got}")
+    _validate.broadcast(beta=beta.shape, W=W.shape[:-2])
     patterns, iterations = _cells(X, patterns, iterations)
     residual = y - ((X @ W.mT).clamp(min=0) @ a[..., None])[..., 0]
     objective = residual.square().sum(-1) / 2 + beta * (W.norm(dim=-1) * a.abs()).sum(-1)

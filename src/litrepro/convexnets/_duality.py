@@ -153,7 +153,7 @@ def whitened_relu_optimum(counts: Tensor, layers: int, beta: float) -> WhitenedO
     Raises
     ------
     ValueError
-        layers < 2, beta <= 0, counts that are not a vector of non-negative numbers.
+        layers < 2, beta <= 0, counts that are not a vector of finite non-negative numbers.
 
     Examples
     --------
@@ -167,8 +167,9 @@ def whitened_relu_optimum(counts: Tensor, layers: int, beta: float) -> WhitenedO
         counts = torch.as_tensor(counts)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"counts must be a vector of non-negative numbers, got {counts!r}") from None
-    if counts.ndim != 1 or len(counts) < 1 or counts.is_complex() or not bool((counts.double() >= 0).all()):
-        raise ValueError(f"counts must be a vector of non-negative numbers, got {counts.tolist()!r}")
+    real = counts.ndim == 1 and len(counts) >= 1 and not counts.is_complex()
+    if not real or not bool(((counts >= 0) & counts.isfinite()).all()):
+        raise ValueError(f"counts must be a vector of finite non-negative numbers, got {counts.tolist()!r}")
     root = counts.double().sqrt()
     power = 2 / layers - 1
     # The derivative c - sqrt(n) + beta c^power is least at ``turn``; a minimum, if there is one, lies above.

@@ -41,8 +41,9 @@ def relu_networks(
     shape = _validate.broadcast(X=X.shape[:-2], y=y.shape[:-1])
     _arguments.within((*shape, starts), beta=beta)
     source = _validate.random_source("generator", generator)
-    W = torch.randn(*shape, starts, width, X.shape[-1], generator=source, dtype=X.dtype).to(X.device)
-    a = torch.randn(*shape, starts, width, generator=source, dtype=X.dtype).to(X.device)
+    options = {"generator": source, "dtype": X.dtype, "device": source.device}
+    W = torch.randn(*shape, starts, width, X.shape[-1], **options).to(X.device)
+    a = torch.randn(*shape, starts, width, **options).to(X.device)
     scale = width**-0.25
     inputs, targets = X[..., None, :, :], y[..., None, :]
 
@@ -87,7 +88,7 @@ def subnetworks(
     source = _validate.random_source("generator", generator)
 
     def draw(*shape: int) -> Tensor:
-        return torch.randn(starts, count, *shape, generator=source, dtype=X.dtype).to(X.device)
+        return torch.randn(starts, count, *shape, generator=source, dtype=X.dtype, device=source.device).to(X.device)
 
     def objective(W1: Tensor, w2: Tensor, w3: Tensor) -> Tensor:
         unit = W1 / W1.norm(dim=(-1, -2), keepdim=True).clamp(min=1e-12)
@@ -163,7 +164,7 @@ def _deep(X, Y, layers, beta, width, starts, steps, lr, scale, generator, act) -
     source = _validate.random_source("generator", generator)
     sizes = [X.shape[1], *[width] * (layers - 1), Y.shape[1]]
     draws = [
-        scale * torch.randn(starts, fan_in, fan_out, generator=source, dtype=X.dtype).to(X.device)
+        scale * torch.randn(starts, fan_in, fan_out, generator=source, dtype=X.dtype, device=source.device).to(X.device)
         for fan_in, fan_out in itertools.pairwise(sizes)
     ]
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from litrepro import _validate
 from litrepro.convexnets import _arguments
 from litrepro.solvers import project_l1_ball
+from litrepro.solvers._proximal import binary_scale
 
 
 class Vertex(NamedTuple):
@@ -37,7 +38,7 @@ def project_gamma1(y: Tensor, delta: float | Tensor) -> Tensor:
     """The exact projection of ``y (..., n)`` on {z: ||z_+|| + ||z_-|| <= delta}, the variation ball of whitened data.
 
     Positive and negative part keep their directions, their norms are projected on an l1 ball. ``delta (...)`` >= 0.
-    Raises ``ValueError`` for a negative delta or batch shapes that do not broadcast.
+    Raises ``ValueError`` for a negative delta, y that is not finite or batch shapes that do not broadcast.
 
     Examples
     --------
@@ -46,12 +47,15 @@ def project_gamma1(y: Tensor, delta: float | Tensor) -> Tensor:
     [2.0, -3.0]
     """
     y = _validate.float_tensor("y", y, 1)
-    y = y if y.dtype == torch.float32 else _arguments.double("y", y, 1)
+    dtype, y = y.dtype, _arguments.double("y", y, 1)
     delta = _arguments.positive("delta", delta, y, zero=True)
     y = y.expand(*_validate.broadcast(y=y.shape[:-1], delta=delta.shape), y.shape[-1])
+    scale = binary_scale(y, -1)
+    y, delta = y / scale, delta / scale[..., 0]
     norms = torch.stack([y.clamp(min=0).norm(dim=-1), y.clamp(max=0).norm(dim=-1)], -1)
     factor = project_l1_ball(norms, delta) / torch.where(norms > 0, norms, 1.0)
-    return y.clamp(min=0) * factor[..., :1] + y.clamp(max=0) * factor[..., 1:]
+    projected = (y.clamp(min=0) * factor[..., :1] + y.clamp(max=0) * factor[..., 1:]) * scale
+    return projected.to(dtype if dtype == torch.float32 else torch.float64)
 
 
 def relu_lmo_whitened(A: Tensor, g: Tensor) -> Vertex:
@@ -67,17 +71,19 @@ def relu_lmo_whitened(A: Tensor, g: Tensor) -> Vertex:
     >>> relu_lmo_whitened(torch.eye(2), torch.tensor([1.0, -2.0])).theta.tolist()
     [0.0, 1.0]
     """
+    precision = getattr(A, "dtype", None)
     A, g = _arguments.data(A, g, names=("A", "g"))
-    _whitened(A)
+    _whitened(A, precision)
     return _whitened_vertex(A, g)
 
 
-def _whitened(A: Tensor) -> None:
+def _whitened(A: Tensor, precision: torch.dtype) -> None:
+    """A ValueError unless A A' = I up to the rounding of the precision in which A was given."""
     if not A.numel():  # an empty batch
         return
     eye = torch.eye(A.shape[-2], dtype=A.dtype, device=A.device)
     error = (A @ A.mT - eye).abs().max().item()
-    if error > 1e-6:
+    if error > max(1e-6, 100 * torch.finfo(precision).eps):
         raise ValueError(f"A must be whitened, A A' = I; got a deviation of {error:.2g} (pass lmo for other data)")
 
 
@@ -162,7 +168,8 @@ def frank_wolfe(
     A, y, delta
         (..., n, d), (..., n) and (...) > 0: one run per batch element.
     lmo
-        (A, g) -> (theta, sign); None: ``relu_lmo_whitened``, which needs A A' = I.
+        (A, g) -> (theta (..., d), sign (...)); None: ``relu_lmo_whitened``, which needs A A' = I. An oracle of one's
+        own is given the whole batch; ``relu_lmo_search`` takes single problems only.
     batch_size
         Samples (without replacement, scaled by n / b) that the oracle sees at iteration t; capped at n. None: all.
 
@@ -175,8 +182,8 @@ def frank_wolfe(
     Raises
     ------
     ValueError
-        delta <= 0, iterations < 1, shapes that do not fit, lmo or batch_size that cannot be called; without ``lmo``
-        data that are not whitened.
+        delta <= 0, iterations < 1, shapes that do not fit, lmo or batch_size that cannot be called, an lmo that gives
+        something else; without ``lmo`` data that are not whitened.
 
     Examples
     --------
@@ -186,13 +193,14 @@ def frank_wolfe(
     >>> run.theta.shape, bool((run.gap >= 0).all())
     (torch.Size([50, 3]), True)
     """
+    precision = getattr(A, "dtype", None)
     A, y = _arguments.data(A, y, names=("A", "y"))
     iterations = _validate.positive_int("iterations", iterations)
     delta = _arguments.positive("delta", delta, y)
     if batch_size is not None:
         _validate.function("batch_size", batch_size)
     if lmo is None:
-        _whitened(A)
+        _whitened(A, precision)
         lmo = _whitened_vertex
     _validate.function("lmo", lmo)
     shape, n = _validate.broadcast(A=A.shape[:-2], y=y.shape[:-1], delta=delta.shape), y.shape[-1]
@@ -202,11 +210,7 @@ def frank_wolfe(
     z, thetas, losses, gaps = torch.zeros_like(y), [], [], []
     for t in range(1, iterations + 1):
         g = 2 * (z - y)
-        found = _subsampled(lmo, A, g, batch_size, t, source)
-        if not isinstance(found, tuple | list) or len(found) != 2:
-            raise ValueError(f"lmo must give (theta, sign), got {found!r}")
-        theta, sign = found
-        theta, sign = torch.as_tensor(theta).to(y), torch.as_tensor(sign).to(y)
+        theta, sign = _vertex(_subsampled(lmo, A, g, batch_size, t, source), A, y)
         amount = -sign * delta
         atom = amount[..., None] * (A @ theta[..., None])[..., 0].clamp(min=0)
         gaps.append((g * (z - atom)).sum(-1))
@@ -217,6 +221,19 @@ def frank_wolfe(
         thetas.append(theta)
         losses.append((z - y).square().sum(-1))
     return FrankWolfe(torch.stack(thetas, -2), weights, z, torch.stack(losses, -1), torch.stack(gaps, -1))
+
+
+def _vertex(found: object, A: Tensor, y: Tensor) -> Vertex:
+    """What an oracle gave, for A (..., n, d) and in the dtype of y (..., n)."""
+    try:
+        theta, sign = (torch.as_tensor(part).to(y) for part in found)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"lmo must give (theta, sign), got {found!r}") from None
+    shape = (*A.shape[:-2], A.shape[-1])
+    if theta.shape != shape or sign.shape != shape[:-1]:
+        got = f"{tuple(theta.shape)} and {tuple(sign.shape)}"
+        raise ValueError(f"lmo must give theta {shape} and sign {shape[:-1]}, got {got}")
+    return Vertex(theta, sign)
 
 
 def _subsampled(lmo: Oracle, A: Tensor, g: Tensor, batch_size, t: int, source: torch.Generator):

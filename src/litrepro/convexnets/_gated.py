@@ -38,7 +38,7 @@ def gated_relu_program(
     beta
         Positive, or (...): a path at once.
     tol
-        Stop when an iteration changes V by less than tol relative to its norm.
+        Stop when an iteration changes V by less than tol relative to its norm; on a path every member by itself.
 
     Returns
     -------
@@ -99,9 +99,12 @@ def gated_relu_program(
         t_new = torch.where(new_value > value, torch.ones_like(t), (1 + (1 + 4 * t**2).sqrt()) / 2)
         momentum = torch.where(new_value > value, torch.zeros_like(t), (t - 1) / t_new)[..., None, None]
         change = (new - V).flatten(-3).norm(dim=-1)
-        converged = change <= tol * new.flatten(-3).norm(dim=-1)
         moved, moved_fit = new + momentum[..., None] * (new - V), new_fit + momentum * (new_fit - fit)
-        V, fit, value, t = new, new_fit, new_value, t_new
+        # A finished member keeps V and its value; what else it computes beside the others is not looked at again.
+        V = torch.where(converged[..., None, None, None], V, new)
+        value = torch.where(converged, value, new_value)
+        fit, t = new_fit, t_new
+        converged = converged | (change <= tol * new.flatten(-3).norm(dim=-1))
         if bool(converged.all()):
             break
     if not bool(converged.all()):

@@ -35,7 +35,8 @@ def best_halfplane(X: Tensor, q: Tensor) -> HalfPlane:
 
     A line that separates two sets of points can be moved until it touches one of them. So a line is rotated about every
     point: sorted angles and cumulative sums give the value between any two events, O(n^2 log n) in all (Bengio et al.
-    2005 need the same maximization; the review counts O(n^3)). The constant classifier is a candidate.
+    2005 need the same maximization; the review counts O(n^3)). The constant classifier is a candidate. Exact as far as
+    directions can be told apart: points that a line meets within 1e-12 radians of each other are met together.
 
     Parameters
     ----------

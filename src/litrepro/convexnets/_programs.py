@@ -161,7 +161,8 @@ def to_network(v: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     W (m, d) and a (m,) with w = v / sqrt(||v||), a = sqrt(||v||), and a = -sqrt(||u||) for the blocks u, so that
-    (X W')_+ a is the prediction and (||W||^2 + ||a||^2) / 2 the sum of norms. Raises ``ValueError`` for other shapes.
+    (X W')_+ a is the prediction and (||W||^2 + ||a||^2) / 2 the sum of norms. Raises ``ValueError`` for other shapes
+    and values that are not finite.
 
     Examples
     --------

@@ -41,6 +41,8 @@ def sparsify_weights(atoms: Tensor, weights: Tensor) -> Tensor:
     _validate.float_tensor("weights", weights)
     if atoms.ndim != 2 or weights.shape != atoms.shape[1:]:
         raise ValueError(f"got atoms {tuple(atoms.shape)} and weights {tuple(weights.shape)}, expected (n, T) and (T,)")
+    if not weights.numel():
+        return weights.clone()
     if not (atoms.isfinite().all() and weights.isfinite().all()):
         raise ValueError("got atoms or weights with nan or infinite entries, expected finite ones")
     A, w = atoms.detach().double().cpu(), weights.detach().double().cpu()

@@ -181,7 +181,9 @@ def digits(
     """
 
     def read(split: str, download: bool) -> Raw:
-        raise unavailable("digits", "a full version", "the 1,797 digits of scikit-learn are all there is")
+        raise unavailable(
+            "digits", "a full version", "the 1,797 digits of scikit-learn are all there is", "source='bundled'"
+        )
 
     return _load("digits", DIGITS, split, n, balanced, source, size, seed, download, read, _bundled_digits)
 

@@ -30,7 +30,8 @@ def with_label_noise(labels: torch.Tensor, p: float, *, num_classes: int, genera
     Raises
     ------
     ValueError
-        p outside [0, 1], a label outside 0..num_classes-1, one class and p > 0, labels that are not integers.
+        p outside [0, 1], a label outside 0..num_classes-1, one class and p > 0, labels that are not integers or of a
+        dtype that does not hold num_classes-1.
 
     Source: Nakkiran et al. 2019, arXiv:1912.02292, section 4.
 
@@ -45,6 +46,8 @@ def with_label_noise(labels: torch.Tensor, p: float, *, num_classes: int, genera
     p, num_classes = _validate.real("p", p, 0, 1), _validate.positive_int("num_classes", num_classes)
     if labels.dtype == torch.bool or not isinstance(generator, torch.Generator):
         raise ValueError(f"need integer labels and a torch.Generator, got {labels.dtype}, {type(generator).__name__}")
+    if num_classes - 1 > torch.iinfo(labels.dtype).max:
+        raise ValueError(f"labels must have a dtype that holds 0..{num_classes - 1}, got {labels.dtype}")
     if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= num_classes):
         got = f"{int(labels.min())} to {int(labels.max())}"
         raise ValueError(f"labels must lie in 0..{num_classes - 1}, got {got}")

@@ -63,14 +63,13 @@ def locate(dataset: str, file: File, *, download: bool = True) -> Path:
     return _download(dataset, file)
 
 
-def unavailable(dataset: str, path: str, reason: str = "") -> DataUnavailableError:
+def unavailable(dataset: str, path: str, reason: str = "", remedy: str = "") -> DataUnavailableError:
     """The error for a data set that is not there."""
     places = ", ".join(f"{folder} ({name})" for name, folder in data_folders())
     unset = "" if os.environ.get("LITREPRO_DATA") else " LITREPRO_DATA is not set."
     why = f" {reason}." if reason else ""
-    return DataUnavailableError(
-        f"{dataset}: {path} is not available; searched {places}.{unset}{why} Remedy: {DATASETS[dataset].remedy}."
-    )
+    remedy = remedy or DATASETS[dataset].remedy
+    return DataUnavailableError(f"{dataset}: {path} is not available; searched {places}.{unset}{why} Remedy: {remedy}.")
 
 
 def corrupt(dataset: str, path: Path, reason: str) -> DataUnavailableError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,8 +44,8 @@ def distill(
     -------
     The history of ``training.fit``; its ``loss`` and ``accuracy`` are those against y, on every split.
 
-    Raises ``ValueError`` for values and labels out of range, teacher and student with different K, a given loss, data
-    that are no plain (x, y), and what ``fit`` raises.
+    Raises ``ValueError`` for values and labels out of range, models that do not take x or give no logits (B, K),
+    teacher and student with different K, a given loss, data that are no plain (x, y), and what ``fit`` raises.
 
     Examples
     --------
@@ -61,13 +61,17 @@ def distill(
         if fit_options.get(name) is not None:
             raise ValueError(f"distill sets the {name} itself, got {fit_options[name]!r}")
     x, y = plain_pair("train", train)
-    for name, data in dict(fit_options.get("evaluate_on") or {}).items():
+    sets = fit_options.get("evaluate_on")
+    sets = {} if sets is None else sets
+    if not isinstance(sets, Mapping):
+        raise ValueError(f"evaluate_on must map names to pairs (x, y), got {type(sets).__name__}")
+    for name, data in sets.items():
         plain_pair(name, data)
     own = count_classes("student", student, x)
     _arguments.integer_labels(y, own)
     if not isinstance(teacher, nn.Module):
         raise ValueError(f"teacher must be a torch module, got {type(teacher).__name__}")
-    logits = _cached_logits(teacher, x)
+    logits = _cached_logits("teacher", teacher, x)
     if own != logits.shape[-1]:
         raise ValueError(f"student and teacher must have the same classes, got {own} and {logits.shape[-1]}")
 
@@ -80,7 +84,7 @@ def distill(
 
 
 def distill_chain(
-    models: Sequence[nn.Module], train: Data, *, alpha: float, temperature: float, **fit_options: Any
+    models: Iterable[nn.Module], train: Data, *, alpha: float, temperature: float, **fit_options: Any
 ) -> pd.DataFrame:
     """Distil along a chain: every model from its predecessor, as with teacher assistants.
 
@@ -110,7 +114,8 @@ def distill_chain(
     """
     import pandas as pd
 
-    models = list(models) if isinstance(models, Sequence) else [models]
+    one = isinstance(models, nn.Module) and not isinstance(models, nn.ModuleList)
+    models = [models] if one else _validate.sequence("models", models, 0)
     if len(models) < 2:
         raise ValueError(f"models must hold a teacher and a student at least, got {len(models)}")
     x, _ = plain_pair("train", train)
@@ -141,19 +146,29 @@ def count_classes(name: str, model: nn.Module, x: torch.Tensor) -> int:
     """How many outputs a model has on the device of x; its mode and device stay as they were."""
     if not isinstance(model, nn.Module):
         raise ValueError(f"{name} must be a torch module, got {type(model).__name__}")
-    return _validate.answer(name, lambda x: _cached_logits(model, x), x[:1]).shape[-1]
+    return _cached_logits(name, model, x[:1]).shape[-1]
 
 
 @torch.no_grad()
-def _cached_logits(teacher: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """(n, K) on the device of x; the teacher's mode is put back."""
-    was_training = teacher.training
-    where = next((parameter.device for parameter in teacher.parameters()), x.device)
-    teacher.eval()
+def _cached_logits(name: str, model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """(n, K) on the device of x; the mode of every part of the model is put back."""
+    modes = [(module, module.training) for module in model.modules()]
+    where = next((parameter.device for parameter in model.parameters()), x.device)
+    model.eval()
     try:
-        return torch.cat([teacher(part.to(where)).to(x.device) for part in x.split(CHUNK)])
+        parts = [_logits(name, model, part.to(where)).to(x.device) for part in x.split(CHUNK)]
     finally:
-        teacher.train(was_training)
+        for module, training in modes:
+            module.training = training
+    return torch.cat(parts)
+
+
+def _logits(name: str, model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    logits = _validate.answer(name, model, x)
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(x):
+        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise ValueError(f"{name} must give logits ({len(x)}, K) for {len(x)} examples, got {got}")
+    return logits
 
 
 def on_labels_only(metrics: Any) -> list:

@@ -120,7 +120,9 @@ def logit_information(values: torch.Tensor) -> torch.Tensor:
     n, L = values.shape[-2:]
     if n < 2 or L < 2:
         raise ValueError(f"values must have at least 2 examples and 2 augmentations, got {n} and {L}")
-    mu = values.mean(-1)
+    # Means around the first augmentation: where all are equal the mean is exactly theirs, and the variance 0.
+    first = values[..., :1]
+    mu = first[..., 0] + (values - first).mean(-1)
     own = (values - mu[..., None]).square()
     variance = own.mean((-2, -1))
     safe = torch.where(variance > 0, variance, 1.0)

@@ -285,7 +285,7 @@ def feature_variance(k: float | torch.Tensor, n_features: int, kind: str) -> tor
     n_features = _validate.positive_int("n_features", n_features)
     _validate.choice("kind", kind, KINDS)
     if not isinstance(k, torch.Tensor):
-        k = torch.tensor(_validate.real("k", k), dtype=torch.float64)
+        k = torch.tensor(_validate.real("k", k, 0, 1 + 1e-6), dtype=torch.float64)
     if k.dtype == torch.bool or k.is_complex():
         raise ValueError(f"k must be real, got dtype {k.dtype}")
     k = k.to(torch.float64)

@@ -8,6 +8,7 @@ from litrepro import _validate
 from litrepro.features import _arguments
 
 _DIRECT = 1 << 22  # up to this many differences per pair of sets they are formed one by one, which cancels nothing
+_PART = 1 << 20  # entries of a matrix of differences that are formed at a time
 
 
 def gaussian_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> torch.Tensor:
@@ -138,8 +139,12 @@ def _squared_distances(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """|x_i - y_j|^2; by norms and one product where forming the differences would take too long."""
     if x.shape[-2] * y.shape[-2] * x.shape[-1] <= _DIRECT:
         return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
-    centre = x.mean(-2, keepdim=True)  # a common offset would cancel in x^2 - 2 x y + y^2
-    x, y = x - centre, y - centre
-    # In place: the matrix is large, and moving it is what takes time.
-    result = (x @ y.mT).mul_(-2).add_(x.square().sum(-1)[..., :, None]).add_(y.square().sum(-1)[..., None, :])
-    return result.clamp_(min=0)
+    # x^2 + y^2 - 2 x y cancels: without the common offset there is less to cancel, and float64 has digits to lose.
+    dtype, centre = x.dtype, x.double().mean(-2, keepdim=True)
+    x, y = x.double() - centre, y.double() - centre
+    lengths, turned, parts = y.square().sum(-1)[..., None, :], -2 * y.mT, []
+    # In place and part by part: the matrix is large, and moving it is what takes time.
+    for part in x.split(max(1, _PART // y.shape[-2]), -2):
+        squares = part.square().sum(-1)[..., :, None] + lengths
+        parts.append(squares.add_(part @ turned).clamp_(min=0).to(dtype))
+    return torch.cat(parts, -2)

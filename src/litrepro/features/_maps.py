@@ -59,7 +59,8 @@ def feature_map(
 
     Returns
     -------
-    A function from (..., n, d) to (*batch, ..., n, D).
+    A function from (..., n, d) to (..., n, D). The leading dimensions of the points broadcast with ``batch``, from the
+    right: one set (n, d) goes through every draw and gives (*batch, n, D), sets (*batch, n, d) through one draw each.
 
     Raises
     ------

@@ -38,10 +38,11 @@ def square(name: str, value: Any) -> torch.Tensor:
 
 
 def symmetric(name: str, value: Any, tolerance: float = 1e-8) -> torch.Tensor:
-    """A finite symmetric tensor (..., p, p); the tolerance is relative to its largest entry."""
+    """A finite symmetric tensor (..., p, p); the tolerance is relative to its largest entry, and above rounding."""
     square(name, value)
     if not value.isfinite().all():
         raise ValueError(f"{name} must be finite, got NaN or infinite entries")
+    tolerance = max(tolerance, 16 * torch.finfo(value.dtype).eps)
     gap, scale = (value - value.mT).abs().amax((-1, -2)), value.abs().amax((-1, -2))
     if (gap > tolerance * scale).any():
         raise ValueError(f"{name} must be symmetric, got entries that differ from their mirror by {gap.max():.3g}")
@@ -99,10 +100,11 @@ def batch_shape(**shapes: tuple[int, ...]) -> torch.Size:
 
 def penalty(name: str, value: Any, like: torch.Tensor, *, positive: bool = False) -> torch.Tensor:
     """A weight of the objective: a number, or a tensor of batch shape; nonnegative, or positive where asked."""
-    if not isinstance(value, torch.Tensor):
-        value = _validate.real(name, value)
-    elif value.is_complex() or value.dtype == torch.bool:
-        raise ValueError(f"{name} must be real, got {value.dtype}")
+    if isinstance(value, torch.Tensor):
+        if value.is_complex() or value.dtype == torch.bool:
+            raise ValueError(f"{name} must be real, got {value.dtype}")
+    elif not isinstance(value, float):
+        value = _validate.real(name, value, 0, open_low=positive)
     result = torch.as_tensor(value, dtype=like.dtype, device=like.device)
     if not result.isfinite().all() or (result < 0).any() or (positive and (result == 0).any()):
         raise ValueError(f"{name} must be finite and {'> 0' if positive else '>= 0'}, got {value!r}")

@@ -11,7 +11,7 @@ def edge_average_precision(scores: torch.Tensor, support: torch.Tensor) -> torch
     """Average precision (...) of edge scores (..., m) against the support (..., m), nonzero where there is an edge.
 
     The mean over true edges of the precision at their score; equal scores count as one step of the ranking, as in
-    scikit-learn. nan where there is no true edge.
+    scikit-learn. nan where there is no true edge, or a score is nan.
 
     Raises ``ValueError`` for scores that are not a floating-point tensor, lengths that differ, batches that do not
     broadcast.
@@ -29,11 +29,14 @@ def edge_average_precision(scores: torch.Tensor, support: torch.Tensor) -> torch
     found = hits.cumsum(-1)
     through = torch.searchsorted(-ranked, -ranked, right=True)  # edges with at least this score
     precision = found.gather(-1, through - 1) / through
-    return (hits * precision).sum(-1) / support.sum(-1)
+    value = (hits * precision).sum(-1) / support.sum(-1)
+    return value.masked_fill(scores.isnan().any(-1), torch.nan)
 
 
 def support_f1(w: torch.Tensor, support: torch.Tensor) -> torch.Tensor:
     """F1 score (...) of the edges where w (..., m) is positive against the true support: 2 |A and B| / (|A| + |B|).
+
+    nan where both are empty.
 
     Raises ``ValueError`` for weights that are not a floating-point tensor, lengths that differ, batches that do not
     broadcast.

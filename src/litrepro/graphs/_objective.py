@@ -90,7 +90,8 @@ def spectral_objective(
     Parameters
     ----------
     w, U, lam
-        (..., m), (..., p, p), (..., p); the first eigenvalue is the graph's zero and takes no part in the sums.
+        (..., m), (..., p, p), (..., p), finite; the first eigenvalue is the graph's zero and takes no part in the sums.
+        The objective is inf where another is not positive.
     S, mu
         Covariance (..., p, p) and prior eigenvalues (..., p).
     alpha, beta, gamma
@@ -99,7 +100,7 @@ def spectral_objective(
     Raises
     ------
     ValueError
-        Sizes or dtypes that do not fit, S not symmetric or not finite, penalties out of range.
+        Sizes or dtypes that do not fit, values that are not finite, S not symmetric, penalties out of range.
 
     Examples
     --------
@@ -114,7 +115,7 @@ def spectral_objective(
     L = laplacian(at.w)
     fit = (L - (at.U * at.lam[..., None, :]) @ at.U.mT).square().sum((-1, -2))
     away = (at.lam - at.mu)[..., 1:].square().sum(-1)
-    likelihood = (at.S * L).sum((-1, -2)) - at.lam[..., 1:].log().sum(-1)
+    likelihood = (at.S * L).sum((-1, -2)) - at.lam[..., 1:].clamp(min=0).log().sum(-1)
     return likelihood + at.alpha * at.w.sum(-1) + at.beta / 2 * fit + at.gamma / 2 * away
 
 
@@ -172,6 +173,7 @@ def _point(w, U, lam, S, mu, alpha, beta, gamma) -> Point:
         if matrix.shape[-1] != p:
             raise ValueError(f"{name} must be {p} x {p} for w of length {w.shape[-1]}, got {tuple(matrix.shape)}")
     _validate.same_kind(w=w, U=U, lam=lam, S=S, mu=mu)
+    _validate.finite(w=w, U=U)
     penalties = _arguments.penalties(alpha, beta, gamma, S)
     _arguments.batch_shape(
         w=w.shape[:-1],

@@ -31,7 +31,8 @@ def edge_pairs(p: int) -> tuple[torch.Tensor, torch.Tensor]:
 @functools.lru_cache(maxsize=32)
 def _pairs(p: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     # The upper triangle row by row is the lower triangle column by column with the roles of the nodes exchanged.
-    columns, rows = torch.triu_indices(p, p, 1, device=device)
+    with torch.inference_mode(False):  # cached in inference mode, it could not serve a gradient later
+        columns, rows = torch.triu_indices(p, p, 1, device=device)
     return rows, columns
 
 
@@ -39,8 +40,9 @@ def _pairs(p: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
 def _place(p: int, device: torch.device) -> torch.Tensor:
     """(p, p) map from a pair of nodes to its edge; the diagonal points behind the last edge."""
     rows, columns = _pairs(p, device)
-    place = torch.full((p, p), len(rows), device=device)
-    place[rows, columns] = place[columns, rows] = torch.arange(len(rows), device=device)
+    with torch.inference_mode(False):
+        place = torch.full((p, p), len(rows), device=device)
+        place[rows, columns] = place[columns, rows] = torch.arange(len(rows), device=device)
     return place
 
 
@@ -140,6 +142,8 @@ def log_gdet(M: torch.Tensor, tol: float = 1e-9) -> torch.Tensor:
 
 def relative_error(w_hat: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """The relative error (...) of estimated weights in Frobenius norm: |L(w_hat - w)| over |L w|.
+
+    Where w is zero it is inf, and nan if w_hat is zero, too.
 
     Raises ``ValueError`` where a length is not triangular, lengths or dtypes differ, or batches do not broadcast.
 

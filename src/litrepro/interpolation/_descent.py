@@ -32,7 +32,8 @@ def gradient_descent_path(
     iterations
         Numbers of steps t >= 0 (m,), in any order, up to 10^9.
     step
-        > 0: a number, or (...), one per problem. Default 1 / s_max^2. Above 2 / s_max^2 the iterates diverge.
+        > 0: a number, or (...), one per problem. Default 1 / s_max^2. Above 2 / s_max^2 the iterates diverge, to
+        inf or nan where they leave the range of the dtype.
 
     Returns
     -------
@@ -127,8 +128,8 @@ def gradient_descent_risk(
     counts = _arguments.integers("iterations", iterations).to(scales.device, torch.float64)
     squared = scales.double().square()
     moved = _moved(step * squared, counts[:, None])
-    left = squared * coefficients.double().square() * (1 - moved).square()
-    return left + noise**2 / n * moved.square()
+    left = _times(squared * coefficients.double().square(), (1 - moved).square())
+    return left + (noise**2 / n * moved.square() if noise else 0.0)
 
 
 def _rate(step: float | torch.Tensor | None, squared: torch.Tensor, batch: torch.Size) -> torch.Tensor:
@@ -146,6 +147,11 @@ def _rate(step: float | torch.Tensor | None, squared: torch.Tensor, batch: torch
             raise ValueError(f"step must be positive and finite, got values down to {step.min().item():g}")
         return step.expand(batch)
     return squared.new_full(batch, _validate.real("step", step, 0, open_low=True))
+
+
+def _times(start: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Their product, 0 where the start is: what is not there does not diverge."""
+    return torch.where(start == 0, 0.0, start * factor)
 
 
 def _moved(rate: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:

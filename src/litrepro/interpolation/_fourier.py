@@ -40,7 +40,7 @@ def fourier_features(x: torch.Tensor, frequencies: torch.Tensor, *, kind: str = 
     Raises
     ------
     ValueError
-        Unknown kind, frequencies of another dimension than x.
+        Unknown kind, frequencies of another dimension than x, none of them.
 
     Source: Rahimi and Recht 2007; Belkin et al. 2019, arXiv:1812.11118, equation 2.
 
@@ -50,6 +50,11 @@ def fourier_features(x: torch.Tensor, frequencies: torch.Tensor, *, kind: str = 
     [[1.0, 1.0, 0.0, 0.0]]
     """
     _validate.choice("kind", kind, KINDS)
+    for name, value in (("x", x), ("frequencies", frequencies)):
+        _validate.float_tensor(name, value, 2)
+    if x.shape[-1] != frequencies.shape[-1] or 0 in frequencies.shape[-2:]:
+        got = f"{tuple(x.shape)} and {tuple(frequencies.shape)}"
+        raise ValueError(f"x (..., n, d) and frequencies (N, d) must share d >= 1, with N >= 1, got {got}")
     paired = random_features.fourier_features(x, frequencies)
     paired = paired * math.sqrt(frequencies.shape[-2])
     if kind == "real":

@@ -69,10 +69,10 @@ def fit_random_features(
 
     Returns
     -------
-    A callable (n', d) -> (n',).
+    A callable (n', d) -> (n',); it raises ``ValueError`` for inputs of another d, dtype or device.
 
     Raises ``ValueError`` for shapes, dtypes and devices that do not fit, examples that are not float32 or float64 or
-    not finite, width < 1, scale <= 0, an activation that changes shape or dtype, and features that overflow.
+    not finite, n = 0, width < 1, scale <= 0, an activation that changes shape or dtype, and features that overflow.
 
     Examples
     --------
@@ -87,8 +87,9 @@ def fit_random_features(
     _validate.same_kind(x=x, y=y)
     _validate.function("activation", activation)
     generator = _validate.random_source("generator", generator)
-    if x.ndim != 2 or y.shape != x.shape[:1]:
-        raise ValueError(f"x and y must have shapes (n, d) and (n,), got {tuple(x.shape)} and {tuple(y.shape)}")
+    if x.ndim != 2 or y.shape != x.shape[:1] or len(x) < 1:
+        found = f"{tuple(x.shape)} and {tuple(y.shape)}"
+        raise ValueError(f"x and y must have shapes (n, d) and (n,) with n >= 1, got {found}")
     width = _validate.positive_int("width", width)
     scale = _validate.real("scale", scale, 0, open_low=True)
     options = {"generator": generator, "dtype": x.dtype, "device": generator.device}
@@ -105,7 +106,15 @@ def fit_random_features(
     # The driver that copes with rank deficiency exists on the CPU only.
     design = _validate.decomposable("features of x", features(x))
     solution = torch.linalg.lstsq(design.cpu(), y.cpu()[:, None], driver="gelsd").solution.to(x.device)
-    return lambda inputs: (features(inputs) @ solution)[:, 0]
+
+    def fitted(inputs: torch.Tensor) -> torch.Tensor:
+        _validate.float_tensor("inputs", inputs)
+        if inputs.ndim != 2 or inputs.shape[1] != len(w):
+            raise ValueError(f"inputs must have shape (n, {len(w)}), got {tuple(inputs.shape)}")
+        _validate.same_kind(inputs=inputs, x=w)
+        return (features(inputs) @ solution)[:, 0]
+
+    return fitted
 
 
 def sawtooth(x: torch.Tensor, depth: int) -> torch.Tensor:

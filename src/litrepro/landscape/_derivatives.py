@@ -54,7 +54,7 @@ def hessian(fun: Fun, x: torch.Tensor) -> torch.Tensor:
         if not values.requires_grad:
             return zeros
         (first,) = torch.autograd.grad(values.sum(), at, create_graph=True, materialize_grads=True)
-        if not first.requires_grad:
+        if not first.requires_grad or d == 0:
             return zeros
         rows = torch.eye(d, dtype=x.dtype, device=x.device)
         rows = rows.reshape(d, *(1,) * (x.ndim - 1), d).expand(d, *x.shape)

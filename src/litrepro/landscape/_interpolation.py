@@ -121,7 +121,7 @@ def _check(x: torch.Tensor, y: torch.Tensor, num_classes: int) -> tuple[torch.Te
     points = x.flatten(1).double()
     if not bool(torch.isfinite(points).all()) or len(torch.unique(points, dim=0)) < len(points):
         raise ValueError("x must be finite and without duplicates: one example cannot have two labels")
-    return points, y
+    return points, y.long()  # a tensor of bytes would index like a mask
 
 
 def _projection(points: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -26,7 +26,8 @@ def forward(
     """All pre-activations u_1..u_k and values x_0..x_k of a network.
 
     ``W[l]`` (n_l, n_{l-1}), ``b[l]`` (n_l,), ``x`` (..., n_0); activation "identity", "relu", "tanh" or "sigmoid".
-    Raises ``ValueError`` for shapes that do not chain, unequal lists and an unknown activation.
+    Raises ``ValueError`` for shapes that do not chain, tensors of different dtypes or devices, unequal lists and an
+    unknown activation.
     """
     _check(W, b, x, activation)
     s = _ACTIVATIONS[activation][0]
@@ -43,7 +44,8 @@ def backward(
     """Gradients by one sweep from the output: du = dx * s'(u), dW = du x', db = du, dx <- W' du.
 
     ``dx`` (..., n_k) is the gradient of the loss at the output. Returns dW (list of (..., n_l, n_{l-1})), db (list of
-    (..., n_l)) and the gradient at the input (..., n_0). Raises ``ValueError`` as ``forward``.
+    (..., n_l)) and the gradient at the input (..., n_0). Raises ``ValueError`` as ``forward``, and for values whose
+    leading dimensions differ.
     """
     _check_back(W, us, xs, dx, activation)
     slope = _ACTIVATIONS[activation][1]
@@ -115,6 +117,7 @@ def _check(W: Sequence[torch.Tensor], b: Sequence[torch.Tensor], x: torch.Tensor
                 f"layer {layer}: weight {tuple(weight.shape)} and bias {tuple(bias.shape)} do not fit width {width}"
             )
         width = weight.shape[0]
+    _one_kind({"W": W, "b": b}, x=x)
 
 
 def _layers(name: str, tensors: Sequence[torch.Tensor], dims: int) -> Tensors:
@@ -133,3 +136,13 @@ def _check_back(W: Sequence[torch.Tensor], us: Tensors, xs: Tensors, dx: torch.T
             raise ValueError(f"layer {layer + 1}: weight {tuple(weight.shape)} does not fit its values")
     if dx.shape != us[-1].shape:
         raise ValueError(f"dx must have the shape of the output {tuple(us[-1].shape)}, got {tuple(dx.shape)}")
+    # What is left over would broadcast in silence, to gradients of no function.
+    batches = sorted({tuple(values.shape[:-1]) for values in (*us, *xs)})
+    if len(batches) > 1:
+        raise ValueError(f"us and xs must have the same leading dimensions everywhere, got {batches}")
+    _one_kind({"W": W, "us": us, "xs": xs}, dx=dx)
+
+
+def _one_kind(lists: dict[str, Tensors], **tensors: torch.Tensor) -> None:
+    layers = {f"{name}[{layer}]": tensor for name, found in lists.items() for layer, tensor in enumerate(found)}
+    _validate.same_kind(**layers, **tensors)

@@ -26,7 +26,8 @@ def induced_direction(W: torch.Tensor, grad: torch.Tensor, depth: int) -> torch.
 
     Returns
     -------
-    (..., k, d); nan for a trial whose W is not finite. At W = 0 it is 0 for N >= 2.
+    (..., k, d); nan for a trial whose W is not finite. At W = 0 it is 0 for N >= 2. With several outputs autograd
+    differentiates in W where the singular values are positive and distinct.
 
     Raises
     ------
@@ -64,9 +65,13 @@ def direction(W: torch.Tensor, grad: torch.Tensor, depth: int) -> torch.Tensor:
         return grad
     if W.shape[-2] == 1:
         return _single_output(W, grad, depth)
-    u, s, vh, finite = _decompose(W)
-    c = _coefficients(s, W.shape[-2], W.shape[-1], depth)
-    moved = u @ (c * (u.mT @ grad @ vh.mT)) @ vh
+    u, s, v, finite = _decompose(W)
+    # The first and the last term hold a power M^0 = I, so that no null space is needed: its basis has no derivative.
+    ends = s.pow(2 - 2 / depth)[..., None, :]
+    left, right = u.mT @ grad, grad @ v
+    moved = (u * ends) @ left + (right * ends) @ v.mT
+    if depth > 2:
+        moved = moved + u @ (_coefficients(s, depth) * (left @ v)) @ v.mT
     return torch.where(finite, moved, torch.nan)
 
 
@@ -112,25 +117,32 @@ def preconditioner(W: torch.Tensor, depth: int) -> torch.Tensor:
     _arguments.decomposed("W", W)
     depth = _validate.positive_int("depth", depth)
     k, d = W.shape[-2:]
-    u, s, vh, finite = _decompose(W)
-    c = _coefficients(s, k, d, depth).mT.flatten(-2)
-    vectors = torch.einsum("...ba,...ir->...aibr", vh, u).reshape(*W.shape[:-2], k * d, k * d)
-    p = (vectors * c[..., None, :]) @ vectors.mT
+    u, s, v, finite = _decompose(W)
+    p = W.new_zeros(())
+    for j in range(1, depth + 1):
+        rows, columns = _power(u, s, 2 * (j - 1) / depth), _power(v, s, 2 * (depth - j) / depth)
+        p = p + torch.einsum("...ab,...ij->...aibj", columns, rows).reshape(*W.shape[:-2], k * d, k * d)
     return torch.where(finite, (p + p.mT) / 2, torch.nan)
 
 
 def _decompose(W: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Full decomposition and the mask of finite trials; singular values that are rounding errors become 0."""
+    """Thin U, S, V and the mask of finite trials; singular values that are rounding errors become 0."""
     safe, finite = _arguments.split_finite(W)
-    u, s, vh = torch.linalg.svd(safe, full_matrices=True)
+    u, s, vh = torch.linalg.svd(safe, full_matrices=False)
     # Small powers magnify rounding: (1e-16)^(2/5) is 4e-7. Below the rank tolerance a value is zero.
     tolerance = max(W.shape[-2:]) * torch.finfo(W.dtype).eps * s[..., :1]
-    return u, torch.where(s > tolerance, s, 0.0), vh, finite
+    return u, torch.where(s > tolerance, s, 0.0), vh.mT, finite
 
 
-def _coefficients(s: torch.Tensor, k: int, d: int, depth: int) -> torch.Tensor:
-    """C (..., k, d) from the singular values (..., min(k, d)), padded with zeros; 0^0 = 1."""
-    pad = torch.nn.functional.pad
-    rows = pad(s, (0, k - s.shape[-1]))[..., :, None]
-    columns = pad(s, (0, d - s.shape[-1]))[..., None, :]
-    return sum(rows.pow(2 * (j - 1) / depth) * columns.pow(2 * (depth - j) / depth) for j in range(1, depth + 1))
+def _coefficients(s: torch.Tensor, depth: int) -> torch.Tensor:
+    """The terms 1 < j < N of C (..., r, r), from the singular values (..., r)."""
+    rows, columns = s[..., :, None], s[..., None, :]
+    return sum(rows.pow(2 * (j - 1) / depth) * columns.pow(2 * (depth - j) / depth) for j in range(2, depth))
+
+
+def _power(vectors: torch.Tensor, s: torch.Tensor, exponent: float) -> torch.Tensor:
+    """The matrix with these orthonormal columns and values s^exponent; the identity for exponent 0."""
+    if exponent == 0:
+        n = vectors.shape[-2]
+        return torch.eye(n, dtype=s.dtype, device=s.device).expand(*vectors.shape[:-2], n, n)
+    return (vectors * s.pow(exponent)[..., None, :]) @ vectors.mT

@@ -8,7 +8,7 @@ import torch
 
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
-from litrepro.linearnets._power import check, power_loss, power_loss_grad, slope
+from litrepro.linearnets._power import check, power_loss, slope
 
 TOLERANCE = 1e-8
 
@@ -42,7 +42,8 @@ def optimal_power_loss(
     Warns
     -----
     ConvergenceWarning
-        If the norm of the gradient exceeds 1e-8 at the end.
+        If the norm of the gradient exceeds 1e-8 at the end (p != 2), in units in which the features are orthonormal and
+        the residuals of least squares have size one: it does not depend on the units of x and y.
 
     Examples
     --------
@@ -68,24 +69,38 @@ def optimal_power_loss(
     back = (vh[kept].mT / s[kept]).mT * x.shape[0] ** 0.5
     c = y @ z / x.shape[0]
     if p != 2:
-        c = _newton(c, z, y, p, steps, s[kept] / x.shape[0] ** 0.5)
+        # Residuals that are rounding errors call for no correction, and have no scale.
+        residuals = y - c @ z.mT
+        rounding = y.norm(dim=-1, keepdim=True) * max(x.shape) * torch.finfo(y.dtype).eps
+        real = residuals.norm(dim=-1, keepdim=True) > rounding
+        c = c + _correction(torch.where(real, residuals, 0.0), z, p, steps)
     W = c @ back
-    norm = power_loss_grad(W, x, y, p).norm().item()
-    if not norm <= TOLERANCE:
-        message = f"gradient norm {norm:.2g} > {TOLERANCE:g} after {steps} Newton steps (p = {p:g})"
-        warnings.warn(message, ConvergenceWarning, stacklevel=2)
     return W, power_loss(W, x, y, p)
 
 
-def _newton(
-    c: torch.Tensor, z: torch.Tensor, y: torch.Tensor, p: float, steps: int, scale: torch.Tensor
-) -> torch.Tensor:
+def _correction(y: torch.Tensor, z: torch.Tensor, p: float, steps: int) -> torch.Tensor:
+    """The minimizer for the residuals y (k, m) of least squares, each output in units of its own."""
+    unit = y.square().mean(-1, keepdim=True).sqrt()
+    y = y / torch.where(unit > 0, unit, 1.0)
+    c = _newton(y.new_zeros(len(y), z.shape[1]), z, y, p, steps)
+    norm = _gradient(c @ z.mT - y, z, p).norm().item()
+    if not norm <= TOLERANCE:
+        message = f"gradient norm {norm:.2g} > {TOLERANCE:g} after {steps} Newton steps (p = {p:g})"
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)
+    return unit * c
+
+
+def _gradient(r: torch.Tensor, z: torch.Tensor, p: float) -> torch.Tensor:
+    return slope(r, p) @ z / len(z)
+
+
+def _newton(c: torch.Tensor, z: torch.Tensor, y: torch.Tensor, p: float, steps: int) -> torch.Tensor:
     """Newton's method per output, each step cut back to the best of a geometric grid of lengths."""
     lengths = 2.0 ** -torch.arange(-2, 30, dtype=c.dtype, device=c.device)
     for _ in range(steps):
         r = c @ z.mT - y
-        g = slope(r, p) @ z / len(z)
-        if bool((g * scale).norm() <= 1e-3 * TOLERANCE):
+        g = _gradient(r, z, p)
+        if bool(g.norm() <= 1e-3 * TOLERANCE):
             break
         direction = _newton_direction(r, g, z, p)
         trials = c - lengths[:, None, None] * direction
@@ -95,7 +110,7 @@ def _newton(
         if not bool(improves.any()):
             # Below what losses can tell apart in floating point: a last full step where it shortens the gradient.
             full = c - direction
-            shorter = (slope(full @ z.mT - y, p) @ z / len(z)).norm(dim=-1) < 0.9 * g.norm(dim=-1)
+            shorter = _gradient(full @ z.mT - y, z, p).norm(dim=-1) < 0.9 * g.norm(dim=-1)
             if not bool(shorter.any()):
                 break
             c = torch.where(shorter[:, None], full, c)

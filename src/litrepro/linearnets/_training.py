@@ -105,7 +105,7 @@ def _rule(rule: str, like: torch.Tensor, lr: Any, momentum: Any, betas: Any, rho
     _validate.choice("rule", rule, RULES)
     lr = _arguments.per_trial("lr", lr, like)
     momentum = _arguments.per_trial("momentum", momentum, like, signed=True)
-    moving = isinstance(momentum, torch.Tensor) or momentum != 0
+    moving = bool((momentum != 0).any()) if isinstance(momentum, torch.Tensor) else momentum != 0
     if moving and rule != "gd":
         raise ValueError(f"momentum belongs to rule 'gd'; with {rule!r} it must be 0, got {momentum}")
     if not isinstance(betas, list | tuple) or len(betas) != 2:

@@ -32,7 +32,8 @@ class StackedMLP(nn.Module):
     activation
         ``"identity"``, ``"relu"``, ``"tanh"``, ``"sigmoid"``, one for all hidden layers or a sequence with one each.
     dropout
-        Probability after each hidden activation, one for all or a sequence with one each; active in ``train()``.
+        Probability after each hidden activation, one for all or a sequence with one each; active in ``train()``. Masks
+        are drawn for all members at once: they depend on how many there are.
     init
         ``"torch"``: weights and biases uniform in +-1/sqrt(fan-in). ``"glorot"``: weights uniform in
         +-sqrt(6/(fan-in + fan-out)), biases zero (Glorot and Bengio 2010).

@@ -112,7 +112,7 @@ def accelerated_gradient(
     >>> bool(fast.steps < slow.steps / 4)
     True
     """
-    y = start(y)
+    y = start(y, "y")
     smoothness, strong_convexity = ordered("strong_convexity", strong_convexity, smoothness)
     tol, max_steps = positive("tol", tol), _validate.positive_int("max_steps", max_steps)
     everyone = torch.ones(y.shape[:-1], dtype=torch.bool, device=y.device)
@@ -160,7 +160,7 @@ def almost_convex_agd(
     >>> bool(found.converged), bool(found.x.abs() < 2e-3)
     (True, True)
     """
-    z = start(z)
+    z = start(z, "z")
     smoothness, gamma = ordered("gamma", gamma, smoothness)
     tol, max_outer = positive("tol", tol), _validate.positive_int("max_outer", max_outer)
     max_steps = _validate.positive_int("max_steps", max_steps)
@@ -215,12 +215,20 @@ def run_almost_convex(grad: Fun, z, running, smoothness, gamma, tol, max_outer, 
 # --- what the loops share ---------------------------------------------------------------------------------------
 
 
-def start(x: Any) -> torch.Tensor:
+def start(x: Any, name: str = "x") -> torch.Tensor:
     """A private copy of the start (..., d), d >= 1."""
-    _validate.float_tensor("x", x, 1)
+    _validate.float_tensor(name, x, 1)
     if x.shape[-1] < 1:
-        raise ValueError(f"x must have d >= 1 coordinates, got shape {tuple(x.shape)}")
+        raise ValueError(f"{name} must have d >= 1 coordinates, got shape {tuple(x.shape)}")
     return x.detach().clone(memory_format=torch.contiguous_format)
+
+
+def curved_start(x: Any) -> torch.Tensor:
+    """``start`` of a method that decomposes Hessians, which torch does in float32 and float64 alone."""
+    x = start(x)
+    if x.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"x must be float32 or float64, got {x.dtype}")
+    return x
 
 
 def positive(name: str, value: Any) -> float:
@@ -228,12 +236,12 @@ def positive(name: str, value: Any) -> float:
     return _validate.real(name, value, 0, open_low=True)
 
 
-def ordered(name: str, low: Any, smoothness: Any) -> tuple[float, float]:
-    """(smoothness, low) with 0 < low <= smoothness."""
-    smoothness, low = positive("smoothness", smoothness), positive(name, low)
-    if low > smoothness:
-        raise ValueError(f"{name} must be at most smoothness = {smoothness:g}, got {low!r}")
-    return smoothness, low
+def ordered(name: str, low: Any, high: Any, high_name: str = "smoothness") -> tuple[float, float]:
+    """(high, low) with 0 < low <= high."""
+    high, low = positive(high_name, high), positive(name, low)
+    if low > high:
+        raise ValueError(f"{name} must be at most {high_name} = {high:g}, got {low!r}")
+    return high, low
 
 
 def gradient_of(fn: Fun) -> Fun:

@@ -12,10 +12,10 @@ from litrepro import _validate
 from litrepro.optim._accelerated_convex import (
     Fun,
     counters,
+    curved_start,
     gradient_of,
     positive,
     run_almost_convex,
-    start,
     tested,
     told,
 )
@@ -99,7 +99,8 @@ def negative_curvature_descent(
     -------
     CurvatureDescentResult. Warns ``ConvergenceWarning`` if a trial met the cap or left the finite numbers.
 
-    Raises ``ValueError`` for constants that are not positive and finite, fail outside (0, 1), lanczos_steps < 1.
+    Raises ``ValueError`` for constants that are not positive and finite, an x that is not float32 or float64, fail
+    outside (0, 1), lanczos_steps < 1.
 
     Examples
     --------
@@ -109,7 +110,7 @@ def negative_curvature_descent(
     >>> bool(f(found.x) < 0), bool(found.steps > 0)
     (True, True)
     """
-    x = start(x)
+    x = curved_start(x)
     constants = [positive("hessian_lipschitz", hessian_lipschitz), positive("alpha", alpha), positive("gap", gap)]
     _check_fail(fail)
     if lanczos_steps is not None:
@@ -192,7 +193,8 @@ def accelerated_nonconvex(
     AcceleratedResult. With high probability lambda_min >= -2 alpha at a converged x. ``curvature`` is nan if alpha
     >= L1. Warns ``ConvergenceWarning`` if a trial was stopped by a cap or left the finite numbers.
 
-    Raises ``ValueError`` for constants that are not positive and finite, fail outside (0, 1), max_outer < 1.
+    Raises ``ValueError`` for constants that are not positive and finite, an x that is not float32 or float64, fail
+    outside (0, 1), max_outer < 1.
 
     Examples
     --------
@@ -203,7 +205,7 @@ def accelerated_nonconvex(
     >>> bool((found.x.abs() - torch.tensor([0.0, 1.0])).norm() < 0.05)
     True
     """
-    x = start(x)
+    x = curved_start(x)
     derived = default_alpha(smoothness=smoothness, hessian_lipschitz=hessian_lipschitz, gap=gap, tol=tol)
     alpha = derived if alpha is None else positive("alpha", alpha)
     l1, l2, gap, tol = float(smoothness), float(hessian_lipschitz), float(gap), float(tol)
@@ -224,6 +226,7 @@ def accelerated_nonconvex(
             down = run_curvature_descent(fn, x, running, l2, alpha, gap, None, stream)
             x, calls, certified = down.x, calls + down.oracle_calls, down.converged
             curvature = torch.where(running, down.curvature, curvature)
+            running = running & ~curvature.isnan()  # no curvature at all: it ends here, and is not certified
         calls += running
         small = torch.zeros_like(converged)
         norm, rest = tested(grad(x), norm, small, running, tol)
@@ -246,10 +249,10 @@ def run_curvature_descent(fn: Fun, z, running, l2, alpha, gap, lanczos_steps, ge
     grad = gradient_of(fn)
     for _ in range(math.ceil(min(1 + 12 * l2**2 * gap / alpha**3, 1e18))):
         v0 = torch.randn(z.shape, generator=generator, dtype=z.dtype, device=generator.device).to(z.device)
-        product, counted = _counting_products(fn, z, running)
+        product, counted, broken = _counting_products(fn, z, running)
         found = lanczos_extreme(product, v0, steps=lanczos_steps, which="min")
         calls += counted()
-        finite = torch.isfinite(z).all(-1)
+        finite = torch.isfinite(z).all(-1) & ~broken
         curvature = torch.where(running, torch.where(finite, found.value, torch.nan), curvature)
         converged |= running & (curvature > -alpha / 2)
         running = running & (curvature <= -alpha / 2)
@@ -264,18 +267,21 @@ def run_curvature_descent(fn: Fun, z, running, l2, alpha, gap, lanczos_steps, ge
     return CurvatureDescentResult(z, curvature, steps, calls, converged)
 
 
-def _counting_products(fn: Fun, z, running) -> tuple[Fun, Callable[[], torch.Tensor]]:
-    """Hessian-vector products at z for the trials of ``running`` (zero for the others), and how many each one took."""
+def _counting_products(fn: Fun, z, running) -> tuple[Fun, Callable[[], torch.Tensor], torch.Tensor]:
+    """Hessian-vector products at z for the trials of ``running`` (zero for the others), how many each one took, and
+    which met one that was not finite."""
     counted = torch.zeros(z.shape[:-1], dtype=torch.int64, device=z.device)
+    broken = torch.zeros_like(running)
 
     def product(v: torch.Tensor) -> torch.Tensor:
         # A trial whose Krylov space is exhausted is handed zeros: that product is not one it asked for.
         counted.add_(running & (v != 0).any(-1))
         found = hvp(fn, z, v)
-        usable = running[..., None] & torch.isfinite(found).all(-1, keepdim=True)
-        return torch.where(usable, found, 0.0)
+        finite = torch.isfinite(found).all(-1)
+        broken.logical_or_(running & ~finite)
+        return torch.where((running & finite)[..., None], found, 0.0)
 
-    return product, lambda: counted
+    return product, lambda: counted, broken
 
 
 def _with_penalty(grad: Fun, center, l1: float, radius: float) -> Fun:

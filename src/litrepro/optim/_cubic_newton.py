@@ -10,9 +10,9 @@ from litrepro.optim._accelerated_convex import (
     DescentResult,
     Fun,
     counters,
+    curved_start,
     gradient_of,
     positive,
-    start,
     tested,
     told,
 )
@@ -47,9 +47,7 @@ def cubic_newton(
     >>> bool((found.x - torch.tensor([0.0, 1.0])).norm() < 1e-5), bool(found.steps < 20)
     (True, True)
     """
-    x = start(x)
-    if x.dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"x must be float32 or float64, got {x.dtype}")
+    x = curved_start(x)
     l2, tol = positive("hessian_lipschitz", hessian_lipschitz), positive("tol", tol)
     max_steps = _validate.positive_int("max_steps", max_steps)
     steps, calls, norm, converged, running = counters(x)
@@ -84,9 +82,11 @@ def cubic_step(matrix: torch.Tensor, g: torch.Tensor, l2: float) -> torch.Tensor
     shifted = base + l2 * t[..., None] / 2
     s = torch.where(along == 0, 0.0, -along / torch.where(shifted > 0, shifted, 1.0))
     missing = ((r0 + t).square() - s.square().sum(-1)).clamp(min=0)
-    # Only a hard case leaves a length that rounding does not explain.
+    # Only a hard case leaves a length that rounding in double precision does not explain. The first coordinate becomes
+    # what makes the length right: where it was not zero, rounding moves it little.
     hard = (lowest[..., 0] < 0) & (missing > 1e-8 * (r0 + t).square())
-    first = s[..., 0] + torch.where(hard, missing.sqrt(), 0.0) * torch.where(along[..., 0] > 0, -1.0, 1.0)
+    full = (s[..., 0].square() + missing).sqrt() * torch.where(along[..., 0] > 0, -1.0, 1.0)
+    first = torch.where(hard, full, s[..., 0])
     s = torch.cat([first[..., None], s[..., 1:]], -1)
     step = torch.einsum("...ij,...j->...i", vectors, s)
     return torch.where(finite[..., None], step, torch.nan)

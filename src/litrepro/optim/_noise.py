@@ -34,9 +34,11 @@ def noise(
         r >= 0, or a tensor over leading dimensions.
     generator
         Source of randomness (one seeded with 0 if None); drawn on its device, then moved to ``device``.
+    dtype, device
+        A floating-point dtype; torch's default device if None.
 
-    Raises ``ValueError`` for an unknown kind, an empty shape or d < 1, and radii that are negative, not finite or do
-    not fit.
+    Raises ``ValueError`` for an unknown kind, an empty shape or d < 1, a dtype or device that is none, and radii that
+    are negative, complex, not finite or do not fit.
 
     Examples
     --------
@@ -49,6 +51,8 @@ def noise(
     shape = tuple(_validate.positive_int("shape", size, 0) for size in _validate.sequence("shape", shape))
     if not shape or shape[-1] < 1:
         raise ValueError(f"shape must be (..., d) with d >= 1, got {shape}")
+    _validate.floating_dtype("dtype", dtype)
+    device = None if device is None else _validate.device("device", device)
     generator = _validate.random_source("generator", generator)
     scale = check_radius(radius, shape, dtype, device)
     if kind == "none":
@@ -68,6 +72,8 @@ def check_radius(radius: Any, shape: tuple[int, ...], dtype: torch.dtype, device
     """A radius that broadcasts against (..., d)."""
     if not isinstance(radius, torch.Tensor) or radius.ndim == 0:
         return _validate.real("radius", radius, 0)
+    if radius.dtype.is_complex:
+        raise ValueError(f"radius must be real, got {radius.dtype}")
     if radius.ndim >= len(shape) or any(a not in (1, b) for a, b in zip(radius.shape, shape)):
         raise ValueError(f"radius of shape {tuple(radius.shape)} must match the leading dimensions of {shape}")
     if not bool((torch.isfinite(radius) & (radius >= 0)).all()):

@@ -12,6 +12,8 @@ from litrepro import _validate
 from litrepro.optim._rules import Rule, as_rule, beta1_at
 from litrepro.optim._steps import expand_lr, start, step_
 
+_GROUP_KEYS = {"params", "lr", "rule", "param_names", "initial_lr"}  # the last two are torch's own
+
 
 class Uniform(torch.optim.Optimizer):
     """A member of the uniform framework for the parameters of a module, or of an ensemble of modules.
@@ -19,7 +21,7 @@ class Uniform(torch.optim.Optimizer):
     Parameters
     ----------
     params
-        Parameters or parameter groups; a group may have its own ``lr`` and ``rule``.
+        Parameters or parameter groups; a group may have its own ``lr`` and ``rule``, and no other setting.
     rule
         A ``Rule`` or its name, with ``overrides`` of its fields.
     lr
@@ -31,8 +33,8 @@ class Uniform(torch.optim.Optimizer):
     Raises
     ------
     ValueError
-        What ``rule`` raises; a step size that is not positive, not finite or does not fit a parameter; a look-ahead
-        rule stepped without a closure.
+        What ``rule`` raises; a step size that is not positive, not finite or does not fit a parameter; another
+        setting of a group; a look-ahead rule stepped without a closure.
 
     Notes
     -----
@@ -65,6 +67,10 @@ class Uniform(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; its rule may be a ``Rule`` or a name. Step sizes are checked against every parameter."""
+        unknown = set(param_group) - _GROUP_KEYS if isinstance(param_group, dict) else set()
+        if unknown:
+            names = sorted(map(str, unknown))
+            raise ValueError(f"the settings of a group must be lr and rule (with the rule's fields in it), got {names}")
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:

@@ -96,9 +96,15 @@ def update(rule: Rule | str, state: State, x: torch.Tensor, g: torch.Tensor, lr:
 
 def _check(rule: Rule | str, state: State, x: torch.Tensor) -> Rule:
     _validate.float_tensor("x", x)
-    if not isinstance(state, dict) or "t" not in state:
+    rule = as_rule(rule)
+    if not isinstance(state, dict):
         raise ValueError(f"state must be what start or update returned, got {type(state).__name__}")
-    return as_rule(rule)
+    kept = moments(rule)
+    shapes = [tuple(state[name].shape) for name in kept if isinstance(state.get(name), torch.Tensor)]
+    if "t" not in state or "decay" not in state or shapes != [tuple(x.shape)] * len(kept):
+        expected = f"{', '.join(('t', 'decay', *kept))}, moments of shape {tuple(x.shape)}"
+        raise ValueError(f"state of {rule.name} must have {expected}, got {', '.join(map(str, state))} {shapes}")
+    return rule
 
 
 def expand_lr(lr: Any, x: torch.Tensor, most_dims: int | None = None, check: bool = True) -> float | torch.Tensor:

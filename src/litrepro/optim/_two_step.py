@@ -90,7 +90,7 @@ def two_step(
     Raises
     ------
     ValueError
-        As ``descend`` and ``two_step_coefficients``.
+        As ``descend`` and ``two_step_coefficients``, and for ``coefficients`` that cannot be called.
 
     Examples
     --------
@@ -102,6 +102,7 @@ def two_step(
     """
     rule = _in_table(as_rule(rule))
     x = check_start(fun, x0, steps, grad, 1)
+    _validate.function("coefficients", coefficients)
     lr_before = _validate.real("lr", lr(1) if callable(lr) else lr, 0, open_low=True)
     record = Recorder(fun, steps, 1)
     record(0, x)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from litrepro import _validate
 from litrepro.optim._accelerated_convex import (
     DescentResult,
     accelerated_gradient,
@@ -55,7 +56,8 @@ def polyak_parameters(lmin: Any, lmax: Any) -> tuple[Any, Any]:
         0 < lmin <= lmax: numbers, or tensors that broadcast (then tensors are returned). With them the heavy ball
         contracts at 1 - sqrt(lmin/lmax)/2 per step on a quadratic with that spectrum.
 
-    Raises ``ValueError`` for values that are not positive and finite, and for lmin > lmax.
+    Raises ``ValueError`` for values that are not positive and finite, for lmin > lmax, and for tensors that are complex
+    or do not broadcast.
 
     Examples
     --------
@@ -63,10 +65,18 @@ def polyak_parameters(lmin: Any, lmax: Any) -> tuple[Any, Any]:
     (0.25, 0.5625)
     """
     if not isinstance(lmin, torch.Tensor) and not isinstance(lmax, torch.Tensor):
-        lmax, lmin = ordered("lmin", lmin, lmax)
+        lmax, lmin = ordered("lmin", lmin, lmax, "lmax")
         return 1 / lmax, (1 - (lmin / lmax) ** 0.5 / 2) ** 2
     like = lmin if isinstance(lmin, torch.Tensor) else lmax
-    lmin, lmax = (torch.as_tensor(value, dtype=like.dtype, device=like.device) for value in (lmin, lmax))
+    lmin, lmax = (
+        value if isinstance(value, torch.Tensor) else _validate.real(name, value, 0, open_low=True)
+        for name, value in (("lmin", lmin), ("lmax", lmax))
+    )
+    dtype = torch.result_type(lmin, lmax)  # of an integer and a number: the number's
+    dtype = dtype if dtype.is_floating_point or dtype.is_complex else torch.get_default_dtype()
+    lmin, lmax = (torch.as_tensor(value, dtype=dtype, device=like.device) for value in (lmin, lmax))
+    _validate.float_tensor("lmin and lmax", lmin)
+    shape = _validate.broadcast(lmin=lmin.shape, lmax=lmax.shape)
     if not bool(((lmin > 0) & (lmin <= lmax) & torch.isfinite(lmax)).all()):
         raise ValueError(f"0 < lmin <= lmax must hold everywhere, got {lmin} and {lmax}")
-    return 1 / lmax.expand(torch.broadcast_shapes(lmin.shape, lmax.shape)), (1 - (lmin / lmax).sqrt() / 2) ** 2
+    return 1 / lmax.expand(shape), (1 - (lmin / lmax).sqrt() / 2) ** 2

@@ -1,7 +1,7 @@
 """Descent with noise, to leave saddle points: noisy and perturbed gradient descent, accelerated, and for networks.
 
-Noise is drawn for the whole batch at every step at which any trial may need it, so a trial's noise depends on the step
-and its place in the batch, never on what its neighbours do.
+Noise is drawn for the whole batch at every step at which any trial may need it, so a trial's noise depends on the step,
+its place in the batch and the number of trials, never on what its neighbours do.
 """
 
 from __future__ import annotations
@@ -70,8 +70,10 @@ def noisy_descent(
     for t in range(1, steps + 1):
         g = gradient_at(fun, grad, x, t)
         if normalize:
-            length = g.norm(dim=-1, keepdim=True)
-            g = torch.where(length == 0, torch.zeros_like(g), g / length)
+            # By the largest entry first: the squares of a tiny or huge gradient leave the range of its numbers.
+            largest = g.abs().amax(-1, keepdim=True)
+            g = g / torch.where(largest > 0, largest, 1.0)
+            g = g / torch.where(largest > 0, g.norm(dim=-1, keepdim=True), 1.0)
         if t % every == 0:
             g = g + scale * noise(kind, x.shape, 1.0, generator=generator, dtype=x.dtype, device=x.device)
         x = x - step_size * g
@@ -179,7 +181,8 @@ def perturbed_agd(
 
     y = x + (1 - theta) v, x+ = y - lr grad f(y), v+ = x+ - x, perturbed like ``perturbed_gd`` (radius 0: never). Where
     f between x and y is too non-convex, f(x) <= f(y) + <grad f(y), x - y> - gamma/2 |x - y|^2, negative curvature
-    exploitation (``nce``) resets v and, if |v| < s, moves x to the lower of f(x +- s v/|v|).
+    exploitation (``nce``) resets v and, if |v| < s, moves x to the lower of f(x +- s v/|v|). Unlike in the
+    paper, f(x) must be below the bound by 4 eps max(|f(x)|, |bound|): near a minimum both agree to rounding.
 
     Returns
     -------
@@ -237,7 +240,6 @@ def _exploit(fun, x, y, v, g, x_next, v_next, gamma: float, s: float):
     length = v.norm(dim=-1)
     bound = objective(fun, y) + (g * gap).sum(-1) - gamma / 2 * gap.square().sum(-1)
     here = objective(fun, x)
-    # Differs from the paper: near a minimum both sides agree to rounding, and "<=" alone would kick x away from it.
     rounding = 4 * torch.finfo(x.dtype).eps * torch.maximum(here.abs(), bound.abs())
     concave = (here <= bound - rounding) & (length > 0)
     unit = v / torch.where(length > 0, length, 1.0)[..., None]
@@ -262,7 +264,8 @@ class PSGD(torch.optim.Optimizer):
     params
         Parameters or groups; with ``batch_dims`` leading dimensions that count trials.
     lr, radius
-        Numbers, or tensors of at most ``batch_dims`` dimensions: per trial.
+        Numbers, or tensors of at most ``batch_dims`` dimensions: per trial. Trials of radius 0 draw nothing, so the
+        noise of one depends on how many with a positive radius there are, and which of them it is.
     kind
         As in ``noise``; d is the number of a trial's parameters in the group, frozen and gradient-less ones left out.
     generator
@@ -271,8 +274,8 @@ class PSGD(torch.optim.Optimizer):
         One number per trial (``batch_dims=1``): trials with equal numbers get the same noise up to their radius, so
         that radii compare on equal terms. None: every trial its own.
 
-    Raises ``ValueError`` for an unknown kind, for lr and radius out of range or of the wrong shape, and for groups that
-    are not one per trial.
+    Raises ``ValueError`` for an unknown kind, lr and radius out of range or of the wrong shape, a group's parameters of
+    different batch dimensions, and ``noise_groups`` that are not one per trial.
 
     Examples
     --------
@@ -295,7 +298,6 @@ class PSGD(torch.optim.Optimizer):
         generator: torch.Generator | int | None = None,
         noise_groups: Sequence[int] | None = None,
     ):
-        _validate.choice("kind", kind, KINDS)
         self.batch_dims = _validate.positive_int("batch_dims", batch_dims, 0)
         self.generator = _validate.random_source("generator", generator)
         self._members: torch.Tensor | None = None  # the noise vector of every trial, where they are shared
@@ -307,28 +309,33 @@ class PSGD(torch.optim.Optimizer):
             self._members, self._groups = torch.tensor([order[group] for group in groups]), len(order)
         self._rows: dict[int, tuple[torch.Tensor, int, torch.Tensor | None]] = {}  # the last radius of every group
         super().__init__(params, {"lr": lr, "radius": radius, "kind": kind})
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                expand_lr(group["lr"], parameter, self.batch_dims)
-                if parameter.ndim < self.batch_dims:
-                    raise ValueError(
-                        f"a parameter of shape {tuple(parameter.shape)} has no {batch_dims} batch dimensions"
-                    )
-                check_radius(
-                    group["radius"], (*parameter.shape[: self.batch_dims], 1), parameter.dtype, parameter.device
-                )
-                if self._members is not None and len(self._members) != parameter.shape[0]:
-                    raise ValueError(
-                        f"noise_groups needs one entry per trial ({parameter.shape[0]}), got {len(self._members)}"
-                    )
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group, which may have its own lr, radius and kind; they are checked."""
+        super().add_param_group(param_group)
+        try:
+            self._check_group(self.param_groups[-1])
+        except ValueError:
+            self.param_groups.pop()
+            raise
+
+    def _check_group(self, group: dict[str, Any]) -> None:
+        _validate.choice("kind", group["kind"], KINDS)
+        batches = [tuple(parameter.shape[: self.batch_dims]) for parameter in group["params"]]
+        for parameter, batch in zip(group["params"], batches):
+            if len(batch) < self.batch_dims:
+                raise ValueError(f"a parameter must have {self.batch_dims} batch dimensions, got shape {batch}")
+            expand_lr(group["lr"], parameter, self.batch_dims)
+            check_radius(group["radius"], (*batch, 1), parameter.dtype, parameter.device)
+            if self._members is not None and len(self._members) != batch[0]:
+                raise ValueError(f"noise_groups needs one entry per trial ({batch[0]}), got {len(self._members)}")
+        if len(set(batches)) > 1:
+            raise ValueError(f"parameters of a group must have the same batch dimensions, got {sorted(set(batches))}")
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; ``closure`` is called once and its value returned."""
-        value = None
-        if closure is not None:
-            with torch.enable_grad():
-                value = closure()
+        value = None if closure is None else torch.enable_grad()(closure)()
         for group in self.param_groups:
             self._step_group(group)
         return value
@@ -341,11 +348,7 @@ class PSGD(torch.optim.Optimizer):
         sizes = [parameter[(0,) * self.batch_dims].numel() for parameter in active]
         shape = (*first.shape[: self.batch_dims], sum(sizes))
         rows = None if self._members is not None else self._noisy(group, shape)
-        if self._members is not None:
-            joint = self._shared(group, shape, first)
-        else:
-            shape = shape if rows is None else (len(rows), shape[-1])
-            joint = noise(group["kind"], shape, 1.0, generator=self.generator, dtype=first.dtype, device=first.device)
+        joint = self._joint(group["kind"], shape if rows is None else (len(rows), shape[-1]), first)
         for parameter, part in zip(active, joint.split(sizes, dim=-1)):
             step_size = expand_lr(group["lr"], parameter, self.batch_dims, check=False)
             scale = _scale(group["radius"], parameter.shape, first) * step_size
@@ -353,23 +356,24 @@ class PSGD(torch.optim.Optimizer):
                 parameter.sub_(step_size * parameter.grad)
             else:
                 parameter.sub_(parameter.grad, alpha=step_size)
-            if self._members is not None:
-                part = part.reshape(-1, *parameter.shape[1:])
-                parameter.sub_(part * scale)
-            elif rows is None:
+            if rows is None:
                 parameter.sub_(scale * part.reshape(parameter.shape))
-            else:
-                inner = parameter.shape[self.batch_dims :]
-                scale = scale.expand(*parameter.shape[: self.batch_dims], *(1,) * len(inner)).reshape(-1)[rows]
-                part = part * -scale.reshape(-1, 1)
-                parameter.view(-1, *inner).index_add_(0, rows, part.reshape(-1, *inner))
+                continue
+            inner = parameter.shape[self.batch_dims :]
+            scale = scale.expand(*parameter.shape[: self.batch_dims], *(1,) * len(inner)).reshape(-1)[rows]
+            flat = parameter.reshape(-1, *inner)  # a copy only where strides leave no other way
+            flat.index_add_(0, rows, (part * -scale[:, None]).reshape(-1, *inner))
+            if flat.data_ptr() != parameter.data_ptr():
+                parameter.copy_(flat.view_as(parameter))
 
-    def _shared(self, group: dict[str, Any], shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
-        """Noise of size one of every trial, (trials, d); (1, d) where all share it."""
-        shape = (self._groups, shape[-1])
-        joint = noise(group["kind"], shape, 1.0, generator=self.generator, dtype=like.dtype, device=like.device)
-        if len(joint) == 1:
+    def _joint(self, kind: str, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
+        """Noise of size one, (..., d); trials of one of ``noise_groups`` get the same."""
+        drawn = shape if self._members is None else (self._groups, shape[-1])
+        joint = noise(kind, drawn, 1.0, generator=self.generator, dtype=like.dtype, device=like.device)
+        if self._members is None:
             return joint
+        if len(joint) == 1:
+            return joint.expand(shape)  # indexing would copy it for every trial
         self._members = self._members.to(like.device)
         return joint[self._members]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 
 from litrepro import _validate
 
@@ -48,6 +50,23 @@ def _problem(smoothness, hessian_lipschitz, eps, delta, gap, dim, c) -> None:
         raise ValueError(f"eps must be at most smoothness^2/hessian_lipschitz = {limit:g}, got {eps!r}")
 
 
+def _representable(constants: Callable[..., dict[str, float]]) -> Callable[..., dict[str, float]]:
+    """``constants``, with a ``ValueError`` where arguments so far apart leave the range of a float."""
+
+    @functools.wraps(constants)
+    def checked(**arguments) -> dict[str, float]:
+        try:
+            found = constants(**arguments)
+        except (OverflowError, ZeroDivisionError):
+            found = {"": math.inf}
+        if not all(math.isfinite(value) for value in found.values()):
+            raise ValueError(f"constants must lead to finite numbers, got {arguments}")
+        return found
+
+    return checked
+
+
+@_representable
 def pgd_constants(
     *,
     smoothness: float,
@@ -64,7 +83,8 @@ def pgd_constants(
     f_thres = c/chi^3 sqrt(eps^3/rho), t_thres = ceil(chi l/(c^2 sqrt(rho eps))). Source: Jin et al. 2017,
     arXiv 1703.00887, algorithm 2.
 
-    Raises ``ValueError`` for constants that are not positive, delta above 1, dim < 1, and eps > l^2/rho.
+    Raises ``ValueError`` for constants that are not positive, delta above 1, dim < 1, eps > l^2/rho, and results that
+    leave the range of a float.
 
     Examples
     --------
@@ -84,6 +104,7 @@ def pgd_constants(
     }
 
 
+@_representable
 def pagd_constants(
     *,
     smoothness: float,
@@ -126,6 +147,7 @@ def pagd_constants(
     }
 
 
+@_representable
 def psgd_constants(
     *,
     smoothness: float,
@@ -140,7 +162,8 @@ def psgd_constants(
     N = 1 + min(sigma^2/eps^2 + lt^2/(l sqrt(rho eps)), sigma^2 d/eps^2), the first term only if stochastic gradients
     are lt-Lipschitz; lr = 1/(l N), radius = eps sqrt(N). Source: Jin et al. 2019, arXiv 1902.04811, theorem 15.
 
-    Raises ``ValueError`` for constants that are not positive (sigma may be 0), dim < 1.
+    Raises ``ValueError`` for constants that are not positive (sigma may be 0), dim < 1, and results that leave the
+    range of a float.
 
     Examples
     --------

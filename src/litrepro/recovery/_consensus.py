@@ -64,7 +64,8 @@ def structured_recovery(
     Parameters
     ----------
     A, b
-        (..., m, p, q) and (..., m), finite. Inconsistent measurements are met in the least-squares sense.
+        (..., m, p, q) and (..., m), finite. Inconsistent measurements are met in the least-squares sense after each is
+        divided by the norm of its A_j (with ``psd`` that of its symmetric part).
     weights
         lambda_i >= 0, a number or a tensor of the batch shape, for at least one of ``"l1"`` (entries), ``"l12"`` (sum
         of column norms), ``"l12_rows"``, ``"nuclear"``.

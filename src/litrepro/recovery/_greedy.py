@@ -10,6 +10,7 @@ import torch
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
 from litrepro.recovery._consensus import RecoveryResult, check_measurements
+from litrepro.solvers._proximal import binary_scale
 
 FITTED = 1e-4  # relative data residual below which a result counts as converged
 
@@ -92,11 +93,13 @@ def structured_iht(
     iterations
         At most so many; a problem stops when its relative data residual, or the relative change of X, is below ``tol``.
     init
-        Start (..., p, q), brought to the dtype of A and projected first; default: the projection of A'(b) / m.
+        Start (..., p, q), brought to the dtype of A and projected first; default: the projection of A'(b) / m, for A
+        and b in units in which the entries of A are about 1.
 
     Returns
     -------
     ``residual``: ||b - A(X)|| / ||b||; ``converged``: it is below 1e-4. A ``ConvergenceWarning`` says if some are not.
+    A problem that leaves the finite numbers is nan. The scales of A and b play no part.
 
     Raises ``ValueError`` for shapes or dtypes that do not fit, half precision and a structure that
     ``project_sparse_low_rank`` refuses.
@@ -116,6 +119,9 @@ def structured_iht(
     tol = _validate.real("tol", tol, 0)
     batch = A.shape[:-3]
     rows, target = A.reshape(-1, A.shape[-3], shape[0] * shape[1]), b.reshape(-1, b.shape[-1])
+    rows, size = _unit_entries(rows)
+    size_b = binary_scale(target, -1)
+    target, unit = target / size_b, (size_b / size)[..., None]
     if init is None:
         count = (rows != 0).any(-1).sum(-1).clamp(min=1)
         start = _adjoint(rows, target, shape) / count[:, None, None]
@@ -123,7 +129,7 @@ def structured_iht(
         _validate.decomposable("init", init)
         if init.shape != (*batch, *shape):
             raise ValueError(f"init must have shape {(*batch, *shape)}, got {tuple(init.shape)}")
-        start = init.to(A).reshape(-1, *shape)
+        start = init.to(A).reshape(-1, *shape) / unit
     X, steps, residual = _iterate(rows, target, start, (k, rank, psd), iterations, tol)
     converged = residual < FITTED
     if not bool(converged.all()):
@@ -133,7 +139,7 @@ def structured_iht(
             ConvergenceWarning,
             stacklevel=3,  # past torch.no_grad's wrapper
         )
-    parts = (X, converged, steps, residual)
+    parts = (X * unit, converged, steps, residual)
     return RecoveryResult(*(part.reshape((*batch, *part.shape[1:])) for part in parts))
 
 
@@ -152,18 +158,19 @@ def _iterate(
     steps = torch.zeros(count, dtype=torch.long, device=b.device)
     residual = torch.zeros(count, dtype=b.dtype, device=b.device)
     index = (size > 0).nonzero()[:, 0]  # b = 0: zero fits
-    rows, b = rows[index], b[index]
-    current = _project(start[index], *structure)
-    X = current.dense(*shape)
+    if len(index) < count:  # rows are what takes memory
+        rows, b = rows[index], b[index]
+    current, X = _project_finite(start[index], structure)
     change = torch.full_like(size[index], torch.inf)
     tiny = max(1e-300, torch.finfo(b.dtype).tiny)
     for step in range(iterations + 1):
         gap = b - _apply(rows, X)
         relative = torch.linalg.vector_norm(gap, dim=-1) / size[index]
-        done = (relative < tol) | (change < tol) | (step == iterations)
+        done = (relative < tol) | (change < tol) | ~relative.isfinite() | (step == iterations)
         if bool(done.any()):
             at = index[done]
-            out[at], steps[at], residual[at] = X[done], step, relative[done]
+            steps[at], residual[at] = step, relative[done]
+            out[at] = torch.where(residual[at].isfinite()[:, None, None], X[done], torch.nan)
             rest = (~done).nonzero()[:, 0]
             if not len(rest):
                 break
@@ -172,11 +179,31 @@ def _iterate(
         G = _adjoint(rows, gap, shape)
         if structure[2]:
             G = (G + G.mT) / 2
-        current = _project(X + _step_size(rows, G, current)[:, None, None] * G, *structure)
-        new = current.dense(*shape)
+        current, new = _project_finite(X + _step_size(rows, G, current)[:, None, None] * G, structure)
         change = torch.linalg.matrix_norm(new - X) / torch.linalg.matrix_norm(new).clamp(min=tiny)
         X = new
     return out, steps, residual
+
+
+def _unit_entries(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Measurements (B, m, n) over the power of two (B, 1) nearest to the root mean square of their nonzero entries.
+
+    It rounds nothing, keeps steps, in which entries occur to the fourth power, inside single precision, and makes the
+    start A'(b) / m one of about the size of the solution.
+    """
+    size = binary_scale(rows.flatten(1), -1)
+    rows = rows / size[..., None]
+    count = (rows != 0).sum((-1, -2)).clamp(min=1)
+    rms = torch.linalg.vector_norm(rows, dim=(-1, -2)) / count.sqrt()
+    nearest = binary_scale(2**0.5 * rms[:, None], -1)
+    return rows.div_(nearest[..., None]), size * nearest
+
+
+def _project_finite(X: torch.Tensor, structure: tuple[int, int, bool]) -> tuple[_Structured, torch.Tensor]:
+    """The projection as factors and dense; a member that is not finite, which decompositions refuse, is nan."""
+    finite = X.isfinite().all(-1).all(-1)[:, None, None]
+    current = _project(torch.where(finite, X, 0.0), *structure)
+    return current, torch.where(finite, current.dense(*X.shape[1:]), torch.nan)
 
 
 def _step_size(rows: torch.Tensor, G: torch.Tensor, current: _Structured) -> torch.Tensor:

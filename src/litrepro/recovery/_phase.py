@@ -127,8 +127,8 @@ def success_threshold(frame: pd.DataFrame, by: str = "d") -> pd.Series:
     m50 = m_1 + sum_j w_j (1 - p_j): the area of failure, p_j the success rate at m_j and w_j the width of its cell
     (edges: the smallest m, midpoints, the largest m). For a step it is the place of the step, up to half a cell.
 
-    Raises ``ValueError`` if a column (``by``, ``m``, ``success``) is missing, m or success are no numbers, or a group
-    has fewer than two values of m.
+    Raises ``ValueError`` if a column (``by``, ``m``, ``success``) is missing, m or success are no numbers or nan, or
+    a group has fewer than two values of m.
 
     Examples
     --------
@@ -138,6 +138,8 @@ def success_threshold(frame: pd.DataFrame, by: str = "d") -> pd.Series:
     {8: 25.0}
     """
     _validate.table("frame", frame, (by,), ("m", "success"))
+    if frame[["m", "success"]].isna().any(axis=None):
+        raise ValueError("m and success must hold numbers, got missing values")
     thresholds = {}
     for value, part in frame.groupby(by):
         rate = part.groupby("m")["success"].mean().sort_index()

@@ -27,6 +27,7 @@ class PatchDescent(NamedTuple):
     loss: torch.Tensor
 
 
+@torch.no_grad()
 def convotron(
     Z: torch.Tensor,
     y: torch.Tensor,

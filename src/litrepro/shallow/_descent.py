@@ -8,6 +8,7 @@ from litrepro import _validate
 from litrepro.shallow import _arguments
 
 
+@torch.no_grad()
 def relu_gradient_descent(
     X: torch.Tensor, y: torch.Tensor, W0: torch.Tensor, *, step: float | torch.Tensor, iterations: int
 ) -> torch.Tensor:

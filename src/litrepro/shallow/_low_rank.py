@@ -84,7 +84,8 @@ def rank_one_recovery(
         takes both projections by block Krylov iteration (2 powers, oversampling 2), and needs only products with thin
         blocks: O(m d r) for a step.
     generator
-        Seed or generator of the Krylov starts.
+        Seed or generator of the Krylov starts, drawn for a batch as a whole: with "krylov" a member's iterates depend
+        on the batch as they do on the seed.
     as_printed
         Use the sign that the review prints in front of (1/2) mean(r) I, with which the bracket estimates
         L - L* + tr(L - L*) I.
@@ -99,7 +100,7 @@ def rank_one_recovery(
     Raises
     ------
     ValueError
-        Rank outside [1, d], unknown projection, samples or weights of other shapes.
+        Rank outside [1, d], unknown projection, samples or weights of other shapes, samples of changing dtypes.
 
     Source: Soltani and Hegde 2019, algorithms 1 and 2; algorithms 2 and 3 of the review.
 
@@ -122,15 +123,15 @@ def rank_one_recovery(
     source = _validate.random_source("generator", generator)
     sign = 1 if as_printed else -1
     X, y = _checked(sample(0), d, None)
-    drawn = batch = X.shape[:-2]
+    batch = X.shape[:-2]
     if weights is not None:
         _validate.float_tensor("weights", weights, 1)
-        batch = _validate.broadcast(samples=drawn, weights=weights.shape[:-1])
+        batch = _validate.broadcast(samples=batch, weights=weights.shape[:-1])
     path = X.new_zeros(iterations + 1, *batch, d, d)
     current = _Factors(X.new_zeros(*batch, d, rank), X.new_zeros(*batch, rank))
     for t in range(iterations):
         if t:
-            X, y = _checked(sample(t), d, drawn)
+            X, y = _checked(sample(t), d, X)
         residual = (current.measure(X) - y) * _scale(weights, X) / 2
         trace = sign * residual.sum(-1)[..., None, None]
         if projection == "exact":
@@ -196,15 +197,19 @@ def _eigen(matrix: torch.Tensor, rank: int) -> _Factors:
     return _Factors(columns, torch.where(finite[..., None], values.gather(-1, kept), torch.nan))
 
 
-def _checked(drawn: Any, d: int, batch: torch.Size | None) -> tuple[torch.Tensor, torch.Tensor]:
+def _checked(drawn: Any, d: int, first: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Samples of one step, like those of the ``first`` in batch shape, dtype and device."""
     if not isinstance(drawn, tuple | list) or len(drawn) != 2:
         raise ValueError(f"sample must give (X, y), got {type(drawn).__name__}")
     X, y = drawn
+    batch = None if first is None else first.shape[:-2]
     common = _arguments.samples(X, y)
     _arguments.decomposable("X", X)
     if X.shape[-1] != d or X.shape[:-2] != common or (batch is not None and common != batch):
         wanted = "(..., m" if batch is None else f"({', '.join(map(str, (*batch, 'm')))}"
         raise ValueError(f"sample must give X {wanted}, {d}) and y {wanted}), got {tuple(X.shape)}, {tuple(y.shape)}")
+    if first is not None:
+        _validate.same_kind(**{"the samples of a step": X, "those of the first": first})
     return X, y
 
 

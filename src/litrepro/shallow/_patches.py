@@ -60,7 +60,7 @@ def extract_patches(X: torch.Tensor, patch: Size, stride: Size) -> torch.Tensor:
 
     Returns
     -------
-    (..., k, r). Raises ``ValueError`` as ``patch_gram`` does.
+    (..., k, r), a copy. Raises ``ValueError`` as ``patch_gram`` does.
 
     Examples
     --------
@@ -75,12 +75,13 @@ def extract_patches(X: torch.Tensor, patch: Size, stride: Size) -> torch.Tensor:
     two = isinstance(patch, tuple | list)
     least = 2 if two else 1
     if not isinstance(X, torch.Tensor) or X.ndim < least:
-        raise ValueError(f"X must be a tensor with at least {least} dimension(s), got {type(X).__name__}")
+        got = f"shape {tuple(X.shape)}" if isinstance(X, torch.Tensor) else type(X).__name__
+        raise ValueError(f"X must be a tensor with at least {least} dimension(s), got {got}")
     sizes = _dimensions(size=tuple(X.shape[-2:]) if two else X.shape[-1], patch=patch, stride=stride)
     if not two:
-        return X.unfold(-1, *sizes[0][1:])
+        return X.unfold(-1, *sizes[0][1:]).clone(memory_format=torch.contiguous_format)
     cut = X.unfold(-2, *sizes[0][1:]).unfold(-2, *sizes[1][1:])  # (..., k1, k2, r1, r2)
-    return cut.flatten(-2).flatten(-3, -2)
+    return cut.clone(memory_format=torch.contiguous_format).flatten(-2).flatten(-3, -2)
 
 
 def _dimensions(**given: Any) -> list[tuple[int, int, int]]:

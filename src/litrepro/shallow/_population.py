@@ -22,6 +22,13 @@ def _angles(U: torch.Tensor, V: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     return angle, lengths[0], lengths[1], unit[0]
 
 
+def _pair(U: torch.Tensor, V: torch.Tensor, names: tuple[str, str] = ("W", "W_star")) -> torch.Size:
+    """Two sets of neurons between which torch has distances."""
+    batch = _arguments.pair(U, V, names)
+    _arguments.decomposable(names[0], U)
+    return batch
+
+
 def relu_kernel(U: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
     """E relu(u.x) relu(v.x) = |u| |v| (sin t + (pi - t) cos t) / (2 pi), x ~ N(0, I), t the angle of u and v.
 
@@ -32,7 +39,7 @@ def relu_kernel(U: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
 
     Returns
     -------
-    (..., K, M). Raises ``ValueError`` for dimensions that do not match.
+    (..., K, M). Raises ``ValueError`` for dimensions that do not match, and half precision.
 
     Source: Cho and Saul 2009, equation 6; Brutzkus and Globerson 2017, section 3.
 
@@ -43,7 +50,7 @@ def relu_kernel(U: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
     tensor([[0.5000, 0.1592],
             [0.1592, 0.5000]])
     """
-    _arguments.pair(U, V, ("U", "V"))
+    _pair(U, V, ("U", "V"))
     angle, u, v, _ = _angles(U, V)
     return u[..., :, None] * v[..., None, :] * (angle.sin() + (math.pi - angle) * angle.cos()) / (2 * math.pi)
 
@@ -58,7 +65,7 @@ def population_loss(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
 
     Returns
     -------
-    (...), at least 0, zero at equality. Raises ``ValueError`` for dimensions that do not match.
+    (...), at least 0, zero at equality. Raises ``ValueError`` for dimensions that do not match, and half precision.
 
     Source: definition 3.1 of the review; Tian 2017.
 
@@ -69,7 +76,7 @@ def population_loss(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
     >>> bool(population_loss(W, W) < 1e-6), round(population_loss(2 * W, W).item(), 4)  # (1/2) E relu(x)^2 = 1/4
     (True, 0.25)
     """
-    _arguments.pair(W, W_star)
+    _pair(W, W_star)
     parts = [relu_kernel(first, second).sum((-2, -1)) for first, second in ((W, W), (W, W_star), (W_star, W_star))]
     return (0.5 * (parts[0] - 2 * parts[1] + parts[2])).clamp(min=0)
 
@@ -82,7 +89,7 @@ def population_gradient(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
 
     Returns
     -------
-    (..., K, d), finite everywhere. Raises ``ValueError`` for dimensions that do not match.
+    (..., K, d), finite everywhere. Raises ``ValueError`` for dimensions that do not match, and half precision.
 
     Source: Tian 2017, theorem 1; equation 13 of the review.
 
@@ -93,7 +100,7 @@ def population_gradient(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
     >>> population_gradient(W, W / 2).round(decimals=4)  # (2 - 1) / 2
     tensor([[0.5000]])
     """
-    _arguments.pair(W, W_star)
+    _pair(W, W_star)
     return _pull(W, W) - _pull(W, W_star)
 
 
@@ -130,7 +137,7 @@ def population_descent(
     >>> path.flatten().round(decimals=4)  # half of the difference per step
     tensor([2.0000, 1.5000, 1.2500, 1.1250])
     """
-    batch = _arguments.pair(W0, W_star, ("W0", "W_star"))
+    batch = _pair(W0, W_star, ("W0", "W_star"))
     iterations = _validate.positive_int("iterations", iterations, 0)
     every = _validate.positive_int("every", every)
     if isinstance(step, torch.Tensor):

@@ -46,7 +46,7 @@ def relu_projected_gradient(
     Raises
     ------
     ValueError
-        Shapes that do not match, a projection that changes the shape.
+        Shapes that do not match, a projection that is no function or does not return a tensor of the same shape.
 
     Source: Soltanolkotabi 2017, equation 2.1 and theorem 3.1; definition 3.2 of the review.
 
@@ -61,6 +61,9 @@ def relu_projected_gradient(
     """
     batch = _arguments.samples(X, y)
     iterations = _validate.positive_int("iterations", iterations, 0)
+    if project is not None:
+        _validate.function("project", project)
+    X, y = X.detach(), y.detach()
     n, d = X.shape[-2:]
     if weights is None:
         scale = 1 / n
@@ -69,7 +72,7 @@ def relu_projected_gradient(
         if weights.shape[-1] != n:
             raise ValueError(f"weights must have shape (..., {n}), got {tuple(weights.shape)}")
         batch = _validate.broadcast(batch=batch, weights=weights.shape[:-1])
-        scale = weights.to(X)
+        scale = weights.detach().to(X)
     for name, value in (("first_step", first_step), ("step", step)):
         if isinstance(value, torch.Tensor):
             batch = _validate.broadcast(batch=batch, **{name: value.shape})
@@ -83,9 +86,10 @@ def relu_projected_gradient(
         moved = w - sizes[min(t, 1)] * backward(residual)
         if project is not None:
             moved = project(moved)
-            if moved.shape != w.shape:
-                raise ValueError(f"project must keep the shape {tuple(w.shape)}, got {tuple(moved.shape)}")
-        path[t + 1] = moved
+            if getattr(moved, "shape", None) != w.shape:
+                got = tuple(moved.shape) if isinstance(moved, torch.Tensor) else type(moved).__name__
+                raise ValueError(f"project must keep the shape {tuple(w.shape)}, got {got}")
+        path[t + 1] = moved.detach()
     return path
 
 

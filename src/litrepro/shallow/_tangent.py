@@ -25,7 +25,7 @@ def relu_gram(X: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
     -------
     (..., n, n), positive semidefinite.
 
-    Raises ``ValueError`` for matrices that do not fit.
+    Raises ``ValueError`` for matrices or batches that do not fit.
 
     Source: Du et al. 2018 (arXiv 1810.02054), definition 3.1 at finite width.
 
@@ -41,6 +41,7 @@ def relu_gram(X: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
     _matrix("W", W)
     if X.shape[-1] != W.shape[-1] or X.dtype != W.dtype:
         raise ValueError(f"X (..., n, d) and W (..., m, d) must fit, got {tuple(X.shape)} and {tuple(W.shape)}")
+    _validate.broadcast(X=X.shape[:-2], W=W.shape[:-2])
     active = (X @ W.mT >= 0).to(X.dtype)
     return (X @ X.mT) * (active @ active.mT) / W.shape[-2]
 
@@ -100,7 +101,7 @@ def train_relu_output(
     Residual norms (steps + 1, *B), those of the start included, and the weights (*B, m, d). A setting that diverges
     becomes inf or nan without disturbing the others.
 
-    Raises ``ValueError`` for shapes or dtypes that do not fit and parameters out of range.
+    Raises ``ValueError`` for shapes or dtypes that do not fit, tensors that are not finite and parameters out of range.
 
     Source: Wang, Lin and Abernethy 2021 (arXiv 2010.01618), section 3.1; Du et al. 2018.
 
@@ -161,6 +162,7 @@ def _network(X: Any, y: Any, W0: Any, signs: Any) -> tuple[torch.Tensor, ...]:
         raise ValueError(f"X (..., n, d), y and W0 (..., m, d) must fit and have one dtype, got {found}")
     if signs.shape[-1] != W0.shape[-2]:
         raise ValueError(f"signs must be (..., {W0.shape[-2]}), got {tuple(signs.shape)}")
+    _validate.finite(X=X, y=y, W0=W0, signs=signs)
     return X.detach(), y.detach(), W0.detach(), signs.detach().to(X)
 
 

@@ -58,8 +58,8 @@ def planted_teacher(
 
     Returns
     -------
-    (*batch, K, d), singular vectors uniform. Raises ``ValueError`` if K > d, condition < 1,
-    or batch is no shape.
+    (*batch, K, d), singular vectors uniform. Raises ``ValueError`` if K > d, condition < 1, batch is no shape,
+    or dtype is none of floating-point numbers.
 
     Examples
     --------
@@ -76,6 +76,7 @@ def planted_teacher(
     if not isinstance(batch, tuple | list):
         raise ValueError(f"batch must be a tuple of integers >= 0, got {batch!r}")
     batch = tuple(_validate.positive_int("batch", size, 0) for size in batch)
+    _validate.floating_dtype("dtype", dtype)
     source = _validate.random_source("generator", generator)
     left = torch.linalg.qr(torch.randn(*batch, neurons, neurons, generator=source, dtype=torch.float64)).Q
     right = torch.linalg.qr(torch.randn(*batch, d, neurons, generator=source, dtype=torch.float64)).Q

@@ -31,7 +31,7 @@ def tensor_initialization(
     iterations, restarts
         Power iterations, and random starts of which the one with the largest value is kept.
     generator
-        Seed or generator of the random starts.
+        Seed or generator of the random starts, which the members of a batch share.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def tensor_initialization(
     ------
     ValueError
         K > d, values that are not finite, or M_2 has fewer than K positive eigenvalues (too few samples, or other
-        data).
+        data); one such member of a batch is enough.
 
     Source: Zhong et al. 2017, algorithm 2; algorithm 4 of the review.
 
@@ -90,7 +90,8 @@ def _estimate(
         -_fourth_moment(X, y, vectors / values.sqrt()[..., None, :], values), iterations, restarts, source
     )
     directions = vectors @ (values.sqrt()[..., :, None] * units.mT)  # columns
-    directions = directions / directions.norm(dim=-2, keepdim=True)
+    # No division by zero for data that the caller refuses: a nan would stop the pseudo-inverse.
+    directions = directions / directions.norm(dim=-2, keepdim=True).clamp(min=torch.finfo(X.dtype).tiny)
     first = 2 * (y[..., None] * X).mean(-2)[..., None]
     lengths = torch.linalg.pinv(directions) @ first
     return (directions * lengths.mT).mT, top
@@ -123,8 +124,8 @@ def _decompose(tensor: torch.Tensor, iterations: int, restarts: int, source: tor
     k = tensor.shape[-1]
     found = []
     for _ in range(k):
-        u = _arguments.normal((*tensor.shape[:-4], restarts, k), source, tensor)
-        u = u / u.norm(dim=-1, keepdim=True)
+        u = _arguments.normal((restarts, k), source, tensor)
+        u = (u / u.norm(dim=-1, keepdim=True)).expand(*tensor.shape[:-4], restarts, k)
         for _ in range(iterations):
             u = torch.einsum("...ijkl,...rj,...rk,...rl->...ri", tensor, u, u, u)
             u = u / u.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(u.dtype).tiny)

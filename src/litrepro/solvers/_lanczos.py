@@ -144,17 +144,23 @@ def lanczos_extreme(
     norm = vector.norm(dim=-1, keepdim=True)
     vector, product = vector / norm, product / norm
     residual = (product - value[..., None] * vector).norm(dim=-1)
-    inside = torch.where(found.valid, found.alpha.abs(), 0.0).amax(-1)
-    scale = torch.maximum(inside, value.abs()).clamp(min=1.0)
+    inside = found.valid if which == "min" else found.valid.flip(-1)  # padded ones are at the other end
+    scale = torch.where(inside, values.abs(), 0.0).amax(-1).clamp(min=1.0)
     return LanczosResult(value, vector, residual, found.steps, residual <= tol * scale)
 
 
 def _check(matvec: MatVec, v0: torch.Tensor) -> None:
     _validate.function("matvec", matvec)
     _validate.decomposable("v0", v0, 1)
-    norms = v0.norm(dim=-1)
-    if v0.shape[-1] < 1 or not bool((torch.isfinite(norms) & (norms > 0)).all()):
+    if v0.shape[-1] < 1 or not bool((v0 != 0).any(-1).all()):
         raise ValueError("v0 must be finite and non-zero in every batch entry")
+
+
+def _unit(v0: torch.Tensor) -> torch.Tensor:
+    """v0/|v0|, scaled by a power of two first, which rounds nothing: squares of tiny or huge entries are 0 or inf."""
+    largest = v0.abs().amax(-1, keepdim=True)
+    v0 = v0 / (largest / (2 * torch.frexp(largest).mantissa))
+    return v0 / v0.norm(dim=-1, keepdim=True)
 
 
 @torch.no_grad()
@@ -167,7 +173,7 @@ def _iterate(matvec: MatVec, v0: torch.Tensor, k: int, *, stop_early: bool) -> _
     alpha = torch.zeros(*v0.shape[:-1], k, dtype=v0.dtype, device=v0.device)
     beta = torch.zeros_like(alpha)
     valid = torch.zeros(*v0.shape[:-1], k, dtype=torch.bool, device=v0.device)
-    current = v0 / v0.norm(dim=-1, keepdim=True)
+    current = _unit(v0)
     alive = torch.ones(v0.shape[:-1], dtype=torch.bool, device=v0.device)
     scale = torch.zeros_like(alpha[..., 0])
     steps = 0

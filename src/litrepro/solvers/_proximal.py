@@ -51,7 +51,8 @@ def group_soft_threshold(x: torch.Tensor, t: float | torch.Tensor, dim: int = -1
         raise ValueError(f"dim must be an integer in [{-x.ndim}, {x.ndim - 1}], got {dim!r}")
     shape = list(x.shape)
     shape[dim] = 1
-    return shrink_groups(x, _threshold(t, x, tuple(shape)), dim)
+    scale = binary_scale(x, dim)
+    return shrink_groups(x / scale, _threshold(t, x, tuple(shape)) / scale, dim) * scale
 
 
 def singular_value_threshold(X: torch.Tensor, t: float | torch.Tensor, psd: bool = False) -> torch.Tensor:
@@ -135,6 +136,18 @@ def shrink_groups(x: torch.Tensor, t: torch.Tensor, dim: int) -> torch.Tensor:
     norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
     # A zero group would divide by zero: its factor is zero whatever t is.
     return x * ((norm - t).clamp(min=0) / torch.where(norm > 0, norm, 1.0))
+
+
+def binary_scale(x: torch.Tensor, dim: int) -> torch.Tensor:
+    """The power of two just below the largest magnitude along ``dim``, which stays with length 1; 1 for a zero fibre.
+
+    Divided by it, squares neither overflow nor vanish, and no digit is lost.
+    """
+    if not x.numel():
+        return torch.ones_like(x.sum(dim, keepdim=True))
+    largest = x.detach().abs().amax(dim, keepdim=True)
+    power = largest / (2 * torch.frexp(largest).mantissa)  # exact, and finite where 2^exponent is not
+    return torch.where((largest > 0) & largest.isfinite(), power, 1.0)
 
 
 def shrink_eigenvalues(X: torch.Tensor, t: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ def batches(n: int, batch_size: int, seed: int, epoch: int) -> tuple[torch.Tenso
     n, batch_size
         Number of examples, and of those in a batch; the last batch may be smaller.
     seed, epoch
-        Both >= 0; every pair has its own permutation.
+        Both >= 0; pairs have streams of their own for epoch < 1,000,003 and seed < 2^43.
 
     Returns
     -------
@@ -48,16 +48,22 @@ def permutation(n: int, seed: int, epoch: int) -> torch.Tensor:
     return torch.randperm(n, generator=generator)
 
 
+def pair(name: str, data: Any) -> tuple[Any, Any]:
+    """x and y of a data set."""
+    try:
+        x, y = data
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a pair (x, y), got {type(data).__name__}") from None
+    return x, y
+
+
 def check_data(name: str, data: Any, leading: tuple[bool, bool] = (False, False)) -> tuple[torch.Tensor, Targets, int]:
     """(x, y) of a data set and its number n of examples.
 
     ``leading`` says whether x and y have a dimension of members before that of the examples. Raises ``ValueError``
     unless x and all of y are tensors with the same n >= 1.
     """
-    try:
-        x, y = data
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a pair (x, y), got {type(data).__name__}") from None
+    x, y = pair(name, data)
     y = tuple(y) if isinstance(y, tuple | list) else y
     parts = [(x, leading[0]), *((part, leading[1]) for part in (y if isinstance(y, tuple) else (y,)))]
     for part, stacked in parts:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -69,25 +71,41 @@ class Ensemble:
 def stack_members(models: Sequence[nn.Module], device: torch.device) -> tuple[nn.Module, Stack, Stack]:
     """(structure, parameters (M, ...), buffers (M, ...)); parameters that are trained are leaves that need gradients.
 
-    Raises ``ValueError`` if the members differ in names, shapes or in what is frozen.
+    Raises ``ValueError`` if the members differ in their modules, as these describe themselves, or in names, shapes or
+    what is frozen.
     """
     first = models[0]
-    layout = [(name, p.shape, p.requires_grad) for name, p in first.named_parameters()]
+    layout, described = _layout(first), _description(first)
     for model in models[1:]:
-        if [(name, p.shape, p.requires_grad) for name, p in model.named_parameters()] != layout:
+        if _layout(model) != layout:
             raise ValueError("model_fn must build models of one structure: names, shapes and frozen parameters differ")
+        for line, other in itertools.zip_longest(described, _description(model)):
+            if line != other:
+                raise ValueError(f"model_fn must build models of one structure, got {other} beside {line}")
     with torch.no_grad():
         params = {
             name: torch.stack([model.get_parameter(name).detach() for model in models]).to(device)
-            for name, _, _ in layout
+            for name, _ in first.named_parameters()
         }
         buffers = {
             name: torch.stack([model.get_buffer(name).detach() for model in models]).to(device)
             for name, _ in first.named_buffers()
         }
-    for name, _, trained in layout:
-        params[name].requires_grad_(trained)
+    for name, parameter in first.named_parameters():
+        params[name].requires_grad_(parameter.requires_grad)
     return copy.deepcopy(first).to(device), params, buffers
+
+
+def _layout(model: nn.Module) -> list[tuple]:
+    """Names and shapes of parameters and buffers, and what is trained."""
+    return [
+        (name, value.shape, value.requires_grad) for name, value in (*model.named_parameters(), *model.named_buffers())
+    ]
+
+
+def _description(model: nn.Module) -> list[str]:
+    """The modules and their settings, in lines; of a function among these the name, not where it lies in memory."""
+    return [line.strip() for line in re.sub(r" at 0x[0-9a-fA-F]+", "", repr(model)).splitlines()]
 
 
 class _Call(nn.Module):

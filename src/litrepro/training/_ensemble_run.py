@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from litrepro.training._batches import check_data, map_targets, permutation
+from litrepro import _validate
+from litrepro.training._batches import check_data, map_targets, pair, permutation
 from litrepro.training._ensemble import Ensemble, draws_masks, runner, stack_members
 from litrepro.training._evaluate import rows_at_a_time
 from litrepro.training._losses import check_labels, check_objective, check_values, resolve_loss, resolve_metrics
@@ -28,7 +29,9 @@ class EnsembleRun:
         evaluate_on, metrics, eval_every, seed, augment, per_member, loss_params, objective, vectorize,
     ):  # fmt: skip
         count = len(seeds)
-        per_member = (per_member,) if isinstance(per_member, str) else tuple(per_member)
+        per_member = (
+            (per_member,) if isinstance(per_member, str) else tuple(_validate.sequence("per_member", per_member, 0))
+        )
         if not set(per_member) <= {"x", "y"}:
             raise ValueError(f"per_member must be among 'x' and 'y', got {per_member}")
         stacked = ("x" in per_member, "y" in per_member)
@@ -82,7 +85,8 @@ class EnsembleRun:
     def _evaluation_sets(self, evaluate_on, loss, metrics) -> dict[str, tuple]:
         """(x, y, n, which of x and y are one per member, metrics) by name."""
         sets = {}
-        for name, (x, y) in ({"train": (self.x, self.y)} | dict(evaluate_on)).items():
+        for name, data in ({"train": (self.x, self.y)} | dict(evaluate_on)).items():
+            x, y = pair(name, data)
             first = [part[0] if isinstance(part, tuple | list) else part for part in (y, self.y)]
             stacked = (
                 self.stacked[0] and getattr(x, "ndim", 0) == self.x.ndim,
@@ -184,9 +188,11 @@ class EnsembleRun:
         passes = {key: takes_keywords(f, self.loss_params) for key, f in functions.items()}
 
         def sums(model, inputs, targets, keywords):
-            outputs = model(inputs)
             if check and start == 0:
+                outputs = _validate.answer("model", model, inputs)
                 check_labels(y, outputs, functions.values())
+            else:
+                outputs = model(inputs)
             values = [f(outputs, targets, **(keywords if passes[key] else {})) for key, f in functions.items()]
             return torch.stack([check_values(value, len(outputs)).double().sum() for value in values])
 

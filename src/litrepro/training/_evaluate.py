@@ -34,15 +34,17 @@ def evaluate(
     loss
         ``"cross_entropy"``, ``"mse"`` or ``f(outputs, y) -> (B,)``.
     metrics
-        ``"loss"``, ``"accuracy"`` (left out where the labels are not integers), functions ``f(outputs, y) -> (B,)``.
+        ``"loss"``, ``"accuracy"`` (left out where labels are not integers, nan where outputs are), functions
+        ``f(outputs, y) -> (B,)`` with names of their own.
     batch_size
         Examples at a time; the result does not depend on it.
 
     Raises
     ------
     ValueError
-        A model that is no module, lengths that differ, batch_size < 1, unknown loss or metric, labels beyond the
-        model's outputs, a loss that does not return one value per example.
+        A model that is no module, lengths that differ, batch_size < 1, unknown loss or metric, metrics of one name,
+        examples that the model does not take, labels beyond its outputs, a loss that does not return one value per
+        example.
 
     Examples
     --------
@@ -86,9 +88,12 @@ def measure(
     totals = torch.zeros(len(functions), dtype=torch.float64, device=x.device)
     for start in range(0, n, batch_size):
         part = slice(start, start + batch_size)
-        outputs, targets = model(x[part]), map_targets(lambda value, part=part: value[part], y)
+        targets = map_targets(lambda value, part=part: value[part], y)
         if check and start == 0:
+            outputs = _validate.answer("model", model, x[part])
             check_labels(y, outputs, functions.values())
+        else:
+            outputs = model(x[part])
         values = [check_values(f(outputs, targets), len(outputs)).double().sum() for f in functions.values()]
         if values:
             totals += torch.stack(values)

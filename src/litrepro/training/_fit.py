@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +81,8 @@ def fit(
     evaluate_on
         Further data sets by name, recorded beside "train".
     metrics
-        ``"loss"``, ``"accuracy"`` (left out where labels are not integers), functions ``f(outputs, y) -> (B,)``.
+        ``"loss"``, ``"accuracy"`` (left out where labels are not integers, nan where outputs are), functions
+        ``f(outputs, y) -> (B,)`` with names of their own.
     eval_every
         Record at epoch 0, every so many epochs, and at the last.
     seed
@@ -90,7 +92,7 @@ def fit(
         ``augment(x, generator) -> x`` on every batch; the generator lies on the data's device.
     callback
         ``callback(epoch, model)`` before the first epoch (epoch 0) and after every one, model in eval mode; if it
-        returns True the run stops there.
+        returns True the run stops there, and that epoch is recorded.
     progress
         A progress bar over the epochs, or a function that wraps their range.
     objective
@@ -98,7 +100,8 @@ def fit(
         recorded metrics keep ``loss``.
     checkpoint
         A file that is written after an epoch, at most every five seconds, and read back if it exists: a run that was
-        stopped goes on where it was, a finished one returns at once.
+        stopped goes on where it was, a finished one returns at once. The call must be the same, from the same initial
+        parameters; functions count by their names, of data and parameters about a thousand rows.
     cuda_graph
         On a CUDA device record the step of a full batch and replay it, which helps small networks. The model must not
         wait for the device; the optimizer must be "sgd" or "adam". Elsewhere nothing changes.
@@ -113,12 +116,14 @@ def fit(
     ValueError
         A model that is no module, lengths that differ, epochs < 0, batch_size < 1, negative hyperparameters, unknown
         optimizer, loss or metric, nothing to train, labels beyond the model's outputs, a loss that does not return
-        one value per example, another run's checkpoint, ``cuda_graph`` with an objective or an optimizer of one's own.
+        one value per example, examples that the model does not take, metrics of one name, weights that are negative or
+        not finite, another run's checkpoint, ``cuda_graph`` with an objective or an optimizer of one's own.
 
     Warns
     -----
     ConvergenceWarning
-        A batch loss was not finite: the run ends after that epoch, which is recorded.
+        A batch loss was not finite: the run ends after that epoch, which is recorded. Or the last training loss that is
+        recorded is not finite.
 
     Examples
     --------
@@ -141,7 +146,8 @@ def fit(
         for epoch in bar(range(_checkpoint.resume(checkpoint, run), run.settings.epochs + 1), progress):
             finite = epoch == 0 or run.epoch(epoch - 1)
             model.eval()
-            if run.settings.records(epoch) or not finite:
+            recorded = run.settings.records(epoch) or not finite
+            if recorded:
                 run.record(epoch)
             if callback is not None:
                 stop = callback(epoch, model) is True
@@ -151,9 +157,14 @@ def fit(
                 saved = time.monotonic()
             if not finite:
                 warnings.warn(f"the loss is not finite in epoch {epoch}: training stops", ConvergenceWarning, 2)
+            if stop and not recorded:  # after the checkpoint: the run that goes on from there has no such row
+                run.record(epoch)
             if stop or not finite:
                 break
     model.eval()
+    losses = [row[4] for row in run.rows if row[2:4] == ("train", "loss")]
+    if finite and losses and not math.isfinite(losses[-1]):  # the last step of all may be the one that diverges
+        warnings.warn("the training loss is not finite at the end", ConvergenceWarning, 2)
     return tidy(run.rows)
 
 
@@ -172,15 +183,20 @@ class _Run:
         check_weights(weights, [(self.n,)], objective)
         self.model, self.augment, self.objective, self.seed = model, augment, objective, seed
         self.loss, self.device = resolve_loss(loss), self.x.device
+        self.functions = {
+            "optimizer": optimizer, "loss": loss, "schedule": schedule, "augment": augment, "objective": objective
+        }  # fmt: skip
         self.sets = {"train": (self.x, self.y, self.n, resolve_metrics(metrics, loss, self.y))}
         for name, data in (evaluate_on or {}).items():
             x, y, n = check_data(name, data)
             y = map_targets(lambda part: part.to(self.device), y)
             self.sets[name] = (x.to(self.device), y, n, resolve_metrics(metrics, loss, y))
-        hypers = [hyperparameter(name, value, 1) for name, value in zip(("lr", "momentum", "weight_decay"), hypers)]
+        self.hypers = [
+            hyperparameter(name, value, 1) for name, value in zip(("lr", "momentum", "weight_decay"), hypers)
+        ]
         self.noise = torch.Generator(self.device).manual_seed(_validate.positive_int("seed", seed, 0))
         model.to(self.device)
-        self.stepper = make_optimizer(optimizer, [p for p in model.parameters() if p.requires_grad], *hypers)
+        self.stepper = make_optimizer(optimizer, [p for p in model.parameters() if p.requires_grad], *self.hypers)
         self.rates = Scheduled(self.stepper, schedule)
         self.weights = None if weights is None else weights.to(self.device)
         self.clock, self.rows = Clock(self.device), []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -76,7 +77,7 @@ def fit_ensemble(
     seed
         Of draws inside ``objective`` when it is vectorized; members have their own seeds otherwise.
     callback
-        ``callback(epoch, ensemble)``, on the current parameters.
+        ``callback(epoch, ensemble)``, on the current parameters; what it returns is ignored.
     per_member
         ``"x"`` and/or ``"y"``: these carry a leading M in ``train``.
     loss_params
@@ -105,7 +106,8 @@ def fit_ensemble(
     Warns
     -----
     ConvergenceWarning
-        Names the members whose batch loss was not finite; the others go on undisturbed.
+        Names the members whose batch loss was not finite; the others go on undisturbed. Or those whose last
+        recorded training loss is not.
 
     Examples
     --------
@@ -141,4 +143,9 @@ def fit_ensemble(
                 callback(epoch, run.ensemble(None))
             if over:
                 break
+    last = {row[0]: row[5] for row in run.rows if row[3:5] == ("train", "loss")}
+    bad = [m for m, value in last.items() if not (math.isfinite(value) or bool(run.stopped[m]))]
+    if bad:  # the last step of all may be the one that diverges
+        names = ", ".join(map(str, bad))
+        warnings.warn(f"training loss not finite at the end: member {names}", ConvergenceWarning, 2)
     return run.ensemble(columns(run.rows))

@@ -16,7 +16,12 @@ def cross_entropy(outputs: torch.Tensor, y: Targets) -> torch.Tensor:
     """-log of the softmax (B, K) at the labels (B,), integers, or its mean under given distributions (B, K); (B,)."""
     labels = labels_of(y)
     scores = outputs.log_softmax(-1)
-    if labels.dtype.is_floating_point:
+    given = labels.dtype.is_floating_point
+    expected = outputs.shape if given else outputs.shape[:-1]
+    if labels.shape != expected:
+        what = "distributions" if given else "labels"
+        raise ValueError(f"cross_entropy needs {what} of shape {tuple(expected)}, got {tuple(labels.shape)}")
+    if given:
         return -(labels * scores).sum(-1)
     return -scores.gather(-1, labels.to(torch.int64)[..., None])[..., 0]
 
@@ -35,8 +40,9 @@ def squared_error(outputs: torch.Tensor, y: Targets) -> torch.Tensor:
 
 
 def correct(outputs: torch.Tensor, y: Targets) -> torch.Tensor:
-    """Whether the largest output is the label's, (B,) float."""
-    return (outputs.argmax(-1) == labels_of(y)).to(outputs.dtype)
+    """Whether the largest output is the label's, (B,) float; nan where an output is."""
+    right = (outputs.argmax(-1) == labels_of(y)).to(outputs.dtype)
+    return torch.where(outputs.isnan().any(-1), torch.nan, right)
 
 
 LOSSES = {"cross_entropy": cross_entropy, "mse": squared_error}
@@ -56,14 +62,17 @@ def resolve_metrics(metrics: Sequence, loss: Loss, y: Targets) -> dict[str, Call
     found: dict[str, Callable[..., torch.Tensor]] = {}
     single = isinstance(metrics, str) or callable(metrics)
     for metric in (metrics,) if single else _validate.sequence("metrics", metrics, 0):
-        if callable(metric):
-            found[getattr(metric, "__name__", "metric")] = metric
-        elif metric == "loss":
-            found["loss"] = resolve_loss(loss)
-        elif metric != "accuracy":
+        name = getattr(metric, "__name__", "metric") if callable(metric) else metric
+        if not callable(metric) and metric not in ("loss", "accuracy"):
             raise ValueError(f"metrics must be 'loss', 'accuracy' or functions of (outputs, y); got {metric!r}")
+        if name in found:
+            raise ValueError(f"metrics must have names of their own (__name__ of a function), got {name!r} twice")
+        if callable(metric):
+            found[name] = metric
+        elif metric == "loss":
+            found[name] = resolve_loss(loss)
         elif not labels_of(y).dtype.is_floating_point:
-            found["accuracy"] = correct
+            found[name] = correct
     return found
 
 

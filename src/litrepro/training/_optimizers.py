@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 
 import torch
@@ -23,7 +24,7 @@ def hyperparameter(name: str, value, members: int) -> Hyper:
 
     Raises ``ValueError`` for negative or non-finite values and another length than M.
     """
-    if not hasattr(value, "__len__") or (isinstance(value, torch.Tensor) and value.ndim == 0):
+    if not hasattr(value, "__len__") or isinstance(value, str) or (isinstance(value, torch.Tensor) and value.ndim == 0):
         return _validate.real(name, value, 0)
     values = [_validate.real(name, item, 0) for item in (value.tolist() if isinstance(value, torch.Tensor) else value)]
     if len(values) != members:
@@ -39,7 +40,7 @@ def make_optimizer(
     if not params:
         raise ValueError("the model must have at least one trainable parameter, got none")
     if callable(optimizer):
-        return optimizer(params)
+        return _check_stepper(optimizer(params))
     hypers = {"lr": lr, "weight_decay": weight_decay} | ({"momentum": momentum} if optimizer == "sgd" else {})
     if any(isinstance(value, torch.Tensor) for value in hypers.values()):
         device = params[0].device
@@ -47,6 +48,17 @@ def make_optimizer(
         return (MemberSGD if optimizer == "sgd" else MemberAdam)(params, **hypers)
     fused = all(p.device.type in ("cpu", "cuda") and p.dtype.is_floating_point for p in params)
     return (torch.optim.SGD if optimizer == "sgd" else torch.optim.Adam)(params, **hypers, fused=fused)
+
+
+def _check_stepper(stepper: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """An optimizer whose step takes the gradients as they are; one that wants to compute them again is refused."""
+    _validate.instance("what optimizer returns", stepper, torch.optim.Optimizer)
+    try:
+        inspect.signature(stepper.step).bind()
+    except TypeError:
+        name = type(stepper).__name__
+        raise ValueError(f"optimizer must step without a closure, got {name}, whose step needs one") from None
+    return stepper
 
 
 def per_member(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -69,6 +69,8 @@ def check_weights(weights: torch.Tensor | None, shapes: Sequence[tuple[int, ...]
     if not isinstance(weights, torch.Tensor) or tuple(weights.shape) not in shapes:
         expected = " or ".join(map(str, shapes))
         raise ValueError(f"weights must have shape {expected}, got {getattr(weights, 'shape', type(weights).__name__)}")
+    if weights.is_complex() or not bool((weights.isfinite() & (weights >= 0)).all()):
+        raise ValueError("weights must be finite numbers >= 0")
 
 
 class Clock:

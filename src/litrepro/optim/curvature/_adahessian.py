@@ -38,9 +38,11 @@ class AdaHessian(torch.optim.Optimizer):
     update_every
         Curvature is renewed at steps 1, 1 + update_every, ...; only there does v change and count.
     samples
-        Random vectors per renewal; their mean is taken before the absolute value.
+        Random vectors per renewal; the mean of their products is taken before the absolute value. A group with fewer
+        than another takes the first of the other's.
     seed
-        Of the random vectors. They depend on the seed and the step alone, so a restored state continues the same run.
+        Of the random vectors. They depend on the seed and the step alone, and the seed is part of the state: a restored
+        one continues the same run.
 
     Raises
     ------
@@ -51,7 +53,8 @@ class AdaHessian(torch.optim.Optimizer):
 
     Notes
     -----
-    Parameters that the loss does not use are left alone; where there is no second-order dependence D = 0.
+    Frozen parameters and those that the loss does not use are left alone; where there is no second-order dependence
+    D = 0.
 
     Examples
     --------
@@ -95,6 +98,15 @@ class AdaHessian(torch.optim.Optimizer):
             self.param_groups.pop()
             raise
 
+    def state_dict(self) -> dict[str, Any]:
+        """The state of torch's optimizers, and the seed."""
+        return super().state_dict() | {"seed": self.seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore a state; one that holds no seed leaves the seed as it is."""
+        super().load_state_dict(state_dict)
+        self.seed = state_dict.get("seed", self.seed)
+
     def step(self, closure: Callable[[], torch.Tensor] | None = None) -> torch.Tensor:
         """One step; ``closure`` returns the loss and does not call ``backward``. Returns the loss."""
         if closure is None:
@@ -104,9 +116,12 @@ class AdaHessian(torch.optim.Optimizer):
         renew = [self.state[p].get("step", 0) % group["update_every"] == 0 for p, group in pairs]
         with torch.enable_grad():
             loss = closure()
-            if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.requires_grad:
+            depends = isinstance(loss, torch.Tensor) and (loss.requires_grad or not params)
+            if not depends or loss.numel() != 1:
                 found = tuple(loss.shape) if isinstance(loss, torch.Tensor) else type(loss).__name__
                 raise ValueError(f"closure must return one number that depends on the parameters, got {found}")
+            if not params:
+                return loss.detach()
             grads = list(torch.autograd.grad(loss, params, create_graph=any(renew), allow_unused=True))
         diagonals = self._diagonals(pairs, grads, renew)
         with torch.no_grad():
@@ -123,10 +138,10 @@ class AdaHessian(torch.optim.Optimizer):
         # A gradient without a graph has no derivative: zero curvature.
         curved = [index for index in due if grads[index].requires_grad]
         totals = {index: torch.zeros_like(pairs[index][0]) for index in due}
-        samples = max(pairs[index][1]["samples"] for index in due)
+        samples = {index: pairs[index][1]["samples"] for index in due}
         count = max(self.state[pairs[index][0]].get("step", 0) for index in due)
         generator = torch.Generator(pairs[due[0]][0].device).manual_seed(self.seed * 1_000_003 + count)
-        for _ in range(samples if curved else 0):
+        for sample in range(max(samples[index] for index in curved) if curved else 0):
             signs = [random_signs(pairs[index][0], generator) for index in curved]
             products = torch.autograd.grad(
                 [grads[index] for index in curved],
@@ -137,10 +152,11 @@ class AdaHessian(torch.optim.Optimizer):
                 allow_unused=True,
             )
             for index, z, hz in zip(curved, signs, products):
-                totals[index] += z * hz
+                if sample < samples[index]:
+                    totals[index] += z * hz
         with torch.no_grad():
             return [
-                _smooth(totals[index] / samples, group["block"]) if index in totals else None
+                _smooth(totals[index] / samples[index], group["block"]) if index in totals else None
                 for index, (_, group) in enumerate(pairs)
             ]
 

@@ -119,26 +119,28 @@ def hessian_power_step(H: torch.Tensor, g: torch.Tensor, *, power: float, lr: fl
 
     Returns
     -------
-    (..., d). Raises ``ValueError`` for shapes that do not fit, an H that is not symmetric positive definite, a power
-    outside [0, 1] and lr <= 0.
+    (..., d). Raises ``ValueError`` for shapes that do not fit, d = 0, an H that is not symmetric positive definite or
+    neither float32 nor float64, a power outside [0, 1] and lr <= 0.
 
     Examples
     --------
     >>> hessian_power_step(4 * torch.eye(2), torch.ones(2), power=0.5, lr=1.0).round(decimals=4).tolist()
     [-0.5, -0.5]
     """
-    _validate.float_tensor("H", H, 2)
+    _validate.decomposable("H", H)
     _validate.float_tensor("g", g, 1)
     power = _validate.real("power", power, 0, 1)
     lr = _validate.real("lr", lr, 0, open_low=True)
     if H.shape[-1] != H.shape[-2] or H.shape[-1] != g.shape[-1]:
         raise ValueError(f"H and g must be (..., d, d) and (..., d), got {tuple(H.shape)} and {tuple(g.shape)}")
+    if H.shape[-1] < 1:
+        raise ValueError(f"H must have shape (..., d, d) with d >= 1, got {tuple(H.shape)}")
     _validate.same_kind(H=H, g=g)
     if any(a != b and 1 not in (a, b) for a, b in zip(reversed(H.shape[:-2]), reversed(g.shape[:-1]))):
         raise ValueError(f"leading dimensions of H and g must fit, got {tuple(H.shape)} and {tuple(g.shape)}")
     tolerance = 100 * torch.finfo(H.dtype).eps * H.abs().amax((-2, -1), keepdim=True)
     if not bool(((H - H.mT).abs() <= tolerance).all()):
-        raise ValueError("H must be symmetric (and finite)")
+        raise ValueError("H must be symmetric")
     values, vectors = torch.linalg.eigh(H)
     if not bool((values > 0).all()):
         raise ValueError(f"H must be positive definite, its smallest eigenvalue is {values.min().item():.3g}")

@@ -99,8 +99,8 @@ def lissa(
     LissaResult; a trial that diverges becomes inf or nan and leaves the others alone. ``oracle_calls`` counts gradients
     and Hessian-vector products of single samples.
 
-    Raises ``ValueError`` for s1, s2, batch or steps < 1, scale <= 0, first dimensions that differ or are 0,
-    warm_start > 0 without a positive warm_lr, and a loss that is not one number.
+    Raises ``ValueError`` for s1, s2, batch or steps < 1, scale <= 0, data that is not finite or whose first
+    dimensions differ or are 0, warm_start > 0 without a positive warm_lr, and a loss that is not one number.
 
     Examples
     --------
@@ -166,4 +166,5 @@ def _check_data(data) -> tuple[tuple[torch.Tensor, ...], int]:
     lengths = {shape[0] for shape in shapes if isinstance(shape, tuple) and shape}
     if not data or len(lengths) != 1 or not all(isinstance(shape, tuple) and shape for shape in shapes) or 0 in lengths:
         raise ValueError(f"data must be tensors with one first dimension >= 1, got {shapes}")
+    _validate.finite(**{f"data[{index}]": part for index, part in enumerate(data)})
     return data, lengths.pop()

@@ -67,8 +67,10 @@ def negative_curvature(
         u = u - lr * (gradient(fun, x + u) - here)
         length = u.norm(dim=-1, keepdim=True)
         u = torch.where(length > radius, u * (radius / length), u)
+    # On a strictly convex quadratic u shrinks: by its largest entry first, for its squares may be denormal, and where
+    # it is zero any direction is as good.
+    u = u / u.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(u.dtype).tiny)
     length = u.norm(dim=-1, keepdim=True)
-    # On a strictly convex quadratic u may shrink below anything: any direction is as good then.
     v = torch.where(length > 0, u / length.clamp(min=torch.finfo(u.dtype).tiny), torch.zeros_like(u))
     first = torch.zeros_like(u)
     first[..., 0] = 1.0
