@@ -35,6 +35,13 @@ def test_pick_by_profile(toy, monkeypatch):
     assert Chapter("01-toy").pick(quick=1, full=2) == 2
     monkeypatch.setenv("LITREPRO_SMOKE", "1")
     assert Chapter("01-toy").pick(quick=1, full=2, smoke=0) == 0
+
+
+def test_what_was_picked_is_the_configuration_whatever_becomes_of_it(toy):
+    ch, other = (Chapter("01-toy", profile="full", notebook="toy") for _ in range(2))
+    ch.pick(quick=[1], full=[2, 3]).append(4)
+    other.pick(quick=[1], full=[2, 3])
+    assert ch._configuration_digest() == other._configuration_digest()
     assert Chapter("01-toy").pick(quick=1, full=2) == 1
 
 
@@ -229,6 +236,9 @@ def test_finished_parts_are_kept_by_configuration(toy, monkeypatch):
     assert opened().kept("other", make).x[0] == 1.1
     assert opened(full=11).kept("part", make).x[0] == 2.1  # another configuration's part is not this one's
     assert opened(profile="quick").kept("part", make).x[0] == 3.1
+    named = [opened().kept("named", lambda: FRAME.rename_axis("row").assign(word="None")) for _ in range(2)]
+    assert named[0].equals(named[1])
+    assert list(named[0]) == ["row", *FRAME, "word"]
     late = opened()
     monkeypatch.setattr(late, "elapsed", lambda: 1000.0)
     assert late.kept("part", make).equals(first)
@@ -323,6 +333,7 @@ def test_ledger_links_to_the_notebooks(toy, shown):
         lambda ch: ch.seconds(None),
         lambda ch: ch.out_of_time("now"),
         lambda ch: ch.scratch("/root"),
+        lambda ch: ch.scratch("../elsewhere"),
         lambda ch: ch.save("sizes", FRAME["n"]),
         lambda ch: ch.claim(["two-is-two"], 1, True),
         lambda ch: ch.claim("two-is-two", 1, True, table="No Name"),

@@ -33,6 +33,23 @@ def test_a_named_index_is_kept_and_an_unnamed_one_dropped(tmp_path):
     assert list(results.load_table(tmp_path, "filtered").frame) == ["seed", "error"]
 
 
+def test_words_that_mean_missing_elsewhere_are_words(tmp_path):
+    frame = pd.DataFrame({"kind": ["None", "NA", "nan", "ramp"], "value": [1.0, float("nan"), float("inf"), 2.0]})
+    results.save_table(tmp_path, "words", frame, RECORD)
+    pd.testing.assert_frame_equal(results.load_table(tmp_path, "words").frame, frame)
+
+
+def test_records_that_are_no_text_name_the_file(tmp_path):
+    results.save_table(tmp_path, "a-table", FRAME, RECORD)
+    (tmp_path / "a-table.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(results.ResultsError, match=r"a-table\.json"):
+        results.load_table(tmp_path, "a-table")
+    for data in (b"\xff\xfe{", b'{"verdicts": [{"id": "b-full"}]}'):
+        (tmp_path / "nb.verdicts.json").write_bytes(data)
+        with pytest.raises(results.ResultsError, match=r"nb\.verdicts\.json"):
+            results.load_verdicts(tmp_path)
+
+
 def test_an_edited_table_is_refused(tmp_path):
     path = results.save_table(tmp_path, "a-table", FRAME, RECORD)
     path.write_text(path.read_text().replace("0.25", "0.20"))

@@ -10,6 +10,13 @@ import torch
 from litrepro import _validate
 
 
+class Speechless:
+    """A model whose error says nothing."""
+
+    def __call__(self, x):
+        raise NotImplementedError
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -29,8 +36,12 @@ from litrepro import _validate
         lambda: _validate.examples("n", (torch.ones(2), torch.ones(3))),
         lambda: _validate.answer("n", None, torch.ones(2)),
         lambda: _validate.answer("n", torch.nn.Linear(3, 1), torch.ones(2)),
+        lambda: _validate.answer("n", Speechless(), torch.ones(2)),
         lambda: _validate.random_source("n", "seed"),
         lambda: _validate.random_source("n", -1),
+        lambda: _validate.random_source("n", 2**64),
+        lambda: _validate.seed("n", 2**64),
+        lambda: _validate.seed("n", -1),
         lambda: _validate.sequence("n", "text"),
         lambda: _validate.sequence("n", 5),
         lambda: _validate.sequence("n", (), 1),

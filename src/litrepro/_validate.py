@@ -152,7 +152,8 @@ def answer(name: str, model: Any, x: Any) -> Any:
     except (RuntimeError, TypeError, IndexError) as error:
         if "memory" in str(error):
             raise
-        got = f"{x.dtype} {tuple(x.shape)}: {str(error).splitlines()[0]}"
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        got = f"{x.dtype} {tuple(x.shape)}: {reason}"
         raise ValueError(f"{name} must accept what it is given, got {got}") from error
 
 
@@ -168,6 +169,14 @@ def examples(name: str, value: Any) -> tuple[Any, Any]:
     return parts[0], parts[1]
 
 
+def seed(name: str, value: Any) -> int:
+    """An integer from 0 to 2^64 - 1, what torch takes for a seed."""
+    number = positive_int(name, value, 0)
+    if number >= 2**64:
+        raise ValueError(f"{name} must be below 2^64, got {number}")
+    return number
+
+
 def random_source(name: str, value: Any, device: Any = None) -> Any:
     """The generator itself, one on ``device`` with the given seed, or one with seed 0 for None."""
     import torch
@@ -175,10 +184,10 @@ def random_source(name: str, value: Any, device: Any = None) -> Any:
     if isinstance(value, torch.Generator):
         return value
     try:
-        seed = 0 if value is None else positive_int(name, value, 0)
+        start = 0 if value is None else positive_int(name, value, 0)
     except ValueError:
         raise ValueError(f"{name} must be an integer >= 0 (a seed), a torch.Generator or None, got {value!r}") from None
-    return torch.Generator(device or "cpu").manual_seed(seed)
+    return torch.Generator(device or "cpu").manual_seed(seed(name, start))
 
 
 def sequence(name: str, value: Any, minimum: int = 1) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import operator
 import os
@@ -85,7 +86,7 @@ class Chapter:
 
         The values for ``full`` are the configuration of recorded tables: pick sizes before saving results.
         """
-        self._picks.append(full)
+        self._picks.append(copy.deepcopy(full))
         if self.smoke:
             return quick if smoke is None else smoke
         return full if self.full else quick
@@ -160,13 +161,13 @@ class Chapter:
 
     def scratch(self, name: str) -> Path:
         """A path for checkpoints of this notebook, outside the tracked files; its folder exists."""
-        if not isinstance(name, str) or not name or Path(name).is_absolute():
+        if not isinstance(name, str) or not name or Path(name).is_absolute() or ".." in Path(name).parts:
             raise ValueError(f"name must be that of a file in the scratch folder, got {name!r}")
         base = os.environ.get("LITREPRO_SCRATCH") or self.folder.parent / "_build" / "scratch"
         kind = "smoke" if self.smoke else self.profile
-        folder = Path(base) / kind / self.slug / self.notebook
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / name
+        path = Path(base) / kind / self.slug / self.notebook / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
     def kept(self, name: str, make: Callable[[], pd.DataFrame], minutes: float = 7.0) -> pd.DataFrame:
         """``make()``; a full command reads it from ``scratch`` where an earlier one of its configuration finished it.
@@ -180,15 +181,14 @@ class Chapter:
         path = path.with_name(f"{path.name}-{self._configuration_digest()[:8]}.csv")
         _validate.function("make", make)
         if self.full and not self.smoke and path.is_file():
-            import pandas as pd
-
-            return pd.read_csv(path)
+            return results.from_csv(path.read_bytes())
         if self.out_of_time(minutes):
             self.pause()
         frame = make()
         results.check_frame(path.stem, frame)
         if self.full:
-            results.write_atomically(path, frame.to_csv(index=False).encode())
+            frame = results.indexed(frame)  # as the next command reads it
+            results.write_atomically(path, results.to_csv(frame))
         return frame
 
     @property

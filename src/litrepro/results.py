@@ -53,7 +53,8 @@ def check_frame(name: str, frame: Any) -> None:
     import pandas as pd
 
     if not isinstance(frame, pd.DataFrame) or frame.empty:
-        raise ValueError(f"table {name!r} must be a DataFrame with rows, got {type(frame).__name__}")
+        got = f"one of shape {frame.shape}" if isinstance(frame, pd.DataFrame) else type(frame).__name__
+        raise ValueError(f"table {name!r} must be a DataFrame with rows and columns, got {got}")
 
 
 def check_folder(folder: Any) -> Path:
@@ -87,11 +88,8 @@ def save_table(folder: Path, name: str, frame: pd.DataFrame, provenance: dict[st
     check_frame(check_name(name), frame)
     if not isinstance(provenance, Mapping):
         raise ValueError(f"provenance must be a mapping, got {type(provenance).__name__}")
-    # A named index carries data; an unnamed one only says where the rows came from.
-    frame = frame.reset_index(drop=frame.index.nlevels == 1 and frame.index.name is None)
-    text = io.StringIO()
-    frame.to_csv(text, index=False, lineterminator="\n", float_format="%.9g")
-    data = text.getvalue().encode()
+    frame = indexed(frame)
+    data = to_csv(frame, "%.9g")
     record = dict(provenance)
     record.update(
         table=name,
@@ -106,6 +104,23 @@ def save_table(folder: Path, name: str, frame: pd.DataFrame, provenance: dict[st
     return path
 
 
+def indexed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with a named index as a column: that carries data, an unnamed one says where the rows came from."""
+    return frame.reset_index(drop=frame.index.nlevels == 1 and frame.index.name is None)
+
+
+def to_csv(frame: pd.DataFrame, float_format: str | None = None) -> bytes:
+    """A table as text, a named index as a column; numbers in full where no format is given."""
+    return indexed(frame).to_csv(index=False, lineterminator="\n", float_format=float_format).encode()
+
+
+def from_csv(data: bytes) -> pd.DataFrame:
+    """What ``to_csv`` wrote: only an empty field is missing, "None" and "NA" are words."""
+    import pandas as pd
+
+    return pd.read_csv(io.BytesIO(data), keep_default_na=False, na_values=[""])
+
+
 def load_table(folder: Path, name: str) -> Recorded | None:
     """The recorded table ``name``, or None if there is none.
 
@@ -114,8 +129,6 @@ def load_table(folder: Path, name: str) -> Recorded | None:
     ResultsError
         If only half of the pair is there, the provenance cannot be read, or the CSV is not the one it describes.
     """
-    import pandas as pd
-
     folder = check_folder(folder)
     check_name(name)
     csv, record = folder / f"{name}.csv", folder / f"{name}.json"
@@ -128,7 +141,7 @@ def load_table(folder: Path, name: str) -> Recorded | None:
         provenance = json.loads(record.read_text(encoding="utf-8"))
         expected = provenance["sha256"]
         provenance["configuration_digest"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ResultsError(f"{record} is not a provenance record ({error!r}); record the table again") from error
     data = csv.read_bytes()
     found = hashlib.sha256(data).hexdigest()
@@ -137,7 +150,7 @@ def load_table(folder: Path, name: str) -> Recorded | None:
             f"{csv} has sha256 {found}, but its provenance says {expected}: it was changed after it was recorded. "
             "Restore it or record it again"
         )
-    return Recorded(pd.read_csv(io.BytesIO(data)), provenance)
+    return Recorded(from_csv(data), provenance)
 
 
 def verdicts_path(folder: Path, notebook: str) -> Path:
@@ -151,7 +164,7 @@ def load_verdicts(folder: Path) -> dict[str, dict[str, Any]]:
     for path in sorted(check_folder(folder).glob("*.verdicts.json")):
         try:
             entries = json.loads(path.read_text(encoding="utf-8"))["verdicts"]
-            found.update({entry["id"]: entry for entry in entries})
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            found.update({entry["id"]: {name: entry[name] for name in ("id", "verdict", "value")} for entry in entries})
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise ResultsError(f"{path} is not a record of verdicts ({error!r}); record the notebook again") from error
     return found

@@ -17,6 +17,7 @@ ONE, DELAYS = torch.ones(1), torch.zeros(3, dtype=torch.int64)
         lambda: ay.async_descent(lambda w: "x", ONE, DELAYS, lr=0.1),
         lambda: ay.expected_descent(5, ONE, ONE, lr=0.1, steps=1),
         lambda: ay.expected_descent(lambda w: w, ONE, torch.tensor([0.5, 0.5001]), lr=0.1, steps=1),
+        lambda: ay.expected_descent(lambda w: w, ONE, torch.full((100_000,), 1.01 / 100_000), lr=0.1, steps=1),
         lambda: ay.momentum_recursion(None, ONE, lr=0.1, staleness=0.5, steps=1),
         lambda: ay.worker_staleness(2, 3, generator="x"),
         lambda: ay.best_momentum(None, staleness=ONE / 2, momenta=ONE, lrs=ONE),

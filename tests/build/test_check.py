@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
 
-from litrepro.build import check, execute, notebooks
+from litrepro import claims, results
+from litrepro.build import check, cli, execute, notebooks
 from litrepro.build.execute import Settings
 
 
@@ -99,6 +101,72 @@ def test_missing_and_broken_copies(book):
     assert "not a readable notebook" in problems(book)
     path.unlink()
     assert "has no executed copy" in problems(book)
+
+
+def shows(book, *words):
+    """Both commands end as they should: `check` with an error that has these words, `status` with a table."""
+    found = problems(book)
+    for word in words:
+        assert word in found
+    runner = CliRunner()
+    assert runner.invoke(cli.app, ["check"]).exit_code == 1
+    assert runner.invoke(cli.app, ["status"]).exit_code == 0
+    assert runner.invoke(cli.app, ["record", "--list"]).exit_code == 0
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3", "{}", '{"cells": 3, "nbformat": 4, "metadata": {}}'])
+def test_json_that_is_no_notebook(book, text):
+    (book.chapter / "toy.ipynb").write_text(text)
+    shows(book, "toy.ipynb: not a readable notebook")
+    assert execute.state_of(notebooks.discover(book.book)[0]) == "edited"  # so that it is executed again
+
+
+@pytest.mark.parametrize(
+    ("mime", "payload", "lacking"),
+    [
+        (claims.MIME, lambda old: {key: old[key] for key in old if key != "id"}, "id"),
+        (claims.MIME, lambda old: old | {"verdict": 1}, "verdict"),
+        (claims.MIME, lambda old: [], "chapter, id"),
+        (results.TABLE_MIME, lambda old: {"table": "runs"}, "state"),
+    ],
+)
+def test_claims_and_tables_without_what_is_read_of_them(book, mime, payload, lacking):
+    def change(notebook):
+        for cell in notebook["cells"]:
+            for output in cell.get("outputs", []):
+                if mime in output.get("metadata", {}):
+                    output["metadata"][mime] = payload(output["metadata"][mime])
+
+    edit_outputs(book, change)
+    shows(book, "toy.ipynb: cell ", f"{mime} has no text in {lacking}")
+
+
+@pytest.mark.parametrize("content", [b"- id: \xff\n", b"- {[a]: 1}\n", b"- claim: 2020-13-45\n", b"\0"])
+def test_ledgers_that_cannot_be_read(book, content):
+    (book.chapter / "claims.yml").write_bytes(content)
+    shows(book, f"01-toy: {book.chapter / 'claims.yml'}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("runs.json", b"\xff"),
+        ("runs.json", b"[]"),
+        ("toy.verdicts.json", b"\xff"),
+        ("toy.verdicts.json", b'{"verdicts": [{"id": "big-run"}]}'),
+        ("toy.verdicts.json", b'{"verdicts": [{"id": []}]}'),
+    ],
+)
+def test_records_that_cannot_be_read(book, name, content):
+    (book.chapter / "results").mkdir()
+    (book.chapter / "results" / "runs.csv").write_text("n\n1\n")
+    (book.chapter / "results" / name).write_bytes(content)
+    shows(book, f"01-toy: {book.chapter / 'results'}/", f"{name} is not a ")
+
+
+def test_a_stream_of_blanks(book):
+    edit_outputs(book, add_output({"output_type": "stream", "name": "stderr", "text": "\n"}))
+    shows(book, "writes to stderr")
 
 
 def add_output(output):

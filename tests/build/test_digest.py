@@ -39,6 +39,16 @@ def test_same_sources_same_digest(digest_of):
     assert digest_of() == digest_of()
 
 
+@pytest.mark.parametrize("cell", ["# %matplotlib inline", "# !echo hi", "# %%bash\n# echo hi | cat", "x = = 2"])
+def test_a_cell_with_a_magic_or_a_mistake_hides_nothing_of_the_others(toy, digest_of, cell):
+    (pair,) = notebooks.discover(toy.book)
+    pair.source.write_text(f"{pair.source.read_text()}\n# %%\n{cell}\n")
+    before = digest_of()
+    (toy.chapter / "results").mkdir()
+    (toy.chapter / "results" / "runs.csv").write_text("n\n1\n")
+    assert digest_of() != before
+
+
 @pytest.mark.parametrize("part", ["source", "caption", "ledger", "table", "pins", "parameters", "library"])
 def test_whatever_a_notebook_is_made_from_changes_its_digest(toy, digest_of, part, tmp_path, monkeypatch):
     package = tmp_path / "package" / "litrepro"

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from litrepro.build import execute, notebooks
+from litrepro.build import cli, execute, notebooks, record
 from litrepro.build.execute import Settings
 
 LITREPRO = [sys.executable, "-c", "from litrepro.build.cli import main; main()"]
@@ -70,6 +70,30 @@ def test_failures_name_the_cell_and_spare_the_others_and_the_old_copy(toy):
     assert not list(toy.chapter.glob(".*.part"))
 
 
+HEAD = '# %% tags=["parameters"]\nprofile = "quick"\nseed = 0\nnote = "x"\n\n'
+
+
+def test_what_cannot_be_read_fails_alone(toy):
+    """A syntax error is the kernel's to report, with the cell; a broken ledger or source is named; the others go on."""
+    toy.notebook("magic", HEAD + "# %%\n# %matplotlib inline\n# !echo hi\n\n# %%\n# %%bash\n# echo hi | cat\n")
+    toy.notebook("syntax", HEAD + "# %%\nx = 1\n\n# %%\nx = = 2\n")
+    (toy.chapter / "bytes.py").write_bytes(b"# %%\n'\xff'\n")
+    other = toy.book / "02-other"
+    other.mkdir()
+    (other / "alone.py").write_text(HEAD)
+    (other / "claims.yml").write_bytes(b"- id: \xff\n")
+    outcomes = run(toy)
+    assert outcomes["toy"].state == outcomes["magic"].state == "executed"
+    assert outcomes["syntax"].error["cell"] == 3
+    assert outcomes["syntax"].error["reason"].startswith("SyntaxError")
+    for name, file in (("bytes", "01-toy/bytes.py"), ("alone", "02-other/claims.yml")):
+        assert outcomes[name].state == "failed"
+        assert str(toy.book / file) in outcomes[name].error["reason"]
+    assert run(toy)["magic"].state == "fresh"
+    listed = {each.pair.name: each.state for each in record.recordings(notebooks.discover(toy.book))}
+    assert listed == {"toy": "missing", "syntax": "broken", "bytes": "broken"}
+
+
 def test_a_full_disk_is_a_failure_and_keeps_the_old_copy(toy, monkeypatch):
     run(toy)
     old = (toy.chapter / "toy.ipynb").read_bytes()
@@ -98,6 +122,44 @@ def test_parameters_are_checked_before_anything_runs(toy):
     assert run(toy, parameters={"seed": 1})["toy"].state == "executed"
     assert not (toy.chapter / "toy.ipynb").exists(), "only the notebooks' own parameters make the committed copy"
     assert len(list((toy.book / "_build" / "runs").rglob("toy.ipynb"))) == 1
+
+
+@pytest.mark.parametrize("text", ["@x", "[1", "[1]", "{a: 1}", "2020-01-01", "2020-13-45", "!!set {a}"])
+def test_a_parameter_is_a_plain_value(text):
+    with pytest.raises(ValueError, match="parameter note must be a plain value"):
+        cli._parameters([f"note={text}"])
+
+
+def test_plain_values_of_parameters():
+    found = cli._parameters(["a=1", "b=0.5", "c=true", "d=word", "e=", "f='2020-01-01'"])
+    assert found == {"a": 1, "b": 0.5, "c": True, "d": "word", "e": None, "f": "2020-01-01"}
+
+
+def test_a_cell_of_parameters_that_cannot_be_read_names_its_notebook(toy):
+    toy.notebook("other", HEAD.replace("seed = 0", "seed = int(0)"))
+    with pytest.raises(ValueError, match="01-toy/other: parameter seed must be set to"):
+        run(toy, parameters={"seed": 1})
+
+
+@pytest.mark.parametrize("note", ["x/../../..", "../../../01-toy", "..", "/tmp/x", "y" * 1000, "a\nb", "a\\b", "", "é"])
+def test_copies_of_other_parameters_stay_in_their_folder(toy, note):
+    (pair,) = notebooks.discover(toy.book)
+    runs = toy.book / "_build" / "runs"
+    target = execute._target(pair, Settings(parameters={"note": note}))
+    assert target.resolve().relative_to(runs.resolve()).parts[1:] == ("01-toy", "toy.ipynb")
+    assert len(target.relative_to(runs).parts[0]) <= 120
+    others = [execute._target(pair, Settings(parameters={"note": each})) for each in (f"{note}.", 1, "1", "1 ", "1/")]
+    assert len({target, *others}) == 6
+
+
+def test_a_profile_that_is_none_is_refused_whatever_the_environment_says(toy, monkeypatch):
+    with pytest.raises(ValueError, match="profile must be one of quick, full; got 'quik'"):
+        Settings(profile="quik")
+    monkeypatch.setenv("LITREPRO_PROFILE", "full")
+    done = command("run", "--profile", "quik")
+    assert done.returncode == 2
+    assert "got 'quik'" in done.stdout
+    assert not (toy.book / "_build").exists()
 
 
 def test_exit_status_and_message(toy):

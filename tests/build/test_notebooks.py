@@ -51,6 +51,34 @@ def test_parameters(toy):
         notebooks.parameters_of(notebooks.read_source(pair))
 
 
+def test_a_parameter_is_a_literal(toy):
+    (pair,) = notebooks.discover(toy.book)
+    pair.source.write_text(pair.source.read_text().replace("seed = 0", "seed = int(0)"))
+    with pytest.raises(ValueError, match=r"parameter seed must be set to .* literal, got int\(0\)"):
+        notebooks.parameters_of(notebooks.read_source(pair))
+
+
 def test_claim_calls_are_found_in_order_and_magics_ignored():
     source = "%matplotlib inline\nif x:\n    ch.claim('b', value=1, holds=True)\nch.not_run('a', 'why')\nch.claim(name)"
     assert notebooks.claim_calls(source) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("source", "claims"),
+    [
+        ("if x:\n    %time f()\nch.claim('a', value=1, holds=True)", ["a"]),
+        ("%%time\n%matplotlib inline\nch.claim('a', value=1, holds=True)", ["a"]),
+        ("%%bash\necho hi | cat", []),
+        ("%%time\nf(", []),  # a magic of the whole cell may take any text
+        ("!echo hi\nfiles = !ls", []),
+        ("x = (7\n% 4)\nch.claim('a', value=x, holds=True)", ["a"]),  # no magic, although a line begins like one
+    ],
+)
+def test_magics_of_every_sort_are_read(source, claims):
+    assert notebooks.claim_calls(source) == claims
+
+
+@pytest.mark.parametrize("source", ["x = = 2", "%matplotlib inline\nx = = 2"])
+def test_what_is_neither_python_nor_a_magic_is_a_syntax_error(source):
+    with pytest.raises(SyntaxError):
+        notebooks.claim_calls(source)

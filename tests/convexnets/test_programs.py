@@ -207,6 +207,12 @@ def test_number_of_patterns_in_general_position(n, d):
     assert patterns.dtype == torch.bool
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e-320, 1e200])
+def test_patterns_do_not_depend_on_the_length_of_a_row(size):
+    X = torch.tensor([[size, 2 * size], [1.0, 0.0], [0.0, 1.0]], dtype=F64)
+    assert len(cn.activation_patterns(X)) == 6
+
+
 @pytest.mark.parametrize("d", [2, 3, 4])
 def test_patterns_in_special_position(d):
     base = torch.randint(-1, 2, (7, d), generator=torch.Generator().manual_seed(d), dtype=torch.int64).double()

@@ -280,6 +280,26 @@ def test_all_examples_have_no_error_where_weights_are_one():
     assert gradient_error(g, glister(g, 15), target=torch.zeros(4, dtype=torch.float64)) > 0.1
 
 
+def test_the_default_target_of_float32_gradients_is_summed_in_float64():
+    g = normal(20000, 10, dtype=torch.float32) + 100
+    g = torch.cat([g, -g])
+    everything = Coreset(torch.arange(len(g)), torch.ones(len(g)))
+    assert float(gradient_error(g, everything)) == 0
+    # A target in float64 is not rounded to the gradients' dtype.
+    whole = g.double().sum(0) + 1e-9
+    assert float(gradient_error(g, everything, target=whole)) == pytest.approx(1e-9 * 10**0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e8, -1e8])
+def test_craig_does_not_see_what_all_gradients_share(shift):
+    g = torch.tensor([[0.0], [0.1], [0.2], [0.3], [5.0]], dtype=torch.float64) + shift
+    chosen = craig(g, 2)
+    assert chosen.indices.tolist() == [2, 4]
+    assert chosen.weights.tolist() == [4.0, 1.0]
+    bound = (g - g[chosen.indices].T).abs().amin(1).sum()
+    assert gradient_error(g - shift, chosen) <= bound + 1e-6
+
+
 def test_one_target_serves_a_batch():
     g, b = normal(3, 9, 4), normal(4, seed=1)
     for method in (grad_match, glister):
@@ -302,6 +322,10 @@ def test_bad_arguments_are_named():
         lambda: glister(g, 2, refresh=lambda c: g[0] * torch.nan),
         lambda: glister(g, 2, refresh=3),
         lambda: random(g, 2, generator=None),
+        lambda: random(g, 2, generator=2**70),
+        lambda: facility_location(g.half(), 1),
+        lambda: gradient_error(g.half(), Coreset(torch.tensor([1]), torch.ones(1))),
+        *(lambda one=one: one(g.bfloat16(), 2) for one in ALL),
         lambda: facility_location(g[0], 1),
         lambda: facility_location(g, 4),
         lambda: gradient_error(g, Coreset(torch.tensor([8]), torch.ones(1))),
@@ -390,6 +414,8 @@ def test_select_names_what_is_wrong():
         lambda: select(g[None], labels, 6, method="craig"),
         lambda: select(g, labels, 6, method="craig", ridge=1.0),
         lambda: select(g, labels, 6, method="grad-match", ridge=-1.0),
+        lambda: select(g, labels, 6, method="grad-match", target=g.sum(0)),
+        lambda: select(g, labels, 6, method="glister", refresh=lambda chosen: g[0]),
         lambda: select_batches(g, 6, batch_size=4, method="craig", generator=0),
         lambda: select_batches(g[:10], 4, batch_size=4, method="craig", generator=0),
     ):

@@ -1,6 +1,7 @@
 """Gradients of examples, training on coresets, and the convex case."""
 
 import copy
+import math
 import warnings
 
 import pandas as pd
@@ -213,6 +214,21 @@ def test_divergence_is_said():
         )
     assert any(issubclass(w.category, ConvergenceWarning) for w in caught)
     assert history.epoch.max() < 50
+
+
+@pytest.mark.parametrize("method", ["craig", "random", "full"])
+@pytest.mark.parametrize(
+    "changes", [{"epochs": 1}, {"epochs": 9, "every": 1}, {"epochs": 9, "every": 1, "eval_every": 9}]
+)
+def test_divergence_in_the_last_step_of_an_epoch_is_said(method, changes):
+    # One batch an epoch: its loss is finite, what its step leaves behind is not.
+    settings = SETTINGS | {"lr": 1e38, "batch_size": len(data()[1]), "fraction": 0.5} | changes
+    with pytest.warns(ConvergenceWarning, match="not finite"):
+        history, _ = train_on_coresets(mlp(6, [5], 3), data(), method=method, **settings)
+    losses = history[history.metric == "loss"].groupby("epoch").value.last()
+    assert math.isfinite(losses.iloc[0])
+    assert not math.isfinite(losses.iloc[-1])
+    assert losses.index[-1] <= 2
 
 
 # --- the convex case, importance sampling, ranks --------------------------------------------------------------------

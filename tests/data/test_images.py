@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import pickle
 import struct
+import tarfile
 import threading
 
 import numpy as np
@@ -153,6 +154,11 @@ def test_labels_out_of_range(folders):
         data.mnist("test")
 
 
+def test_the_name_of_the_folder_says_nothing(folders, monkeypatch):
+    monkeypatch.setenv("LITREPRO_DATA", str(folders / "corrupt"))
+    assert len(data.mnist(download=False)) == 4000
+
+
 # --- CIFAR-10 -----------------------------------------------------------------------------------------------------
 
 
@@ -199,6 +205,25 @@ def test_broken_cifar(folders):
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(DataUnavailableError, match="30729999 bytes, expected 30730000"):
         data.cifar10("test")
+
+
+@pytest.mark.parametrize("place", [0.5, 1.0])
+def test_a_broken_cifar_archive(folders, place):
+    folder = folders / "data" / "cifar-10"
+    write_binary(folders / "made", "test_batch", 1)
+    folder.mkdir(parents=True)
+    path = folder / "cifar-10-binary.tar.gz"
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        archive.add(folders / "made" / "test_batch.bin", "cifar-10-batches-bin/test_batch.bin")
+    assert len(data.cifar10("test", download=False)) == 10_000
+    with pytest.raises(DataUnavailableError, match=r"corrupt or truncated.*none of data_batch_1"):
+        data.cifar10("train", download=False)
+    content = bytearray(path.read_bytes())
+    where = int(place * len(content)) - 8  # somewhere in the middle, or in the checksum at the end
+    content[where : where + 4] = bytes(255 - byte for byte in content[where : where + 4])
+    path.write_bytes(content)
+    with pytest.raises(DataUnavailableError, match="not a readable archive"):
+        data.cifar10("test", download=False)
 
 
 def test_a_pickle_may_not_run_code(folders):

@@ -99,6 +99,43 @@ def test_corrupt_files(folder, path, content):
         LOADERS[path](download=False)
 
 
+SENSORS = ",".join(["ppm", *(f"f{k}" for k in range(1, 129))])
+SENTENCE = b'{"text": "a", "label": 1}\n'
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("materials/elastic_tensor_2015.csv.gz", b"formula,K_VRH,G_VRH\nFe,1.0,2.0\nNi,soft,2.0\n"),
+        ("materials/matbench_log10_K_G.csv.gz", b"formula,log10_K_VRH,log10_G_VRH\nFe,1.0,2.0\nNi,soft,2.0\n"),
+        ("materials/vickers_hardness.csv.gz", b"composition,hardness_GPa,load_N\nFe,hard,1.0\n"),
+        ("gas-sensor/gas-drift-conc-8of10-ethanol.csv.gz", f"{SENSORS}\n{'1,' * 128}1\n{'2,' * 128}much\n".encode()),
+        ("gas-sensor/gas-drift-conc-8of10-ethanol.csv.gz", f"{SENSORS}\n{'1,' * 128}1\n".encode()),
+        ("synthesis-text/sofc_exp_sentences.jsonl.gz", SENTENCE + b'{"text": "\xff", "label": 1}\n'),
+        ("synthesis-text/sofc_exp_sentences.jsonl.gz", SENTENCE + b"3\n"),
+        ("synthesis-text/sofc_exp_sentences.jsonl.gz", SENTENCE + b'{"text": "b"}\n'),
+        ("synthesis-text/sofc_exp_sentences.jsonl.gz", SENTENCE + b'{"text": 4, "label": 1}\n'),
+    ],
+    ids=["words 1", "words 2", "words 3", "words 4", "one row", "no utf-8", "a number", "no label", "no text"],
+)
+def test_tables_of_something_else(folder, path, content):
+    (folder / path).parent.mkdir(parents=True)
+    (folder / path).write_bytes(gzip.compress(content))
+    load = LOADERS.get(path, lambda download: data.moduli("matbench", download=download))
+    with pytest.raises(DataUnavailableError, match="corrupt or truncated"):
+        load(download=False)
+
+
+@real
+@pytest.mark.parametrize("change", [lambda text: text.swapcase(), lambda text: text[:-1] + b"\xff"])
+def test_a_text_with_other_letters(folder, change):
+    path = folder / "text" / "tinyshakespeare.txt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(change((REAL / "text" / "tinyshakespeare.txt").read_bytes()))
+    with pytest.raises(DataUnavailableError, match="corrupt or truncated"):
+        data.tiny_shakespeare(download=False)
+
+
 def test_gaps_in_a_table(folder):
     path = folder / "materials" / "vickers_hardness.csv.gz"
     path.parent.mkdir(parents=True)
@@ -127,3 +164,7 @@ def test_inventory_without_anything(folder):
 
 def test_checksums():
     assert set(data.checksums(["tiny-shakespeare"])) == {"text/tinyshakespeare.txt"}
+    assert data.checksums([]) == {}
+    for bad in (["zz"], "mnist", None, [3]):
+        with pytest.raises(ValueError, match="names must be"):
+            data.checksums(bad)

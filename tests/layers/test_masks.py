@@ -62,6 +62,21 @@ def test_iou_counts_pixels():
                 assert abs(float(found[v, i, j]) - expected) < 1e-6
 
 
+def test_iou_in_half_precision_does_not_overflow():
+    a = torch.ones(1, 300, 300, dtype=torch.float16)
+    b = a.clone()
+    b[:, :150] = 0
+    found = mask_iou(a, torch.cat([a, b, torch.zeros_like(a)]))
+    assert found.dtype == torch.float16
+    assert found.tolist() == [[1.0, 0.5, 0.0]]
+    assert mask_iou(torch.zeros_like(a), torch.zeros_like(a)).item() == 1
+
+
+def test_features_of_other_dtypes():
+    patches = torch.rand(2, 4, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.allclose(MaskTracker()(patches), MaskTracker()(patches.float()))
+
+
 def test_matched_masks_and_cost():
     g = torch.Generator().manual_seed(1)
     X, masks = torch.rand(2, 3, 4, generator=g), torch.rand(2, 4, 5, 6, generator=g)
@@ -106,6 +121,7 @@ def test_tracking_without_noise_or_distractors_follows_the_overlap(method):
     assert masks.shape == video.masks.shape
     assert X.shape == (2, 4, 2, 2)
     assert torch.equal(masks[:, 0] > 0.5, video.templates)
+    assert 0 <= float(masks.min()) <= float(masks.max()) <= 1
     if method in ("hungarian", "blackbox"):
         assert bool((X.sum(-2) == 1).all())
     score = mask_iou(masks > 0.5, video.masks).diagonal(dim1=-2, dim2=-1).mean()

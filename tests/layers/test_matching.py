@@ -1,12 +1,14 @@
 """Matchings against linear and quadratic programs, scipy, and finite differences."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
+from litrepro import ConvergenceWarning
 from litrepro.layers import (
     blackbox_matching,
     hungarian,
@@ -117,6 +119,24 @@ def test_smoothed_matchings_are_feasible_and_near_the_exact_one_when_sharp():
     X = sinkhorn_matching(C, 0.02, rounds=500)
     assert feasible(X, 1e-2)
     assert float(((X - hungarian(C)) * C).sum((-1, -2)).max()) < 0.1
+
+
+@pytest.mark.parametrize("m", [6, 9])
+def test_a_matching_that_is_not_one_says_so(m):
+    C = costs(4, 6, m, seed=5)
+    for call in (
+        lambda: implicit_matching(C, 1e-3),
+        lambda: implicit_matching(C[0].float(), 1e-3),
+        lambda: sinkhorn_matching(C, 0.01, rounds=20),
+    ):
+        with pytest.warns(ConvergenceWarning, match="row or column sum"):
+            X = call()
+        assert not feasible(X, 1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert sinkhorn_matching(C[:0]).shape == implicit_matching(C[:0]).shape == (0, 6, m)
+        for X in (implicit_matching(C, 0.5), sinkhorn_matching(C, 0.2, rounds=200)):
+            assert feasible(X, 1e-3)
 
 
 @pytest.mark.parametrize(

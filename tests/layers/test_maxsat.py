@@ -84,6 +84,19 @@ def test_a_short_run_says_so_and_rows_without_gradient_stay():
     assert maxsat_sdp(S.float(), max_iter=2000)[0].dtype == torch.float32
 
 
+@pytest.mark.parametrize("compiled", ["1", "0"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("method", ["mixing", "block"])
+@pytest.mark.parametrize("clauses", [[[1]], [[1], [1], [1]], [[-1, 0], [0, 1], [1, 1]]])
+def test_an_optimum_near_zero_is_converged(monkeypatch, clauses, method, dtype, compiled):
+    monkeypatch.setenv("LITREPRO_COMPILE", compiled)
+    S = clauses_to_matrix(torch.tensor(clauses)).to(dtype)
+    found = [maxsat_sdp(S, method=method, seed=seed) for seed in range(3)]
+    assert all(converged for _, _, converged in found)
+    if S.shape[1] == 2:  # clauses of one literal, which all hold
+        assert all(float(objective) < 1e-9 for _, objective, _ in found)
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.floats(0.0, math.pi), st.integers(0, 1000))
 def test_rounding_probability_is_the_angle(angle, seed):

@@ -99,6 +99,15 @@ def test_edges(dtype):
         assert bool(torch.isfinite(layer.S.grad).all())
 
 
+@pytest.mark.parametrize("method", ["mixing", "block"])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_clauses_must_be_finite(method, value):
+    layer = SATNet(3, 4, method=method)
+    layer.S.data[1, 2] = value
+    with pytest.raises(ValueError, match="S must be finite"):
+        layer(torch.ones(3), torch.tensor([True, True, False]))
+
+
 def test_it_learns_exclusive_or():
     bits = torch.tensor([[a, b, float(a != b)] for a in (0.0, 1.0) for b in (0.0, 1.0)])
     known = torch.tensor([True, True, False]).expand(4, 3)

@@ -93,6 +93,16 @@ def test_accuracy_compares_cells_in_their_own_order():
     inverse = order.argsort()
     permuted = completion_accuracy(output[:, order], target[:, order], digits=4, order=inverse)
     assert permuted.tolist() == [True, False]
+    assert completion_accuracy(target.bool(), target.bool(), digits=4).tolist() == [True, True]
+    assert completion_accuracy(target[:0], target[:0], digits=4).tolist() == []
+
+
+@pytest.mark.parametrize("digits", [None, 4])
+def test_nan_is_wrong(digits):
+    target = torch.eye(4).flatten()[None].repeat(3, 1)
+    output = target.clone()
+    output[0, 0] = output[1, 1] = torch.nan
+    assert completion_accuracy(output, target, digits=digits).tolist() == [False, False, True]
 
 
 def test_loss_counts_what_it_is_told():
@@ -122,6 +132,26 @@ def test_training_lowers_the_loss_and_resumes(tmp_path):
     assert abs(resumed["value"].iloc[-2] - losses[-1]) < 1e-4
 
 
+def test_resuming_goes_on_in_the_same_pass(tmp_path):
+    z, known = sudoku_puzzles(sudoku_grids(2, 24, seed=0), 3, seed=0)
+    settings = {"batch_size": 8, "eval_every": 1}
+
+    def layer():
+        return ConvNetSudoku(4, True, 4, 1)
+
+    whole = fit_completion(layer(), (z, known), steps=5, **settings)
+    path = tmp_path / "state.pt"
+    fit_completion(layer(), (z, known), steps=2, checkpoint=path, **settings)  # of the three steps of a pass
+    resumed = fit_completion(layer(), (z, known), steps=5, checkpoint=path, **settings)
+    assert resumed["value"].tolist() == pytest.approx(whole["value"].tolist(), abs=1e-6)
+    for model, puzzles in ((ConvNetSudoku(4, True, 5, 1), (z, known)), (layer(), (z[:3], known[:3]))):
+        with pytest.raises(ValueError, match="checkpoint must be of this model"):
+            fit_completion(model, puzzles, steps=9, checkpoint=path, batch_size=8)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="checkpoint must be"):
+        fit_completion(layer(), (z, known), steps=9, checkpoint=path)
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -145,6 +175,11 @@ def test_bad_input(call):
         call()
 
 
+class Unreadable(VisualSudoku):
+    def forward(self, images, given):
+        return super().forward(images, given) * torch.nan
+
+
 def test_visual_boards_show_the_digits_and_training_counts_what_it_should():
     labels = torch.arange(1, 5).repeat(3)
     images = torch.nn.functional.one_hot(labels - 1, 4).float().view(12, 1, 2, 2)
@@ -156,6 +191,8 @@ def test_visual_boards_show_the_digits_and_training_counts_what_it_should():
     model = VisualSudoku(classifier, SATNet(64, 20, k=8, method="mixing", max_iter=5, cg_iter=5))
     scores = visual_accuracy(model, images, (index, z, known), 4)
     assert scores["digits"] == scores["readable"] == 1
+    unread = visual_accuracy(Unreadable(classifier, model.layer), images, (index, z, known), 4)
+    assert unread["digits"] == unread["readable"] == unread["boards"] == 0
     # With the labels of givens most bits are right already, so that the mean loss is smaller.
     losses = [
         fit_visual(model, images, (index, z, known), steps=1, label_givens=g, lr=1e-6, batch_size=12)

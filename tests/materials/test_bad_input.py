@@ -52,6 +52,7 @@ SWEEP = {"cuts": [0.5], "radii": [1.0], "samples": [(4, 4, 1.0)], "bright": 1.0}
         lambda: lm.hall_petch(4.0, math.nan, 1.0),
         lambda: lm.fit_hall_petch(["a", "b"], [1.0, 2.0]),
         lambda: lm.fit_growth_law(torch.ones(4, dtype=torch.complex64), [1.0] * 4),
+        lambda: lm.fit_growth_law([0, 1, 2, 3], [2, 2, 2, 2]),
         lambda: lm.GrainUNet(4, 60),
         lambda: NET([[0.0]]),
         lambda: NET(torch.zeros(1, 1, 0, 0)),
@@ -74,11 +75,15 @@ SWEEP = {"cuts": [0.5], "radii": [1.0], "samples": [(4, 4, 1.0)], "bright": 1.0}
         lambda: lm.clean_moduli(None),
         lambda: lm.clean_moduli(pd.DataFrame({"K_VRH": ["a"], "G_VRH": [1.0]})),
         lambda: lm.within_share([1.0], [1.0]),
+        lambda: lm.within_share(pd.Series([1.0, 2.0, 3.0], index=[2, 1, 0]), pd.Series([1.0, 2.0, 3.0])),
+        lambda: lm.within_share(torch.ones(2), torch.ones(2).numpy()),
         lambda: lm.within_share(torch.ones(2), torch.ones(2), margin=-1),
         lambda: lm.element_mentions([5]),
         lambda: lm.grouped_folds("aabb", 2),
         lambda: lm.grouped_folds([1.0, math.nan, math.nan], 2),
         lambda: lm.grouped_folds([[1], [2]], 2),
+        lambda: lm.grouped_folds([([1],), ([2],)], 2),
+        lambda: lm.grouped_folds([pd.NA, 1, 2], 2),
         lambda: lm.grouped_predictions(None, torch.ones(2, 1), torch.ones(2), torch.arange(2)),
         lambda: lm.grouped_predictions(lambda x, y: lambda new: 3.0, torch.ones(2, 1), torch.ones(2), torch.arange(2)),
         lambda: lm.grouped_predictions(lambda x, y: len, torch.ones(2, 1), torch.ones(2), torch.zeros(2).long()),
@@ -100,6 +105,20 @@ def test_tensors_name_groups_by_value():
 def test_large_balls_do_not_overflow():
     # As many shifts as a ball of 20 voxels has; here they all hit the same voxel.
     assert _voxels._neighbours(MASK[:1, :1, :1], [(0, 0, 0)] * 33_000).item() == 33_000
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5, 5), (2, 2, 2), (2, 4, 4)])
+def test_thin_volumes_are_drawn(shape):
+    image = lm.render_volume(torch.ones(shape), size=16)
+    assert image.isfinite().all()
+    assert image[8, 8, 3] > 0.5
+
+
+def test_networks_take_other_dtypes():
+    x = torch.rand(1, 2, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    judge = lm.PatchDiscriminator(4, generator=0)
+    torch.testing.assert_close(NET(x[:, :1]), NET(x[:, :1].float()))
+    torch.testing.assert_close(judge(x), judge(x.float()))
 
 
 def test_empty_batches_give_empty_results():

@@ -156,6 +156,8 @@ def test_out_of_fold_predictions_never_see_their_row():
     assert mean[0].item() == pytest.approx(y[folds != 0].mean().item())
     with pytest.raises(ValueError, match="length"):
         lm.grouped_predictions(memory, x, y[:5], folds)
+    with pytest.raises(ValueError, match="numpy"):
+        lm.grouped_predictions(memory, x, y.bfloat16(), folds)
 
 
 def test_top_precision():
@@ -197,3 +199,37 @@ def test_elements_in_texts():
     assert found[3] == {"Fe", "Sn", "C", "O"}
     with pytest.raises(ValueError, match="sequence"):
         lm.element_mentions("iron")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The precursor (ZnS) was dried", "Zn S"),
+        ("lanthanum manganite (LaMnO3) was used", "La Mn O"),
+        ("(La0.8Sr0.2)MnO3 was calcined", "La Sr Mn O"),
+        ("a cathode (that is, (La0.8Sr0.2)MnO3).", "La Sr Mn O"),
+        ("salts (Ni(NO3)2, Ca(OH)2.)", "Ni N O Ca H"),
+        ("(Ba, Sr) and (Fe2O3.)", "Ba Sr Fe O"),
+        ("steam (In) and (As) used in cells (SOFCs) and others (PCFCs)12", ""),
+        ("(Fig. 1(b), see (XRD))", ""),
+    ],
+)
+def test_formulas_in_brackets(text, expected):
+    named, symbols = lm.element_mentions([text])
+    assert {symbols[j] for j in named[0].nonzero()[:, 0].tolist()} == set(expected.split())
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int64, torch.float16])
+def test_moduli_in_small_dtypes(dtype):
+    bulk, shear = [200, 250], [120, 210]
+    young = [9 * K * G / (3 * K + G) for K, G in zip(bulk, shear)]
+    poisson = [(3 * K - 2 * G) / (2 * (3 * K + G)) for K, G in zip(bulk, shear)]
+    hardness = [2 * ((G / K) ** 2 * G) ** 0.585 - 3 for K, G in zip(bulk, shear)]
+    tensors = torch.tensor(bulk, dtype=dtype), torch.tensor(shear, dtype=dtype)
+    margin = 2e-2 if dtype == torch.float16 else 1e-6
+    for K, G in (tensors, [column.numpy() for column in tensors]):
+        found = [*lm.moduli_to_young(K, G), lm.vickers_chen(K, G)]
+        for values, expected in zip(found, (young, poisson, hardness)):
+            np.testing.assert_allclose(values, expected, rtol=margin)
+        assert lm.within_share(K, G, 0.1) == 0
+        assert lm.within_share(G, K, 0.2) == 0.5

@@ -149,6 +149,10 @@ def test_intensity_thresholds():
             lm.intensity_min_samples(x, **bad)
     with pytest.raises(ValueError, match="vector"):
         lm.intensity_min_samples(torch.zeros(2, 2), 1, 2)
+    # Ranges and thresholds beyond what the dtype holds.
+    assert lm.intensity_min_samples(torch.tensor([-6e4, 0.0, 6e4]).half(), 1, 70_001).tolist() == [70_001, 35_001, 1]
+    assert lm.intensity_min_samples(torch.tensor([-1.5e308, 0.0, 1.5e308], dtype=F64), 1, 3).tolist() == [3, 2, 1]
+    assert lm.intensity_min_samples(torch.tensor([0.0, 1.0]), 1, 2**24 + 1).tolist() == [2**24 + 1, 1]
 
 
 @pytest.mark.parametrize("eps", [1.0, 1.5, math.sqrt(3), 2.3])

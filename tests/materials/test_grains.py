@@ -115,6 +115,14 @@ def test_potts_energy_never_rises_at_zero_temperature():
     assert (energies[-1] < 0.8 * lm.boundary_energy(labels)).all()
 
 
+def test_a_vanishing_temperature_accepts_what_costs_nothing():
+    # One diagonal boundary: every move of it is free.
+    labels = (torch.arange(8)[:, None] > torch.arange(8)).long()[None]
+    found = [lm.potts_growth(labels, 3, temperature=temperature, seed=1) for temperature in (1e-50, 1e-20)]
+    assert torch.equal(*found)
+    assert not torch.equal(found[0], labels)
+
+
 def test_potts_records_and_repeats():
     labels = lm.voronoi_labels(16, 20, 2)
     kept = labels.clone()

@@ -94,6 +94,7 @@ def test_a_restored_state_continues_the_run():
     for _ in range(3):
         optimizer.step(closure)
     q = torch.nn.Parameter(p.detach().clone())
+    assert copy.deepcopy(optimizer).state_dict()["seed"] == 0
     other = AdaHessian([q], update_every=2, seed=5)  # the state brings its own
     other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for _ in range(3):

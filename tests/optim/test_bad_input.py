@@ -9,6 +9,7 @@ from litrepro import optim
 from litrepro.optim import curvature, games
 
 X = torch.ones(2)
+ROOT = torch.ones(2, requires_grad=True)
 SGD = optim.rule("sgd")
 LAM = torch.tensor([1.0, 4.0])
 PROBLEM = optim.LogisticProblem(torch.ones(1, 4, 2, dtype=torch.float64), torch.ones(1, 4, dtype=torch.float64))
@@ -98,6 +99,16 @@ FAR = {"smoothness": 1.0, "hessian_lipschitz": 1.0, "dim": 2}
         lambda: games.play(torch.sin, X, 1, eta=None),
         lambda: games.consensus_gradients(None, [[X]], 0.5),
         lambda: games.consensus_gradients([X.sum()], [5], 0.5),
+        lambda: games.consensus_gradients([ROOT.sum()], [ROOT], 0.5),
+        lambda: games.consensus_gradients([ROOT.sum()], [[torch.ones(1)]], 0.5),
+        lambda: games.consensus_gradients([ROOT.sum()], [["a"]], 0.5),
+        lambda: games.consensus_matrix(torch.eye(2).expand(3, 2, 2), torch.ones(2)),
+        lambda: games.field_jacobian(lambda w: w[..., :1], torch.ones(3)),
+        lambda: games.field_jacobian(lambda w: 3.0, torch.ones(3)),
+        lambda: games.play(games.bilinear_game(torch.eye(1).double()), torch.ones(2), 1, eta=0.1),
+        lambda: games.play(
+            games.bilinear_game(torch.eye(2)), torch.ones(4), 1, eta=0.1, method="alternating", split=True
+        ),
     ],
 )
 def test_refused(call):

@@ -57,6 +57,12 @@ def test_fields_and_their_jacobians():
     assert torch.allclose(cubic, torch.diag_embed(3 * randn(4, 3) ** 2))
 
 
+def test_a_split_may_be_a_number_of_numpy():
+    field, keywords = bilinear_game(torch.eye(2)), {"eta": 0.1, "method": "alternating"}
+    found = play(field, torch.ones(4), 2, split=np.int64(2), **keywords)
+    assert torch.equal(found, play(field, torch.ones(4), 2, split=2, **keywords))
+
+
 def test_optimal_step_size_known_values():
     eta, rate = optimal_step_size(torch.tensor([[1.0, 4.0, 9.0], [2.0, 2.0, 2.0]], dtype=torch.float64))
     assert torch.allclose(eta, torch.tensor([0.2, 0.5], dtype=torch.float64))

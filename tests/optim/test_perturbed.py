@@ -70,6 +70,10 @@ def test_noise_comes_every_so_often_and_steps_can_be_normalized():
     torch.testing.assert_close(unit.x.diff(dim=0).norm(dim=-1), torch.full((2, 2), 0.1, dtype=torch.float64))
     still = noisy_descent(lambda x: (0 * x).sum(-1), x0, lr=0.1, steps=2, normalize=True)
     assert torch.equal(still.x[-1], x0)
+    lost = noisy_descent(
+        None, torch.zeros(2), lr=1.0, steps=1, normalize=True, grad=lambda x, t: torch.tensor([math.nan, 1e6])
+    )
+    assert lost.x[-1].isnan().all()
     for size in (1e-30, 1e-25, 1e20, 1e38):
         grad = lambda x, t, size=size: torch.full_like(x, size)  # noqa: E731
         far = noisy_descent(None, torch.zeros(2), lr=1.0, steps=1, normalize=True, grad=grad)

@@ -47,6 +47,19 @@ def test_projection_is_nearest_and_idempotent(seed, norm, eps):
     assert bool((angle <= 1e-9).all())
 
 
+def test_l2_projection_of_lengths_whose_squares_leave_the_range():
+    far = torch.tensor([[3e19, 4e19], [3e38, 3e38], [3e-30, 4e-30], [0.0, 0.0]])
+    found = project_ball(far, torch.tensor([1.0, 1.0, 5e-31, 0.0]), "l2")
+    expected = torch.tensor([[0.6, 0.8], [0.5**0.5, 0.5**0.5], [3e-31, 4e-31], [0.0, 0.0]])
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+
+
+def test_a_seed_is_a_source_of_starts():
+    model, (x, y) = network(), (X, Y)
+    drawn = pgd(model, x, y, 0.1, steps=2, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(pgd(model, x, y, 0.1, steps=2, generator=3), drawn)
+
+
 def test_projection_takes_a_radius_per_example():
     delta = torch.tensor([[3.0, 4.0], [3.0, 4.0], [0.0, 0.0]])
     found = project_ball(delta, torch.tensor([1.0, 10.0, 0.0]), "l2")
@@ -196,9 +209,14 @@ X, Y = inputs(), torch.zeros(8, dtype=torch.int64)
         (lambda m: pgd(m, X, Y, 0.1, momentum=1.0), "momentum"),
         (lambda m: pgd(m, X, Y, 0.1, step_size=0.0), "step_size"),
         (lambda m: pgd(m, X, Y, 0.1, step_size="large"), "step_size"),
-        (lambda m: pgd(m, X, Y, 0.1, generator=3), "generator"),
+        (lambda m: pgd(m, X, Y, 0.1, generator="x"), "generator"),
+        (lambda m: pgd(m, X, Y, 0.1, generator=2**70), "generator"),
         (lambda m: fgsm(m, X, Y, "large"), "eps"),
         (lambda m: fgsm(lambda x: m(x).detach(), X, Y, 0.1), "no gradient"),
+        (lambda m: deepfool(lambda x: m(x).detach(), X), "no gradient"),
+        (lambda m: deepfool(lambda x: m(x.detach()), X), "no gradient"),
+        (lambda m: carlini_wagner(lambda x: m(x).detach(), X, Y), "no gradient"),
+        (lambda m: carlini_wagner(lambda x: m(x.detach()), X, Y), "no gradient"),
         (lambda m: deepfool(m, X, steps=0), "steps"),
         (lambda m: deepfool(lambda x: x.sum(1, keepdim=True), X), "two classes"),
         (lambda m: carlini_wagner(m, X, Y, box=None), "needs a box"),
@@ -206,6 +224,7 @@ X, Y = inputs(), torch.zeros(8, dtype=torch.int64)
         (lambda m: carlini_wagner(m, X, Y, c=0.0), "c must"),
         (lambda m: project_ball(X, -1.0), "eps"),
         (lambda m: project_ball(X, 1.0, "l0"), "norm"),
+        (lambda m: project_ball(X * torch.inf, 1.0, "l2"), "finite"),
     ],
 )
 def test_bad_input(call, message):

@@ -230,6 +230,27 @@ def test_training_pieces():
     )
 
 
+class Normalizing(nn.Module):
+    """The parts of a perceptron, and another function."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Sequential(nn.Linear(4, 5), nn.ReLU()), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.head(self.body((x - 0.5) / 0.1))
+
+
+class Doubled(nn.Sequential):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+class Halved(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) / 2
+
+
 def test_networks_that_can_and_cannot_be_certified():
     from litrepro.nets import mlp
 
@@ -244,6 +265,10 @@ def test_networks_that_can_and_cannot_be_certified():
         (nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 3)), "two Linear"),
         (nn.Sequential(nn.Linear(4, 5), nn.ReLU()), "end with"),
         (nn.Sequential(nn.ReLU(), nn.Linear(4, 5)), "must follow"),
+        (Normalizing(), "Normalizing"),
+        (Doubled(nn.Linear(4, 3)), "Doubled"),
+        (nn.Sequential(nn.Linear(4, 5), nn.ReLU(), Doubled(nn.Linear(5, 3))), "Doubled"),
+        (nn.Sequential(Halved(4, 3)), "Halved"),
         (nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Flatten(), nn.Linear(5, 3)), "in front"),
         (nn.Sequential(), "end with"),
         ([(torch.rand(3, 4), torch.rand(4))], "layer 1"),
@@ -271,6 +296,25 @@ def test_bad_input(certificate):
     assert certificate(net, x + 2, y, 0.1, box=None) is not None
 
 
+def spoilt(net):
+    return [(net[0][0] * torch.nan, net[0][1]), *net[1:]]
+
+
+def endless(net, x):
+    widths = [torch.full((len(x), len(b)), torch.inf, dtype=torch.float64) for _, b in net]
+    return [(-width, width) for width in widths]
+
+
+def test_dual_bounds_at_radius_zero_are_ordered_and_serve_again():
+    for seed in range(10):
+        net = layers((6, 12, 12, 3), seed=seed)
+        x = torch.rand(9, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        bounds, y = dual_bounds(net, x, 0.0), torch.zeros(9, dtype=torch.int64)
+        assert all(bool((lower <= upper).all()) for lower, upper in bounds)
+        logits = forward(net, x)
+        torch.testing.assert_close(dual_margins(net, x, y, 0.0, bounds=bounds), logits[:, :1] - logits)
+
+
 def test_bad_bounds_and_numbers():
     net, (x, y) = layers(), batch()
     model = nn.Sequential(nn.Linear(4, 3)).double()
@@ -283,7 +327,15 @@ def test_bad_bounds_and_numbers():
         (lambda: ibp_loss(model, x[:0], y[:0], 0.1), "at least one example"),
         (lambda: ibp_loss(model, x, y - 100, 0.1), "labels"),
         (lambda: dual_margins(net, x, y, 0.1, bounds=3), "bounds"),
-        (lambda: dual_margins([(net[0][0] * torch.nan, net[0][1]), *net[1:]], x, y, 0.1), "finite"),
+        (lambda: dual_margins(net, x, y, 0.1, bounds=[("a", "b")]), "bounds"),
+        (lambda: dual_margins(net, x, y, 0.1, bounds=[(x, x, x)]), "bounds"),
+        (lambda: dual_margins(net, x, y, 0.1, bounds=endless(net, x)), "finite"),
+        (lambda: dual_margins(spoilt(net), x, y, 0.1), "finite"),
+        (lambda: dual_bounds(spoilt(net), x, 0.1), "finite"),
+        (lambda: interval_bounds(spoilt(net), x, 0.1), "finite"),
+        (lambda: ibp_margins(spoilt(net), x, y, 0.1), "finite"),
+        (lambda: certified(torch.ones(2, 3, 4), y), r"margins must be \(n, K\)"),
+        (lambda: certified(torch.ones(len(y) + 1, 3), y), "margins and y"),
         (lambda: ramp(1, start=3, end=2, target=1), "end"),
         (lambda: certified(torch.rand(3), y), "margins"),
         (lambda: activation_pattern_minimum(net, x[0], 0, 1, 0.1), "one hidden layer"),

@@ -68,6 +68,13 @@ def test_the_bound_is_the_semidefinite_programs_value(m, d):
     assert value * (1 - 1e-3) <= float(sdp_gradient_bound(v, W, steps=400, lr=0.3).bound) <= value * 1.05
 
 
+@pytest.mark.parametrize("lr", [None, 0.05])
+def test_a_bound_is_the_dual_value_of_its_point(lr):
+    v, W = (part.float() for part in problem())
+    found = sdp_gradient_bound(v, W, steps=100, lr=lr)
+    assert torch.equal(found.bound, sdp_dual_value(v, W, found.c))
+
+
 def test_a_batch_is_its_loop():
     v, W = problem(batch=(3, 2))
     together = sdp_gradient_bound(v, W, steps=50)
@@ -151,11 +158,18 @@ def test_bad_input():
         (lambda: sdp_gradient_bound(v * float("nan"), W), "v must be finite"),
         (lambda: sdp_dual_value(v, W, torch.full((8,), torch.inf, dtype=v.dtype)), "c must be finite"),
         (lambda: sdp_gradient_bound(v, W, lr=-1.0), "lr"),
+        (lambda: sdp_gradient_bound(v.half(), W.half()), "v must be float32 or float64"),
         (lambda: lanczos_max(torch.rand(3, 4)), "n, n"),
+        (lambda: lanczos_max(torch.full((2, 2), torch.nan)), "A must be finite"),
+        (lambda: lanczos_max(torch.eye(2), generator=2.5), "generator"),
         (lambda: sdp_margins(layers[:1], x, y, 0.1), "two affine layers"),
         (lambda: sdp_margins(layers, x[:, :2], y, 0.1), "features"),
         (lambda: sdp_margins(layers, x, y, -0.1), "eps"),
         (lambda: sdp_margins(layers, x, y, 0.1, bounds=torch.zeros(3, 3)), "bounds"),
+        (lambda: sdp_margins(layers, x, y, 0.1, bounds=torch.eye(2) - 1), "bounds"),
+        (lambda: sdp_margins(layers, x, y, 0.1, bounds=torch.eye(2)), "bounds"),
+        (lambda: sdp_margins(layers, x, y, 0.1, bounds=torch.tensor([[0.0, 1.0], [2.0, 0.0]])), "bounds"),
+        (lambda: sdp_margins([(W * torch.nan, v), layers[1]], x, y, 0.1, bounds=torch.zeros(2, 2)), "finite"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

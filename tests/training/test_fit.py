@@ -257,7 +257,6 @@ def flat(t):
         {"schedule": cosine},
         {"optimizer": "adam"},
         {"seed": 1},
-        {"model": mlp(6, [], 3, seed=5)},
         {"train": (toy()[0] + 1, toy()[1])},
         {"train": (toy()[0], toy()[1].flip(0))},
         {"weights": torch.ones(50)},
@@ -272,6 +271,22 @@ def test_a_checkpoint_of_another_run(tmp_path, other):
     assert run().epoch.max() == 2
     with pytest.raises(ValueError, match="must belong to this run, but was written by one with other"):
         run(**other)
+
+
+def test_a_checkpoint_goes_on_with_the_model_at_hand_and_targets_computed_again(tmp_path):
+    # As in a session at a desk: interrupted, and called again with the same network.
+    x, y = toy()
+    soft = torch.nn.functional.one_hot(y, 3) * 0.9 + 0.1 / 3
+    whole = mlp(6, [4], 3)
+    fit(whole, (x, soft), epochs=6)
+    model, file = mlp(6, [4], 3), tmp_path / "run.pt"
+    fit(model, (x, soft), epochs=6, checkpoint=file, callback=lambda epoch, _: epoch == 3)
+    again = torch.nextafter(soft, torch.ones(()))  # a teacher's answers on another machine
+    history = fit(model, (x, again), epochs=6, checkpoint=file)
+    assert history.epoch.max() == 6
+    torch.testing.assert_close(model(x), whole(x))
+    with pytest.raises(ValueError, match="other data"):
+        fit(model, (x, soft.roll(1, 0)), epochs=6, checkpoint=file)
 
 
 @pytest.mark.parametrize("wrap", [lambda f: f, functools.partial, lambda f: lambda t: f(t), Flat])

@@ -83,7 +83,11 @@ def _pair_problems(pair: notebooks.Pair) -> Iterator[str]:
     if notebooks.cells_of(source) != notebooks.cells_of(executed):
         yield "the .py and the .ipynb differ in type, source or tags of their cells: run `litrepro run`"
     else:
-        state = execute.state_of(pair)
+        try:
+            state = execute.state_of(pair)
+        except (OSError, ValueError) as error:
+            yield f"is made from something unreadable: {error}"
+            state = ""
         if state == "reworded":
             yield "a caption or an alternative text has changed: run `litrepro run`, which executes nothing for it"
         elif state == "stale":
@@ -131,7 +135,8 @@ def _output_problems(pair: notebooks.Pair, executed: Any) -> Iterator[str]:
             if output["output_type"] == "error":
                 yield f"cell {number}: error output {output['ename']}: {output['evalue']}"
             elif output.get("name") == "stderr":
-                yield f"cell {number}: writes to stderr: {output['text'].strip().splitlines()[-1][:120]}"
+                last = output["text"].strip().rpartition("\n")[2]
+                yield f"cell {number}: writes to stderr: {last[:120]}"
             elif "image/png" in output.get("data", {}):
                 yield from _figure_problems(number, cell)
         path = _PATHS.search(shown(cell))
@@ -154,11 +159,17 @@ def _chapter_problems(folder: Path, pairs: list[notebooks.Pair]) -> Iterator[Pro
     where = folder.name
     try:
         ledger = claims.load_ledger(folder / "claims.yml")
-    except claims.LedgerError as error:
-        yield Problem("error", where, str(error))
+    except (ValueError, TypeError) as error:
+        yield Problem("error", where, _named(folder / "claims.yml", error))
         return
     yield from _verdict_problems(where, ledger, pairs)
     yield from _table_problems(where, folder, pairs)
+
+
+def _named(path: Path, error: Exception) -> str:
+    """What is wrong with a file, with its name: what the ledger and the tables raise themselves has it already."""
+    own = isinstance(error, claims.LedgerError | results.ResultsError)
+    return str(error) if own else f"{path}: {type(error).__name__}: {error}"
 
 
 def _verdict_problems(where: str, ledger: claims.Ledger, pairs: list[notebooks.Pair]) -> Iterator[Problem]:
@@ -192,12 +203,12 @@ def _table_problems(where: str, folder: Path, pairs: list[notebooks.Pair]) -> It
     for path in sorted((folder / "results").glob("*.csv")):
         try:
             results.load_table(path.parent, path.stem)
-        except ValueError as error:
-            yield Problem("error", where, str(error))
+        except (ValueError, TypeError) as error:
+            yield Problem("error", where, _named(path, error))
     try:
         results.load_verdicts(folder / "results")
-    except ValueError as error:
-        yield Problem("error", where, str(error))
+    except (ValueError, TypeError) as error:
+        yield Problem("error", where, _named(folder / "results" / "*.verdicts.json", error))
     for pair in pairs:
         if not pair.executed.is_file():
             continue

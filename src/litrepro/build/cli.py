@@ -67,7 +67,7 @@ def run(
         signal.signal(number, execute.interrupt)
     try:
         settings = execute.Settings(
-            profile=profile if profile in runtime.PROFILES else runtime.resolve_profile(profile),
+            profile=profile,
             workers=workers,
             force=force,
             timeout=timeout,
@@ -125,7 +125,7 @@ def _indent(text: str) -> str:
 
 
 def _parameters(assignments: list[str]) -> dict[str, Any]:
-    """``NAME=VALUE`` with a YAML scalar as value: the types that papermill can write into a notebook."""
+    """``NAME=VALUE`` with YAML's text, number, true, false or null: what papermill can write into a notebook."""
     import yaml
 
     found: dict[str, Any] = {}
@@ -133,10 +133,15 @@ def _parameters(assignments: list[str]) -> dict[str, Any]:
         name, separator, text = assignment.partition("=")
         if not separator or not name.isidentifier():
             raise ValueError(f"a parameter is NAME=VALUE, got {assignment!r}")
-        value = yaml.safe_load(text)
-        if isinstance(value, dict | list):
-            raise ValueError(f"parameter {name} must be a plain value, got {text!r}")
-        found[name] = value
+        try:
+            found[name] = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError):  # the latter for a date that is none
+            found[name] = ...
+        if not isinstance(found[name], str | int | float | None):
+            raise ValueError(
+                f"parameter {name} must be a plain value (a number, true, false, null, text), got {text!r}; "
+                f"quotes make it text: -p '{name}=\"...\"'"
+            )
     return found
 
 
@@ -162,12 +167,12 @@ def status(patterns: Patterns = None) -> None:
     table = Table("Notebook", "State", "Claims", "Verdicts", "Full-scale tables")
     del book
     for pair in pairs:
-        state = execute.state_of(pair)
         try:
+            state = execute.state_of(pair)
             judged = harvest.claims_in(pair) if pair.executed.is_file() else []
             tables = harvest.tables_in(pair) if pair.executed.is_file() else []
-        except ValueError:
-            judged, tables = [], []
+        except (OSError, ValueError):  # `check` says why
+            state, judged, tables = "unreadable", [], []
         verdicts: dict[str, int] = {}
         for payload in judged:
             verdicts[payload["verdict"]] = verdicts.get(payload["verdict"], 0) + 1

@@ -24,8 +24,11 @@ PACKAGE = "litrepro"
 
 
 def notebook_digest(pair: notebooks.Pair, notebook: Any, parameters: dict[str, Any]) -> str:
-    """Digest of everything that the executed copy of ``notebook`` depends on (see the module)."""
-    code = "\n".join(c.source for c in notebook.cells if c.cell_type == "code")
+    """Digest of everything that the executed copy of ``notebook`` depends on (see the module).
+
+    Raises ``ValueError`` or ``OSError`` naming the file if one of these cannot be read.
+    """
+    code = "\n".join(_python_of(c.source) for c in notebook.cells if c.cell_type == "code")
     modules = module_closure(imported_modules(code))
     chapter = pair.book / pair.folder
     files = [path for _, path in sorted(modules.items())]
@@ -45,6 +48,14 @@ def notebook_digest(pair: notebooks.Pair, notebook: Any, parameters: dict[str, A
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
+def _python_of(source: str) -> str:
+    """A cell's Python; nothing for a cell that is none, as the kernel will say."""
+    try:
+        return notebooks.python_of(source)
+    except SyntaxError:
+        return ""
+
+
 def _recorded(chapter: Path, stem: str, code: str) -> list[Path]:
     """Recorded tables that the code names, and the verdicts of the notebook's own full run."""
     words = {word for word in _words(code) if isinstance(word, str)}
@@ -58,7 +69,10 @@ def _recorded(chapter: Path, stem: str, code: str) -> list[Path]:
 
 def _entries(ledger: Path, code: str) -> str:
     """The ledger's entries whose claims the code names; the whole file where the code shows it."""
-    text = ledger.read_text(encoding="utf-8") if ledger.is_file() else ""
+    try:
+        text = ledger.read_text(encoding="utf-8") if ledger.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{ledger}: not UTF-8 text ({error})") from error
     if ".ledger(" in code:
         return text
     named = _words(code)
@@ -156,14 +170,23 @@ def module_closure(names: set[str]) -> dict[str, Path]:
 def _imports_of(name: str, path: Path, modified: int) -> frozenset[str]:
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     parents = {name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)}
-    return frozenset(imported_modules(path.read_text(encoding="utf-8"), package) | parents)
+    return frozenset(_modules_in(_tree(path), package) | parents)
+
+
+def _tree(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"{path}: not readable as Python ({error})") from error
 
 
 def imported_modules(source: str, package: str = "") -> set[str]:
     """Modules of the package that a source imports, anywhere in it; lazy exports are followed to their module."""
-    lines = [line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))]
+    return _modules_in(ast.parse(source), package)
+
+
+def _modules_in(tree: ast.Module, package: str) -> set[str]:
     found: set[str] = set()
-    tree = ast.parse("\n".join(lines))
     for name, attributes in _import_statements(tree, package):
         if name.split(".")[0] != PACKAGE:
             continue
@@ -218,7 +241,7 @@ def lazy_exports_of(package: str) -> dict[str, str]:
 @functools.lru_cache(maxsize=1024)
 def _exports_in(package: str, path: Path, modified: int) -> tuple[tuple[str, str], ...]:
     found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "lazy_exports":
             for module, names in ast.literal_eval(node.args[1]).items():
                 target = module if module.startswith(f"{PACKAGE}.") else f"{package}.{module}"

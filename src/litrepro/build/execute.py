@@ -13,6 +13,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from litrepro import runtime
+from litrepro import _validate, runtime
 from litrepro.build import digest, notebooks, weave
 from litrepro.results import write_atomically
 
@@ -36,6 +37,7 @@ class Settings:
     """How to execute: ``profile``, ``timeout`` in seconds per notebook, extra ``parameters``, ``force``, ``compare``.
 
     ``compare`` executes everything asked for, writes nothing, and compares with the committed copies.
+    Raises ``ValueError`` for a profile that is none.
     """
 
     profile: str = "quick"
@@ -45,6 +47,9 @@ class Settings:
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     compare: bool = False
     scheduler: str | None = None
+
+    def __post_init__(self):
+        _validate.choice("profile", self.profile, runtime.PROFILES)
 
     @property
     def committed(self) -> bool:
@@ -72,7 +77,10 @@ Report = Callable[[Outcome], None]
 
 
 def state_of(pair: notebooks.Pair) -> str:
-    """``fresh``, ``reworded`` (only prose changed), ``stale``, ``edited`` (outputs changed by hand) or ``missing``."""
+    """``fresh``, ``reworded`` (only prose changed), ``stale``, ``edited`` (outputs changed by hand) or ``missing``.
+
+    Raises ``ValueError`` or ``OSError`` naming the file if something that the notebook is made from cannot be read.
+    """
     if not pair.executed.is_file():
         return "missing"
     try:
@@ -91,11 +99,13 @@ def run(book: Path, pairs: Iterable[notebooks.Pair], settings: Settings, report:
     """Execute what is stale among ``pairs``; the scoreboard last. Every outcome is reported as soon as it is known.
 
     Where only prose or captions have changed, the new ones are woven into the executed copy and nothing is executed.
+    A notebook of which a part cannot be read has failed, and the others go on.
 
     Raises
     ------
     ValueError
-        A parameter that some notebook does not declare; nothing has been executed then.
+        A parameter that some notebook does not declare, or a cell of parameters that cannot be read; nothing has been
+        executed then.
     KeyboardInterrupt
         After the running notebooks were stopped; finished ones are kept.
     """
@@ -105,41 +115,44 @@ def run(book: Path, pairs: Iterable[notebooks.Pair], settings: Settings, report:
         _check_parameters(pair, settings.parameters)
     outcomes: list[Outcome] = []
     for batch in ([p for p in pairs if not p.is_scoreboard], [p for p in pairs if p.is_scoreboard]):
-        todo = []
+        jobs = {}
         for pair in batch:
             as_it_is = settings.committed and not settings.force and not settings.compare
-            state = state_of(pair) if as_it_is else ""
-            if state in ("fresh", "reworded"):
-                outcomes.append(_reword(pair) if state == "reworded" else Outcome(pair, state))
-                report(outcomes[-1])
-            else:
-                todo.append(pair)
-        if todo:
-            outcomes += _execute_all(book, todo, settings, report)
+            try:
+                state = state_of(pair) if as_it_is else ""
+                if state == "reworded":
+                    _reword(pair)
+                elif state != "fresh":
+                    jobs[pair] = make_job(book, pair, settings)
+                    continue
+                outcomes.append(Outcome(pair, state))
+            except (OSError, ValueError) as error:
+                outcomes.append(Outcome(pair, "failed", error=_error(f"{type(error).__name__}: {error}")))
+            report(outcomes[-1])
+        if jobs:
+            outcomes += _execute_all(jobs, settings, report)
     return outcomes
 
 
-def _reword(pair: notebooks.Pair) -> Outcome:
+def _reword(pair: notebooks.Pair) -> None:
     """The source's prose in the executed copy; nothing is executed."""
     notebook = weave.woven(pair, notebooks.read_source(pair), notebooks.read_executed(pair))
-    try:
-        write_atomically(pair.executed, notebooks.dump(notebook))
-    except OSError as error:
-        return Outcome(pair, "failed", error=_error(f"{type(error).__name__}: {error}"))
-    return Outcome(pair, "reworded")
+    write_atomically(pair.executed, notebooks.dump(notebook))
 
 
 def _check_parameters(pair: notebooks.Pair, parameters: dict[str, Any]) -> None:
     if not parameters:
         return
-    known = notebooks.parameters_of(notebooks.read_source(pair))
+    try:
+        known = notebooks.parameters_of(notebooks.read_source(pair))
+    except (ValueError, SyntaxError) as error:
+        raise ValueError(f"{pair.key}: {error}") from error
     unknown = sorted(set(parameters) - set(known))
     if unknown:
         raise ValueError(f"{pair.key} has no parameter {', '.join(unknown)}; it declares: {', '.join(known)}")
 
 
-def _execute_all(book: Path, pairs: list[notebooks.Pair], settings: Settings, report: Report) -> list[Outcome]:
-    jobs = {pair: make_job(book, pair, settings) for pair in pairs}
+def _execute_all(jobs: dict[notebooks.Pair, dict[str, Any]], settings: Settings, report: Report) -> list[Outcome]:
     outcomes = []
     with _pool(settings) as submit:
         futures = {submit(job): pair for pair, job in jobs.items()}
@@ -352,7 +365,11 @@ def _target(pair: notebooks.Pair, settings: Settings) -> Path:
     """The committed copy, or a place under ``_build`` for other profiles and parameters."""
     if settings.committed:
         return pair.executed
-    label = "-".join([settings.profile, *(f"{k}={v}" for k, v in sorted(settings.parameters.items()))])
+    label = settings.profile
+    if settings.parameters:
+        # The values for people, of which only what can stand in a folder's name is kept, and the digest to tell apart.
+        values = "-".join(f"{name}={value}" for name, value in sorted(settings.parameters.items()))
+        label += f"-{re.sub(r'[^A-Za-z0-9_=.]+', '-', values)[:80]}-{runtime.digest(settings.parameters)[:8]}"
     return pair.book / "_build" / "runs" / label / pair.folder / f"{pair.name}.ipynb"
 
 

@@ -7,6 +7,7 @@ are a hash of the cell, so that executing an unchanged notebook again gives the 
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import fnmatch
 import hashlib
@@ -15,10 +16,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from litrepro.claims import MIME
+from litrepro.results import TABLE_MIME
+
 # What an execution leaves behind that says nothing about the result and differs from run to run.
 _VOLATILE_CELL = ("papermill", "execution", "lines_to_next_cell", "collapsed", "scrolled", "trusted")
 NAMESPACE = "litrepro"  # key of our own entry in a notebook's metadata
 SCOREBOARD = "scoreboard"
+# What the build reads of a claim and of a table in an output's metadata, each of them text.
+_PAYLOADS = {
+    MIME: ("chapter", "id", "kind", "claim", "source", "reported", "verdict"),
+    TABLE_MIME: ("table", "state"),
+}
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -73,22 +82,34 @@ def _matches(key: str, pattern: str) -> bool:
 
 
 def read_source(pair: Pair) -> Any:
-    """The notebook of a pair's ``.py``, with stable cell ids and without outputs."""
+    """The notebook of a pair's ``.py``, with stable cell ids, without outputs; ``ValueError`` if it cannot be read."""
     import jupytext
 
-    notebook = jupytext.read(pair.source, fmt="py:percent")
+    try:
+        notebook = jupytext.read(pair.source, fmt="py:percent")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{pair.source}: not a readable notebook ({error})") from error
     clean(notebook)
     return notebook
 
 
 def read_executed(pair: Pair) -> Any:
-    """The executed copy; ``ValueError`` naming the file if it is not a notebook."""
+    """The executed copy; ``ValueError`` naming the file if it is not a notebook, or a claim or table in it is none."""
     import nbformat
 
     try:
-        return nbformat.read(pair.executed, as_version=4)
-    except (OSError, ValueError, nbformat.ValidationError) as error:
+        notebook = nbformat.read(pair.executed, as_version=4)
+    # Of JSON that is no notebook at all, nbformat says only what it tripped over.
+    except (OSError, ValueError, TypeError, AttributeError, nbformat.ValidationError) as error:
         raise ValueError(f"{pair.executed}: not a readable notebook ({error})") from error
+    for number, cell in enumerate(notebook.cells, start=1):
+        for output in cell.get("outputs", []):
+            for mime, keys in _PAYLOADS.items():
+                payload = output.get("metadata", {}).get(mime, dict.fromkeys(keys, ""))
+                wrong = [key for key in keys if not isinstance(payload, dict) or not isinstance(payload.get(key), str)]
+                if wrong:
+                    raise ValueError(f"{pair.executed}: cell {number}: {mime} has no text in {', '.join(wrong)}")
+    return notebook
 
 
 def clean(notebook: Any) -> None:
@@ -128,15 +149,44 @@ def outputs_digest(notebook: Any) -> str:
 
 
 def parameters_of(notebook: Any) -> dict[str, Any]:
-    """Names and defaults of the cell tagged ``parameters``; ``ValueError`` if there is not exactly one such cell."""
+    """Names and defaults of the cell tagged ``parameters``.
+
+    Raises ``ValueError`` if there is not exactly one such cell or a default is no literal, ``SyntaxError`` if the cell
+    is no Python.
+    """
     cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     if len(cells) != 1:
         raise ValueError(f"expected one cell tagged 'parameters', found {len(cells)}")
     found: dict[str, Any] = {}
-    for statement in ast.parse(cells[0].source).body:
+    for statement in ast.parse(python_of(cells[0].source)).body:
         if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-            found[ast.unparse(statement.targets[0])] = ast.literal_eval(statement.value)
+            name = ast.unparse(statement.targets[0])
+            try:
+                found[name] = ast.literal_eval(statement.value)
+            except (ValueError, TypeError):
+                got = ast.unparse(statement.value)
+                raise ValueError(
+                    f"parameter {name} must be set to a number, text or another literal, got {got}"
+                ) from None
     return found
+
+
+def python_of(source: str) -> str:
+    """A cell as plain Python: magics become the calls that IPython makes of them, ``%%time`` gives way to its cell.
+
+    Raises ``SyntaxError`` if it is neither Python nor a magic.
+    """
+    with contextlib.suppress(SyntaxError):
+        ast.parse(source)
+        return source
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    if source.startswith("%%"):
+        with contextlib.suppress(SyntaxError):  # else it is of another language, and a text to Python
+            return python_of(source.partition("\n")[2])
+    python = TransformerManager().transform_cell(source)
+    ast.parse(python)
+    return python
 
 
 def claim_calls(source: str) -> list[str]:
@@ -146,9 +196,8 @@ def claim_calls(source: str) -> list[str]:
 
 def chapter_calls(source: str, methods: tuple[str, ...]) -> list[ast.Call]:
     """Calls of ``ch.<method>`` with a literal first argument in a piece of notebook source."""
-    lines = [line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))]
     found = []
-    for node in ast.walk(ast.parse("\n".join(lines))):
+    for node in ast.walk(ast.parse(python_of(source))):
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)

@@ -30,16 +30,22 @@ class Recording:
 def recordings(pairs: list[notebooks.Pair]) -> list[Recording]:
     """Every full-scale table of the given notebooks, read from their sources; nothing is executed.
 
-    Whether a recorded table is stale is what the notebook's last quick execution found.
+    Whether a recorded table is stale is what the notebook's last quick execution found. A source that cannot be read
+    is one broken table without a name.
     """
     found = []
     for pair in pairs:
-        source = pair.source.read_text(encoding="utf-8")
+        try:
+            source = pair.source.read_text(encoding="utf-8")
+            calls = notebooks.chapter_calls(source, ("save", "table"))
+        except (ValueError, SyntaxError):
+            found.append(Recording(pair, "?", "broken", None))
+            continue
         seen = _states(pair)
-        for name in dict.fromkeys(call.args[0].value for call in notebooks.chapter_calls(source, ("save", "table"))):
+        for name in dict.fromkeys(call.args[0].value for call in calls):
             try:
                 recorded = results.load_table(pair.source.parent / "results", name)
-            except results.ResultsError:
+            except (ValueError, TypeError):
                 found.append(Recording(pair, name, "broken", _minutes(source)))
                 continue
             if recorded is None:

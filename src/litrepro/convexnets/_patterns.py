@@ -9,6 +9,7 @@ from torch import Tensor
 
 from litrepro import _validate
 from litrepro.convexnets import _arguments
+from litrepro.solvers._proximal import binary_scale
 
 ON_PLANE = 1e-10  # relative to the lengths of row and ray
 EPS = torch.finfo(torch.float64).eps
@@ -67,6 +68,7 @@ def _balanced(X: Tensor) -> tuple[Tensor, float]:
     Patterns depend on the space of the columns alone, angles between rows on the basis: an offset in a column makes
     all rows nearly parallel.
     """
+    X = X / binary_scale(X, 1)  # the squares of a tiny row would vanish
     X = X / X.norm(dim=1, keepdim=True).clamp(min=torch.finfo(X.dtype).tiny)
     X = X / X.norm(dim=0).clamp(min=torch.finfo(X.dtype).tiny)
     _, s, Vh = torch.linalg.svd(X, full_matrices=False)

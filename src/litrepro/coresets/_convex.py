@@ -10,14 +10,20 @@ from torch.nn import functional
 
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
-from litrepro.coresets._coreset import check_generator
+from litrepro.coresets._coreset import check_generator, single_or_double
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def logistic_optimum(
-    x: torch.Tensor, y: torch.Tensor, weights: torch.Tensor, *, ridge: float, max_iter: int = 100, tol: float = 1e-10
+    x: torch.Tensor,
+    y: torch.Tensor,
+    weights: torch.Tensor,
+    *,
+    ridge: float,
+    max_iter: int = 100,
+    tol: float | None = None,
 ) -> torch.Tensor:
     r"""Minimizer of :math:`\frac{1}{\sum w}\sum_i w_i \log(1 + e^{-y_i x_i^\top \theta}) + \frac\lambda2\|\theta\|^2`.
 
@@ -28,7 +34,7 @@ def logistic_optimum(
     ridge
         :math:`\lambda > 0`.
     max_iter, tol
-        Of damped Newton steps; stops when the gradient's norm is at most tol.
+        Of damped Newton steps; stops when the gradient's norm is at most tol, by default 1e-10, in float32 1e-5.
 
     Returns
     -------
@@ -37,8 +43,8 @@ def logistic_optimum(
     Raises
     ------
     ValueError
-        Shapes that do not fit, values that are not finite, labels other than +-1, negative or all-zero weights,
-        ridge <= 0, max_iter < 1.
+        Shapes that do not fit, x neither float32 nor float64, values that are not finite, labels other than +-1,
+        negative or all-zero weights, ridge <= 0, max_iter < 1.
 
     Warns
     -----
@@ -52,7 +58,8 @@ def logistic_optimum(
     0.675
     """
     shares = _check_problem(x, y, weights, ridge)
-    max_iter, tol = _validate.positive_int("max_iter", max_iter), _validate.real("tol", tol, 0)
+    max_iter = _validate.positive_int("max_iter", max_iter)
+    tol = _validate.real("tol", (1e-5 if x.dtype == torch.float32 else 1e-10) if tol is None else tol, 0)
     theta = x.new_zeros(*x.shape[:-2], x.shape[-1])
     identity = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
     for _ in range(max_iter):
@@ -175,7 +182,7 @@ def _check_everything(x: torch.Tensor, everything: Any) -> tuple[torch.Tensor, t
 
 def _check_problem(x: torch.Tensor, y: torch.Tensor, weights: torch.Tensor, ridge: float) -> torch.Tensor:
     """The weights as shares that sum to 1."""
-    _validate.float_tensor("x", x, 2)
+    single_or_double("x", x)
     _validate.real("ridge", ridge, 0, open_low=True)
     for name, value in (("y", y), ("weights", weights)):
         _validate.float_tensor(name, value, 1)

@@ -43,8 +43,9 @@ def gradient_error(gradients: torch.Tensor, coreset: Coreset, *, target: torch.T
     Raises
     ------
     ValueError
-        Gradients that are not finite or have fewer than two dimensions, a coreset that is no pair of
-        tensors, shapes that do not fit, indices that are no integers or out of range, weights that are not finite.
+        Gradients that are not finite, neither float32 nor float64, or of fewer than two dimensions, a coreset that is
+        no pair of tensors, shapes that do not fit, indices that are no integers or out of range, weights that are not
+        finite.
 
     Examples
     --------
@@ -72,13 +73,21 @@ def gradient_error(gradients: torch.Tensor, coreset: Coreset, *, target: torch.T
         raise ValueError(f"indices must lie in 0..{n - 1}, got {int(indices.min())}..{int(indices.max())}")
     chosen = rows_at(gradients, indices)
     # In float64: the difference of two sums over many examples.
-    difference = (weights.double()[..., None] * chosen.double()).sum(-2) - b.double()
+    difference = (weights.double()[..., None] * chosen.double()).sum(-2) - b
     return difference.norm(dim=-1).to(gradients.dtype)
+
+
+def single_or_double(name: str, value: Any) -> torch.Tensor:
+    """A tensor (..., n, p) of float32 or float64: sums over many examples ask for more digits than halves have."""
+    _validate.float_tensor(name, value, 2)
+    if value.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"{name} must be float32 or float64, got {value.dtype}")
+    return value
 
 
 def check_gradients(gradients: Any) -> torch.Tensor:
     """Finite gradients (..., n, p), n and p at least 1, detached."""
-    _validate.float_tensor("gradients", gradients, 2)
+    single_or_double("gradients", gradients)
     if min(gradients.shape[-2:]) < 1:
         raise ValueError(f"gradients must have shape (..., n, p) with n, p >= 1, got {tuple(gradients.shape)}")
     # One pass without temporaries; whatever is not finite shows in the sum, which in turn may overflow by itself.
@@ -96,25 +105,23 @@ def check_k(k: Any, n: int) -> int:
 
 
 def check_target(gradients: torch.Tensor, target: torch.Tensor | None) -> torch.Tensor:
-    """The target (..., p): as given, one vector for all problems, or the sum of all gradients."""
+    """The target (..., p) in float64: as given, one vector for all problems, or the sum of all gradients."""
     if target is None:
-        return gradients.sum(-2)
+        return gradients.sum(-2, dtype=torch.float64)
     _validate.float_tensor("target", target, 1)
     expected = (*gradients.shape[:-2], gradients.shape[-1])
     if target.ndim == 1 and len(target) == expected[-1]:
         target = target.expand(expected)
     if target.shape != expected or not bool(target.isfinite().all()):
         raise ValueError(f"target must be finite with shape {expected} or (p,), got {tuple(target.shape)}")
-    return target.detach().to(gradients)
+    return target.detach().to(gradients.device, torch.float64)
 
 
 def check_generator(generator: Any) -> torch.Generator:
     """A ``torch.Generator`` as it is, a seed as a new one."""
-    if isinstance(generator, torch.Generator):
-        return generator
-    if isinstance(generator, int) and not isinstance(generator, bool) and generator >= 0:
-        return torch.Generator().manual_seed(generator)
-    raise ValueError(f"generator must be a torch.Generator or a seed >= 0, got {generator!r}")
+    if generator is None:
+        raise ValueError("generator must be a torch.Generator or a seed >= 0, got None")
+    return _validate.random_source("generator", generator)
 
 
 def rows_at(gradients: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from litrepro import _validate
-from litrepro.coresets._coreset import Coreset, check_gradients, check_k
+from litrepro.coresets._coreset import Coreset, check_gradients, check_k, single_or_double
 
 LAZY_FROM = 256  # below, evaluating all candidates costs less than choosing among them
 CANDIDATES = 32
@@ -34,7 +34,7 @@ def facility_location(similarity: torch.Tensor, k: int, *, lazy: bool | None = N
     Raises
     ------
     ValueError
-        Fewer than two dimensions, values that are not finite, k outside 1..m.
+        Fewer than two dimensions, values that are not finite, a dtype other than float32 and float64, k outside 1..m.
 
     Notes
     -----
@@ -45,7 +45,7 @@ def facility_location(similarity: torch.Tensor, k: int, *, lazy: bool | None = N
     >>> facility_location(torch.tensor([[3.0, 0.0, 2.0], [0.0, 3.0, 2.0]]), 2).tolist()
     [2, 0]
     """
-    _validate.float_tensor("similarity", similarity, 2)
+    single_or_double("similarity", similarity)
     n, m = similarity.shape[-2:]
     if n < 1 or not bool(similarity.isfinite().all()):
         raise ValueError(f"similarity must be finite with n >= 1 rows, got shape {tuple(similarity.shape)}")
@@ -74,7 +74,7 @@ def craig(gradients: torch.Tensor, k: int) -> Coreset:
     Raises
     ------
     ValueError
-        Gradients that are not finite or have fewer than two dimensions, k outside 1..n.
+        Gradients that are not finite, neither float32 nor float64, or of fewer than two dimensions, k outside 1..n.
 
     Notes
     -----
@@ -82,10 +82,10 @@ def craig(gradients: torch.Tensor, k: int) -> Coreset:
 
     Examples
     --------
-    >>> g = torch.tensor([[0.0], [0.1], [0.2], [5.0]])
+    >>> g = torch.tensor([[0.0], [0.1], [0.2], [0.3], [5.0]])
     >>> chosen = craig(g, 2)
     >>> sorted(zip(chosen.indices.tolist(), chosen.weights.tolist()))
-    [(1, 3.0), (3, 1.0)]
+    [(2, 4.0), (4, 1.0)]
     """
     gradients = check_gradients(gradients)
     return _represent(gradients, -distances(gradients), check_k(k, gradients.shape[-2]))
@@ -130,6 +130,7 @@ def weighted_glister(gradients: torch.Tensor, k: int, *, similarity: str = "inne
 def distances(gradients: torch.Tensor) -> torch.Tensor:
     """Euclidean distances (..., n, n) in float64, exactly 0 on the diagonal and for equal rows."""
     g = gradients.double()
+    g = g - g.mean(-2, keepdim=True)  # what all have in common would cost digits
     squares = g.square().sum(-1)
     between = squares[..., :, None] + squares[..., None, :] - 2 * (g @ g.mT)
     # Rounding leaves about 1e-16 of the squares, whose root would look like a distance.

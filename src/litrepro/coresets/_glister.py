@@ -40,9 +40,9 @@ def glister(
     Raises
     ------
     ValueError
-        Gradients that are not finite or have fewer than two dimensions, k outside 1..n, a target of another shape,
-        a batch of gradients with ``refresh``, a ``refresh`` that is no function, a refreshed target that is not finite
-        or of another shape.
+        Gradients that are not finite, neither float32 nor float64, or of fewer than two dimensions, k outside 1..n, a
+        target of another shape, a batch of gradients with ``refresh``, a ``refresh`` that is no function, a refreshed
+        target that is not finite or of another shape.
 
     Notes
     -----
@@ -56,6 +56,7 @@ def glister(
     gradients = check_gradients(gradients)
     n = gradients.shape[-2]
     k, b = check_k(k, n), check_target(gradients, target)
+    b = b.to(gradients.dtype)
     if refresh is None:
         scores = (gradients @ b[..., None])[..., 0]
         return equal_weights(scores.topk(k).indices, n, gradients)

@@ -23,7 +23,8 @@ def last_layer_gradients(
     Parameters
     ----------
     model
-        Has ``features(x) -> (B, q)`` and ``head``, linear; it is put in eval mode (batch norm must not mix examples).
+        Has ``features(x) -> (B, q)`` and ``head``, an ``nn.Linear``; it is put in eval mode (batch norm must not mix
+        examples).
     x, y
         (n, ...) and (n,) int64 labels 0..K-1.
     bias
@@ -38,7 +39,7 @@ def last_layer_gradients(
     Raises
     ------
     ValueError
-        No features or head, lengths that differ, labels outside 0..K-1, batch_size < 1.
+        No features, a head that is no ``nn.Linear``, lengths that differ, labels outside 0..K-1, batch_size < 1.
 
     Notes
     -----
@@ -156,8 +157,10 @@ def per_sample_gradients(model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, 
 def forward(model: nn.Module, x: torch.Tensor, y: torch.Tensor, batch_size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Features (n, q) and scores (n, K) in eval mode, after the checks."""
     batch_size = _validate.positive_int("batch_size", batch_size)
-    if not (callable(getattr(model, "features", None)) and hasattr(model, "head")):
-        raise ValueError(f"model must have features(x) and head, got {type(model).__name__}")
+    head = getattr(model, "head", None)
+    if not callable(getattr(model, "features", None)) or not isinstance(head, nn.Linear):
+        got = f"{type(model).__name__} with head {type(head).__name__}"
+        raise ValueError(f"model must have features(x) and head, an nn.Linear, got {got}")
     _check_labels(x, y)
     model.eval()
     _validate.answer("features of the model", model.features, x[:1])

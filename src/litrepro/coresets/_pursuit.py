@@ -53,8 +53,8 @@ def grad_match(
     Raises
     ------
     ValueError
-        Gradients that are not finite or have fewer than two dimensions, k outside 1..n, a target of another shape,
-        negative ridge or tol.
+        Gradients that are not finite, neither float32 nor float64, or of fewer than two dimensions, k outside 1..n, a
+        target of another shape, negative ridge or tol.
 
     Warns
     -----
@@ -96,7 +96,7 @@ class _Narrow:
     """
 
     def __init__(self, g: torch.Tensor, b: torch.Tensor, k: int):
-        self.b = b.double()
+        self.b = b
         double = g.double()
         self.rows = double.new_zeros(len(g), k, g.shape[2])
         self.everyone = torch.arange(len(g), device=g.device)
@@ -139,7 +139,7 @@ class _Wide:
         for start in range(0, p, SLICE):
             part = g[..., start : start + SLICE].double()
             self.gram += part @ part.mT
-            self.target += (part @ b[:, start : start + SLICE, None].double())[..., 0]
+            self.target += (part @ b[:, start : start + SLICE, None])[..., 0]
         self.rows = self.gram.new_zeros(count, k, n)
         self.chosen = torch.zeros(count, k, dtype=torch.int64, device=g.device)
         self.everyone = torch.arange(count, device=g.device)

@@ -128,7 +128,7 @@ def select(
     generator
         For ``"random"``.
     options
-        Passed to the selector.
+        Passed to the selector. ``target`` and ``refresh`` are of all examples: they need ``per_class=False``.
 
     Returns
     -------
@@ -137,7 +137,8 @@ def select(
     Raises
     ------
     ValueError
-        Unknown method or option, lengths that differ, k out of range, and what the selector raises.
+        Unknown method or option, ``target`` or ``refresh`` with ``per_class``, lengths that differ, k out of range, and
+        what the selector raises.
 
     Notes
     -----
@@ -159,6 +160,7 @@ def select(
     one = _selector(method, generator, options)
     if not per_class:
         return one(gradients, k)
+    check_per_class(options)
     classes, quotas = class_quotas(labels, k)
     members = [(labels == c).nonzero()[:, 0] for c in classes.tolist()]
     alike: dict[tuple[int, int], list[int]] = {}
@@ -242,6 +244,13 @@ def check_options(method: str, options: dict[str, Any]) -> None:
     values = {name: value for name, value in options.items() if name not in ("target", "refresh")}
     if values:  # refused now, not after the epochs before the first selection
         one(torch.ones(1, 1), 1, **values)
+
+
+def check_per_class(options: dict[str, Any]) -> None:
+    """Raise ``ValueError`` for options that are of all examples, where each class is matched to its own sum."""
+    for name in ("target", "refresh"):
+        if options.get(name) is not None:
+            raise ValueError(f"{name} is of all examples, and a class is matched to its own sum: pass per_class=False")
 
 
 def _selector(method: str, generator: Any, options: dict[str, Any]) -> Callable[[torch.Tensor, int], Coreset]:

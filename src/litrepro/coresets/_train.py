@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from litrepro.coresets._gradients import (
     last_layer_refresh,
     per_sample_gradients,
 )
-from litrepro.coresets._select import METHODS, check_options, class_quotas, select, select_batches
+from litrepro.coresets._select import METHODS, check_options, check_per_class, class_quotas, select, select_batches
 from litrepro.training import batches, cosine, evaluate
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def train_on_coresets(
     Warns
     -----
     ConvergenceWarning
-        A batch loss was not finite: the run ends after that epoch, which is recorded.
+        A batch loss, the loss over all training data, or a gradient to select by was not finite: the run ends after
+        that epoch, which is recorded.
 
     Notes
     -----
@@ -140,15 +142,19 @@ def train_on_coresets(
         model.parameters(), _validate.real("lr", lr, 0), _validate.real("momentum", momentum, 0),
         weight_decay=_validate.real("weight_decay", weight_decay, 0),
     )  # fmt: skip
-    rows = run.rows(0, sets)
+    rows, recorded = run.rows(0, sets), 0
     for epoch in range(epochs):
-        if epoch >= run.warm and (epoch - run.warm) % every == 0:
-            run.choose(epoch)
-        finite = run.epoch(epoch, optimizer, lr)
-        if (epoch + 1) % eval_every == 0 or epoch + 1 == epochs or not finite:
-            rows += run.rows(epoch + 1, sets)
+        due = epoch >= run.warm and (epoch - run.warm) % every == 0
+        finite, done = not due or run.choose(epoch), epoch
+        if finite:
+            finite, done = run.epoch(epoch, optimizer, lr), epoch + 1
+        if recorded < done and (done % eval_every == 0 or done == epochs or not finite):
+            found, recorded = run.rows(done, sets), done
+            rows += found
+            # What the last step has done shows in no loss of a batch.
+            finite = finite and all(math.isfinite(row[4]) for row in found if row[2:4] == ("train", "loss"))
         if not finite:
-            warnings.warn(f"the loss is not finite in epoch {epoch + 1}: training stops", ConvergenceWarning, 2)
+            warnings.warn(f"the loss is not finite in epoch {done}: training stops", ConvergenceWarning, 2)
             break
     model.eval()
     columns = ["epoch", "step", "split", "metric", "value", "seconds", "selection_seconds"]
@@ -187,11 +193,13 @@ class _Run:
             self.step_size = _validate.real("step", self.step_size, 0)
         elif method != "full":
             check_options(method, self.options)
+            if per_class and not per_batch:
+                check_per_class(self.options)
         self._check_model(method)
         # Activations that stay in a CPU's cache halve the time of a pass.
         self.chunk = 1024 if self.x.device.type == "cuda" else 256
-        self.seed = _validate.positive_int("seed", seed, 0)
-        self.draws = torch.Generator().manual_seed(seed)
+        self.seed = _validate.seed("seed", seed)
+        self.draws = torch.Generator().manual_seed(self.seed)
         everything = torch.arange(len(self.y), device=self.x.device)
         self.now = Coreset(everything, torch.ones(len(everything), dtype=self.x.dtype, device=self.x.device))
         self.clock, self.selecting = Clock(self.x.device), Clock(self.x.device)
@@ -215,16 +223,25 @@ class _Run:
         per_epoch = [-(-size // batch_size) for size in (len(self.y), self.k)]
         self.total = self.warm * per_epoch[0] + (epochs - self.warm) * per_epoch[1]
 
-    def choose(self, epoch: int) -> None:
-        """Select on the model as it is; the diagnosis of the error is not timed."""
+    def choose(self, epoch: int) -> bool:
+        """Select on the model as it is, unless it has diverged; the diagnosis of the error is not timed."""
         with self.clock.running(), self.selecting.running():
             before = self.selecting.seconds
             g = None if self.method == "random" else self.gradients()
+            if g is not None and self._diverged(epoch, g):
+                return False
             self.now = self._select(g)
         seconds = self.selecting.seconds - before
-        g = self.gradients() if g is None else g
-        error = gradient_error(g, self.now) / g.sum(0).double().norm().clamp_min(1e-300)
+        if g is None and self._diverged(epoch, g := self.gradients()):
+            return False
+        error = gradient_error(g, self.now) / g.sum(0, dtype=torch.float64).norm().clamp_min(1e-300)
         self.selections.append((epoch, self.k, float(error), seconds))
+        return True
+
+    @staticmethod
+    def _diverged(epoch: int, g: torch.Tensor) -> bool:
+        """Whether training has led to gradients that are not finite; at the start they are bad input."""
+        return epoch > 0 and not bool(g.isfinite().all())
 
     def gradients(self) -> torch.Tensor:
         """Of the chosen kind, one row per example."""
@@ -260,7 +277,7 @@ class _Run:
         # Dropout and the like draw from the global generator, which is left as it was.
         devices = [self.x.device] if self.x.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices), self.clock.running():
-            torch.manual_seed(self.seed * 1_000_003 + epoch)
+            torch.manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
             for part in self._parts(epoch):
                 part = part.to(indices.device)
                 chosen = indices[part]

@@ -12,7 +12,7 @@ import torch
 
 from litrepro import _validate
 from litrepro.data import _formats
-from litrepro.data._locate import corrupt, data_folders, locate, unavailable
+from litrepro.data._locate import CorruptDataError, corrupt, data_folders, locate, unavailable
 from litrepro.data._registry import DATASETS
 
 DIGITS = tuple("0123456789")
@@ -228,9 +228,9 @@ def _read(name, split, source, download, read, bundled) -> Raw:
     if source == "auto" and bundled is not None:
         try:
             return read(split, False)
-        except FileNotFoundError as error:
-            if "corrupt" in str(error):  # a broken file is never silently replaced by a smaller set
-                raise
+        except CorruptDataError:  # a broken file is never silently replaced by a smaller set
+            raise
+        except FileNotFoundError:
             return bundled(split)
     return read(split, download)
 
@@ -304,6 +304,8 @@ def _read_cifar(split: str, download: bool) -> Raw:
     else:
         archive = locate("cifar-10", DATASETS["cifar-10"].files[0], download=download)
         batches = [batch for name in wanted if (batch := _formats.read_cifar_archive(archive, name)) is not None]
+        if not batches:
+            raise corrupt("cifar-10", archive, f"it holds none of {', '.join(wanted)}")
         folder = archive.parent
     images = np.concatenate([images for images, _ in batches])
     labels = np.concatenate([labels for _, labels in batches])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
+from litrepro import _validate
 from litrepro.data._locate import data_folders, sha256
 from litrepro.data._registry import DATASETS, DataSet
 
@@ -31,11 +32,15 @@ def inventory(*, verify: bool = False) -> list[dict[str, Any]]:
 def checksums(names: list[str]) -> dict[str, str]:
     """Published checksums of every file of the data sets ``names``: what a digest of a notebook may depend on.
 
+    Raises ``ValueError`` for a name that is not registered, and for what is no list of names.
+
     Examples
     --------
     >>> [len(value) for value in checksums(["mnist"]).values()]  # four files, sha256
     [64, 64, 64, 64]
     """
+    known = tuple(DATASETS)
+    names = [_validate.choice("names", name, known) for name in _validate.sequence("names", names, 0)]
     return {file.path: file.sha256 for name in names for file in DATASETS[name].files}
 
 

@@ -24,6 +24,10 @@ class DataUnavailableError(FileNotFoundError):
     """
 
 
+class CorruptDataError(DataUnavailableError):
+    """A file that is there but cannot be trusted: no reason to go on with another one."""
+
+
 def data_folders() -> list[tuple[str, Path]]:
     """Where files are searched, in order: (name for people, folder)."""
     folders = []
@@ -72,11 +76,11 @@ def unavailable(dataset: str, path: str, reason: str = "", remedy: str = "") -> 
     return DataUnavailableError(f"{dataset}: {path} is not available; searched {places}.{unset}{why} Remedy: {remedy}.")
 
 
-def corrupt(dataset: str, path: Path, reason: str) -> DataUnavailableError:
+def corrupt(dataset: str, path: Path, reason: str) -> CorruptDataError:
     """The error for a file that is there but cannot be trusted; it names the file, its checksum and the remedy."""
     expected = [file.sha256 for file in DATASETS[dataset].files if Path(file.path).name == path.name]
     published = f" (as published: {expected[0]})" if expected else ""
-    return DataUnavailableError(
+    return CorruptDataError(
         f"{dataset}: {path} is corrupt or truncated: {reason}; its sha256 is {sha256(path)}{published}. "
         f"Remedy: delete the file; {DATASETS[dataset].remedy}."
     )

@@ -115,10 +115,15 @@ def gas_sensor_ethanol(*, download: bool = True) -> tuple[torch.Tensor, torch.Te
     >>> x.shape, y.shape  # doctest: +SKIP
     (torch.Size([1316, 128]), torch.Size([1, 1316]))
     """
-    frame = _csv("gas-sensor", "gas-drift-conc-8of10-ethanol", ["ppm", *(f"f{k}" for k in range(1, 129))], download)
-    x = torch.tensor(frame[[f"f{k}" for k in range(1, 129)]].to_numpy(float))
-    y = torch.tensor(frame["ppm"].to_numpy(float))[None]
-    return z_score(x, 0), z_score(y, 1)
+    columns = [f"f{k}" for k in range(1, 129)]
+    stem = "gas-drift-conc-8of10-ethanol"
+    frame = _csv("gas-sensor", stem, ["ppm", *columns], download)
+    x = z_score(torch.tensor(frame[columns].to_numpy(float)), 0)
+    y = z_score(torch.tensor(frame["ppm"].to_numpy(float))[None], 1)
+    if not bool(x.isfinite().all() & y.isfinite().all()):
+        path = locate("gas-sensor", registered("gas-sensor", stem), download=download)
+        raise corrupt("gas-sensor", path, "a column is constant or not finite")
+    return x, y
 
 
 def z_score(x: torch.Tensor, dim: int) -> torch.Tensor:
@@ -197,7 +202,7 @@ def registered(dataset: str, stem: str) -> File:
 
 
 def _csv(dataset: str, stem: str, columns: list[str], download: bool) -> pd.DataFrame:
-    """A compressed table that must have the given columns without gaps."""
+    """A compressed table that must have the given columns without gaps, all but names in numbers."""
     import pandas as pd
 
     path = locate(dataset, registered(dataset, stem), download=download)
@@ -208,4 +213,8 @@ def _csv(dataset: str, stem: str, columns: list[str], download: bool) -> pd.Data
     missing = [name for name in columns if name not in frame]
     if missing or frame.empty or frame[columns].isna().any().any():
         raise corrupt(dataset, path, f"columns {', '.join(missing) or 'with gaps'} or no rows")
+    numbers = [name for name in columns if name not in ("formula", "composition")]
+    words = [name for name in numbers if not pd.api.types.is_numeric_dtype(frame[name])]
+    if words:
+        raise corrupt(dataset, path, f"no numbers in {', '.join(words)}")
     return frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,10 @@ def tiny_shakespeare(*, download: bool = True) -> str:
     >>> tiny_shakespeare()[:14]  # doctest: +SKIP
     'First Citizen:'
     """
-    path = locate("tiny-shakespeare", DATASETS["tiny-shakespeare"].files[0], download=download)
+    file = DATASETS["tiny-shakespeare"].files[0]
+    path = locate("tiny-shakespeare", file, download=download)
     text = path.read_bytes()
-    if len(text) != 1_115_394 or len(set(text)) != 65:
+    if hashlib.sha256(text).hexdigest() != file.sha256:
         raise corrupt("tiny-shakespeare", path, f"{len(text)} characters, {len(set(text))} of them distinct")
     return text.decode("ascii")
 
@@ -68,12 +70,14 @@ def synthesis_text(source: str = "sofc", *, download: bool = True) -> pd.DataFra
     _validate.choice("source", source, tuple(_TEXTS))
     stem, column, origin = _TEXTS[source]
     path = locate("synthesis-text", registered("synthesis-text", stem), download=download)
-    lines = read_gzip("synthesis-text", path).decode("utf-8", errors="strict").splitlines()
+    content = read_gzip("synthesis-text", path)
     try:
-        frame = pd.DataFrame([json.loads(line) for line in lines if line.strip()])
-        frame = frame.rename(columns={column: "text"})
+        rows = [json.loads(line) for line in content.decode("utf-8").splitlines() if line.strip()]
+        frame = pd.DataFrame.from_records([dict(row) for row in rows]).rename(columns={column: "text"})
         frame = frame[["text", "label"] + [name for name in frame if name not in ("text", "label")]]
-    except (ValueError, KeyError) as error:
+        if frame["label"].isna().any() or not frame["text"].map(lambda text: isinstance(text, str)).all():
+            raise ValueError("a row without a text or a label")
+    except (ValueError, KeyError, TypeError) as error:
         raise corrupt("synthesis-text", path, f"not labelled JSON lines ({error})") from error
     frame.attrs.update(origin=origin, source=source, file=f"synthesis-text/{path.name}")
     return frame

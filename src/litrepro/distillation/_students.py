@@ -179,7 +179,7 @@ def paired_gains(
     for name in names:
         first, second = {"variant": name}, {"variant": baseline}
         gain, error = paired_difference(last, "value", first, second)
-        found[name] = {"mean": last[last.variant == name]["value"].mean(), "gain": gain, "error": error}
+        found[name] = {"mean": last[last.variant == name]["value"].mean(skipna=False), "gain": gain, "error": error}
     return pd.DataFrame(found).T.rename_axis("variant")
 
 

@@ -142,9 +142,15 @@ def _squared_distances(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     # x^2 + y^2 - 2 x y cancels: without the common offset there is less to cancel, and float64 has digits to lose.
     dtype, centre = x.dtype, x.double().mean(-2, keepdim=True)
     x, y = x.double() - centre, y.double() - centre
-    lengths, turned, parts = y.square().sum(-1)[..., None, :], -2 * y.mT, []
-    # In place and part by part: the matrix is large, and moving it is what takes time.
-    for part in x.split(max(1, _PART // y.shape[-2]), -2):
-        squares = part.square().sum(-1)[..., :, None] + lengths
-        parts.append(squares.add_(part @ turned).clamp_(min=0).to(dtype))
-    return torch.cat(parts, -2)
+    lengths, turned, rows = y.square().sum(-1)[..., None, :], -2 * y.mT, max(1, _PART // y.shape[-2])
+    parts = (
+        (part.square().sum(-1)[..., :, None] + lengths).add_(part @ turned).clamp_(min=0) for part in x.split(rows, -2)
+    )
+    if x.requires_grad or y.requires_grad:
+        return torch.cat([part.to(dtype) for part in parts], -2)
+    # Part by part into its place: the matrix is large, and moving it is what takes time.
+    batch = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    whole = x.new_empty(*batch, x.shape[-2], y.shape[-2], dtype=dtype)
+    for place, part in zip(whole.split(rows, -2), parts):
+        place.copy_(part)
+    return whole

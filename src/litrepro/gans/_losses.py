@@ -30,7 +30,8 @@ def gan_losses(real: torch.Tensor, fake: torch.Tensor, kind: str) -> tuple[torch
     Raises
     ------
     ValueError
-        Unknown kind, logits that are not floating, of two dtypes, or none at all.
+        Unknown kind, logits that are not floating, of two dtypes, or none at all, leading dimensions that do not
+        broadcast.
 
     Examples
     --------
@@ -45,6 +46,7 @@ def gan_losses(real: torch.Tensor, fake: torch.Tensor, kind: str) -> tuple[torch
         raise ValueError(f"real and fake must hold logits, got shapes {tuple(real.shape)} and {tuple(fake.shape)}")
     if real.dtype != fake.dtype:
         _validate.same_kind(real=real, fake=fake)
+    _validate.broadcast(real=real.shape[:-1], fake=fake.shape[:-1])
     if kind == "wasserstein":
         return fake.mean(-1) - real.mean(-1), -fake.mean(-1)
     loss_d = softplus(-real).mean(-1) + softplus(fake).mean(-1)

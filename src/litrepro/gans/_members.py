@@ -173,7 +173,7 @@ class GANEnsemble:
         ``step`` chooses a snapshot (default: the end). Raises ``ValueError`` for n < 1, a seed that is none and a step
         without a snapshot.
         """
-        n, seed = _validate.positive_int("n", n), _validate.positive_int("seed", seed, 0)
+        n, seed = _validate.positive_int("n", n), _validate.seed("seed", seed)
         step = max(self.snapshots) if step is None else step
         if not isinstance(step, Hashable) or step not in self.snapshots:
             raise ValueError(f"step must be one of {sorted(self.snapshots)}, got {step!r}")

@@ -139,7 +139,9 @@ def _probabilities(probs: torch.Tensor) -> torch.Tensor:
     if probs.shape[-2] < 1 or probs.shape[-1] < 1:
         raise ValueError(f"probs must be (..., n, K) with n, K >= 1, got {tuple(probs.shape)}")
     probs = probs.double()
+    if bool((probs < 0).any()):
+        raise ValueError(f"rows of probs must be distributions, got a negative entry, {float(probs.min()):.3g}")
     error = (probs.sum(-1) - 1).abs()
-    if not bool((error <= 1e-3).all()) or bool((probs < 0).any()):
+    if not bool((error <= 1e-3).all()):
         raise ValueError(f"rows of probs must be distributions, got sums off by up to {float(error.max()):.3g}")
     return probs

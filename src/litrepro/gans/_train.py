@@ -59,7 +59,8 @@ def train_gans(
     record
         Losses are kept every so many steps.
     seed
-        Of minibatches and noise, which are the same for every member: a member does not depend on its neighbours.
+        Of minibatches and noise, which are the same for every member: but for rounding, a member does not depend on its
+        neighbours.
     simultaneous
         Both players move from the same point instead of in turn (with several critic steps, in the last of them).
     device
@@ -80,8 +81,9 @@ def train_gans(
     ------
     ValueError
         No variants or seeds, steps, batch, critic_steps or record < 1, data that are empty, not floating point or not
-        finite, players that are no networks, have buffers or do not fit the data, a generator without ``latent``, a
-        snapshot outside 1..steps, a checkpoint of another run.
+        finite, a seed outside 0..2^64 - 1, a device that this machine lacks, players that are no networks, have buffers
+        or do not fit the data, a generator without ``latent``, a snapshot outside 1..steps, a checkpoint of another
+        run.
 
     Notes
     -----
@@ -103,9 +105,9 @@ def train_gans(
     settings = {"steps": steps, "batch": batch, "critic_steps": critic_steps, "record": record}
     settings = {name: _validate.positive_int(name, value) for name, value in settings.items()}
     steps, batch, critic_steps, record = settings.values()
-    seed = _validate.positive_int("seed", seed, 0)
+    seed = _validate.seed("seed", seed)
     variants = tuple(_validate.sequence("variants", variants))
-    seeds = tuple(_validate.positive_int("seed", s, 0) for s in _validate.sequence("seeds", seeds))
+    seeds = tuple(_validate.seed("seeds", s) for s in _validate.sequence("seeds", seeds))
     if not all(isinstance(v, Variant) for v in variants):
         raise ValueError(f"variants must hold Variants, got {variants}")
     _validate.float_tensor("data", data, 1)
@@ -118,7 +120,11 @@ def train_gans(
     if stop is not None:
         _validate.function("stop", stop)
     checkpoint = _validate.optional_path("checkpoint", checkpoint)
-    data = data if device is None else data.to(_validate.device("device", device))
+    if device is not None:
+        device = _validate.device("device", device)
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+            raise ValueError(f"device must be one of this machine's, got {device} of {torch.cuda.device_count()} GPUs")
+        data = data.to(device)
     run = _Run(data, steps, batch, critic_steps, record, seed, simultaneous, frozenset({*snapshots, steps}))
 
     cohorts: dict[Any, list[int]] = {}

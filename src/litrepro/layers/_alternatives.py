@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 
 from litrepro import _validate
+from litrepro._warnings import ConvergenceWarning
 from litrepro.layers._assignment import _dykstra, check_costs
 
 FACE = 1e-7  # slack below which an inequality counts as active
+MISS = 1e-3  # of a row or column sum: what counts as not converged
 
 
 class _Quadratic(torch.autograd.Function):
@@ -43,16 +47,26 @@ def _tangent_of_face(X: torch.Tensor, D: torch.Tensor) -> torch.Tensor:
     return D - inside * (row[..., :, None] + full * column[..., None, :])
 
 
+def _warn(name: str, rows: torch.Tensor, columns: torch.Tensor, rounds: int) -> None:
+    """Warn where the excess of some row or column sum over what it should be is too large."""
+    miss = torch.cat([rows.detach().flatten(), columns.detach().flatten(), rows.new_zeros(1)]).abs().max().item()
+    if miss > MISS:
+        message = f"{name}: not converged after {rounds} rounds, a row or column sum misses by {miss:.1g}"
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)
+
+
 def implicit_matching(C: torch.Tensor, weight: float = 0.1, *, rounds: int = 500) -> torch.Tensor:
     """The minimizer of <C, X> + weight/2 ||X||^2 over the matching polytope, differentiated on its active face.
 
     The minimizer is the projection of -C / weight (Dykstra, ``rounds`` rounds, float64); its Jacobian is the
     projection onto the
-    tangent space of the face it lies on, one small linear system (Amos and Kolter 2017).
+    tangent space of the face it lies on, one small linear system (Amos and Kolter 2017). The smaller the weight, the
+    more rounds it takes.
 
     Returns
     -------
-    (..., n, m). Raises ``ValueError`` for weight <= 0, rounds < 1, n > m, costs that are not finite.
+    (..., n, m). Raises ``ValueError`` for weight <= 0, rounds < 1, n > m, costs that are not finite; warns
+    ``ConvergenceWarning`` where the sum of a row is off by more than 1e-3, or that of a column exceeds 1 by as much.
 
     Examples
     --------
@@ -61,7 +75,10 @@ def implicit_matching(C: torch.Tensor, weight: float = 0.1, *, rounds: int = 500
     """
     check_costs("C", C)
     weight = _validate.real("weight", weight, 0, open_low=True)
-    return _Quadratic.apply(C, weight, _validate.positive_int("rounds", rounds))
+    rounds = _validate.positive_int("rounds", rounds)
+    X = _Quadratic.apply(C, weight, rounds)
+    _warn("implicit_matching", X.sum(-1) - 1, (X.sum(-2) - 1).clamp(min=0), rounds)
+    return X
 
 
 def sinkhorn_matching(C: torch.Tensor, temperature: float = 0.1, *, rounds: int = 50) -> torch.Tensor:
@@ -69,7 +86,8 @@ def sinkhorn_matching(C: torch.Tensor, temperature: float = 0.1, *, rounds: int 
 
     Returns
     -------
-    (..., n, m), rows exact. Raises ``ValueError`` for temperature <= 0, rounds < 1, n > m, costs that are not finite.
+    (..., n, m), rows exact. Raises ``ValueError`` for temperature <= 0, rounds < 1, n > m, costs that are not finite;
+    warns ``ConvergenceWarning`` where the sum of a column, with the slack, is off by more than 1e-3.
 
     Examples
     --------
@@ -92,4 +110,6 @@ def sinkhorn_matching(C: torch.Tensor, temperature: float = 0.1, *, rounds: int 
     for _ in range(rounds):
         scores = scores - scores.logsumexp(-2, keepdim=True)
         scores = scores - scores.logsumexp(-1, keepdim=True) + mass.log()
-    return scores.exp()[..., :n, :]
+    X = scores.exp()
+    _warn("sinkhorn_matching", X.sum(-1) - mass[:, 0], X.sum(-2) - 1, rounds)
+    return X[..., :n, :]

@@ -50,6 +50,13 @@ def completion_loss(output: torch.Tensor, target: torch.Tensor, counted: torch.T
     return torch.where(counted, loss, 0.0).sum() / counted.sum().clamp(min=1)
 
 
+def right_digits(output: torch.Tensor, target: torch.Tensor, digits: int) -> torch.Tensor:
+    """Whether the largest output of every group of bits is at its set bit: (N, n) -> (N, n / digits) bool."""
+    output, target = (x.to(torch.uint8) if x.dtype == torch.bool else x for x in (output, target))
+    output, target = (x.reshape(len(x), x.shape[1] // digits, digits) for x in (output, target))
+    return (output.argmax(-1) == target.argmax(-1)) & ~output.isnan().any(-1)
+
+
 def completion_accuracy(
     output: torch.Tensor, target: torch.Tensor, *, digits: int | None = None, order: torch.Tensor | None = None
 ) -> torch.Tensor:
@@ -61,7 +68,7 @@ def completion_accuracy(
         (N, n).
     digits
         Bits come in groups of so many, one of which is set: the largest output of every group is compared. None: every
-        bit is rounded.
+        bit is rounded. An output that is nan is wrong.
     order
         (n,) bits of the groups in order, where they are permuted.
 
@@ -75,15 +82,14 @@ def completion_accuracy(
     if bits("output", output).shape != bits("target", target).shape or output.ndim != 2:
         raise ValueError(f"output and target must be (N, n), got {tuple(output.shape)} and {tuple(target.shape)}")
     if digits is None:
-        return ((output > 0.5) == (target > 0.5)).all(1)
+        return (((output > 0.5) == (target > 0.5)) & ~output.isnan()).all(1)
     digits = _validate.positive_int("digits", digits)
     if output.shape[1] % digits:
         raise ValueError(f"{output.shape[1]} bits do not come in groups of {digits}")
     if order is not None:
         _order(order, output.shape[1])
         output, target = output[:, order], target[:, order]
-    chosen, wanted = (x.reshape(len(x), -1, digits).argmax(-1) for x in (output, target))
-    return (chosen == wanted).all(1)
+    return right_digits(output, target, digits).all(1)
 
 
 def _order(order: Any, n: int) -> None:
@@ -134,11 +140,13 @@ def fit_completion(
         From a split to (z, known); the share of samples without a mistake is recorded every ``eval_every`` steps and at
         the end.
     checkpoint, max_seconds
-        Continue from this file where it exists, and stop after so many seconds with the state in it.
+        Continue from this file where it exists, in the order of samples that it was in, and stop after so many seconds
+        with the state in it.
 
     Returns
     -------
-    Tidy table: member, epoch, step, split, metric, value, seconds. Raises ``ValueError`` for bad arguments.
+    Tidy table: member, epoch, step, split, metric, value, seconds. Raises ``ValueError`` for bad arguments, a
+    checkpoint in no folder, and one that cannot be read or is not of this model and training set.
 
     Examples
     --------
@@ -163,16 +171,18 @@ def fit_completion(
         _order(order, z.shape[1])
     if max_seconds is not None:
         _validate.real("max_seconds", max_seconds, 0)
-    checkpoint = None if checkpoint is None else Path(checkpoint)
+    checkpoint = _validate.optional_path("checkpoint", checkpoint)
+    if checkpoint is not None and (checkpoint.is_dir() or not checkpoint.parent.is_dir()):
+        raise ValueError(f"checkpoint must be a file in a folder that exists, got {checkpoint}")
     steps, batch_size = _validate.positive_int("steps", steps), _validate.positive_int("batch_size", batch_size)
     lr, seed = _validate.real("lr", lr, 0, open_low=True), _validate.positive_int("seed", seed, 0)
     eval_every = steps if eval_every is None else _validate.positive_int("eval_every", eval_every)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     rows: list[dict] = []
-    first, before = _resume(checkpoint, model, optimizer, generator, rows)
-    per_pass, losses, started = max(1, len(z) // batch_size), [], time.perf_counter()
     order_of_samples: list[torch.Tensor] = []
+    first, before = _resume(checkpoint, model, optimizer, generator, rows, order_of_samples, len(z))
+    per_pass, losses, started = max(1, len(z) // batch_size), [], time.perf_counter()
 
     def note(split: str, metric: str, value: float, step: int) -> None:
         seconds = before + time.perf_counter() - started
@@ -199,7 +209,8 @@ def fit_completion(
                 note(split, "accuracy", right.double().mean().item(), step)
             if checkpoint is not None:
                 state = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
-                torch.save(state | {"generator": generator.get_state(), "rows": rows}, checkpoint)
+                state |= {"generator": generator.get_state(), "rows": rows, "samples": order_of_samples}
+                torch.save(state, checkpoint)
         if out_of_time:
             break
     return pd.DataFrame(rows)
@@ -211,13 +222,21 @@ def predict(model: nn.Module, z: torch.Tensor, known: torch.Tensor, batch_size: 
     return torch.cat([model(a, b) for a, b in zip(z.split(batch_size), known.split(batch_size), strict=True)])
 
 
-def _resume(checkpoint, model, optimizer, generator, rows) -> tuple[int, float]:
+def _resume(checkpoint, model, optimizer, generator, rows, samples, count) -> tuple[int, float]:
     """Step and seconds so far; everything else is restored in place."""
     if checkpoint is None or not checkpoint.is_file():
         return 0, 0.0
-    state = torch.load(checkpoint, weights_only=True, map_location=next(model.parameters()).device)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    generator.set_state(state["generator"].cpu())
+    try:
+        state = torch.load(checkpoint, weights_only=True, map_location=next(model.parameters()).device)
+        left = [part.cpu() for part in state["samples"]]
+        if any(int(part.max()) >= count for part in left):
+            raise ValueError(f"it knows samples beyond {count}")
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        generator.set_state(state["generator"].cpu())
+        step, seconds = state["step"], state["rows"][-1]["seconds"]
+    except Exception as error:  # torch, pickle and the archive each have their own
+        raise ValueError(f"checkpoint must be of this model and training set, got {checkpoint}: {error}") from error
     rows += state["rows"]
-    return state["step"], rows[-1]["seconds"] if rows else 0.0
+    samples += left
+    return step, seconds

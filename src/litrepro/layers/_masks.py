@@ -39,19 +39,25 @@ def mask_iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
     Returns
     -------
-    (..., n, m), float32 for boolean masks, which follow the other's dtype where that is floating. Raises ``ValueError``
-    where the sides of the images differ or batch dimensions do not broadcast.
+    (..., n, m), float32 for boolean masks, which follow the other's dtype where that is floating; half precision is
+    summed in float32. Raises ``ValueError`` where the sides of the images differ, batch dimensions do not broadcast, or
+    values lie outside [0, 1].
 
     Examples
     --------
     >>> mask_iou(torch.tensor([[[1.0, 1.0]]]), torch.tensor([[[1.0, 0.0]], [[0.0, 0.0]]])).tolist()
     [[0.5, 0.0]]
     """
+    given = {"a": a, "b": b}
     a, b = _pair(a, b, 3)
-    a, b = a.flatten(-2), b.flatten(-2)
+    for name, masks in given.items():
+        if masks.dtype != torch.bool and not bool(((masks >= 0) & (masks <= 1)).all()):
+            raise ValueError(f"{name} must be boolean or in [0, 1], got values outside")
+    dtype, wide = a.dtype, torch.promote_types(a.dtype, torch.float32)
+    a, b = a.flatten(-2).to(wide), b.flatten(-2).to(wide)
     shared = a @ b.mT
     union = a.sum(-1)[..., :, None] + b.sum(-1)[..., None, :] - shared
-    return torch.where(union > 0, shared / union.clamp(min=1e-12), torch.ones_like(shared))
+    return torch.where(union > 0, shared / union.clamp(min=1e-12), torch.ones_like(shared)).to(dtype)
 
 
 def boundary_f(a: torch.Tensor, b: torch.Tensor, tolerance: int = 1) -> torch.Tensor:

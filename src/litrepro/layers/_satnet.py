@@ -38,16 +38,14 @@ class SATNet(nn.Module):
 
     Notes
     -----
-    ``forward(z (..., n), known (..., n) bool) -> (..., n)``: known entries are returned as they came; unknown
-    entries of z
-    do not matter, and their gradient is exactly 0. The result of a sample does not depend on the rest of the batch.
+    ``forward(z (..., n), known (..., n) bool) -> (..., n)``: known entries are returned as they came; unknown entries
+    of z do not matter, and their gradient is exactly 0. The result of a sample depends on the rest of the batch by
+    rounding alone; where that decides when the sample stops, by as much as the tolerance of the stopping test allows.
     The backward pass solves the linearized fixed-point equations by conjugate gradients and never looks at the
-    iterations:
-    it is the gradient where the forward pass converged (see ``residual``).
+    iterations: it is the gradient where the forward pass converged (see ``residual``).
 
-    Raises ``ValueError`` for sizes < 1, an unknown method, another last dimension, a mask that is not boolean,
-    and known
-    entries outside [0, 1].
+    Raises ``ValueError`` for sizes < 1, an unknown method, another last dimension, a mask that is not boolean, known
+    entries outside [0, 1], and an ``S`` that is not finite.
 
     Examples
     --------
@@ -129,6 +127,7 @@ class SATNet(nn.Module):
         known = known.expand(z.shape)
         if not bool((~known | ((z >= 0) & (z <= 1))).all()):
             raise ValueError("known entries of z must lie in [0, 1]")
+        _validate.finite(S=self.S)
         return z.to(self.S.dtype), known
 
     def _start(self, z: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -101,6 +101,7 @@ def _descend(S: torch.Tensor, V: torch.Tensor, max_iter: int, tol: float, method
     parallel = damped(S.mT @ S, DAMPING * largest_eigenvalue(S))[0] if method == "block" and len(S) else None
     part, rows = S, V.clone()
     objective, gap = _state(part, rows)
+    floor = _rounding(S)
     for _ in range(max_iter):
         if not len(index):
             break
@@ -110,12 +111,12 @@ def _descend(S: torch.Tensor, V: torch.Tensor, max_iter: int, tol: float, method
             rows[:, 1:] = normalized(parallel @ rows)[:, 1:]
         before = objective
         objective, gap = _state(part, rows)
-        done = ((before - objective).abs() <= tol * objective.abs().clamp(min=1e-300)) & (gap <= limit)
+        done = ((before - objective).abs() <= (tol * objective.abs()).maximum(floor)) & (gap <= limit)
         done |= gap == 0
         if bool(done.any()):
             V[index[done]] = rows[done]
             stay = ~done
-            index, part, rows, objective = index[stay], part[stay], rows[stay], objective[stay]
+            index, part, rows, objective, floor = (x[stay] for x in (index, part, rows, objective, floor))
             parallel = None if parallel is None else parallel[stay]
     V[index] = rows
     return not len(index)
@@ -128,7 +129,7 @@ def _compiled_descent(S: torch.Tensor, V: torch.Tensor, max_iter: int, tol: floa
     W = _compiled.padded(V)
     run = _compiled.SparseSweep(S, W.shape[-1], KEEP)
     objective = (S @ V).square().sum((-1, -2)).double()
-    floor = 4 * torch.finfo(S.dtype).eps * objective  # a smaller fall drowns in rounding
+    floor = _rounding(S).double()
     active = torch.ones(len(S), dtype=torch.uint8)
     for _ in range(max_iter):
         run(W, active)
@@ -143,6 +144,11 @@ def _compiled_descent(S: torch.Tensor, V: torch.Tensor, max_iter: int, tol: floa
                 break
     V.copy_(W[..., :k])
     return not bool(active.any())
+
+
+def _rounding(S: torch.Tensor) -> torch.Tensor:
+    """A change of the objective (b,) below which it drowns in rounding; of its terms, which cancel where it is 0."""
+    return 4 * torch.finfo(S.dtype).eps * S.abs().sum(-1).square().sum(-1)
 
 
 def _sweep(S: torch.Tensor, V: torch.Tensor) -> None:

@@ -32,8 +32,8 @@ def proposal_patches(frames: torch.Tensor, masks: torch.Tensor, side: int = 8) -
 
     Returns
     -------
-    (..., m, 4, side, side) float32: colours, zero outside the mask, and the mask. Raises ``ValueError`` for
-    other shapes.
+    (..., m, 4, side, side) in the dtype of the frames: colours, zero outside the mask, and the mask. Raises
+    ``ValueError`` for other shapes.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class MaskTracker(nn.Module):
 
     Notes
     -----
-    ``forward(patches (..., 4, side, side)) -> (..., features)``.
+    ``forward(patches (..., 4, side, side)) -> (..., features)``, in the dtype of the weights.
 
     Examples
     --------
@@ -101,7 +101,7 @@ class MaskTracker(nn.Module):
         """(..., 4, side, side) -> (..., features)."""
         if _validate.float_tensor("patches", patches, 3).shape[-3:] != (4, self.side, self.side):
             raise ValueError(f"patches must be (..., 4, {self.side}, {self.side}), got shape {tuple(patches.shape)}")
-        return self.net(patches.flatten(-3))
+        return self.net(patches.flatten(-3).to(self.net[0].weight.dtype))
 
     def cost(self, frames: torch.Tensor, proposals: torch.Tensor, templates: torch.Tensor, iou: torch.Tensor):
         """Costs (..., O, P) of proposals (..., P, S, S) in frames against template features (..., O, features)."""
@@ -170,7 +170,7 @@ def track(video: MovingObjects, tracker: MaskTracker, method: str = "soft") -> t
         proposals = video.proposals[:, t]
         iou = mask_iou(masks[-1] > 0.5, proposals)
         X = _assign(tracker.cost(video.frames[:, t], proposals, templates, iou), method, 10.0)
-        masks.append(matched_masks(X, proposals))
+        masks.append(matched_masks(X, proposals).clamp(max=1))  # rows of a soft X sum to 1 only nearly
         found.append(X)
     return torch.stack(masks, 1), torch.stack(found, 1) if found else templates.new_zeros(len(video), 0, 0, 0)
 

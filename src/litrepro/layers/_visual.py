@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from litrepro import _validate
-from litrepro.layers._completion import bits, completion_accuracy, completion_loss
+from litrepro.layers._completion import bits, completion_accuracy, completion_loss, right_digits
 from litrepro.layers._composed import VisualSudoku
 
 
@@ -140,7 +140,7 @@ def visual_accuracy(
         given = mask.view(len(mask), -1, n)[..., 0]
         output = model(images[i], given)
         rows["boards"].append(completion_accuracy(output, target, digits=n))
-        read = (output.view(*given.shape, n).argmax(-1) == target.view(*given.shape, n).argmax(-1)) | ~given
+        read = right_digits(output, target, n) | ~given
         rows["digits"].append(read[given])
         rows["readable"].append(read.all(1))
     return {name: torch.cat(values).double().mean().item() for name, values in rows.items()}

@@ -110,8 +110,10 @@ def intensity_min_samples(intensity: torch.Tensor, low: int, high: int, *, gamma
     gamma = _validate.real("gamma", gamma, 0, open_low=True)
     if intensity.numel() == 0 or bool(intensity.max() == intensity.min()):
         return torch.full_like(intensity, low, dtype=torch.int64)
-    x = (intensity - intensity.min()) / (intensity.max() - intensity.min())
-    return (high - (high - low) * x**gamma).round().long()
+    x = intensity.double()
+    x = x / x.abs().max()  # the range of the largest numbers would be infinite
+    x = (x - x.min()) / (x.max() - x.min())
+    return (high - (high - low) * x**gamma).round().clamp(low, high).long()
 
 
 def _points(points: torch.Tensor) -> torch.Tensor:

@@ -42,7 +42,8 @@ def moduli_to_young(K: Any, G: Any) -> tuple[Any, Any]:
     (1.5, 0.25)
     """
     _positive(K=K, G=G)
-    return 9 * K * G / (3 * K + G), (3 * K - 2 * G) / (2 * (3 * K + G))
+    ratio = G / K  # of floating-point numbers, where products of small integers overflow
+    return 9 / (3 + ratio) * G, (1.5 - ratio) / (3 + ratio)
 
 
 def _positive(**moduli: Any) -> None:
@@ -51,7 +52,12 @@ def _positive(**moduli: Any) -> None:
         if not bool(inside.all() if hasattr(inside, "all") else inside):
             raise ValueError(f"{name} must be positive and finite (GPa), got {value!r}")
     _validate.broadcast(**{name: getattr(value, "shape", ()) for name, value in moduli.items()})
-    labels = [value.index for value in moduli.values() if hasattr(value, "iloc")]
+    _one_index(*moduli.values())
+
+
+def _one_index(*columns: Any) -> None:
+    """pandas pairs rows by their index, not by their place."""
+    labels = [column.index for column in columns if hasattr(column, "iloc")]
     if len(labels) > 1 and not labels[0].equals(labels[1]):
         raise ValueError("columns must have one index: pandas would pair their rows by it, got two")
 
@@ -77,7 +83,8 @@ def clean_moduli(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 def within_share(predicted: Any, true: Any, margin: float = 0.2) -> float:
     """Share of predictions with |predicted - true| <= margin |true|; arrays or tensors of one shape, not empty.
 
-    Raises ``ValueError`` for other shapes, what holds no numbers, and a negative margin.
+    Raises ``ValueError`` for other shapes, what holds no numbers, a tensor beside an array, columns with two indices,
+    and a negative margin.
 
     Examples
     --------
@@ -93,4 +100,11 @@ def within_share(predicted: Any, true: Any, margin: float = 0.2) -> float:
         raise ValueError(
             f"predicted and true must have one shape, got {tuple(predicted.shape)} and {tuple(true.shape)}"
         )
+    if hasattr(predicted, "double") != hasattr(true, "double"):
+        raise ValueError(f"predicted and true must be of one kind, got {type(predicted)} and {type(true)}")
+    _one_index(predicted, true)
+    if hasattr(true, "double"):  # differences of small integers overflow
+        predicted, true = predicted.double(), true.double()
+    else:
+        predicted, true = predicted.astype(float), true.astype(float)
     return float((abs(predicted - true) <= margin * abs(true)).sum()) / math.prod(true.shape)

@@ -29,7 +29,7 @@ def voronoi_labels(
     periodic
         Measure distances on the torus.
     seeds
-        (batch, grains, 2) positions in pixels, [0, n), to use instead of uniform ones.
+        (batch, grains, 2) positions in pixels, [0, n], to use instead of uniform ones.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def voronoi_labels(
     elif tuple(_validate.float_tensor("seeds", seeds).shape) != (batch, grains, 2):
         raise ValueError(f"seeds must have shape {(batch, grains, 2)}, got {tuple(seeds.shape)}")
     elif not bool(((seeds >= 0) & (seeds <= n)).all()):
-        raise ValueError(f"seeds must lie in [0, {n}), got {float(seeds.min()):g} .. {float(seeds.max()):g}")
+        raise ValueError(f"seeds must lie in [0, {n}], got {float(seeds.min()):g} .. {float(seeds.max()):g}")
     seeds = seeds.to(device)
     gap = (torch.arange(n, device=device)[:, None, None, None] - seeds).abs()  # (n, b, g, 2)
     if periodic:

@@ -20,7 +20,7 @@ def fit_growth_law(t: Sequence[float] | torch.Tensor, R: Sequence[float] | torch
     Parameters
     ----------
     t, R
-        At least four times (not all equal) and positive grain sizes.
+        At least four times and positive grain sizes, neither all equal.
 
     Returns
     -------
@@ -30,7 +30,8 @@ def fit_growth_law(t: Sequence[float] | torch.Tensor, R: Sequence[float] | torch
     Raises
     ------
     ValueError
-        Lengths that differ or are below four, sizes that are not positive, values that are not finite.
+        Lengths that differ or are below four, sizes that are not positive, constant sizes or times, values that
+        are not finite.
 
     Examples
     --------
@@ -43,8 +44,8 @@ def fit_growth_law(t: Sequence[float] | torch.Tensor, R: Sequence[float] | torch
     t, R = _vector("t", t), _vector("R", R)
     if len(t) != len(R) or len(t) < 4:
         raise ValueError(f"t and R must have one length >= 4, got {len(t)} and {len(R)}")
-    if bool((R <= 0).any()) or bool(t.max() == t.min()):
-        raise ValueError("R must be positive and t must not be constant")
+    if bool((R <= 0).any()) or bool(t.max() == t.min()) or bool(R.max() == R.min()):
+        raise ValueError("R must be positive, and neither R nor t constant: without growth any exponent fits")
     scale = R.max()
     powers = torch.logspace(math.log10(0.5), math.log10(20.0), 200, dtype=torch.float64)
     errors = torch.stack([_fit_power(t, R / scale, m)[2] for m in powers])

@@ -27,7 +27,8 @@ class GrainUNet(nn.Module):
     generator
         Of the initial weights: a generator or a seed.
 
-    Raises ``ValueError`` for sizes out of range, and in ``forward`` for an n that does not divide.
+    Raises ``ValueError`` for sizes out of range, and in ``forward`` for an n that does not divide. Inputs are converted
+    to the dtype of the weights.
 
     Source: Ronneberger, Fischer and Brox 2015; as a conditional generator Isola et al. 2017.
 
@@ -59,7 +60,7 @@ class GrainUNet(nn.Module):
         _validate.float_tensor("x", x)
         if x.ndim != 4 or x.shape[1] != 1 or x.shape[-1] % step or x.shape[-2] % step or not x.shape[-1] * x.shape[-2]:
             raise ValueError(f"x must have shape (b, 1, n, n) with n a multiple of {step}, got {tuple(x.shape)}")
-        skips = []
+        skips, x = [], x.to(self.head.weight.dtype)
         for level, block in enumerate(self.down):
             x = block(functional.avg_pool2d(x, 2) if level else x)
             skips.append(x)
@@ -99,7 +100,7 @@ class PatchDiscriminator(nn.Module):
         _validate.float_tensor("pair", pair)
         if pair.ndim != 4 or pair.shape[1] != 2 or min(pair.shape[-2:]) < 4:
             raise ValueError(f"pair must have shape (b, 2, n, n) with n >= 4, got {tuple(pair.shape)}")
-        return self.layers(pair).flatten(1)
+        return self.layers(pair.to(self.layers[0].weight.dtype)).flatten(1)
 
 
 class _Block(nn.Sequential):

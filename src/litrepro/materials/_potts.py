@@ -63,6 +63,8 @@ def potts_growth(
     if n % 2:
         raise ValueError(f"the images must have an even size, got n = {n}")
     temperature = _validate.real("temperature", temperature, 0)
+    # Below that, float32 rounds T to 0, and 0 / 0 accepts nothing.
+    temperature = max(temperature, 1e-30) if temperature > 0 else 0.0
     sweeps, record = _arguments.frames(sweeps, record)
     source = _validate.random_source("seed", seed, labels.device)
     # Four quarter images, in 32 bits where the labels fit: half the memory traffic.

@@ -63,7 +63,7 @@ def render_volume(
     toward, across, up = _camera(azimuth, elevation)
     size = _validate.positive_int("size", size)
     opacity = opacity.float()
-    soft = functional.avg_pool3d(opacity[None], 3, 1, 1)[0]
+    soft = functional.avg_pool3d(functional.pad(opacity[None], (1,) * 6), 3, 1)[0]  # its own padding wants sides >= 3
     normal = torch.stack(torch.gradient(soft)) if min(opacity.shape) > 1 else torch.zeros(3, *opacity.shape)
     fields = torch.cat([opacity[None], colour.float(), normal.to(opacity)])
     samples = _sample(fields, toward, across, up, size)  # (7, steps, size, size)

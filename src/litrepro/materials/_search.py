@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,8 @@ def grouped_folds(groups: Sequence[Any], folds: int = 5, *, seed: int = 0) -> to
     """A fold 0 .. folds - 1 for each of N rows, so that rows of one group share a fold: (N,) int64.
 
     Groups are dealt in random order, each to the fold with the fewest rows, so folds are about equal in size.
-    Raises ``ValueError`` for fewer groups than folds, fewer than two folds, and groups that cannot be told apart (nan).
+    Raises ``ValueError`` for fewer groups than folds, fewer than two folds, and groups that cannot be told apart (nan,
+    NA).
 
     Examples
     --------
@@ -30,7 +31,7 @@ def grouped_folds(groups: Sequence[Any], folds: int = 5, *, seed: int = 0) -> to
     groups = _validate.sequence("groups", groups.tolist() if hasattr(groups, "tolist") else groups)
     rows: dict[Any, list[int]] = {}
     for row, group in enumerate(groups):
-        if not isinstance(group, Hashable) or group != group:
+        if not _names_itself(group):
             raise ValueError(f"groups must hold names or numbers, got {group!r}")
         rows.setdefault(group, []).append(row)
     if len(rows) < folds:
@@ -43,6 +44,14 @@ def grouped_folds(groups: Sequence[Any], folds: int = 5, *, seed: int = 0) -> to
         fold[members[place]] = target
         sizes[target] += len(members[place])
     return fold
+
+
+def _names_itself(group: Any) -> bool:
+    try:
+        hash(group)
+        return bool(group == group)
+    except (TypeError, ValueError):  # a list, pandas' NA
+        return False
 
 
 def grouped_predictions(
@@ -59,8 +68,8 @@ def grouped_predictions(
 
     Returns
     -------
-    (N,) in the dtype of y. Raises ``ValueError`` if the lengths differ, for a single fold, y that is not floating, and
-    a model that does not predict one number per row.
+    (N,) in the dtype of y. Raises ``ValueError`` if the lengths differ, for a single fold, y that is not floating,
+    tensors that numpy cannot hold (bfloat16, on a GPU), and a model that does not predict one number per row.
 
     Examples
     --------
@@ -79,12 +88,16 @@ def grouped_predictions(
         raise ValueError(f"x, y and folds must have one length, got {len(x)}, {tuple(y.shape)}, {tuple(folds.shape)}")
     if len(folds.unique()) < 2:
         raise ValueError("folds must name at least two folds, else nothing is left to fit to")
-    x, y = x.detach(), y.detach()
-    predicted = torch.full_like(y, torch.nan)
+    try:
+        inputs, targets = x.detach().numpy(), y.detach().numpy()
+    except TypeError as error:
+        raise ValueError(f"x and y must be tensors that numpy can hold, got {x.dtype} and {y.dtype}: {error}") from None
+    predicted = torch.full_like(y, torch.nan, requires_grad=False)
     for fold in folds.unique():
         held = folds == fold
-        model = _validate.function("what fit returns", fit(x[~held].numpy(), y[~held].numpy()))
-        found = torch.as_tensor(model(x[held].numpy()), dtype=y.dtype)
+        rest, own = (~held).numpy(), held.numpy()
+        model = _validate.function("what fit returns", fit(inputs[rest], targets[rest]))
+        found = torch.as_tensor(model(inputs[own]), dtype=y.dtype)
         if found.shape != y[held].shape:
             raise ValueError(f"the model must predict {tuple(y[held].shape)} numbers, got shape {tuple(found.shape)}")
         predicted[held] = found

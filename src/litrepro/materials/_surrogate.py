@@ -52,7 +52,8 @@ def train_surrogate(
     Returns
     -------
     DataFrame ``member, epoch, step, split, metric, value, seconds``: the mean losses (``cross entropy``, ``generator``,
-    ``discriminator``) of every twentieth of the run.
+    ``discriminator``) of every twentieth of the run, max(1, iterations // 20) steps each; steps after the last whole
+    one have no row. ``epoch`` counts how often as many pairs as there are were drawn, step batch / N rounded down.
 
     Raises
     ------

@@ -66,8 +66,8 @@ _WORDS = frozenset(
     ("In", "As", "At", "He", "No", "Be", "Pa", "Ac", "Am", "Cm", "Es", "Fm", "Md", "Lr", "Mt", "Pm", "Po", "Np", "Ho")
     + ("Th", "Os")
 )
-_PLURAL = re.compile(r"[A-Z]{2,}s\Z")  # SOFCs holds no caesium
-_FORMULA = re.compile(r"[A-Z][A-Za-z0-9.()]*")
+_PLURAL = re.compile(r"\(?[A-Z]{2,}s(\)\d*)?\Z")  # SOFCs holds no caesium, nor does (SOFCs)12 with a reference
+_FORMULA = re.compile(r"\(*[A-Z][A-Za-z0-9.()]*")
 
 
 def element_mentions(texts: Sequence[str]) -> tuple[torch.Tensor, list[str]]:
@@ -100,15 +100,23 @@ def element_mentions(texts: Sequence[str]) -> tuple[torch.Tensor, list[str]]:
     for row, text in enumerate(texts):
         found = {symbol for pattern, symbol in words.items() if pattern.search(text)}
         for token in _FORMULA.findall(text):
-            found |= _elements_of(token.rstrip("."))
+            found |= _elements_of(_without_text(token))
         for symbol in found:
             named[row, place[symbol]] = True
     return named, list(SYMBOLS)
 
 
+def _without_text(token: str) -> str:
+    """The token without full stops at its end and brackets that belong to the text around it."""
+    token = token.rstrip(".")
+    while token.endswith(")") and token.count(")") > token.count("("):
+        token = token[:-1].rstrip(".")
+    return token[max(0, token.count("(") - token.count(")")) :] if token.startswith("(") else token
+
+
 def _elements_of(token: str) -> set[str]:
     """The elements of a token that reads as a formula, else none."""
-    if token in _WORDS or _PLURAL.match(token):
+    if token.strip("()") in _WORDS or _PLURAL.match(token):
         return set()
     try:
         parts = set(parse_formula(token))

@@ -15,7 +15,7 @@ T = TypeVar("T", bound=nn.Module)
 
 def build_seeded(build: Callable[[], T], seed: int) -> T:
     """Call ``build`` with the CPU's default generator at ``seed``, and put the generator back."""
-    seed = _validate.positive_int("seed", seed, 0)
+    seed = _validate.seed("seed", seed)
     state = torch.default_generator.get_state()
     try:
         # Not torch.manual_seed: that would also reseed the generators of the GPUs.

@@ -12,7 +12,7 @@ from litrepro import _validate
 from litrepro.optim._rules import Rule, as_rule, beta1_at
 from litrepro.optim._steps import expand_lr, start, step_
 
-_GROUP_KEYS = {"params", "lr", "rule", "param_names", "initial_lr"}  # the last two are torch's own
+_GROUP_KEYS = {"params", "lr", "rule", "name", "param_names", "initial_lr"}  # from "name" on they set nothing
 
 
 class Uniform(torch.optim.Optimizer):

@@ -72,8 +72,8 @@ def noisy_descent(
         if normalize:
             # By the largest entry first: the squares of a tiny or huge gradient leave the range of its numbers.
             largest = g.abs().amax(-1, keepdim=True)
-            g = g / torch.where(largest > 0, largest, 1.0)
-            g = g / torch.where(largest > 0, g.norm(dim=-1, keepdim=True), 1.0)
+            g = g / torch.where(largest != 0, largest, 1.0)
+            g = g / torch.where(largest != 0, g.norm(dim=-1, keepdim=True), 1.0)
         if t % every == 0:
             g = g + scale * noise(kind, x.shape, 1.0, generator=generator, dtype=x.dtype, device=x.device)
         x = x - step_size * g

@@ -40,12 +40,12 @@ def check_box(box: Box) -> tuple[float, float]:
     return low, high
 
 
-def labels(y: Any, x: torch.Tensor) -> torch.Tensor:
-    """y (n,), one int64 label per example, on the device of x."""
+def labels(y: Any, x: torch.Tensor, name: str = "x") -> torch.Tensor:
+    """y (n,), one int64 label per example, on the device of x, which the caller knows as ``name``."""
     if not isinstance(y, torch.Tensor) or y.ndim != 1 or y.dtype.is_floating_point or y.dtype == torch.bool:
         raise ValueError("y must be a tensor (n,) of integer labels")
     if len(y) != len(x):
-        raise ValueError(f"x and y must have the same length, got {len(x)} and {len(y)}")
+        raise ValueError(f"{name} and y must have the same length, got {len(x)} and {len(y)}")
     return y.to(device=x.device, dtype=torch.int64)
 
 
@@ -97,6 +97,14 @@ def scores(model: Any, x: torch.Tensor, y: torch.Tensor | None = None) -> torch.
     if y is not None and y.numel() and (int(y.min()) < 0 or int(y.max()) >= logits.shape[1]):
         raise ValueError(f"labels must lie in 0..{logits.shape[1] - 1}, got {int(y.min())}..{int(y.max())}")
     return logits
+
+
+def gradient(values: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Gradient with respect to x of the sum of what was computed from logits."""
+    found = torch.autograd.grad(values.sum(), x, allow_unused=True)[0] if values.requires_grad else None
+    if found is None:
+        raise ValueError("the model must be differentiable in x, its logits carry no gradient")
+    return found
 
 
 def margin(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

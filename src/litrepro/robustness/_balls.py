@@ -6,6 +6,7 @@ import torch
 
 from litrepro import _validate, solvers
 from litrepro.robustness._arguments import NORMS, per_example, radius
+from litrepro.solvers._proximal import binary_scale
 
 
 def project_ball(delta: torch.Tensor, eps: float | torch.Tensor, norm: str = "linf") -> torch.Tensor:
@@ -27,7 +28,7 @@ def project_ball(delta: torch.Tensor, eps: float | torch.Tensor, norm: str = "li
     Raises
     ------
     ValueError
-        eps < 0 or of another length, an unknown norm, delta not floating point.
+        eps < 0 or of another length, an unknown norm, delta not floating point or not finite.
 
     Examples
     --------
@@ -38,6 +39,7 @@ def project_ball(delta: torch.Tensor, eps: float | torch.Tensor, norm: str = "li
     1.0
     """
     _validate.float_tensor("delta", delta, 2)
+    _validate.finite(delta=delta)
     _validate.choice("norm", norm, NORMS)
     return project(delta, radius(eps, delta), norm)
 
@@ -50,9 +52,11 @@ def project(delta: torch.Tensor, eps: torch.Tensor, norm: str) -> torch.Tensor:
     flat = delta.flatten(1)
     if norm == "l1":
         return solvers.project_l1_ball(flat, eps).reshape(delta.shape)
-    length = flat.norm(dim=1)
-    factor = torch.where(length > eps, eps / length.clamp(min=torch.finfo(delta.dtype).tiny), 1.0)
-    return delta * per_example(factor, delta)
+    scale = binary_scale(flat, 1)
+    unit = flat / scale
+    length = unit.norm(dim=1, keepdim=True)
+    nearest = unit * (eps[:, None] / length.clamp(min=torch.finfo(delta.dtype).tiny))
+    return torch.where(length > eps[:, None] / scale, nearest, flat).reshape(delta.shape)
 
 
 def random_point(x: torch.Tensor, eps: torch.Tensor, norm: str, generator: torch.Generator) -> torch.Tensor:

@@ -54,7 +54,7 @@ def dual_margins(
     Raises
     ------
     ValueError
-        As ``interval_bounds``; steps < 0, lr <= 0, bounds that do not fit.
+        As ``interval_bounds``; steps < 0, lr <= 0, bounds that do not fit or are not finite.
 
     Examples
     --------
@@ -106,27 +106,33 @@ def dual_bounds(
         values = lower_bounds(layers[:number], found, low, high, nu, constant, steps, lr)
         below, above = values[:, : len(bias)], -values[:, len(bias) :]
         loose = propagate(layers[number : number + 1], *(bound.relu() for bound in found[-1]))[0]
-        found.append((torch.maximum(below, loose[0]), torch.minimum(above, loose[1])))
+        lower, upper = torch.maximum(below, loose[0]), torch.minimum(above, loose[1])
+        # Where both are the same number, as at radius 0, rounding may leave them in the wrong order.
+        middle = (lower + upper) / 2
+        crossed = lower > upper
+        found.append((torch.where(crossed, middle, lower), torch.where(crossed, middle, upper)))
     return found
 
 
 def hidden_bounds(layers: Layers, low: torch.Tensor, high: torch.Tensor, bounds: Bounds | None) -> Bounds:
     """Checked bounds of the hidden layers, intervals by default."""
     hidden = layers[:-1]
-    if not all(bool(torch.isfinite(part).all()) for layer in layers for part in layer):
-        raise ValueError("the weights must be finite: a bound of nan certifies nothing")
     if bounds is None:
         return propagate(hidden, low, high)
-    if not isinstance(bounds, list | tuple) or not all(isinstance(pair, list | tuple) for pair in bounds):
-        raise ValueError(f"bounds must be a list of (l, u), got {type(bounds).__name__}")
+    pairs = isinstance(bounds, list | tuple) and all(
+        isinstance(each, list | tuple) and len(each) == 2 for each in bounds
+    )
+    if not pairs:
+        raise ValueError(f"bounds must be a list of (l, u), got {bounds!r:.80}")
     if len(bounds) < len(hidden):
         raise ValueError(f"bounds must hold (l, u) for {len(hidden)} hidden layers, got {len(bounds)}")
     found = []
     for number, ((weight, _), pair) in enumerate(zip(hidden, bounds), start=1):
-        lower, upper = (torch.as_tensor(end).detach().to(low) for end in pair)
+        lower, upper = (_validate.float_tensor(f"bounds of layer {number}", end).detach().to(low) for end in pair)
         shape = (len(low), weight.shape[0])
         if lower.shape != shape or upper.shape != shape:
             raise ValueError(f"bounds of layer {number} must be {shape}, got {tuple(lower.shape)}")
+        _validate.finite(**{f"bounds of layer {number}": torch.stack([lower, upper])})
         if not bool((lower <= upper).all()):
             raise ValueError(f"bounds of layer {number} must satisfy l <= u")
         found.append((lower, upper))

@@ -79,7 +79,7 @@ def pgd(
     targeted: bool = False,
     box: Box = (0.0, 1.0),
     loss: str = "ce",
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | int | None = None,
 ) -> torch.Tensor:
     """Projected gradient descent on the perturbation (Madry et al. 2017): delta <- clip(P(delta + a s)).
 
@@ -110,7 +110,7 @@ def pgd(
     loss
         ``"ce"`` or ``"margin"``.
     generator
-        For the random starts; None means a fresh one with seed 0.
+        For the random starts, or a seed; None means seed 0.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def pgd(
     ------
     ValueError
         eps < 0, an unknown norm or loss, steps or restarts < 1, a step size that is not positive, x outside its box,
-        lengths or labels that do not fit.
+        lengths or labels that do not fit, a generator that is none, logits without a gradient.
 
     Examples
     --------
@@ -137,11 +137,9 @@ def pgd(
     steps, restarts = _validate.positive_int("steps", steps), _validate.positive_int("restarts", restarts)
     momentum = _validate.real("momentum", momentum, 0, 1, open_high=True)
     step = _step(step_size, eps, steps, x)
-    if generator is not None and not isinstance(generator, torch.Generator):
-        raise ValueError(f"generator must be a torch.Generator or None, got {type(generator).__name__}")
+    generator = _validate.random_source("generator", generator)
     if not len(x):
         return x.clone()
-    generator = generator or torch.Generator().manual_seed(0)
     search = _Search(model, x, y, box, loss, targeted, best=x.clone(), value=None)
     search = search.keep(x, arguments.losses(arguments.scores(model, x, y), y, loss).detach())
     many = [part.repeat(restarts, *[1] * (part.ndim - 1)) for part in (x, y, eps, step)]
@@ -202,10 +200,7 @@ def value_and_gradient(model: Model, x: torch.Tensor, y: torch.Tensor, loss: str
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
         values = arguments.losses(arguments.scores(model, x, y), y, loss)
-        if not values.requires_grad:
-            raise ValueError("the model must be differentiable in x, its logits carry no gradient")
-        (gradient,) = torch.autograd.grad(values.sum(), x)
-    return values.detach(), gradient
+        return values.detach(), arguments.gradient(values, x)
 
 
 def clip(x: torch.Tensor, box: Box) -> torch.Tensor:

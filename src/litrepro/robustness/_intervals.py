@@ -16,6 +16,8 @@ Bounds = list[tuple[torch.Tensor, torch.Tensor]]
 
 def input_box(layers: Layers, x: torch.Tensor, eps, box: Box) -> tuple[torch.Tensor, torch.Tensor]:
     """The l_inf ball of x (n, *shape) inside the box, as (low, high), each (n, d)."""
+    if not all(bool(torch.isfinite(part).all()) for layer in layers for part in layer):
+        raise ValueError("the weights must be finite: a bound of nan certifies nothing")
     x = arguments.images(x, box).flatten(1)
     if x.shape[1] != layers[0][0].shape[1]:
         raise ValueError(f"the network takes {layers[0][0].shape[1]} features, x has {x.shape[1]}")
@@ -61,7 +63,8 @@ def interval_bounds(
     Raises
     ------
     ValueError
-        A network that cannot be converted, a feature size that does not match, eps < 0, x outside its box.
+        A network that cannot be converted, weights that are not finite, a feature size that does not match, eps < 0, x
+        outside its box.
 
     Examples
     --------
@@ -134,7 +137,9 @@ def certified(margins: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     tensor([ True, False])
     """
     _validate.float_tensor("margins", margins, 2)
-    y = arguments.labels(y, margins)
+    if margins.ndim != 2:
+        raise ValueError(f"margins must be (n, K), got shape {tuple(margins.shape)}")
+    y = arguments.labels(y, margins, "margins")
     if y.numel() and (int(y.min()) < 0 or int(y.max()) >= margins.shape[1]):
         raise ValueError(f"labels must lie in 0..{margins.shape[1] - 1}, got {int(y.min())}..{int(y.max())}")
     return (margins > 0).scatter(1, y[:, None], True).all(1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
+
+from litrepro.nets import mlp
 
 Layers = Sequence[tuple[torch.Tensor, torch.Tensor]]
 
@@ -27,8 +30,8 @@ def affine_layers(model: nn.Module | Layers) -> list[tuple[torch.Tensor, torch.T
     Raises
     ------
     ValueError
-        Another layer, two Linear layers in a row, a ReLU at the end or before the first Linear, Flatten elsewhere than
-        in front, shapes that do not chain.
+        Another layer or module, one of these types with a ``forward`` of its own, two Linear layers in a row, a ReLU at
+        the end or before the first Linear, Flatten elsewhere than in front, shapes that do not chain.
 
     Examples
     --------
@@ -49,12 +52,22 @@ def affine_layers(model: nn.Module | Layers) -> list[tuple[torch.Tensor, torch.T
 
 def _flat(model: nn.Module) -> list[nn.Module]:
     """The modules of nested Sequentials in order; a perceptron is a body and a head behind an implicit Flatten."""
-    if isinstance(model, nn.Sequential):
+    if _is(model, nn.Sequential):
         return [each for child in model for each in _flat(child)]
-    body, head = getattr(model, "body", None), getattr(model, "head", None)
-    if isinstance(body, nn.Sequential) and isinstance(head, nn.Linear) and len(list(model.children())) == 2:
-        return [nn.Flatten(), *_flat(body), head]
+    if type(model) is _perceptron():
+        return [nn.Flatten(), *_flat(model.body), model.head]
     return [model]
+
+
+@functools.cache
+def _perceptron() -> type[nn.Module]:
+    """The type of what ``litrepro.nets.mlp`` returns."""
+    return type(mlp(1, (), 1))
+
+
+def _is(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a module computes what ``kind`` does: a certificate of a subclass's parts says nothing of its forward."""
+    return isinstance(module, kind) and type(module).forward is kind.forward
 
 
 def _from_modules(modules: list[nn.Module]) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -62,16 +75,16 @@ def _from_modules(modules: list[nn.Module]) -> list[tuple[torch.Tensor, torch.Te
     activated = True  # an affine layer may come next
     for module in modules:
         name = type(module).__name__
-        if isinstance(module, nn.Flatten):
+        if _is(module, nn.Flatten):
             if layers or module.start_dim != 1 or module.end_dim != -1:
                 raise ValueError("Flatten may only stand in front, over all dimensions but the first")
-        elif isinstance(module, nn.Linear):
+        elif _is(module, nn.Linear):
             if not activated:
                 raise ValueError("two Linear layers without a ReLU between them: multiply them into one")
             bias = module.bias if module.bias is not None else module.weight.new_zeros(module.out_features)
             layers.append((module.weight, bias))
             activated = False
-        elif isinstance(module, nn.ReLU):
+        elif _is(module, nn.ReLU):
             if activated:
                 raise ValueError("a ReLU must follow a Linear layer")
             activated = True

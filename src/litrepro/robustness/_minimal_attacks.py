@@ -37,7 +37,7 @@ def deepfool(
     Raises
     ------
     ValueError
-        steps < 1, overshoot < 0, x outside its box, a model with one output.
+        steps < 1, overshoot < 0, x outside its box, a model with one output, logits without a gradient.
 
     Notes
     -----
@@ -102,7 +102,7 @@ def _all_gradients(model: Model, x: torch.Tensor) -> tuple[torch.Tensor, torch.T
         copies = x.detach().repeat_interleave(classes, 0).requires_grad_(True)
         values = model(copies)
         chosen = values.reshape(len(x), classes, classes).diagonal(dim1=1, dim2=2)
-        (gradients,) = torch.autograd.grad(chosen.sum(), copies)
+        gradients = arguments.gradient(chosen, copies)
     return chosen.detach(), gradients.reshape(len(x), classes, *x.shape[1:])
 
 
@@ -147,7 +147,7 @@ def carlini_wagner(
     ------
     ValueError
         steps or binary_steps < 1, c or lr <= 0, confidence < 0, no box, x outside it, lengths or labels that do not
-        fit.
+        fit, logits without a gradient.
 
     Examples
     --------
@@ -168,9 +168,12 @@ def carlini_wagner(
     lr = _validate.real("lr", lr, 0, open_low=True)
     confidence = _validate.real("confidence", confidence, 0)
     goal = _Goal(model, y, confidence, bool(targeted))
-    with torch.no_grad():
-        arguments.scores(model, x, y)
-        done = goal.reached(goal.gap(model(x)))
+    with torch.enable_grad():
+        start = x.clone().requires_grad_(True)
+        logits = arguments.scores(model, start, y)
+        # The objective's other term has a gradient in any case: without one of the logits no search would be one.
+        arguments.gradient(logits, start)
+    done = goal.reached(goal.gap(logits.detach()))
     best = x.clone()
     distance = torch.where(done, 0.0, torch.inf)
     low, high = torch.zeros_like(distance), torch.full_like(distance, torch.inf)

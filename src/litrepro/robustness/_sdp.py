@@ -14,7 +14,7 @@ from torch import nn
 
 from litrepro import _validate, solvers
 from litrepro.robustness import _arguments as arguments
-from litrepro.robustness._intervals import class_labels
+from litrepro.robustness._intervals import class_labels, input_box
 from litrepro.robustness._layers import Layers, affine_layers, run
 
 CHECK_EVERY = 25  # sweeps between two looks at the dual value
@@ -51,22 +51,14 @@ class Eigenpair(NamedTuple):
 
 
 def _check(v: torch.Tensor, W: torch.Tensor) -> None:
-    _validate.float_tensor("v", v, 1)
-    _validate.float_tensor("W", W, 2)
+    _validate.decomposable("v", v, 1)
+    _validate.decomposable("W", W, 2)
     if v.shape[-1] != W.shape[-2]:
         raise ValueError(f"v (..., m) and W (..., m, d) must agree, got {tuple(v.shape)} and {tuple(W.shape)}")
     try:
         torch.broadcast_shapes(v.shape[:-1], W.shape[:-2])
     except RuntimeError as error:
         raise ValueError(f"batch shapes {tuple(v.shape[:-1])} and {tuple(W.shape[:-2])} do not broadcast") from error
-    _finite(v=v, W=W)
-
-
-def _finite(**tensors: torch.Tensor) -> None:
-    """Eigenvalue solvers fail on a whole batch, and without a word about the cause, where one entry is not finite."""
-    for name, value in tensors.items():
-        if not bool(torch.isfinite(value).all()):
-            raise ValueError(f"{name} must be finite, got {int((~torch.isfinite(value)).sum())} entries that are not")
 
 
 def gradient_sdp_matrix(v: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
@@ -135,7 +127,7 @@ def sdp_dual_value(v: torch.Tensor, W: torch.Tensor, c: torch.Tensor) -> torch.T
     1.0
     """
     _check(v, W)
-    _validate.float_tensor("c", c, 1)
+    _validate.decomposable("c", c, 1)
     size = 1 + sum(W.shape[-2:])
     if c.shape[-1] != size:
         raise ValueError(f"c must be (..., {size}), got {tuple(c.shape)}")
@@ -143,7 +135,6 @@ def sdp_dual_value(v: torch.Tensor, W: torch.Tensor, c: torch.Tensor) -> torch.T
         torch.broadcast_shapes(v.shape[:-1], W.shape[:-2], c.shape[:-1])
     except RuntimeError as error:
         raise ValueError(f"batch shape {tuple(c.shape[:-1])} of c does not broadcast with those of v and W") from error
-    _finite(c=c)
     M = gradient_sdp_matrix(v, W)
     # An eigenvalue from a few Lanczos steps lies below the largest one: it would not certify.
     top = torch.linalg.eigvalsh(M - torch.diag_embed(c))[..., -1]
@@ -173,7 +164,7 @@ def sdp_gradient_bound(v: torch.Tensor, W: torch.Tensor, *, steps: int = 500, lr
     Raises
     ------
     ValueError
-        Shapes that do not agree, steps < 1, lr <= 0.
+        Shapes that do not agree, weights that are not float32 or float64 or not finite, steps < 1, lr <= 0.
 
     Examples
     --------
@@ -235,10 +226,12 @@ def _subgradient(v: torch.Tensor, W: torch.Tensor, steps: int, lr: float, best: 
         best = _keep(best, values.detach(), c.detach().clone())
         optimizer.step()
         schedule.step()
-    return _keep(best, sdp_dual_value(v, W, c.detach()), c.detach())
+    best = _keep(best, sdp_dual_value(v, W, c.detach()), c.detach())
+    # Eigenvalues that will be differentiated come from another routine, which rounds otherwise.
+    return SDPBound(sdp_dual_value(v, W, best.c), best.c)
 
 
-def lanczos_max(A: torch.Tensor, *, steps: int = 60, generator: torch.Generator | None = None) -> Eigenpair:
+def lanczos_max(A: torch.Tensor, *, steps: int = 60, generator: torch.Generator | int | None = None) -> Eigenpair:
     """Largest eigenpair of symmetric matrices by Lanczos with full reorthogonalization.
 
     Parameters
@@ -248,7 +241,7 @@ def lanczos_max(A: torch.Tensor, *, steps: int = 60, generator: torch.Generator 
     steps
         At most min(steps, n) Lanczos steps.
     generator
-        For the start vectors; None means a fresh one with seed 0.
+        For the start vectors, or a seed; None means seed 0.
 
     Returns
     -------
@@ -259,7 +252,7 @@ def lanczos_max(A: torch.Tensor, *, steps: int = 60, generator: torch.Generator 
     Raises
     ------
     ValueError
-        A that is not square, steps < 1.
+        A that is not square, float32 or float64, or finite, steps < 1, a generator that is none.
 
     Examples
     --------
@@ -267,10 +260,10 @@ def lanczos_max(A: torch.Tensor, *, steps: int = 60, generator: torch.Generator 
     >>> round(lanczos_max(torch.diag(torch.tensor([1.0, 3.0, 2.0]))).value.item(), 4)
     3.0
     """
-    _validate.float_tensor("A", A, 2)
+    _validate.decomposable("A", A)
     if A.shape[-1] != A.shape[-2]:
         raise ValueError(f"A must be (..., n, n), got {tuple(A.shape)}")
-    generator = generator or torch.Generator().manual_seed(0)
+    generator = _validate.random_source("generator", generator)
     start = torch.randn(A.shape[:-1], generator=generator, dtype=A.dtype, device=generator.device).to(A.device)
     with torch.no_grad():
         found = solvers.lanczos_extreme(lambda u: (A @ u[..., None])[..., 0], start, steps=steps, which="max")
@@ -307,7 +300,8 @@ def sdp_margins(
     Raises
     ------
     ValueError
-        Not exactly two affine layers, a feature size or bounds that do not fit, eps < 0.
+        Not exactly two affine layers, weights that are not finite, a feature size that does not fit, bounds of another
+        shape, not finite, negative, not symmetric or not 0 on the diagonal, eps < 0.
 
     Examples
     --------
@@ -320,9 +314,7 @@ def sdp_margins(
     if len(layers) != 2:
         raise ValueError(f"the certificate is for two affine layers, got {len(layers)}")
     (W, _), (V, _) = layers
-    x = arguments.images(x, None).flatten(1).to(W.dtype)
-    if x.shape[1] != W.shape[1]:
-        raise ValueError(f"the network takes {W.shape[1]} features, x has {x.shape[1]}")
+    x, _ = input_box(layers, x, 0.0, None)
     y, eps = class_labels(y, x, layers), arguments.radius(eps, x)
     classes = len(V)
     if bounds is None:
@@ -331,7 +323,9 @@ def sdp_margins(
         _validate.float_tensor("bounds", bounds)
         if bounds.shape != (classes, classes):
             raise ValueError(f"bounds must be ({classes}, {classes}), got {tuple(bounds.shape)}")
-        _finite(bounds=bounds)
+        _validate.finite(bounds=bounds)
+        if bool((bounds < 0).any()) or bool(bounds.diagonal().any()) or not torch.equal(bounds, bounds.mT):
+            raise ValueError("bounds must be symmetric, >= 0, and 0 on the diagonal")
     logits = run(layers, x)
     return logits.gather(1, y[:, None]) - logits - eps[:, None] * bounds.to(logits)[y]
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 
 from litrepro import _validate
+from litrepro.solvers._proximal import binary_scale
 
 MatVec = Callable[[torch.Tensor], torch.Tensor]
 
@@ -158,8 +159,7 @@ def _check(matvec: MatVec, v0: torch.Tensor) -> None:
 
 def _unit(v0: torch.Tensor) -> torch.Tensor:
     """v0/|v0|, scaled by a power of two first, which rounds nothing: squares of tiny or huge entries are 0 or inf."""
-    largest = v0.abs().amax(-1, keepdim=True)
-    v0 = v0 / (largest / (2 * torch.frexp(largest).mantissa))
+    v0 = v0 / binary_scale(v0, -1)
     return v0 / v0.norm(dim=-1, keepdim=True)
 
 

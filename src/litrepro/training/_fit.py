@@ -100,8 +100,8 @@ def fit(
         recorded metrics keep ``loss``.
     checkpoint
         A file that is written after an epoch, at most every five seconds, and read back if it exists: a run that was
-        stopped goes on where it was, a finished one returns at once. The call must be the same, from the same initial
-        parameters; functions count by their names, of data and parameters about a thousand rows.
+        stopped goes on where it was, a finished one returns at once. The call must be the same: settings are compared,
+        functions by their names, and about a thousand rows of the data up to rounding; not the initial parameters.
     cuda_graph
         On a CUDA device record the step of a full batch and replay it, which helps small networks. The model must not
         wait for the device; the optimizer must be "sgd" or "adam". Elsewhere nothing changes.

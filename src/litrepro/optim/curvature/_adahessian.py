@@ -98,6 +98,9 @@ class AdaHessian(torch.optim.Optimizer):
             self.param_groups.pop()
             raise
 
+    def __getstate__(self) -> dict[str, Any]:  # of a copy; torch's own leaves the seed out
+        return super().__getstate__() | {"seed": self.seed}
+
     def state_dict(self) -> dict[str, Any]:
         """The state of torch's optimizers, and the seed."""
         return super().state_dict() | {"seed": self.seed}

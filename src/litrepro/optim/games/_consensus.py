@@ -32,7 +32,8 @@ def consensus_gradients(
     Raises
     ------
     ValueError
-        Not as many losses as groups, losses that are not scalars, gamma that is not finite.
+        Not as many losses as groups, losses that are not scalars, groups that do not hold tensors with a gradient (a
+        bare tensor is no group), gamma that is not finite.
 
     Examples
     --------
@@ -44,7 +45,7 @@ def consensus_gradients(
     """
     gamma = _validate.real("gamma", gamma)
     losses = _validate.sequence("losses", losses, 0)
-    parameters = [_validate.sequence("groups", group, 0) for group in _validate.sequence("groups", groups, 0)]
+    parameters = [_group(group) for group in _validate.sequence("groups", groups, 0)]
     if len(losses) != len(parameters):
         raise ValueError(f"losses and groups must have one entry per player, got {len(losses)} and {len(parameters)}")
     for loss in losses:
@@ -58,6 +59,18 @@ def consensus_gradients(
         [g.detach() + gamma * e for g, e in zip(group, _gradients(energy, of, False))]
         for group, of in zip(plain, parameters)
     ]
+
+
+def _group(group: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+    """One player's parameters; the rows of a bare tensor would be new tensors, which no loss reaches."""
+    if isinstance(group, torch.Tensor):
+        raise ValueError(f"groups must be lists of parameters, got a tensor of shape {tuple(group.shape)}")
+    found = _validate.sequence("groups", group, 0)
+    for each in found:
+        if not isinstance(each, torch.Tensor) or not each.requires_grad:
+            got = "one without" if isinstance(each, torch.Tensor) else type(each).__name__
+            raise ValueError(f"groups must hold tensors that require a gradient, got {got}")
+    return found
 
 
 def _gradients(value: torch.Tensor, parameters: list[torch.Tensor], differentiable: bool) -> list[torch.Tensor]:

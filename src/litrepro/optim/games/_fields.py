@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -105,7 +106,7 @@ def field_jacobian(field: Field, w: torch.Tensor) -> torch.Tensor:
     Raises
     ------
     ValueError
-        w with another number of dimensions, or a field that changes its shape.
+        w with another number of dimensions, a field that does not take it, returns no tensor or changes its shape.
 
     Examples
     --------
@@ -117,9 +118,7 @@ def field_jacobian(field: Field, w: torch.Tensor) -> torch.Tensor:
     _validate.function("field", field)
     if w.ndim > 2:
         raise ValueError(f"w must be (d,) or (n, d), got {tuple(w.shape)}")
-    if w.ndim == 1:
-        return torch.func.jacrev(field)(w)
-    value, pull = torch.func.vjp(field, w)
+    value, pull = _validate.answer("field", functools.partial(torch.func.vjp, field), w)
     if value.shape != w.shape:
         raise ValueError(f"the field must map {tuple(w.shape)} to itself, got {tuple(value.shape)}")
     # One cotangent per coordinate, the same for all points: rows of the batch do not interact.
@@ -140,7 +139,7 @@ def consensus_matrix(J: torch.Tensor, gamma: Any) -> torch.Tensor:
 
     Returns
     -------
-    (..., d, d). Raises ``ValueError`` if J is not square.
+    (..., d, d). Raises ``ValueError`` if J is not square or gamma does not broadcast.
 
     Examples
     --------
@@ -150,6 +149,7 @@ def consensus_matrix(J: torch.Tensor, gamma: Any) -> torch.Tensor:
     """
     _square("J", J)
     gamma = setting("gamma", gamma, J.dtype, J.device)
+    _validate.broadcast(J=J.shape[:-2], gamma=gamma.shape)
     return J + (gamma[..., None, None] if gamma.ndim else gamma) * (J.mT @ J)
 
 

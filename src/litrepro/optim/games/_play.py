@@ -47,12 +47,14 @@ def play(
 
     Returns
     -------
-    (steps + 1, ..., d), the start included; a run that diverges becomes inf or nan without disturbing the others.
+    (steps + 1, ..., d), the start included. A run is what it is alone, but for rounding, and one that diverges becomes
+    inf or nan without disturbing the others.
 
     Raises
     ------
     ValueError
-        Unknown method, ``"alternating"`` without 0 < split < d, shapes that do not broadcast.
+        Unknown method, ``"alternating"`` without 0 < split < d, a field that does not take w0, shapes that do not
+        broadcast.
 
     Notes
     -----
@@ -72,8 +74,10 @@ def play(
     _validate.function("field", field)
     steps = _validate.positive_int("steps", steps, 0)
     d = w0.shape[-1]
-    if method == "alternating" and not (isinstance(split, int) and 0 < split < d):
-        raise ValueError(f"alternating play needs 0 < split < {d}, the size of the first player; got {split!r}")
+    if method == "alternating":
+        split = _validate.positive_int("split", split)
+        if split >= d:
+            raise ValueError(f"split must be below {d}: it is the size of the first player, got {split}")
     settings = {"eta": eta, "beta": beta, "gamma": gamma}
     eta, beta, gamma = (_setting(name, value, w0) for name, value in settings.items())
     w = _expand(w0, field, {**dict(zip(settings, (eta, beta, gamma)))})
@@ -107,7 +111,7 @@ def _setting(name: str, value: Any, w0: torch.Tensor) -> torch.Tensor:
 
 def _expand(w0: torch.Tensor, field: Field, settings: dict[str, torch.Tensor]) -> torch.Tensor:
     """w0 expanded to the leading dimensions of the field's value and of all settings."""
-    d, shape = w0.shape[-1], getattr(field(w0), "shape", ())
+    d, shape = w0.shape[-1], getattr(_validate.answer("field", field, w0), "shape", ())
     if shape[-1:] != (d,):
         raise ValueError(f"the field must map (..., {d}) to (..., {d}), got {tuple(shape)}")
     for name, value in settings.items():
