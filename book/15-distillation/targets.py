@@ -341,6 +341,8 @@ if recorded is not None:
     ends = recorded[(recorded.split == "test") & (recorded.epoch > 0)].groupby("variant")["value"].mean()
     # With Adam and 15 epochs the ResNet-18 was behind its students, and they lost five points by its answers.
     ch.require(ends["teacher"] > ends["hard"], f"a teacher is to be ahead of its students: {ends.to_dict()}")
+    # A kind that loses is to lose by its targets: one whose targets are broken does not come near hard labels.
+    ch.require(ends.min() > ends["hard"] - 0.05, f"every kind is to train like hard labels: {ends.to_dict()}")
 judge("kd-helps", ["KD"], lambda: (100 * gains.gain["KD"], clear(gains, "KD")))
 judge("soft-targets-help", made, all_made)
 judge("geometric-best", made, geometric)
