@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 from litrepro.convexnets import _arguments
 from litrepro.solvers import project_l1_ball
-from litrepro.solvers._proximal import binary_scale
 
 
 class Vertex(NamedTuple):

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 from litrepro.convexnets import _arguments
-from litrepro.solvers._proximal import binary_scale
 
 ON_PLANE = 1e-10  # relative to the lengths of row and ray
 EPS = torch.finfo(torch.float64).eps

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 from litrepro._warnings import ConvergenceWarning
 from litrepro.recovery._consensus import RecoveryResult, check_measurements
-from litrepro.solvers._proximal import binary_scale
 
 FITTED = 1e-4  # relative data residual below which a result counts as converged
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from litrepro import _validate, solvers
+from litrepro._scaling import binary_scale
 from litrepro.robustness._arguments import NORMS, per_example, radius
-from litrepro.solvers._proximal import binary_scale
 
 
 def project_ball(delta: torch.Tensor, eps: float | torch.Tensor, norm: str = "linf") -> torch.Tensor:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 
 from litrepro import _validate
-from litrepro.solvers._proximal import binary_scale
+from litrepro._scaling import binary_scale
 
 MatVec = Callable[[torch.Tensor], torch.Tensor]
 

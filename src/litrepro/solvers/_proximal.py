@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 
 
 def soft_threshold(x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
@@ -136,18 +137,6 @@ def shrink_groups(x: torch.Tensor, t: torch.Tensor, dim: int) -> torch.Tensor:
     norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True)
     # A zero group would divide by zero: its factor is zero whatever t is.
     return x * ((norm - t).clamp(min=0) / torch.where(norm > 0, norm, 1.0))
-
-
-def binary_scale(x: torch.Tensor, dim: int) -> torch.Tensor:
-    """The power of two just below the largest magnitude along ``dim``, which stays with length 1; 1 for a zero fibre.
-
-    Divided by it, squares neither overflow nor vanish, and no digit is lost.
-    """
-    if not x.numel():
-        return torch.ones_like(x.sum(dim, keepdim=True))
-    largest = x.detach().abs().amax(dim, keepdim=True)
-    power = largest / (2 * torch.frexp(largest).mantissa)  # exact, and finite where 2^exponent is not
-    return torch.where((largest > 0) & largest.isfinite(), power, 1.0)
 
 
 def shrink_eigenvalues(X: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
