@@ -84,7 +84,7 @@ def test_claims_are_checked(toy, shown):
     payload = metadata[MIME]
     assert text == "[not reproduced] 01-toy/two-is-two (the ledger says: reproduced)"
     assert (payload["value"], payload["profile"], payload["seed"]) == (2.5, "quick", 0)
-    assert payload["versions"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(payload["versions"]["torch"])  # without "+cu124" in some wheels
     assert 'id="claim-two-is-two"' in html
     assert "2.5" not in text + html
 
