@@ -2,7 +2,7 @@
 
 On two cores the ensemble of 15 perceptrons is about twice as fast as the loop at batches of 8, short of the factor of
 three aimed at, and 1.2 to 1.4 times at batches of 64, where both spend their time in matrix products. The factors
-against scipy are 50 and more for step sizes, 5 to 50 for Frechet distances.
+against scipy are 50 and more for step sizes, 3 to 4 for Frechet distances (d = 64 to 512, scipy 1.17, one thread).
 """
 
 from __future__ import annotations

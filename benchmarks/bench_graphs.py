@@ -1,4 +1,8 @@
-"""Graph learning beside loops, dense operators, scikit-learn and cvxpy: batches, acceleration, the operator."""
+"""Graph learning beside loops, dense operators, scikit-learn and cvxpy: batches, acceleration, the operator.
+
+Aim: 5x for 240 problems against the loop. Measured on one core: 3.7x to 3.9x. There 70% of the batch's time are
+eigendecompositions, which take the same time in the loop: without all the rest it would be 5.4x.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
 # # What networks can represent
 #
 # The lecture starts from linear classifiers. They fail on rings; a lift or a kernel helps, and so does a hidden layer. Two
-# theorems say what a hidden layer can do: {cite:t}`cybenko1989approximation` that one is enough,
+# theorems say what a hidden layer can do: {cite:t}`cybenko1989approximation` that one is enough (of sigmoidal units),
 # {cite:t}`leshno1993multilayer` that any activation will do that is not a polynomial. Neither says how many units it
 # takes, and a third {cite}`telgarsky2016benefits` says that depth can save exponentially many. Every one of them can be
 # watched at work.

@@ -76,10 +76,17 @@ ch.require(
     language is None or max(lowest.values()) < 10 < begun,
     f"an optimizer did not train the language model: {lowest} after {begun} at the start",
 )
+trained_to = {}  # training perplexity at the end, at the step size of lowest development perplexity
+for name in [] if language is None else lowest:
+    part = language[language.rule == name]
+    chosen = part[part.lr == part.loc[part.dev_perplexity.idxmin(), "lr"]]
+    trained_to[name] = chosen.loc[chosen.step.idxmax(), "train_perplexity"]
+faster = language is not None and trained_to["adam"] < 0.95 * trained_to["sgd"]
+worse = language is not None and lowest["sgd"] < lowest["adam"]
 ch.claim(
     "char-lm-perplexity",
-    value=lowest,
-    holds=lowest is not None and lowest["sgd"] < lowest["adam"],
+    value={"lowest in development": lowest, "training at the end": trained_to},
+    holds=True if faster and worse else "partly" if faster or worse else False,
     table="char-lm",
 )
 
@@ -169,7 +176,7 @@ networks.round(3).set_index("network")
 table = recorded if recorded is not None else networks
 rank = table.parameters.rank().corr(table.test_error.rank())
 learnt = table.test_error.max() < 0.7  # chance is 0.9, and among networks that learn nothing any order may turn up
-# Of six networks in random order one in twenty has a rank correlation of -0.83 or less.
+# Of six networks in random order one in thirty-four (21 of 720 orders) has a rank correlation of -0.83 or less.
 holds = "partly" if learnt and -0.82 <= rank < 0 else bool(learnt and rank < 0)
 ch.claim("bigger-is-better", value=rank, holds=holds, table="architectures")
 
@@ -194,7 +201,7 @@ if ch.plots:
 # %% [markdown]
 # ## Takeaway
 #
-# Each at its best step size, and stopped where it is best, six optimizers of the language model lie within a tenth of a
+# Adam does train faster. But each at its best step size, and stopped where it is best, six optimizers of the language model lie within a tenth of a
 # perplexity in one seed each: nothing here says that an optimizer generalizes worse by itself. What the lecture's figure
 # shows appears later, when large steps go on to memorize the text. More weights help within a family of networks; across
 # families the structure matters more: a small convolutional network has half the error of a perceptron fifty times its size.

@@ -303,8 +303,8 @@ ch.claim(
 # %% [markdown]
 # ## Does the learning rate vanish?
 #
-# AdaGrad's effective step size $\alpha/\sqrt{V_t}$ only falls, under gradients of constant size like $1/\sqrt t$. The
-# moving average of RMSProp forgets, so its step size settles.
+# AdaGrad's effective step size $\alpha/\sqrt{V_t}$ only falls, and to zero if the gradients do not fade: like $1/\sqrt t$
+# under gradients of constant size. The moving average of RMSProp forgets, so its step size settles.
 
 # %%
 constant = torch.ones(10_000, 1, dtype=torch.float64)
@@ -425,7 +425,9 @@ ch.claim("no-free-lunch", value=lead, holds=t_values["sparse"] < -2 and t_values
 #
 # QHM's step is $\nu m_t + (1-\nu) g_t$. It contains SGD ($\nu=0$), SGDM ($\nu=1$) and, in look-ahead coordinates, NAG
 # ($\nu=\beta_1$) {cite}`ma2018quasi`. Its purpose is a long memory without its bias: on a noisy quadratic (curvature 1,
-# step size 1/2, unit noise) the stationary variance solves a Lyapunov equation, and the simulation has to agree.
+# step size 1/2, unit noise) the stationary variance solves a Lyapunov equation, and the simulation has to agree. SGD
+# competes at that step size and at smaller ones, among them $(1-\nu)/2 = 0.15$, the share of QHM's step that is not
+# averaged.
 
 
 # %%
@@ -445,6 +447,9 @@ cases = {"SGD": rule("sgd"), "SGDM 0.999": rule("sgdm", beta1=0.999), "QHM 0.999
 exact = {name: quadratic_dynamics(r, 1.0, 0.5) for name, r in cases.items()}
 variance = {name: stationary_variance(each).item() for name, each in exact.items()}
 shrink = {name: steps_to_shrink(each, 1e-3).item() for name, each in exact.items()}
+small_steps = torch.tensor([0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5], dtype=torch.float64)
+plain = quadratic_dynamics(rule("sgd"), 1.0, small_steps)
+plain_variance, plain_shrink = stationary_variance(plain), steps_to_shrink(plain, 1e-3)
 noise = ch.generator(4)
 simulated = descend(
     None,
@@ -459,15 +464,22 @@ simulated = descend(
 # %% tags=["nbval-check-output"]
 ch.claim("qhm-interpolates", value=interpolation, holds=max(interpolation.values()) < 1e-9)
 agrees = abs(simulated / variance["QHM 0.999, 0.7"] - 1) < 0.1
+cures = variance["QHM 0.999, 0.7"] < 0.5 * variance["SGD"] and shrink["QHM 0.999, 0.7"] < 0.5 * shrink["SGDM 0.999"]
+less_noise, sooner = plain_variance < 0.9 * variance["QHM 0.999, 0.7"], plain_shrink < 0.9 * shrink["QHM 0.999, 0.7"]
+beaten = bool((less_noise & sooner).any())  # by plain SGD with a smaller step
 ch.claim(
     "qhm-variance",
-    value={"stationary variance": variance, "simulated": simulated, "steps to shrink the mean by 1000": shrink},
-    holds=agrees
-    and variance["QHM 0.999, 0.7"] < 0.5 * variance["SGD"]
-    and shrink["QHM 0.999, 0.7"] < 0.5 * shrink["SGDM 0.999"],
-)
+    value={"stationary variance": variance, "simulated": simulated, "steps to shrink the mean by 1000": shrink,
+           "SGD, step size: variance, steps": {
+               f"{a:g}": [v, s] for a, v, s in zip(*(x.tolist() for x in (small_steps, plain_variance, plain_shrink)))
+           }},
+    holds=("partly" if beaten else True) if agrees and cures else False,
+)  # fmt: skip
 
 # %% [markdown]
+# The variance is that of the share that is not averaged: SGD with the step 0.15 has 0.081, QHM 0.082, and SGD needs 43
+# steps where QHM needs 828. On this problem QHM cures SGDM's wait; it does not beat a smaller step.
+#
 # ## DEMON's schedule
 #
 # With $u = 1 - (t-1)/T$ the schedule makes the odds $\beta/(1-\beta)$, the total weight of a gradient's future
@@ -486,7 +498,7 @@ ch.claim(
     holds=worst < 1e-12 and beta1_at(demon, 201) == 0,
 )
 
-# %% mystnb={"figure": {"name": "fig-02-variance", "caption": "What a long memory costs and brings on a noisy quadratic (curvature 1, step size 0.5): stationary variance against the number of steps that shrink the mean a thousandfold, for beta from 0.5 to 0.999. QHM bends the trade-off: small variance without the long wait."}, "image": {"alt": "Two families of points over a logarithmic axis of steps; SGDM moves right with beta at almost constant variance, QHM moves down in variance at far fewer steps."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-02-variance", "caption": "What a long memory costs and brings on a noisy quadratic (curvature 1): stationary variance against the number of steps that shrink the mean a thousandfold, for SGDM and QHM with beta from 0.5 to 0.999 (step size 0.5), and for SGD with step sizes from 0.5 (star) down to 0.01. QHM ends SGDM's long wait; SGD with a smaller step has less variance in as many steps as either."}, "image": {"alt": "Three curves over a logarithmic axis of steps; SGDM moves right with beta at almost constant variance, QHM moves down in variance at far fewer steps, and SGD with smaller steps falls faster and lies below both."}} tags=["hide-input"]
 if ch.plots:
     betas = [0.5, 0.7, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999]
     fig, ax = figure()
@@ -499,7 +511,8 @@ if ch.plots:
             ls="-",
             label=label,
         )
-    ax.plot(shrink["SGD"], variance["SGD"], "*", ms=11, label="SGD")
+    ax.plot(plain_shrink, plain_variance, "^", ls="--", ms=4, label="SGD, smaller steps")
+    ax.plot(shrink["SGD"], variance["SGD"], "*", ms=11, label="SGD, step 0.5")
     ax.set(xscale="log", xlabel="steps to shrink the mean a thousandfold", ylabel="stationary variance", ylim=(0, None))
     ax.legend()
 
@@ -509,5 +522,5 @@ if ch.plots:
 # The framework is sound: every method is a member, to machine precision. Of the printed formulas five are not what they
 # are meant to be, and each is told apart by a number: NAG's look-ahead lacks $\beta_1$, Adam's recursion divides too
 # often, the exponents of section 4 forget which gradient they belong to, AdaDelta is more than RMSProp, and NAdam does
-# not look ahead. What the moments are praised for survives measurement: sparsity is where adaptation pays, and a long
-# memory is worth having only if something curbs it.
+# not look ahead. Sparsity is where adaptation pays. On the noisy quadratic a long memory, curbed or not, buys nothing that
+# a smaller step does not.

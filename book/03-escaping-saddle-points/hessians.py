@@ -9,8 +9,8 @@
 # %% [markdown]
 # # What the Hessian of a network looks like
 #
-# The theory is about strict saddles. Are the saddles of networks strict? For linear networks the answer is known: with
-# one hidden layer yes, with more layers the origin is degenerate {cite}`kawaguchi2016deep`. For trained networks
+# The theory is about strict saddles, at which some curvature is negative. Are the saddles of networks strict? For linear
+# networks the answer is known: with one hidden layer yes, with more layers the origin is degenerate {cite}`kawaguchi2016deep`. For trained networks
 # {cite:t}`sankar2018saddle` report that the spectrum piles up at zero. A network small enough for its exact Hessian (610
 # weights, on scikit-learn's digits) shows what that means.
 
@@ -295,6 +295,8 @@ pd.DataFrame(
 # %% [markdown]
 # ## Takeaway
 #
-# Trained networks do not sit at the strict saddles of the theory. Most of their directions are flat, the few negative
-# curvatures are slight, and the gradient is not zero either. Methods that wait for a vanishing gradient before they
-# perturb would wait for a long time.
+# Most directions of the trained networks are flat. By the theory's definition these points, if they were stationary, would
+# be strict saddles: some curvature is negative. But it is slight, on the small network below 0.001 in size, where the
+# tolerance $\sqrt{\rho\epsilon}$ is 0.02 to 0.04 if $\epsilon$ is the norm of the gradient and $\rho$ about 1. And the gradient
+# is not zero: methods that wait until it vanishes before they perturb would wait for a long time. Its norm is 0.002 after
+# 3,000 steps and, at full scale, 0.0004 after 20,000.

@@ -105,8 +105,9 @@ ch.claim(
 )
 
 # %% [markdown]
-# The theorem asks for $r = \epsilon\sqrt N \approx \sqrt{\epsilon^2+\sigma^2}$, the size of the gradient noise, and not
-# for $r = \Theta(\epsilon)$ as the review states beside it. Measured against the gradient, the review's 0.015 is about seventy
+# The theorem asks for $r = \epsilon\sqrt N$, where $N = 1 + \sigma^2/\epsilon^2$ (leaving out the second term of equation 5) and
+# $\sigma$ is the size of the gradient noise. That is $r = \sqrt{\epsilon^2+\sigma^2}$, at least the size of that noise, and not
+# $r = \Theta(\epsilon)$ as the review states beside it. Measured against the gradient, the review's 0.015 is about seventy
 # times below what the theorem uses.
 
 # %% tags=["nbval-check-output"]

@@ -209,8 +209,12 @@ if ch.plots:
 # ## Momentum
 #
 # Away from a saddle of curvature $-\gamma$ gradient descent grows like $(1+\eta\gamma)^t$, the heavy ball like the larger
-# root of $z^2 - (1+\beta+\eta\gamma) z + \beta$. The flatter the saddle, the larger the gain. Perturbed accelerated
-# descent {cite}`jin2018accelerated` adds a step that exploits negative curvature when its energy
+# root of $z^2 - (1+\beta+\eta\gamma) z + \beta$. The flatter the saddle, the larger the gain. Both have step 0.1; with
+# $\beta = 0.9$ the heavy ball's effective step is ten times as long, and that is where the gain ends. Gradient descent with
+# a tenfold step would be faster still here: 35, 145 and 698 steps at curvature 0.5, 0.1 and 0.02, the heavy ball needs 78,
+# 226 and 811.
+#
+# Perturbed accelerated descent {cite}`jin2018accelerated` adds a step that exploits negative curvature when its energy
 # $f + |v|^2/(2\eta)$ could rise.
 
 # %%
@@ -221,9 +225,9 @@ for curvature in (0.5, 0.1, 0.02):
     fast = (root + math.sqrt(root**2 - 3.6)) / 2
     closed[curvature] = {"GD": math.log(1e6) / math.log(1 + lr * curvature), "HB": math.log(1e6) / math.log(fast)}
     steps_needed[curvature] = {}
-    for name, method in (("GD", "sgd"), ("HB", "heavy-ball")):
+    for name, method, step in (("GD", "sgd", lr), ("HB", "heavy-ball", lr), ("GD, tenfold step", "sgd", 10 * lr)):
         path = descend(
-            lambda x, c=curvature: quadratic(x, [-c]), torch.full((1,), 1e-6, **f64), method, lr, 8000, record_every=1
+            lambda x, c=curvature: quadratic(x, [-c]), torch.full((1,), 1e-6, **f64), method, step, 8000, record_every=1
         )
         steps_needed[curvature][name] = first_step(path, path.x[..., 0].abs() >= 1).item()
 gain = {c: row["GD"] / row["HB"] for c, row in steps_needed.items()}

@@ -245,8 +245,8 @@ if ch.plots:
 
 # %% [markdown]
 # The exponents are as promised; the counts are not what one would hope for. Algorithm 4 takes tens of times as many calls
-# as gradient descent at every tolerance here, and extending the fitted lines they meet where $\epsilon$ is below a
-# millionth. The safety margins ($3\alpha$, $5L_1$, the inner tolerance) are what it costs to have a proof without a line
+# as gradient descent at every tolerance here, and extending the fitted lines they meet where $\epsilon$ is near a
+# billionth. The safety margins ($3\alpha$, $5L_1$, the inner tolerance) are what it costs to have a proof without a line
 # search.
 #
 # ### Until proven guilty

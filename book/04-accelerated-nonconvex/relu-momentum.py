@@ -225,7 +225,7 @@ if ch.plots:
 # ### The rate of gradient descent
 #
 # Linear, at $1-\Theta(1/\kappa)$ with step $1/\lambda_{\max}$. The review has the step as $1/(c_1\lambda_{\min})$, which is
-# larger than $2/\lambda_{\max}$ as soon as $\kappa>2$, and diverges.
+# larger than $2/\lambda_{\max}$ as soon as $\kappa>2$ (with $c_1=1$; a $c_1$ of order $\kappa$ would hide it), and diverges.
 
 # %%
 rates, straight = {}, {}

@@ -33,8 +33,8 @@ ch = Chapter("04-accelerated-nonconvex", notebook="review", profile=profile, see
 # ## The first paper: structure where there is none
 #
 # $f$ has an $L_1$-Lipschitz gradient and an $L_2$-Lipschitz Hessian, and starts $\Delta_f$ above its infimum. At any
-# point one of two things is true. Either there is a direction of curvature below $-\alpha$; then a step of
-# $2\alpha/L_2$ along it gains $\alpha^3/(12L_2^2)$ at least. Or there is none; then $f$ is *almost convex* nearby, and
+# point one of two things is true. Either there is a direction of curvature $c\le-\alpha/2$; then a step of
+# $2|c|/L_2$ along it gains $\alpha^3/(12L_2^2)$ at least. Or there is none; then $f$ is *almost convex* nearby, and
 # Nesterov's method on $f+\gamma\,\|\cdot-z\|^2$ makes progress at an accelerated rate.
 #
 # ```{prf:algorithm} Accelerated method for non-convex functions

@@ -10,8 +10,10 @@
 # # Depth against adaptive methods
 #
 # The third experiment sets gradient descent on a network of depth 3 against AdaGrad and AdaDelta on a single layer, and
-# then gives Adam depth 1, 2 and 3, all on $l_4$ regression. The code fixes one step size per method. We tune every method
-# and then look at what the fixed ones say.
+# then gives Adam depth 1, 2 and 3, all on $l_4$ regression. The review chose each step size among ten, on the gas sensors
+# and for 600,000 epochs; only Adam's, for 60,000, was set. Here the data are others and the runs have 3,000 steps. We tune
+# every method, and then look at what the review's step sizes say. They do not transfer: they are about 3 to 3,000 times
+# smaller than the best ones here.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -88,7 +90,7 @@ def at(column, start="balanced", fixed=False):
     return part.groupby(["data", "method"])[column].min()
 
 
-# %% mystnb={"figure": {"name": "fig-06-adaptive", "caption": "Excess l_4 loss against step on diabetes (left) and correlated sensors (right), balanced starts, medians of five. Top: every method at its best step size. Bottom: at the review's fixed step sizes."}, "image": {"alt": "Four log-scale panels with six curves each. Tuned, all methods fall by orders of magnitude and Adam is fastest; at the fixed step sizes depth-3 gradient descent and AdaDelta hardly move on diabetes and are far behind the others on the sensors."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-06-adaptive", "caption": "Excess l_4 loss against step on diabetes (left) and correlated sensors (right), balanced starts, medians of five. Top: every method at its best step size. Bottom: at the review's step sizes."}, "image": {"alt": "Four log-scale panels with six curves each. Tuned, all methods fall by orders of magnitude and Adam is fastest; at the review's step sizes depth-3 gradient descent and AdaDelta hardly move on diabetes and are far behind the others on the sensors."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
@@ -107,9 +109,15 @@ if ch.plots:
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 # %%
-summary = pd.DataFrame({"tuned": at("final"), "fixed": at("final", fixed=True), "steps to 1e-4": at("to 1e-4")})
-reached = summary["steps to 1e-4"].map(lambda n: f"{n:.0f}" if n < 1e9 else "not reached")
-summary.map("{:.2g}".format).assign(**{"steps to 1e-4": reached})
+summary = pd.DataFrame(
+    {
+        "final excess, tuned": at("final"),
+        "final excess, the review's step": at("final", fixed=True),
+        "steps to 1e-4, tuned": at("to 1e-4"),
+    }
+)
+reached = summary["steps to 1e-4, tuned"].map(lambda n: f"{n:.0f}" if n < 1e9 else "not reached")
+summary.map("{:.2g}".format).assign(**{"steps to 1e-4, tuned": reached})
 
 # %% [markdown]
 # At full scale, with the gas sensors as a third data set:
@@ -166,8 +174,9 @@ else:
 # ## Takeaway
 #
 # Tuned, depth 3 beats AdaGrad on both data sets, which is the review's headline; AdaDelta is beaten on one of them only,
-# and plain Adam on a single layer is ahead of all three on both. The fixed step sizes of the code rank the methods
-# differently: at $10^{-4}$ depth-3 gradient descent comes last, and on diabetes it has hardly left its start.
+# and plain Adam on a single layer is ahead of all three on both. The review's step sizes, chosen on its own data and for
+# 600,000 epochs, rank the methods differently here: at $10^{-4}$ depth-3 gradient descent comes last, and on diabetes it
+# has hardly left its start. That says nothing about the ranking on the review's data.
 #
 # In steps to an excess of $10^{-4}$ Adam gains nothing from depth once its step size is tuned finely and the start is
 # balanced: a tie of all three depths on the sensors, and twice the steps on diabetes. From a random start, with factors of

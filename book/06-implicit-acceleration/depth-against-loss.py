@@ -201,7 +201,8 @@ else:
 gas
 
 # %% [markdown]
-# With $l_2$ depth 2 and 3 need a quarter more steps to a twentieth of the initial excess. With $l_4$ two things pull against each other. At
+# With $l_2$ depth 2 and 3 need a quarter more steps to a twentieth of the initial excess, and differ from each other by a hundredth, less
+# than the grid of step sizes resolves. With $l_4$ two things pull against each other. At
 # the same step size depth 2 takes half and depth 3 two fifths of the steps of depth 1. But here, unlike on the synthetic sensors, depth
 # diverges sooner: the largest step of the grid that survives is 0.0032 at depth 1, 0.0018 at depth 2 and 0.0010 at depth 3 (steps of the
 # grid are a factor of 1.8 apart). Each at its best, nothing is left on the way to a tenth of the initial excess; on the way to a twentieth
@@ -221,10 +222,12 @@ ch.claim(
     holds=known and max(l4["balanced"][1:]) <= 0.5 * l4["balanced"][0],
     table="depth-loss-sweep",
 )
+# A tenth is the margin: on a grid of step sizes a factor of 1.8 apart less is no order.
+behind = known and min(l2["balanced"][1:]) >= 1.1 * l2["balanced"][0]
 ch.claim(
     "gas-sensor-l2",
     value={s: shown(v) for s, v in l2.items()} if known else None,
-    holds=known and l2["balanced"][0] < l2["balanced"][1] < l2["balanced"][2],
+    holds=True if behind and l2["balanced"][2] >= 1.1 * l2["balanced"][1] else "partly" if behind else False,
     table="depth-loss-sweep",
 )
 

@@ -48,7 +48,8 @@ ch = Chapter("06-implicit-acceleration", notebook="review", profile=profile, see
 #
 # An adaptive step size, small near zero and growing with the distance travelled, and an amplification along the
 # path travelled: the second looks like momentum, both cost next to nothing, and neither depends on the hidden width. For
-# $N > 2$ the direction is not the gradient of any function, so no regularizer imitates it.
+# $N > 2$ and a loss whose gradient at 0 is not zero, the direction is not the gradient of any function, so no regularizer
+# imitates it.
 #
 # In the library every trial, step size and seed is an entry of one batch:
 #
@@ -89,7 +90,8 @@ pd.DataFrame(methods, columns=["method", "what it does", "in the library"]).set_
 # Six can be told apart by a number and are claims in the ledger. The preconditioner's slide lost the exponents'
 # denominator and prints a Hadamard sign for a Kronecker product; the vectorized rule lost a vec, twice; the eigenvalues
 # carry $2(j-2)/N$ for $2(j-1)/N$; step 4 of the walk-through multiplies where the function adds; the listing of experiment
-# 2 updates the first factor only every 5,000 iterations; and the field of a linear loss *is* a gradient at $N = 2$.
+# 2 updates the first factor only every 5,000 iterations; and the field of a linear loss *is* a gradient at $N = 2$, that of
+# $\tfrac12\lVert W\rVert^2$ at every depth.
 #
 # The rest is editorial. $W_e$ is called a $k\times d$ vector and is a matrix. The best model is chosen by its loss
 # in the last epoch, on training data: that is fair for claims about optimization and for nothing else. Adam runs at 0.0005
@@ -104,7 +106,7 @@ ch.ledger()
 # %% [markdown]
 # ## Takeaway
 #
-# The theory stands, with a condition that one slide forgot. What does not survive is the fine print: a small
-# random start is not a balanced one, width matters from there, and untuned step sizes decide rankings. Depth does
-# speed up $l_4$ regression and slow $l_2$ regression down, though on the gas sensors the gain with $l_4$ comes late in training; by
-# how much is a matter of the data and of tuning.
+# The theory stands, with two conditions that one slide forgot. What does not survive is the fine print: a small
+# random start is not a balanced one, width matters from there, and step sizes tuned on one problem do not rank methods on
+# another. Depth does speed up $l_4$ regression and slow $l_2$ regression down, though on the gas sensors the gain with $l_4$
+# comes late in training; by how much is a matter of the data and of tuning.

@@ -348,6 +348,15 @@ potential = annulus[:, 0].norm(dim=-1) * inner  # ||W|| <c, W>
 by_potential = torch.func.vmap(torch.func.grad(lambda v: v.norm() * v[0]))(annulus[:, 0])
 by_rule = induced_direction(annulus, linear.expand_as(annulus), 2)[:, 0]
 
+# The loss |W|^2 / 2 has no slope at zero: its field N |W|^(2-2/N) W is radial, a gradient at every depth.
+rectangle = torch.tensor([[0.1, 0.2], [0.9, 0.2], [0.9, 0.6], [0.1, 0.6]], dtype=torch.float64)[:, None]
+radial, by_radial = {}, {}
+for n in (2, 3, 5):
+    radial[n] = abs(circulation(lambda w, n=n: induced_direction(w, w, n), rectangle, points=4000).item())
+    potential_of = torch.func.grad(lambda v, a=4 - 2 / n, n=n: n * v.norm() ** a / a)
+    field_of = induced_direction(annulus, annulus, n)[:, 0]
+    by_radial[n] = (field_of - torch.func.vmap(potential_of)(annulus[:, 0])).abs().max().item()
+
 # %% tags=["nbval-check-output"]
 ch.claim(
     "not-a-gradient-field",
@@ -362,18 +371,25 @@ ch.claim(
         "closed form": {n: closed_form(n) for n in half},
         "field minus gradient of |W|<c,W>": (by_rule - by_potential).abs().max(),
         "N = 2, p = 4": loops[2, 4, 2],
+        "around a rectangle, |W|^2/2": radial,
+        "its field minus gradient": by_radial,
     },
     holds=half[2] < 1e-6
+    and max(radial.values()) < 1e-6
+    and max(by_radial.values()) < 1e-12
     and all(abs(half[n] - abs(closed_form(n))) < 1e-4 for n in half)
     and (by_rule - by_potential).abs().max().item() < 1e-12
     and abs(loops[2, 4, 2]) > 1e-4,
 )
 
 # %% [markdown]
-# The theorem needs a condition that the slide leaves out. With $N = 2$ and a linear loss $\langle c, W\rangle$ the field
+# The theorem needs two conditions that the slide leaves out. With $N = 2$ and a linear loss $\langle c, W\rangle$ the field
 # *is* a gradient, that of $\lVert W\rVert\langle c, W\rangle$; around the half annulus of the proof the integral is
 # $2\big(\tfrac{N}{a+1}-1\big)(R^{a+1}-r^{a+1})$ with $a = 2-2/N$, which vanishes at $N = 2$ and is $0.111$ at $N = 3$.
-# {cite:t}`arora2018optimization` state $N > 2$; for a loss that is not linear $N = 2$ is generically enough.
+# {cite:t}`arora2018optimization` state $N > 2$, and a gradient of the loss that does not vanish at $W = 0$. Without it there
+# are counterexamples at every depth: the loss $\tfrac12\lVert W\rVert^2$ has the field $N\lVert W\rVert^{2-2/N}\,W$, which
+# points away from the origin and is the gradient of a power of $\lVert W\rVert$. For a loss that is not linear $N = 2$ is
+# generically enough.
 
 # %% mystnb={"figure": {"name": "fig-06-field", "caption": "Left: the negative of the induced field, the direction of descent, of an l_2 regression at N = 3 in the plane (arrows scaled to equal length) with the square around which it is integrated. Right: size of the integral against depth, for l_2, l_4 and a linear loss (the linear one around the half annulus; at N = 1, and for the linear loss at N = 2, it vanishes)."}, "image": {"alt": "Arrow plot of a planar vector field with a square; and three rising curves of circulation against depth 1 to 5."}} tags=["hide-input"]
 if ch.plots:
@@ -423,5 +439,6 @@ if ch.plots:
 # ## Takeaway
 #
 # The rule is right, first order in the step size, with weight decay as well; its preconditioner and eigenvalues are
-# right once three misprints are repaired. That no regularizer has the same effect holds for every depth above two, and
-# for depth two as soon as the loss is not linear.
+# right once three misprints are repaired. That no regularizer has the same effect holds for every depth above two if the
+# loss has a slope at zero ($\tfrac12\lVert W\rVert^2$, which has none, is a counterexample), and for depth two
+# generically as soon as the loss is not linear.

@@ -29,7 +29,7 @@ import torch
 
 from litrepro import Chapter
 from litrepro.asynchrony import convergence_rate, sampled_momentum_rate
-from litrepro.linearnets import best_momenta, minimizer_curvature, momentum_sweep, summarize_momentum
+from litrepro.linearnets import best_momenta, minimizer_curvature, momentum_sweep, summarize_momentum, usual_median
 from litrepro.plotting import counted
 
 ch = Chapter("07-double-acceleration", notebook="momentum-interval", profile=profile, seed=seed, full_minutes=3)
@@ -71,7 +71,8 @@ for kind, batch_size in (("full", None), ("single sample", 1)):
         tables.append(summarize_momentum(sweep, **grids).assign(gradient=kind, norm=norm))
         optimum = best_momenta(sweep, momenta).cpu()
         runs[kind, norm] = sweep.steps[0].cpu()  # of condition number 10: (depth, seed, step size, momentum)
-        sweeps[kind, norm] = (sweep.steps.median(2).values.cpu(), sweep.steps.isinf().double().mean(2).cpu(), optimum)
+        lost = (~sweep.final.isfinite()).double().mean(2).cpu()  # share of the seeds that diverge
+        sweeps[kind, norm] = (usual_median(sweep.steps, 2).cpu(), lost, optimum)
 keys = ["gradient", "norm", "condition", "depth", "lr"]
 ranked = pd.concat(tables).sort_values(["steps", "beta"], ascending=[True, False])
 optima = ranked.groupby(keys, as_index=False).first().rename(columns={"beta": "best beta"})
@@ -145,7 +146,7 @@ for condition in conditions:
     plain[condition] = int(good.sum())
     counts[condition] = {f"step {lrs[e]:.2g}": optimum[e].item() for e in range(count) if not optimum[e].isnan()}
 
-lower, not_higher, limits, fails = [], [], [], []
+lower, not_higher, limits, diverges = [], [], [], {}
 for norm in norms:
     for depth in (2, 3):
         a, b = best("full", norm, 10, 1), best("full", norm, 10, depth)
@@ -153,11 +154,14 @@ for norm in norms:
         not_higher.append(bool((b[both] <= a[both] + 0.05).all()))
         lower.append((b[both] < a[both] - 1e-9).double().mean().item())
         limits.append(tuple(lrs[~v.isnan()].amax().item() if (~v.isnan()).any() else 0.0 for v in (b, a)))
-        failed = sweeps["full", norm][1][0]
-        at = [int((momenta - value).abs().argmin()) for value in torch.nan_to_num(a, nan=0.0).tolist()]
-        for e in range(count):
-            if not a[e].isnan() and failed[0, e, at[e]] < 0.5 < failed[depths.index(depth), e, at[e]]:
-                fails.append((depth, norm, round(lrs[e].item(), 3), round(a[e].item(), 2)))
+        # Steps at which both models converge with a momentum of their own, and the plain one's makes the other diverge.
+        for c, condition in enumerate(conditions):
+            a, b = best("full", norm, condition, 1), best("full", norm, condition, depth)
+            for e in (~(a.isnan() | b.isnan())).nonzero()[:, 0].tolist():
+                at = int((momenta - a[e]).abs().argmin())
+                if sweeps["full", norm][1][c, depths.index(depth), e, at] > 0.5:
+                    where = f"condition {condition}, |w*| = {norm}, depth {depth}, step {lrs[e]:.3f}"
+                    diverges[where] = {"plain": round(a[e].item(), 2), "reparameterized": round(b[e].item(), 2)}
 
 # %% tags=["nbval-check-output"]
 ch.claim("plain-interval", value={"step sizes at which it holds": plain, "best": counts}, holds=min(plain.values()) > 0)
@@ -168,8 +172,8 @@ ch.claim(
 )
 ch.claim(
     "mom-09-diverges",
-    value={"settings": len(fails)} | {f"depth {k}, |w*| = {n}, step {s}": v for k, n, s, v in fails[:6]},
-    holds=len(fails) > 0 and min(a for a, _ in limits) > 0,
+    value={"settings": len(diverges)} | dict(list(diverges.items())[:8]),
+    holds=len(diverges) >= 2,
 )
 
 # %% [markdown]
@@ -203,12 +207,13 @@ for (kind, norm), c, n in itertools.product(sweeps, range(2), range(3)):
     tuned.append({
         "gradient": kind, "condition": conditions[c], "|w*|": norm, "model": names[depths[n]],
         "step": lrs[e].item(), "beta": momenta[b].item(), "steps": median[e, b].item(),
-        "beta >= .1": median[:, momenta >= 0.1 - 1e-9].min().item(),
-        "beta <= 0": median[:, momenta <= 1e-9].min().item(),
+        "fewest steps, beta >= 0.1": median[:, momenta >= 0.1 - 1e-9].min().item(),
+        "fewest steps, beta <= 0": median[:, momenta <= 1e-9].min().item(),
     })  # fmt: skip
 joint = pd.DataFrame(tuned).set_index(["gradient", "condition", "|w*|", "model"])
 joint.loc[joint.steps == float("inf"), ["step", "beta"]] = float("nan")  # not reached by any pair
-counted(joint.round(2), ["steps", "beta >= .1", "beta <= 0"]).map(lambda value: "-" if value != value else value)
+least_steps = ["fewest steps, beta >= 0.1", "fewest steps, beta <= 0"]
+counted(joint.round(2), ["steps", *least_steps]).map(lambda value: "-" if value != value else value)
 
 # %% tags=["nbval-check-output"]
 ch.claim("negative-momentum-never-helps", value=never, holds=min(never.values()) > 0)
@@ -217,7 +222,7 @@ deep = deep[deep.index.get_level_values("model") != "plain"]
 ch.claim(
     "tuned-momentum-nonnegative",
     value={", ".join(map(str, key)): round(beta, 2) for key, beta in deep["beta"].items()},
-    holds=bool((deep["beta >= .1"] < deep["beta <= 0"]).all()),
+    holds=bool((deep[least_steps[0]] < deep[least_steps[1]]).all()),
 )
 
 # %% mystnb={"figure": {"name": "fig-07-joint", "caption": "Steps to 1e-4 (decadic logarithm; white: not reached) over step size and momentum, full gradients, condition number 10, |w*| = 10, for the plain model and depth 2 and 3. Crosses: the best pair. The dotted line is zero momentum."}, "image": {"alt": "Three heat maps with a fast region in the shape of a wedge that narrows to the right; the crosses lie at positive momentum in all three, at smaller steps for the deeper models."}} tags=["hide-input"]
@@ -368,7 +373,7 @@ def least(medians, chosen):
 
 ratios = []
 for norm, n in itertools.product(norms, range(len(depths))):
-    medians = runs["single sample", norm][n][picks].median(1).values
+    medians = usual_median(runs["single sample", norm][n][picks], 1)
     ratios.append((least(medians, momenta >= -1e-9) / least(medians, momenta <= -0.1 + 1e-9)).log())
 ratio = torch.stack(ratios).mean(0).exp().sort().values
 interval = [ratio[round(share * (draws - 1))].item() for share in (0.025, 0.5, 0.975)]
@@ -379,7 +384,8 @@ ch.claim("tuned-momentum-sampled", value={"2.5, 50 and 97.5 percent": interval},
 # %% [markdown]
 # ## Takeaway
 #
-# At an equal step the best momentum is lower after reparameterization, and 0.9 may diverge: true, because the
-# reparameterized model takes a larger effective step. A negative best momentum needs sampling noise and a step near the
+# At an equal step the best momentum is lower after reparameterization, because the reparameterized model takes a larger
+# effective step. Near its limit a momentum that is best for the plain model may make it diverge, where a smaller one still
+# converges. A negative best momentum needs sampling noise and a step near the
 # limit, and then the plain model shows it as well. With the step tuned, no model wants negative momentum, with full gradients
 # or with single samples. Figure 5 compares two models at one step size; it does not show two accelerators that add up.

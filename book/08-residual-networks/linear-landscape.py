@@ -106,7 +106,7 @@ ch.claim(
     holds=bool((ratio >= 1 - 1e-9).all()) and all(abs(value - 1) < 1e-9 for value in tight),
 )
 ch.claim(
-    "erratum-sigma-power",
+    "first-power-of-sigma",
     value={"first power, smallest": scatter["first power"].min(), "square, smallest": scatter["square"].min()},
     holds=bool((scatter["first power"] >= 1 - 1e-9).all()) and bool((scatter["square"] < 1).any()),
 )
@@ -322,4 +322,4 @@ ch.claim(
 #
 # Both theorems hold with room to spare, and say less than the review reads into them. The bound on the gradient
 # is far below what random networks show, more so with depth; the optimum near zero exists for half of all targets only;
-# and a ReLU network that fits any labels exists with weights that no training would find.
+# and a ReLU network that fits any labels exists with weights of $10^5$.

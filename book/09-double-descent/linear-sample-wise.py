@@ -91,7 +91,7 @@ ch.claim("linear-peak", value=int(table["median"].idxmax()), holds=bool(table["m
 # %% [markdown]
 # ## More data, larger error
 #
-# From $n = 0.8\,d$ the median error falls a little further, then it rises to several times its value at $n = d$. The uncertainty of a
+# From $n = 0.8\,d$ the median error falls a little further, and at $n = d$ it is several times as large. The uncertainty of a
 # median comes from 500 bootstrap samples.
 
 

@@ -384,8 +384,8 @@ if ch.plots:
 
 
 # %%
-def final(table, name, p):
-    """Test error by width, mean of the last ten evaluations; None unless every width of the plan is there.
+def final(table, name, p, split="test_error"):
+    """Error by width, mean of the last ten evaluations; None unless every width of the plan is there.
 
     At a constant step size single evaluations scatter by a point: as much as two binomial standard errors.
     """
@@ -393,7 +393,7 @@ def final(table, name, p):
     if part.empty or part.k.nunique() < sum(network == name for network, _ in plan):
         return None
     last = sorted(part.epoch.unique())[-10:]
-    return part[part.epoch.isin(last)].groupby("k").test_error.mean()
+    return part[part.epoch.isin(last)].groupby("k")[split].mean()
 
 
 def spread(first, second):
@@ -418,6 +418,11 @@ def has_crest(values):
     return bool(height > 2 * spread(top, bottom) and top - last > 2 * spread(top, last) and values.min() < 0.85)
 
 
+def begins_to_fit(training):
+    """The smallest width that misses less than a twentieth of its training set, wrong labels included; or None."""
+    return next((int(k) for k, error in training.items() if error < 0.05), None)
+
+
 def turns_up(values):
     """Whether a curve, below 85% at its lowest, ends two standard errors higher."""
     low, last = values.min(), values.iloc[-1]
@@ -434,15 +439,36 @@ for claim_id, name in (("cnn-width-peak", "CNN5"), ("resnet-width-peak", "ResNet
         ch.not_run(claim_id, missing)
     else:
         place, height, *_ = crest_of(ends[name])
-        ch.claim(claim_id, value={"k": int(place), "height": height}, holds=has_crest(ends[name]), table="widths")
+        start = begins_to_fit(final(scale, name, 0.2, "train_error"))
+        # Where effective complexity equals n a network begins to fit: the maximum belongs there, or one width beside it.
+        order = [int(k) for k in ends[name].index]
+        there = start is not None and abs(order.index(int(place)) - order.index(start)) <= 1
+        ch.claim(
+            claim_id,
+            value={"k": int(place), "height": height, "begins to fit at k": "never" if start is None else start},
+            holds=(True if there else "partly") if has_crest(ends[name]) else False,
+            table="widths",
+        )
 by_level = {} if scale is None else {p: final(scale, "CNN5", p) for p in sorted(scale.noise.unique())}
 if not by_level or any(values is None for values in by_level.values()):
     ch.not_run("noise-raises-peak", missing)
 else:
     heights = [crest_of(values)[1] for values in by_level.values()]
-    # By chance heights are ordered once in six times: the last one has to be a peak.
-    ordered = heights == sorted(set(heights)) and has_crest(by_level[max(by_level)])
-    ch.claim("noise-raises-peak", value=heights, holds=ordered, table="widths")
+    errors = [spread(*crest_of(values)[2:4]) for values in by_level.values()]
+
+    def grows(i, j):
+        """Whether the bump of level j is higher than that of level i by two standard errors."""
+        return bool(heights[j] - heights[i] > 2 * (errors[i] ** 2 + errors[j] ** 2) ** 0.5)
+
+    # By chance heights are ordered once in six times: the last one has to be a peak, and higher than the first.
+    ordered = heights == sorted(set(heights)) and has_crest(by_level[max(by_level)]) and grows(0, -1)
+    every_level = all(grows(i, i + 1) for i in range(len(heights) - 1))
+    ch.claim(
+        "noise-raises-peak",
+        value={"heights": heights, "standard errors": errors},
+        holds=(True if every_level else "partly") if ordered else False,
+        table="widths",
+    )
 if not ends or any(values is None for values in ends.values()):
     ch.not_run("epoch-wise", missing)
     ch.not_run("small-model-early-stop", missing)
@@ -484,7 +510,7 @@ if ch.plots and scale is not None:
 # ## Takeaway
 #
 # Epoch-wise double descent needs no network: two time scales are enough, and then a formula gives both valleys. Effective
-# complexity is the right abscissa: it is $p$ where $p$ is all that matters, and it moves with noise, and with epochs up to a point.
+# complexity is the right abscissa: it is $p$ where $p$ is all that matters, and it moves with noise and with epochs.
 #
 # The recorded sweep is small, 4,000 images, 200 epochs and one run per width, and so are its peaks. With a fifth of the labels wrong the
 # CNN errs most at $k=3$, 1.7 points above $k=2$; with a tenth the bump is 0.4 points, without wrong labels there is none. At $k=3$ a third

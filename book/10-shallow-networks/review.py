@@ -114,7 +114,7 @@ if ch.plots:
     fig.colorbar(mesh, ax=axes, label="success rate")
 
 # %% [markdown]
-# The start, to which the theory pays most attention, decides little. What slows gradient descent is the curvature of the loss
+# Given enough samples the start, to which the theory pays most attention, decides little. What slows gradient descent is the curvature of the loss
 # around the teacher, which the condition number controls and no start can change. Least squares does not feel it.
 #
 # ## What is checked, and where
@@ -164,6 +164,6 @@ ch.ledger()
 # The theorems hold, with constants that experiments can see: twelve to sixty-four samples per dimension where four suffice with
 # another step, a probability of one half where it is one. That of the $\ell_1$ ball holds in part: it takes four to six times the
 # number that the review calls nearly enough. What does not hold is what the review adds or suggests: that the identity is a good
-# start, that descent needs the tensor start, that initializations differ trivially. That every step needs fresh data is half
-# true. The hard cases are elsewhere: overlapping patches, ill-conditioned teachers, as many neurons as dimensions, and inputs
+# start, that initializations differ trivially. Nor does descent need the tensor start that its proof uses, while neurons are few. That
+# every step needs fresh data is half true. The hard cases are elsewhere: overlapping patches, ill-conditioned teachers, as many neurons as dimensions, and inputs
 # from an adversary.

@@ -18,8 +18,8 @@
 # $$
 #
 # gives the span of the neurons and a whitening $B$ in which they become orthonormal vectors $u_j$. A higher Hermite moment
-# there is an orthogonal tensor, which power iteration decomposes. The review's Algorithm 4 takes the third moment. For a
-# ReLU that one is zero, and the fourth has to serve:
+# there is an orthogonal tensor, which power iteration decomposes. The review's Algorithm 4 uses a tensor $P_3$ that it does
+# not define. It cannot be the third moment, which is zero for a ReLU; Zhong et al. contract the fourth. We take it whole:
 #
 # $$
 # \mathbb E\,[y\, H_4(B^\top x)] = -\sum_j \frac{1}{c\,\lVert w_j\rVert}\; u_j^{\otimes 4}.
@@ -73,7 +73,7 @@ density = torch.exp(-(grid**2) / 2) / math.sqrt(2 * math.pi)
 hermite = {2: grid**2 - 1, 3: grid**3 - 3 * grid, 4: grid**4 - 6 * grid**2 + 3}
 coefficient = {k: torch.trapezoid(grid * density * h, grid).item() for k, h in hermite.items()}
 ch.claim(
-    "erratum-tensor-moment",
+    "relu-third-moment",
     value={f"order {k}": value for k, value in coefficient.items()},
     holds=abs(coefficient[3]) < 1e-9 and abs(coefficient[4] + 1 / math.sqrt(2 * math.pi)) < 1e-9,
 )
@@ -183,8 +183,9 @@ if ch.plots:
 # %% [markdown]
 # ## Is it needed?
 #
-# The review says that the tensor start is what makes the proof work. Does the descent need it as well? Here are random starts instead,
-# under the population gradient, so that samples play no role: Gaussian teachers in ten dimensions, step $3/K$. A run is stuck if its loss stays above $10^{-3}$.
+# The review says that the tensor start provably lies near the teacher, and that this leads to the proof of linear convergence. Does
+# descent arrive without it? Here are random starts instead, under the population gradient, so that samples play no role: Gaussian
+# teachers in ten dimensions, step $3/K$. A run is stuck if its loss stays above $10^{-3}$.
 
 # %%
 rows = []
@@ -209,7 +210,7 @@ ch.claim(
     holds=bool((last.reached < 0.5).all()),
 )
 
-# %% mystnb={"figure": {"name": "fig-10-random-starts", "caption": "Fraction of 48 random starts within 1e-2 of the teacher, against population gradient steps. Three and six neurons in ten dimensions are nearly always found, ten neurons about half the time; the others have stopped at local minima."}, "image": {"alt": "Three rising curves: the one for K = 3 reaches one within a thousand steps, that for K = 6 within four thousand, that for K = 10 levels off near one half."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-10-random-starts", "caption": "Fraction of 48 random starts within 1e-2 of the teacher, against population gradient steps. Three and six neurons in ten dimensions are always found, ten neurons about half the time; the others have stopped at local minima."}, "image": {"alt": "Three rising curves: the one for K = 3 reaches one within a thousand steps, that for K = 6 within four thousand, that for K = 10 levels off near one half."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure(height=3.2)
     for color, (K, part) in zip(PALETTE, random_starts.groupby("K")):
@@ -220,7 +221,7 @@ if ch.plots:
 # %% [markdown]
 # ## Takeaway
 #
-# The tensor start does what is claimed once the fourth moment replaces the third: with orthogonal teachers and a hundred
+# The tensor start does what is claimed, with the fourth moment for its tensor: with orthogonal teachers and a hundred
 # thousand samples it lands within a tenth or so, and gradient descent takes it from there at a linear rate. What it
 # buys is a guarantee. Random starts do as well while neurons are few, and only when their number reaches the dimension do
 # spurious minima catch about half of them, which is where moments would be most useful and are hardest to estimate.

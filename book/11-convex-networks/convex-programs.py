@@ -279,20 +279,33 @@ for k in range(draws):
         value = subnetworks(x3, y3, small_beta, hidden, K, starts3, steps=steps3, generator=ch.generator(70 + K))
         three += [{"data set": k + 1, "kind": "network", "size": K, "objective": v} for v in value.tolist()]
 three = pd.DataFrame(three)
-
-# %% tags=["nbval-check-output"]
 best = three.groupby(["kind", "size", "data set"])["objective"].min()
 optimum = best["program"].groupby("data set").min()
 relative = {K: (best["network", K] / optimum - 1) for K in Ks}
 rises = three[three.kind == "program"].groupby("data set")["objective"].diff().dropna().max()
+single = three[three.kind == "network"]
+above = single["objective"] / single["data set"].map(optimum) - 1
+stuck = (above > 0.01).groupby([single["size"], single["data set"]]).mean().unstack()
+
+# %% [markdown]
+# The share of single starts that end more than 1% above the program:
+
+# %% tags=["hide-input"]
+stuck.assign(mean=stuck.mean(axis=1)).rename_axis("sub-networks").round(2)
+
+# %% tags=["nbval-check-output"]
 # Narrow networks are judged beside wide ones that train.
 worked = bool((relative[15].abs() < 0.005).sum() >= 3) and rises < 1e-5
 ch.require(worked, f"no comparison: excess of the wide networks {relative[15].tolist()}, rise {rises}")
 ch.claim(
     "cvx3-equals-sgd",
-    value={"excess of the best network": {str(K): relative[K].tolist() for K in Ks}, "largest rise": rises},
-    holds=(True if relative[2].min() > 0.02 else "partly")
-    if relative[15].abs().max() < 0.005 and relative[5].abs().max() < 0.005 and rises < 1e-5
+    value={
+        "share of starts above the program by 1%": {str(K): stuck.loc[K].tolist() for K in Ks},
+        "excess of the best network": {str(K): relative[K].tolist() for K in Ks},
+        "largest rise": rises,
+    },
+    holds=(True if stuck.loc[2].mean() > 0.35 and (stuck.loc[2] - stuck.loc[15]).min() > 0.05 else "partly")
+    if stuck.loc[15].mean() < 0.15 and rises < 1e-5
     else False,
 )
 
@@ -311,9 +324,9 @@ if ch.plots:
     axes[0].set_ylabel("objective")
 
 # %% [markdown]
-# On three data sets the best of 40 starts meets the program with two sub-networks already, on the fourth only with fifteen (with
-# five as well among the 400 starts of the full profile). Some single starts of two sub-networks end above the program on every data
-# set: what the review says of narrow networks fits single runs, not the best of many.
+# The review speaks of single runs, and for these it is right: with two sub-networks half of the starts get stuck more than 1% above
+# the program, with five a fifth, with fifteen one in twenty. For the best of many it is not: on three data sets the best of 40 starts meets the
+# program with two sub-networks already, on the fourth only with fifteen (with five as well among the 400 starts of the full profile).
 #
 # ## Accuracy on images
 #

@@ -144,8 +144,18 @@ shares = {
 pd.concat(shares, axis=1).round(2)
 
 # %% tags=["nbval-check-output"]
-large = {"plain": solved[60, 1, False], "modified": solved[60, 1, True]}
-ch.claim("relax-n-large", value=large, holds=min(large.values()) >= 0.95)
+if recorded is None:
+    ch.not_run("relax-n-large", "the full-scale table relaxation-training is not recorded")
+else:
+    at_scale = recorded.set_index(["n", "neurons", "modified"])["solved"]
+    large = {(n_k, m): [at_scale[n_k, m, False], at_scale[n_k, m, True]] for n_k, m in ((60, 1), (30, 1), (60, 2))}
+    reached = [min(shares_k) >= 0.95 for shares_k in large.values()]  # both gradients
+    ch.claim(
+        "relax-n-large",
+        value={"plain, modified": {f"n = {n_k}, m = {m}": shares_k for (n_k, m), shares_k in large.items()}},
+        holds=(True if all(reached) else "partly") if reached[0] else False,
+        table="relaxation-training",
+    )
 small = {f"n = {a}, m = {b}": [solved[a, b, False], solved[a, b, True]] for a, b in ((20, 1), (20, 2), (20, 5))}
 ch.claim(
     "relax-n-small",
@@ -171,7 +181,8 @@ if ch.plots:
 
 # %% [markdown]
 # Zero loss is not recovery. With fewer samples than unknowns many networks fit; the table's last columns say how often the planted
-# neurons came back. "Convex, hence one global minimum" does not follow for $n < d$. Eight times the steps, at full scale, finish
+# neurons came back. "Convex, hence one global minimum" does not follow for $n < d$. Nor is $n > d$ enough for the plain gradient:
+# with 30 samples and one neuron it solves at most one problem in seven, where the review expects descent to work. Eight times the steps, at full scale, finish
 # what the modified gradient had begun ($n = 30$: 99% solved instead of 82%), and change nothing for 60 samples and two neurons,
 # where either gradient solves about one problem in fifty.
 #

@@ -209,9 +209,9 @@ if ch.plots:
 # %% [markdown]
 # ## The right-hand side of the test
 #
-# For Gaussian $A$ the ratio is at most $2\sqrt{m/n}$ (proposition 4.1). The review prints $2m/n$, which is wrong by a
-# square root: every measured mean exceeds it. For quadratic measurements $z_i^\top X z_i$ the order is
-# $\sqrt m\,\log d/d$ (proposition 4.3).
+# For Gaussian $A$ with $m$ up to about $n/4$ the ratio is at most $2\sqrt{m/n}$ with high probability (proposition 4.1; towards $m = n$
+# it grows far beyond). The review prints $2m/n$, which is wrong by a square root: every measured mean exceeds it. For quadratic
+# measurements $z_i^\top X z_i$ the order is $\sqrt m\,\log d/d$ (proposition 4.3).
 
 # %%
 gaussian = []
@@ -309,7 +309,7 @@ ch.claim(
 #
 # The bounds from above are made of one quantity: how far a Gaussian matrix is, on average, from $t$ times the subdifferential
 # of a norm. It has a closed form for each norm (an integral over singular values for the nuclear one), and its minimum over
-# $t$ is the statistical dimension. We check the formulas by drawing matrices. Off the structure the distance is what the
+# $t$ bounds the statistical dimension from above, closely. We check the formulas by drawing matrices. Off the structure the distance is what the
 # norm's proximal map leaves of the matrix; on it, subgradients are fixed.
 
 # %%
@@ -343,7 +343,7 @@ for name, size in structure.items():
 points = pd.DataFrame(points)
 lowest = {name: statistical_dimension(name, d, **size) for name, size in structure.items()}
 
-# %% mystnb={"figure": {"name": "fig-12-distances", "caption": "Expected squared distance of a 24 x 24 Gaussian matrix from t times the subdifferential of three norms (8 x 8 nonzero entries, 8 nonzero columns, rank 1): formula (lines) and 200 draws (dots, with two standard errors). Dotted: the minimum, the norm's statistical dimension."}, "image": {"alt": "Three curves that start at 576 for t = 0, fall to a minimum and rise again, with dots on them. The l1 curve has its minimum near t = 1 and rises fastest, the l1,2 curve near 3, the nuclear curve, with the lowest minimum, near 6.5."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-12-distances", "caption": "Expected squared distance of a 24 x 24 Gaussian matrix from t times the subdifferential of three norms (8 x 8 nonzero entries, 8 nonzero columns, rank 1): formula (lines) and 200 draws (dots, with two standard errors). Dotted: the minimum, a close upper bound of the norm's statistical dimension."}, "image": {"alt": "Three curves that start at 576 for t = 0, fall to a minimum and rise again, with dots on them. The l1 curve has its minimum near t = 1 and rises fastest, the l1,2 curve near 3, the nuclear curve, with the lowest minimum, near 6.5."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 

@@ -169,13 +169,15 @@ sufficient = pd.DataFrame({
 })  # fmt: skip
 
 
-# %% mystnb={"figure": {"name": "fig-12-phase", "caption": "Share of recovered signals over the size d and the number of measurements m (quick run, 5 trials per cell; k = 8, rank 1, positive semidefinite). White: m50, where recovery sets in; dashed green: the largest m at which at most 5% succeed; dashed red: the statistical dimension of the program; dotted: the order of theorem 3.3."}, "image": {"alt": "Six heat maps, dark below and bright above a boundary. It rises steeply and linearly for l1,2 plus nuclear, nuclear and l1,2 alone, less steeply for l1 alone, flattens for l1 plus nuclear, and stays lowest and nearly flat for hard thresholding. In the five convex panels the red line of the theory lies on the boundary; the dotted lines lie below it."}} tags=["hide-input"]
-def draw(tables, note):
-    """One heat map per panel with its thresholds."""
+# %% mystnb={"figure": {"name": "fig-12-phase", "caption": "Share of recovered signals over the size d and the number of measurements m (quick run, 5 trials per cell; k = 8, rank 1, positive semidefinite). White: m50, where recovery sets in; dashed green: the largest m at which at most 5% succeed; dashed red: the statistical dimension of the program; dotted: the order of theorem 3.3. Where a full-scale run is recorded, it is drawn below."}, "image": {"alt": "Six heat maps, dark below and bright above a boundary. It rises steeply and linearly for l1,2 plus nuclear, nuclear and l1,2 alone, less steeply for l1 alone, flattens for l1 plus nuclear, and stays lowest and nearly flat for hard thresholding. In the five convex panels the red line of the theory lies on the boundary; the dotted lines lie below it."}} tags=["hide-input"]
+if ch.plots:
     from litrepro.plotting import SEQUENTIAL, figure, heatmap
 
-    fig, axes = figure(2, 3, height=2.7, sharex=True, sharey=True)
-    for ax, (name, table) in zip(axes.flat, tables.items()):
+    scales = {"full scale" if ch.full else "quick run": panels}
+    if not ch.full and all(table is not None for table in recorded.values()):
+        scales["full scale"] = recorded
+    fig, axes = figure(2 * len(scales), 3, height=2.7, sharex=True, sharey=True)
+    for ax, (name, table) in zip(axes.flat, [item for tables in scales.values() for item in tables.items()]):
         mesh = heatmap(table, "d", "m", "success", ax=ax, cmap=SEQUENTIAL, colorbar=False)
         middle = success_threshold(table)
         ax.plot(middle.index, middle, "o-", color="white", ms=3, label="m50")
@@ -187,18 +189,10 @@ def draw(tables, note):
         ax.set(title=titles[name], xlabel="", ylabel="")
     for ax in axes[-1]:
         ax.set_xlabel("size d")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("measurements m")
+    for ax, scale in zip(axes[:, 0], [scale for scale in scales for _ in range(2)]):
+        ax.set_ylabel("measurements m" if len(scales) == 1 else f"measurements m, {scale}")
     axes[0, 0].legend(loc="upper left", facecolor="0.35", labelcolor="white", framealpha=0.9, fontsize=7, frameon=True)
-    fig.colorbar(mesh, ax=axes, label=f"share recovered ({note})")
-
-
-if ch.plots:
-    draw(panels, f"{trials} trials")
-
-# %% mystnb={"figure": {"name": "fig-12-phase-full", "caption": "The same at the review's scale, from the recorded tables, where there are any."}, "image": {"alt": "Six heat maps at full scale, as above with finer cells."}} tags=["hide-input"]
-if ch.plots and all(table is not None for table in recorded.values()):
-    draw(recorded, "full scale")
+    fig.colorbar(mesh, ax=axes, label="share recovered")
 
 # %% mystnb={"figure": {"name": "fig-12-m50", "caption": "Left: measurements at which half of the signals are recovered, with two standard errors over trials; dashed in the same colour, the statistical dimension of the program. Right, in the colours of figures 1 and 2, the two sums between their bounds, on a logarithmic axis: order of theorem 3.3 (dotted), measured (solid), sufficient by theorem 5.1 (dashed), and by proposition 5.1 with beta = 1/2 (crosses)."}, "image": {"alt": "Left: six rising curves of m50 against d, five of them followed closely by a dashed prediction; l1,2 alone is steepest, hard thresholding lowest and almost flat. Right: for each of the two sums a measured line with its order a factor of about two below and the sufficient numbers by factors above."}} tags=["hide-input"]
 half = pd.Series({d: statistical_dimension("nuclear", d, rank=1) / 2 for d in ds})
@@ -228,7 +222,7 @@ if ch.plots:
 # What we see is what the review's figures show. The boundary of $\ell_{1,2}$ plus nuclear is a straight line, and it is the
 # line of the nuclear norm: the $\ell_{1,2}$ norm adds nothing and with equal weights even costs a little. That is the
 # paper's message. With $\ell_1$ plus nuclear the boundary bends, and for the larger sizes this sum is *better* than either
-# of its parts by a constant factor, which the theory allows and the review does not mention. The bend is where the theorem
+# of its parts by a constant factor, which the theory allows and the review denies (section 3.1). The bend is where the theorem
 # has it: at $d = \|\bar X_0\|_1^2$, about 28, where the minimum of theorem 3.3 C changes from $d$ to a constant.
 #
 # The dashed lines deserve a second look. They say where all five convex programs begin to recover, sums included, to within

@@ -66,7 +66,8 @@ ch = Chapter("12-structured-recovery", notebook="review", profile=profile, seed=
 # ```
 #
 # The left side is at least $\sum_i\bar\lambda_i\kappa_i \ge \kappa_{\min}$, whatever the weights, with
-# $\bar\lambda_i \propto \lambda_i L_i$. The right side is of the order $\sqrt{m/n}$ for Gaussian measurements. Together:
+# $\bar\lambda_i \propto \lambda_i L_i$. The right side is of the order $\sqrt{m/n}$ for Gaussian measurements, with high probability
+# and $m$ up to about $n/4$. Together:
 # recovery fails below a multiple of $n\kappa_{\min}^2$, the number that the best single norm would need. For a
 # $d\times d$ matrix of rank $r$ with a $k\times k$ block of nonzeros these numbers are at most $k^2$ for $\ell_1$, $kd$ for
 # $\ell_{1,2}$ and $rd$ for the nuclear norm; the parameters number only $O(rk)$.
@@ -133,6 +134,7 @@ if ch.plots:
 # ## Results at a glance
 
 # %% tags=["hide-input"]
+pd.set_option("display.max_colwidth", None)
 pd.DataFrame(
     [
         ("figure 1: l1,2 + nuclear grows linearly", "yes, on the line of the nuclear norm"),
@@ -141,7 +143,7 @@ pd.DataFrame(
         ("the failure test", "never wrong, certifies only far below"),
         ("nonconvex recovery grows like log d", "yes, with hard thresholding"),
         ("an algorithm may be hard to find", "not for Gaussian measurements; no lead is left for quadratic ones"),
-        ("three-block ADMM may diverge", "yes, rarely; sums of norms are unaffected"),
+        ("three-block ADMM may diverge", "yes, rarely; convex sums of norms are unaffected"),
     ],
     columns=["the review", "measured"],
 ).set_index("the review")
@@ -153,8 +155,9 @@ pd.DataFrame(
 # proposition 3.1, the missing square in theorem 3.2 and the missing root in proposition 4.1, the index of proposition 4.3, the
 # weights of theorem 5.1, the signs of proposition 5.1, the shape of $A$, the Frobenius norm of the discussion, proximal
 # steps called projections, and the norm of theorem 3.3 C. The rest is editorial: theorem 5.1 and proposition 5.1 bound the
-# number of measurements from above, not the correlation; theorem 3.2 needs a closed convex *cone*; what the review calls
-# the best case complexity $\Omega$ is a lower bound for every signal of the class.
+# number of measurements from above, not the correlation; section 3.1 concludes from the lower bound that a second norm saves no
+# measurements, where it only excludes more than a constant factor, which the $\ell_1$ norm does save; theorem 3.2 needs a closed
+# convex *cone*; what the review calls the best case complexity $\Omega$ is a lower bound for every signal of the class.
 #
 # ## The ledger
 
@@ -165,6 +168,6 @@ ch.ledger()
 # ## Takeaway
 #
 # The theory holds and the figures can be redone. Sums of norms are bounded by their best member up to constants; the constant
-# can be worth having. The pessimism about algorithms is borne out in part: sums of norms are a two-block
+# can be worth having. The pessimism about algorithms is borne out in part: convex sums of norms are a two-block
 # problem, and the nonconvex program is solved by a simple iteration where measurements are Gaussian, but not better than the convex one
 # where they are quadratic.

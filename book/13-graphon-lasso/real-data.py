@@ -236,6 +236,6 @@ ch.claim("sibling-helps-on-tumours", value={name: rows["z"].to_dict() for name, 
 # ## Takeaway
 #
 # On real data the spectral prior behaves as it does on synthetic graphs where its assumption holds, as for pixels: a
-# large gain at 10 images and a small one at 20, matched by a tuned $\ell_1$ penalty, and none beyond: with 40 or
-# more it is of no use. Where the assumption fails it does harm. The likelihood of held-out samples tells the two cases apart
+# large gain at 10 images and a small one at 20, matched by a tuned $\ell_1$ penalty; it is of no use at 40 and a loss at
+# 80. Where the assumption fails it does harm. The likelihood of held-out samples tells the two cases apart
 # without any knowledge of the graph.

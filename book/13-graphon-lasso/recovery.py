@@ -344,8 +344,8 @@ if ch.plots:
             ax.legend()
 
 # %% [markdown]
-# What counts is the number of signals *per node*: the lines for all three sizes cross one between five and twenty signals
-# per node. (With fewer signals than nodes the gain is the larger, the smaller the graph.) As to $\beta$, at few signals it
+# What counts is the number of signals *per node*: the lines for all three sizes cross one between seven and eleven signals
+# per node, the later, the smaller the graph. (With fewer signals than nodes the gain is the larger, the smaller the graph.) As to $\beta$, at few signals it
 # hardly matters, and the prior's gain is the same for all three values. At many signals a small $\beta$ leaves a bias,
 # whatever the prior; a large one leaves less, so that the prior stops helping sooner.
 #
@@ -378,6 +378,6 @@ disconnected.pivot_table(index="n", columns="prior", values="error").round(2)
 #
 # The review's two figures are reproduced: for few signals, known graphon or sibling, the prior cuts the error, by a factor
 # of more than three at ten signals, of about two at twenty and of about one and a half at forty. What this page adds is
-# three limits. The gain is there only for fewer signals than a few times the number of nodes, whatever that number is. At
+# three limits. Even with the true graphon the gain is there only for fewer signals than seven to eleven times the number of nodes. At
 # the smallest samples it does not come from the structure. And a plain $\ell_1$ penalty on the weights, tuned as well as
 # the prior, has most of the gain.

@@ -113,7 +113,7 @@ if ch.plots:
 #
 # Single precision, 100 points, $D = 4d$, best of several runs. Our transform writes $H_p$ as a Kronecker product of
 # Hadamard matrices of order at most 64, that is as a few small matrix products; a butterfly of additions does fewer
-# operations and takes longer.
+# operations, in more passes over the data.
 
 
 # %%

@@ -261,7 +261,8 @@ ch.claim(
 # ## Mean and variance of five maps
 #
 # Now the features. At equal output dimension $D = 64$, 20,000 draws each: how far is $z(x)^\top z(y)$ from $k(x, y)$ on
-# average, and how much does it scatter? The closed forms for one kernel value $k$ are
+# average, and how much does it scatter? The closed forms for one value $k$ of the Gaussian kernel (they use that its value at twice the
+# distance is $k^4$) are
 #
 # $$
 # D\,\mathrm{Var} = \underbrace{1 + \tfrac{k^4}{2} - k^2}_{\text{phase}}, \qquad
@@ -343,13 +344,13 @@ if ch.plots:
 # %% [markdown]
 # Normalized features {cite}`li2017linearized` do cut the variance where $k$ is near 1, fifty-fold at $k = 0.956$, and
 # change nothing where $k$ is small. But most of the gain comes for free: cosine and sine of the same frequency already
-# have unit norm. The difference of the two closed forms is
+# have unit norm. For the Gaussian kernel the difference of the two closed forms is
 #
 # $$
 # D\,(\mathrm{Var}_{\text{normalized}} - \mathrm{Var}_{\text{paired}}) = \tfrac14 k^2 (1-k^2)^2 \;\ge\; 0,
 # $$
 #
-# so at equal output dimension the paired map is never worse than the normalized one to first order in $1/D$, and it is
+# so at equal output dimension the paired map is never worse there than the normalized one to first order in $1/D$, and it is
 # unbiased, which a ratio is not. {cite:t}`sutherland2015error` make the same case against phases. Frequencies in
 # orthogonal blocks {cite}`yu2016orthogonal` lower it again, without any normalization.
 #

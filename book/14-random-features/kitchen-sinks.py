@@ -236,13 +236,21 @@ if AdaBoostClassifier is None:
     ch.not_run("rks-vs-adaboost", "scikit-learn is not installed")
 else:
     last = race.groupby("method").last()
-    similar = last.loc["RKS cosines", "error"] <= last.loc["AdaBoost", "error"] + 0.01
-    boosted = last.loc["AdaBoost", "error"] < 0.25  # chance is one half
+    similar = bool(last.loc["RKS cosines", "error"] <= last.loc["AdaBoost", "error"] + 0.01)
     times_faster = last.loc["AdaBoost", "seconds"] / last.loc["RKS cosines", "seconds"]
+    similar_too = bool((shape_table["RKS error"] <= shape_table["AdaBoost error"] + 0.01).all())
+    shapes_faster = shape_table["AdaBoost seconds"] / shape_table["RKS seconds"]
+    boosted = max(last.loc["AdaBoost", "error"], shape_table["AdaBoost error"].max()) < 0.25  # chance is one half
+    quickly = bool(boosted and times_faster > 10 and (shapes_faster > 10).all())
     ch.claim(
         "rks-vs-adaboost",
-        value={"error": last.error.to_dict(), "seconds": last.seconds.to_dict(), "AdaBoost / RKS": times_faster},
-        holds=bool(similar and boosted and times_faster > 10),
+        value={
+            "error": last.error.to_dict(),
+            "seconds": last.seconds.to_dict(),
+            "AdaBoost / RKS": times_faster,
+            "on the review's shapes": shape_table.set_index("shape").T.to_dict(),
+        },
+        holds=quickly and (True if similar and similar_too else "partly" if similar or similar_too else False),
     )
 
 # %% mystnb={"figure": {"name": "fig-14-race", "caption": "Test error against CPU time for fits of growing size (50 to 500 random functions; 10 to 200 rounds of boosting). Random cosines reach AdaBoost's error in a small fraction of its time; random stumps do not reach it."}, "image": {"alt": "Three falling curves over time on a logarithmic axis; the cosines' and the stumps' at the left, the cosines' lower, AdaBoost's one to two orders of magnitude to the right."}} tags=["hide-input"]
@@ -309,6 +317,7 @@ inverse_root = torch.stack([torch.ones(len(ks), dtype=torch.float64), (-log_k / 
 average = by_seed.mean(0)
 line = torch.linalg.lstsq(inverse_root, average[:, None]).solution[:, 0]
 unexplained = ((average - inverse_root @ line).square().sum() / (average - average.mean()).square().sum()).item()
+to_limit = (((average - line[0]).log() * centred).sum() / centred.square().sum()).item()  # the slope above a
 root_n = torch.tensor(n_sweep, dtype=torch.float64).rsqrt()
 line_n = torch.linalg.lstsq(torch.stack([torch.ones_like(root_n), root_n], 1), by_n.mean(0)[:, None]).solution[:, 0]
 
@@ -324,6 +333,7 @@ ch.claim(
         "mean square": average.tolist(),
         "R^2 of a + b / sqrt(k)": 1 - unexplained,
         "a": line[0].item(),
+        "slope above a": to_limit,
     },
     holds=True if steep else "partly" if straight else False,
 )
@@ -343,9 +353,10 @@ if ch.plots:
     axes[0].set_ylabel("mean square error (test)")
 
 # %% [markdown]
-# The mean square is a straight line in $1/\sqrt k$: the theorem's shape. Where that line ends is another matter. As a
-# power law above the exact kernel's error the slope depends on the floor that one subtracts, and the box's own limit
-# lies above the kernel's.
+# The mean square is a straight line in $1/\sqrt k$: the theorem's shape. Where that line ends is another matter, and it decides
+# the verdict. The theorem's floor is the best function of the box's class, which we do not know. Above the exact kernel's error (0.17) the slope
+# is -0.39, just short of the criterion; above the limit of the fitted line (0.25) it is -0.56, in agreement with the theorem. The latter is
+# nearly built in, since that limit supposes a line in $1/\sqrt k$; six sizes do not determine floor and exponent together.
 #
 # ## Units
 #
@@ -379,4 +390,4 @@ ch.claim("erratum-sinks-box", value=change, holds=change["C / k"] < 1e-3 and cha
 #
 # Randomizing what others optimize is a bargain in time: tens of times faster than boosting at a lower error, if the random
 # functions suit the data. With cosines it *is* random Fourier features with a box in place of a ridge, neither faster nor
-# better. Without box or ridge the fit degrades as $k$ nears $n$: the interpolation peak of double descent.
+# better.

@@ -203,15 +203,16 @@ if ch.plots:
         ax.legend(title=None, fontsize=8).set_visible(target == 15.0)
 
 # %% [markdown]
-# So the guarantee is real where it says something: the spectral error of 800 plain features is had with a quarter of them or fewer when they
-# are sampled by leverage, and a target that $p$ rarely samples is found. With few features it says nothing. At fifty, and a
-# hundred for the smallest $\lambda$, neither kind is closer than a matrix of zeros, whose error is just below one, and which of the two medians of
-# seven seeds is lower depends on the draw; over the thirty of the full run it is that of leverage sampling in all settings. The rates in the review,
-# $\Omega(\sqrt n)$ against $\Omega(1)$, are for kernels of finite rank; the Gaussian kernel is not one, and $d_\lambda$ grows
-# like $\log(1/\lambda)$.
+# So the guarantee is real where it says something: the spectral error of 800 plain features is had with a quarter of them or fewer
+# when they are sampled by leverage, and a target that $p$ rarely samples is found. With few features it says nothing. At fifty for the
+# two smaller $\lambda$, and at a hundred for the smallest, neither kind is closer than a matrix of zeros, whose error is just below
+# one, and which of the two medians of seven seeds is lower depends on the draw; over the thirty of the full run it is that of leverage
+# sampling in all settings. The rates in the review, $\Omega(\sqrt n)$ against $\Omega(1)$, are for kernels of finite rank; the
+# Gaussian kernel is not one, and $d_\lambda$ grows like $\log(1/\lambda)$.
 #
-# The full run shows the same. With 200 seeds the spectral error at $\lambda = 10^{-5}$ and 30 features is 1.82 with leverage scores and 1.73
-# without; in the three other settings of the figure it is lower with them, as is the error on $\sin 15x$.
+# The full run shows the same. With 200 seeds the median of the spectral error at $\lambda = 10^{-5}$ and 30 features is 1.82 with
+# leverage scores and 1.73 without (the means, which a few bad draws decide, are 2.6 and 5.5); in the three other settings of the
+# figure it is lower with them, as is the error on $\sin 15x$.
 #
 # ## When does it pay?
 #
@@ -271,8 +272,8 @@ if ch.plots:
 # %% [markdown]
 # The dotted line is at two standard deviations of $p$. Left of it plain features already hold the target's frequency, and
 # importance weights only add variance. Right of it, with $\lambda$ small enough that the kernel method itself can learn
-# such a target, leverage sampling is the difference between learning and not. Images of digits live on the left: their
-# labels change slowly compared with the kernel's width, which is why {doc}`learning` found no gain there.
+# such a target, leverage sampling is the difference between learning and not. Images of digits presumably live on the left,
+# if their labels change slowly compared with the kernel's width; {doc}`learning` found no gain there.
 #
 # ## Takeaway
 #

@@ -138,7 +138,7 @@ ch.ledger()
 # ## Takeaway
 #
 # Of the review's four variations each improves something, and less than it says. Fastfood is faster from a few hundred
-# dimensions on. Normalizing lowers a variance that cosine-sine pairs do not have. Leverage scores serve the kernel matrix
+# dimensions on. Normalizing gains what cosine-sine pairs have for free, and a little less. Leverage scores serve the kernel matrix
 # and pay in accuracy only for targets outside the bulk of the spectrum. Kitchen sinks outrun boosting, not Fourier
 # features. And the method that the review sets aside in its introduction, sampling columns of the kernel
 # matrix, predicts better than all of them at the same dimension, up to about a thousand.

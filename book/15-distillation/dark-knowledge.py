@@ -218,7 +218,7 @@ pd.DataFrame({"gain in the full run (points)": shown}).sort_index().round(1).ren
 )
 
 # %% [markdown]
-# Only the hundred digits are left: +0.8 points, more than two standard errors. With 300 and 1,000 digits of 28 x 28 pixels the soft targets lose by one and two points. So the advantage with
+# The claim is judged by this run. Only the hundred digits are left: +0.8 points, more than two standard errors. With 300 and 1,000 digits of 28 x 28 pixels the soft targets lose by one and two points. So the advantage with
 # little data is one of very little data, or of training that is long for the number of digits.
 #
 # ## Noisy labels

@@ -391,9 +391,9 @@ gain.rename("variance of uniform sampling over that of this one").to_frame().rou
 # %% [markdown]
 # ## The convex case
 #
-# For logistic regression the distance between two gradients is bounded by that of the inputs, at every $\theta$, so CRAIG can choose once
-# and for all. Two digits, pixels averaged to $14\times14$, 10 % of the examples per class; incremental gradient with steps $c/(1+t)$,
-# and $c$ scaled so that an epoch over $k$ examples moves as far as one over $n$. The ten coresets of each kind are trained as one batch.
+# For logistic regression the distance between the gradients of two examples of one class is bounded by that of the inputs, up to a factor that grows with
+# $\lVert\theta\rVert$, so CRAIG can choose once and for all. Two digits, pixels averaged to $14\times14$, 10 % of the examples per class; incremental gradient
+# with steps $c/(1+t)$, and $c$ scaled so that an epoch over $k$ examples moves as far as one over $n$. The ten coresets of each kind are trained as one batch.
 
 # %%
 pair = mnist("train", n=ch.pick(quick=4000, full=4000, smoke=1000), balanced=True, source=source, seed=seed)

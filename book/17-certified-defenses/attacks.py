@@ -81,13 +81,13 @@ models = crowd[:seeds]
 # A random corner of the $\ell_\infty$ ball is as large as any attack's perturbation, and nearly harmless: it costs two to three points
 # of accuracy where a chosen one costs more than eighty. "Random perturbations do not fool" is true to that extent.
 # PGD steps along the sign of the gradient, which is the steepest direction in this norm. The review prints the step with the
-# raw gradient; projected on the same ball with the same step size it is a much weaker attack, because most entries of the
-# gradient are far smaller than the step.
+# raw gradient and leaves its size open. At the step size of the signed step the raw one is a much weaker attack, because most entries of the
+# gradient are far below one; a step so large that the projection cuts off nearly every entry is a signed one again.
 
 
 # %%
 def raw_gradient_pgd(model, inputs, labels, eps, steps):
-    """The step as printed: delta <- P(delta + eps grad), without the sign."""
+    """The step as printed, of the signed step's size: delta <- P(delta + eps grad), without the sign."""
     delta = torch.zeros_like(inputs)
     for _ in range(steps):
         delta.requires_grad_(True)
@@ -153,12 +153,12 @@ ch.claim(
     holds=min(stronger.values()) >= 0 and stronger["0.1"] > 0.01 and attacking["FGSM"] > 0.2,
 )
 ch.claim(
-    "erratum-pgd-step",
+    "raw-gradient-step",
     value={"raw gradient": at["raw-gradient PGD"], "signed": at["PGD"], "noise": at["noise"]},
     holds=at["raw-gradient PGD"] > at["PGD"] + 0.2 and attacking["raw-gradient PGD"] > 0.1,
 )
 
-# %% mystnb={"figure": {"name": "fig-17-strength", "caption": "Accuracy against the radius of the perturbation, mean over networks with two standard errors. Noise of the same size costs two points; the raw gradient step printed in the review is the weakest of the attacks."}, "image": {"alt": "Accuracy over epsilon from 0.02 to 0.1. Clean stays flat at 0.93 and noise almost so; raw-gradient PGD falls to about 0.6; FGSM and PGD fall together, to about 0.14 and 0.1."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-17-strength", "caption": "Accuracy against the radius of the perturbation, mean over networks with two standard errors. Noise of the same size costs two points; the raw gradient step, taken here at the step size of the signed one, is the weakest of the attacks."}, "image": {"alt": "Accuracy over epsilon from 0.02 to 0.1. Clean stays flat at 0.93 and noise almost so; raw-gradient PGD falls to about 0.6; FGSM and PGD fall together, to about 0.14 and 0.1."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves, figure
 
@@ -469,5 +469,5 @@ if ch.plots and recorded is not None:
 #
 # What the review says about the danger holds, nearly all of it by wide margins: a perturbation of a tenth of the pixel
 # range takes an accuracy of 0.93 to about 0.1, two thirds of the damage carries over to a network that has seen other data, and
-# labels alone are enough to attack. Of the methods, the raw gradient step is the one not to use, and the linearized
+# labels alone are enough to attack. Of the methods, the raw gradient step needs a step size of its own, and the linearized
 # bound is none: attacks break it on well over half of the images.

@@ -98,10 +98,9 @@ pd.DataFrame(methods, columns=["method", "bound", "how", "in the library"]).set_
 #
 # ## Errata
 #
-# Seven can be told by a number and are claims in the ledger: the SDP matrix pairs its linear term with the wrong block, so that the
+# Five can be told by a number and are claims in the ledger: the SDP matrix pairs its linear term with the wrong block, so that the
 # printed certificate is invalid; parentheses are missing in the SDP objective; trivial bounds are $[-10^{100},
-# 10^{100}]$; the bias of the last layer is counted twice; PGD in the maximum norm steps along signs; Danskin's gradient needs a
-# unique maximizer; and a dual bound need not beat an interval.
+# 10^{100}]$; the bias of the last layer is counted twice; and Danskin's gradient needs a unique maximizer.
 #
 # The rest is editorial. The relaxed objective is $\langle M, P\rangle$, not $\langle M, yy^\top\rangle$, and a "$\le$" is missing after the integral
 # form. In the inner maximum the $\delta$ is missing and the ball is closed. The two-layer certificate comes from

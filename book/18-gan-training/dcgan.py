@@ -7,14 +7,14 @@
 # ---
 
 # %% [markdown]
-# # DCGAN, clipped WGAN, and consensus: the rest of tables 1 and 2
+# # DCGAN and clipped WGAN: the rest of table 1
 #
-# The second and third columns of the review's table 1, and table 2. On the DCGAN the three variants of Adam score alike in the
-# review, the clipped WGAN is hardly legible, and consensus optimization is good at first and a constant blob in the end.
+# The second and third columns of the review's table 1. On the DCGAN the three variants of Adam score alike in the review, and the clipped WGAN is hardly
+# legible. Table 2 is that of {doc}`consensus`.
 #
 # The quick profile trains convolutional networks of width 8 for 250 steps in batches of 32 at $\eta = 10^{-3}$, five times the review's step size, on
-# 4,000 digits. That is enough to compare variants of Adam, not enough to judge what happens after a hundred epochs: the claims about the WGAN and about
-# collapse need the full profile. What quick shows of them is a first look, on perceptrons, with its own numbers. The full profile has batches of 200: the WGAN for 60
+# 4,000 digits. That is enough to compare variants of Adam, not enough to judge what happens after a hundred epochs: the claims about the WGAN need the full
+# profile. What quick shows of it is a first look, on perceptrons, with its own numbers. The full profile has batches of 200: the WGAN for 60
 # of the review's 200 epochs, the DCGAN at width 64 for three, which is what a reference for the WGAN needs. A command ends after seven minutes, and the next one goes on where
 # it stopped.
 
@@ -186,66 +186,22 @@ if wgan_recorded is None or "WGAN SGD" not in wgan_mean or recorded is None:
     ch.not_run("wgan-weak", "its full-scale scores, or those of the DCGAN, are not recorded")
 else:
     last = recorded[(recorded["variant"] == "Adam") & (recorded["step"] == recorded["step"].max())]["IS"].mean()
+    starts = bool(wgan_mean["WGAN"] > 1.2 and wgan_mean["WGAN SGD"] < 1.2)
+    level = bool(abs(wgan_mean["WGAN"] / last - 1) < 0.1)
     ch.claim(
         "wgan-weak",
         value=wgan_mean.to_dict() | {"DCGAN": last},
-        holds=bool(wgan_mean["WGAN"] > 1.2 and wgan_mean.max() < last / 2 and wgan_mean["WGAN SGD"] < 1.2),
+        holds=starts and (level or "partly"),
         table="wgan-scores",
     )
 
 # %% [markdown]
 # Recorded on 60 of the review's 200 epochs, five seeds: with SGD nothing starts (1.00 and 1.01, as in the review). Of the three Adams the plain one is ahead, 2.0
 # +- 0.2, then optimism, 1.5 +- 0.3; negative momentum, best in the review, has hardly started, 1.2 +- 0.1. All are far below the DCGAN, which scores
-# 4.8 after three epochs.
-#
-# ## Consensus
-#
-# Both players follow the gradient of $L_i + \gamma\,\tfrac12\lVert v\rVert^2$, moving at the same time. The theory of {doc}`games` says what to
-# expect: a little $\gamma$ damps the rotation, a lot of it makes *every* zero of the field attract, and a generator that is constant with a
-# discriminator that is flat is such a zero. Review: $\gamma = 0.01$, step size $10^{-3}$, score 2.453 at 50 epochs, 1.202 at 100. The
-# first of these numbers repeats, to the digit with its error, that of DCGAN with Optimistic Adam in table 1, probably a copy.
-
-# %%
-consensus_steps = ch.pick(quick=320, full=30_000, smoke=4)  # full: 100 epochs in batches of 200
-gammas = ch.pick(quick=[0.0, 0.1, 10.0], full=[0.0, 0.01, 0.1, 1.0, 10.0], smoke=[0.0, 0.1])
-consensus_seeds = ch.pick(quick=2, full=3, smoke=1)
-kind = ch.pick(quick="perceptrons", full="convolutional", smoke="convolutional")
-makers = {
-    "perceptrons": (lambda: MLPGenerator(latent, 64, (1, 28, 28)), lambda: MLPDiscriminator((1, 28, 28), 64)),
-    "convolutional": convolutional,
-}
-consensus_marks = sorted({max(1, consensus_steps * k // 4) for k in range(1, 5)})
-players = trained_ensemble(
-    ch, "consensus", *makers[kind], images, [Variant(f"gamma {g:g}", lr=1e-3, gamma=g) for g in gammas],
-    steps=consensus_steps, batch=batch, seeds=consensus_seeds, simultaneous=True, snapshots=consensus_marks,
-)  # fmt: skip
-sweep = score_course(players, net, reference, consensus_marks)
-ch.save("consensus-scores", sweep.round(4))
-ch.save("consensus-samples", thumbnails(players))
-consensus_recorded = ch.paper("consensus-scores")
-sweep.pivot_table(index="step", columns="variant", values=["IS", "classes"], sort=False).round(2)
-
-# %% mystnb={"figure": {"name": "fig-18-consensus-samples", "caption": "Samples under simultaneous play with consensus of three weights after the quick run, first seed. At weight 10 one image for all noise, and at weight 0 too, where simultaneous play has lost the game; the weight between starts to draw."}, "image": {"alt": "Three rows of twelve images for gamma 0, 0.1 and 10. The first and last rows repeat one shape, the middle one varies."}} tags=["hide-input"]
-if ch.plots:
-    draw_thumbnails(thumbnails(players, 12))
-
-# %% mystnb={"figure": {"name": "fig-18-consensus-course", "caption": "Inception Score under simultaneous play with consensus in the quick run, mean over seeds with their range."}, "image": {"alt": "Score over training steps for three weights of the consensus term; the lines of weights 0 and 10 stay near 1, that of 0.1 rises."}} tags=["hide-input"]
-if ch.plots:
-    data = consensus_recorded if consensus_recorded is not None else sweep
-    fig, ax = figure(height=2.9)
-    curves(data, "step", "IS", "variant", ax=ax, markers=True, error="range")
-    ax.set(xlabel="step", ylabel="Inception Score")
-    ax.legend()
-
-# %% tags=["nbval-check-output"]
-course = sweep if consensus_recorded is None else consensus_recorded
-small = course[course["variant"] == "gamma 0.01"].groupby("step")["IS"].mean()
-collapse = -1.0 if small.empty else small.iloc[-1] / small.max()  # the quick run has other weights
-ch.claim("consensus-collapse", value=collapse, holds=0 <= collapse < 0.6, table="consensus-scores")
+# 4.8 after three epochs, where the review's table has both at the same height.
 
 # %% [markdown]
 # ## Takeaway
 #
-# On the DCGAN the variants of Adam score alike, as in the review, and SGD with negative momentum joins them once its step size is large enough. The clipped WGAN on perceptrons hardly starts; over 60 epochs plain Adam takes it furthest, and not far. For
-# consensus the quick run points the other way than table 2 at weight 0.1, which alone learns under simultaneous play. At weight 10 there is one image for
-# all noise, as a regularizer that dominates would have it, but the run without any ends there too: why is open.
+# On the DCGAN the variants of Adam score alike, as in the review, and SGD with negative momentum joins them once its step size is large enough. The clipped WGAN on
+# perceptrons hardly starts; over 60 epochs plain Adam takes it furthest, and not far.

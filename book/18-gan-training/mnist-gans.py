@@ -144,26 +144,34 @@ if ch.plots:
 # ## What the table says
 #
 # A comparison is paired: the members of one seed share initial weights, minibatches and noise. With three seeds the standard errors are themselves
-# uncertain, so that most of the claims below count seeds.
+# uncertain, so that most of the claims below count seeds. Whether optimism beats plain Adam depends on when one looks: in the quick run it is ahead, and so
+# it is in the recorded one for the first 12,000 steps. The verdict is that of the end of the recorded run.
 
 # %%
 by_seed = final.pivot(index="seed", columns="optimizer")
-IS, FD = by_seed["IS"], by_seed["FD"]
+IS = by_seed["IS"]
 able = course[course["IS"] > 2]  # by what they draw, whenever that is
 collapsed = able[able["classes"] < 8]
 
 # %% tags=["nbval-check-output"]
-higher = bool(IS["OAdam"].mean() > IS["Adam"].mean())
-closer = (FD["OAdam"] < FD["Adam"]).mean()
 # Networks that draw nothing score 1 and are level, and so is Adam with itself.
 drawn = bool((IS[["Adam", "OAdam", "AdamNM"]] > 2).all(axis=None) and (IS["OAdam"] != IS["Adam"]).all())
 ch.require(drawn, f"Adam or a variant of it has learned nothing, or not by itself: {IS.to_dict('index')}")
-ch.claim(
-    "oadam-beats-adam-gan",
-    value={"Adam": IS["Adam"].mean(), "OAdam": IS["OAdam"].mean(), "share of seeds with smaller distance": closer},
-    # A lead after 1,500 steps is not yet one at the end: see the note in the ledger.
-    holds=(ch.full or "partly") if higher and closer >= 2 / 3 else "partly" if higher or closer >= 2 / 3 else False,
-)
+# A lead after 1,500 steps is not yet one at the end: judged by the table of the larger run.
+if recorded is None:
+    ch.not_run("oadam-beats-adam-gan", "the full-scale table gan-scores is not recorded")
+else:
+    ends = recorded[recorded["step"] == recorded["step"].max()].pivot(index="seed", columns="optimizer")
+    higher = bool(ends["IS"]["OAdam"].mean() > ends["IS"]["Adam"].mean())
+    closer = (ends["FD"]["OAdam"] < ends["FD"]["Adam"]).mean()
+    if (ends["IS"][["Adam", "OAdam", "AdamNM"]] > 2).all(axis=None):
+        value = {name: ends["IS"][name].mean() for name in ("Adam", "OAdam")}
+        value |= {f"{name} in this run": IS[name].mean() for name in ("Adam", "OAdam")}
+        value["share of seeds with smaller distance"] = closer
+        holds = True if higher and closer >= 2 / 3 else "partly" if higher or closer >= 2 / 3 else False
+        ch.claim("oadam-beats-adam-gan", value=value, holds=holds, table="gan-scores")
+    else:
+        ch.not_run("oadam-beats-adam-gan", "in the recorded run Adam or a variant of it has learned nothing")
 ratio = IS["SGDNM"] / IS["AdamNM"]
 ch.claim("sgdnm-fails", value=ratio.tolist(), holds=bool((ratio < 0.65).all()))
 
@@ -264,5 +272,5 @@ if ch.plots:
 # Of the review's first column the order of Adam's variants is there early: for the first forty of sixty epochs at the review's size optimism and
 # negative momentum are ahead of plain Adam (in the quick run optimism is), and SGD with negative momentum learns little. The lead does not last. In
 # the end plain Adam scores 6.5, optimism 6.2 and negative momentum 6.0 (five seeds, standard errors 0.1, 0.2 and 0.5); SGD with momentum rises to
-# 3.3 and falls again. Digits are missing while the networks learn, and most are found later; on the ring no mode is lost, which a careless count
-# would have called collapse.
+# 3.3 and falls again. Digits are missing while the networks learn, and most are found later; on the ring no mode is empty by nearest centre, a count
+# that a shapeless cloud passes as well; within three standard deviations the recorded run finds three to five of the eight after 10,000 steps.

@@ -109,7 +109,7 @@ pd.DataFrame(methods, columns=["method", "eigenvalues of a step", "play and trai
 #
 # Those that a number can tell apart are claims in the ledger: the Wasserstein objective adds where it must subtract; the generator's
 # updates have the wrong sign; the last optimistic iterate is linear here and $O(1/T)$ belongs to the average; a branch of a square root; a
-# derivative quoted without its step size; the angle $\pi/6$ for $\pi/4$, and intervals where eigenvalues are intersected; real eigenvalues
+# derivative quoted without its step size; eigenvalues intersected for their intervals; real eigenvalues
 # need no momentum; a step-size bound without its modulus; gradients that vanish by saturation, not depth; entropies of the Inception Score
 # the wrong way round.
 #
@@ -126,7 +126,8 @@ ch.ledger()
 # ## Takeaway
 #
 # The theory of the review is right up to details of print, and sharper than it says: linear rates and closed forms where it has $O(1/T)$ and a
-# numerical search. Of its tables the coarse order is visible within minutes of training on two cores. Fine differences between variants of
+# numerical search. Of its tables little of the order shows within minutes: on the plain GAN optimism is ahead of plain Adam, but negative momentum, first in
+# the review, is behind both, and SGD with momentum, third there, learns nothing. Fine differences between variants of
 # Adam are of the size of the differences between seeds, which the review's error bars, taken over parts of one sample, do not show, and the lead of
 # optimism on the plain GAN is gone after fifty epochs. One row of the table is a matter of the step size: SGD with negative momentum,
 # given up in the review at 0.001, draws digits on the DCGAN at 0.1.

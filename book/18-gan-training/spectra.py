@@ -231,7 +231,7 @@ ch.claim(
 # *The derivative* $2\Re(\lambda)\Re(1/\lambda)$ of the squared modulus is that at $\eta=\Re(1/\lambda)$.
 # *The second condition.* Where two eigenvalues limit the rate, a little negative momentum helps at the best step size if that lies in both of their
 # intervals. The printed intersection is one of the eigenvalues, and two different numbers have nothing in common. The largest step that
-# equation 4 allows, $2\Re(1/\lambda)$, lies in $I(\lambda)$ from an angle of $\pi/6$ on, not $\pi/4$.
+# equation 4 allows, $2\Re(1/\lambda)$, lies in $I(\lambda)$ from an angle of $\pi/6$ on; the review's $\pi/4$ is enough but not sharp.
 # *Real eigenvalues* need no momentum: $\eta=1/\lambda$ ends in one step.
 
 # %%
@@ -443,7 +443,7 @@ if ch.plots:
 # %% [markdown]
 # ## Takeaway
 #
-# The theory stands: no bound is violated, the interval $I(\lambda)$ is exact, and what was a numerical observation has a closed form. Six
-# details of the text do not: the branch of the root, a derivative quoted without its step size, eigenvalues intersected for their intervals, $\pi/4$ for $\pi/6$, "any" eigenvalue
+# The theory stands: no bound is violated, the interval $I(\lambda)$ is exact, and what was a numerical observation has a closed form. Five
+# details of the text do not: the branch of the root, a derivative quoted without its step size, eigenvalues intersected for their intervals, "any" eigenvalue
 # where real ones need no momentum, and a step-size bound that is negative as printed. All of it is about equilibria that attract. The small GAN is
 # at no such point when training stops: many of its larger eigenvalues have a negative real part.

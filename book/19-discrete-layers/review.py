@@ -110,7 +110,7 @@ ch.ledger()
 # %% [markdown]
 # ## Takeaway
 #
-# Both layers do what they were built for: one learns constraints that the convolutional networks beside it do not, the other trains features
+# Both layers do what they were built for: one learns constraints that the convolutional networks beside it learn in part, the other trains features
 # through a matching. The reasons that the review gives are weaker. Neither is faster than a plain discrete solver on a CPU, the relaxation of
 # matching is exact rather than approximate, and what makes visual Sudoku work, at 4x4 here, is supervision in disguise. What a relaxed solver buys
 # is a gradient.

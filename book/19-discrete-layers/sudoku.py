@@ -133,7 +133,8 @@ if ch.plots:
 # ## The verdicts
 #
 # SATNet has no notion of neighbourhood: permuting the columns of $S$ and the rows of the start gives the permuted output. The networks
-# have nothing else. That they complete a third to a half of the boards here is a matter of size, with six holes in a board of sixteen cells.
+# have nothing else. On 4x4 boards, six holes among sixteen cells, that is enough to complete a third to a half of them, so that "do not learn" is not what
+# we see; nor does the mask help, which in the review makes the difference between 0.04% and 15.1%. Whether this is a matter of size, the 9x9 boards would tell.
 
 # %%
 solver, twin = trained["SATNet", "original", 0], SATNet(n**3, k=32, cg_iter=20, seed=seed, **layer).to(ch.device)
@@ -155,7 +156,7 @@ with torch.no_grad():
 
 # %% tags=["nbval-check-output"]
 found = accuracy[accuracy.split == "test"].set_index(["board", "model"])["value"].to_dict()
-lead = found["original", "SATNet"] - max(found["original", "ConvNet"], found["original", "ConvNetMask"])
+rival = max(found["original", "ConvNet"], found["original", "ConvNetMask"])
 enough, ahead = (0.9, 0.5) if ch.full else (0.97, 0.1)
 # At 4x4 the networks do learn their training boards: to be ahead of networks that did not would be no feat.
 fitted = accuracy[(accuracy.split == "train") & (accuracy.board == "original")].set_index("model")["value"]
@@ -163,7 +164,8 @@ rivals = ch.full or fitted[["ConvNet", "ConvNetMask"]].min() > 0.5
 ch.claim(
     "sudoku-original",
     value={f"{model}, {kind}": value for (kind, model), value in found.items() if kind == "original"},
-    holds=bool(rivals and found["original", "SATNet"] >= enough and lead >= ahead),
+    holds=bool(rivals and found["original", "SATNet"] >= enough and found["original", "SATNet"] - rival >= ahead)
+    and (bool(rival <= 0.2) or "partly"),
 )
 drops = {name: found["original", name] - found["permuted", name] for name in ("SATNet", "ConvNet", "ConvNetMask")}
 ch.claim(
@@ -245,6 +247,7 @@ ch.paper("sudoku-curves")
 # %% [markdown]
 # ## Takeaway
 #
-# The layer learns to complete every unseen 4x4 board within thirty steps, whatever the order of the bits. Its couplings show
+# The layer learns to complete every unseen 4x4 board within thirty steps, whatever the order of the bits; the networks complete up to a half of
+# them, and hardly any once the bits are permuted. Its couplings show
 # part of the rules: that a digit excludes itself from a row, column or box is visible, that two digits exclude each other from a cell is not.
 # What it does not do is outrun a solver: it is a way to learn constraints, not a way to solve them.

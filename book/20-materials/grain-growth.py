@@ -19,7 +19,7 @@
 # - **threshold dynamics** {cite}`merriman1992diffusion,esedoglu2015threshold`: blur the indicator of every grain, give each pixel to the
 #   largest. Boundaries then move at the speed of their curvature, in physical units.
 #
-# Three laws test them. A circle shrinks as $\dot A = -2\pi$. A grain with $n$ sides obeys
+# Three laws test them, the first two threshold dynamics, the third the Potts model. A circle shrinks as $\dot A = -2\pi$. A grain with $n$ sides obeys
 #
 # $$
 # \frac{dA}{dt} = \frac{\pi}{3}\,(n - 6)
@@ -273,6 +273,7 @@ ch.paper("growth")
 # %% [markdown]
 # ## Takeaway
 #
-# Both simulators obey the laws of two-dimensional grain growth: parabolic growth, and von Neumann and Mullins' theorem grain
-# by grain. One has a trap: threshold dynamics freezes, silently, if the step is small against the grains. And neither takes hours: eight
-# microstructures of a thousand grains take a second or less on one core, which is the number that a surrogate has to beat.
+# Each simulator obeys the laws that it is tested on: the Potts model grows parabolically, and threshold dynamics follows the shrinking circle and, grain
+# by grain, von Neumann and Mullins' theorem, with a slope a sixth too steep. The latter has a trap: it freezes, silently, if the step is small
+# against the grains. And neither takes hours: eight microstructures of a thousand grains take a second or less on one core, which is the number that a
+# surrogate has to beat.

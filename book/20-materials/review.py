@@ -61,7 +61,7 @@ pd.DataFrame(
         ("Materials Project and Pearson descriptors", "110 statistics of the formula", "no structure is used"),
         ("their training moduli", "elastic tensors 2015, Matbench, AFLOW", "public"),
         ("synthesis and indentation of two compounds", "1,062 published hardness values", "no new synthesis"),
-        ("COMSOL", "Potts model and threshold dynamics", "checked against three laws"),
+        ("COMSOL", "Potts model and threshold dynamics", "each checked against its own laws"),
         ("12,000 articles", "SOFC-Exp sentences, Huo's paragraphs", "labelled, clean text"),
     ],
     columns=["in the review", "here", "remark"],
@@ -92,8 +92,8 @@ pd.DataFrame(
 # ## Errata
 #
 # What a number can decide is in the ledger: a kernel of size $k$ on a volume costs $k^3$ and not $k^2$ operations per voxel; the neighbour
-# threshold must fall with intensity, which the text leaves out; a model's fit to its training set is no test; a linear support
-# vector machine is a linear classifier; hardness depends on the load. The rest is editorial. A regression with support vectors is
+# threshold must fall with intensity, which the text leaves out; a model's fit to its training set is no test; hardness
+# depends on the load. The rest is editorial. A regression with support vectors is
 # support vector *regression*, not a machine that classifies. A network that maps an image to an image does not scale it to or from a
 # single value, and a conditional generator starts from an image, not from noise. Zinc and cadmium sulfide are not oxides. The
 # Hall-Petch relation turns round below 10 to 20 nanometres. The data base of the Wolverton group is the OQMD.

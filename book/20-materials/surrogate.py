@@ -14,7 +14,7 @@
 # identical to the simulator's, on diagrams that it had not seen, except where regions of small and of large grains lie side
 # by side; and it was much faster.
 #
-# In the place of COMSOL stands our threshold dynamics ({doc}`grain-growth` shows that it obeys the laws). The generator is a U-Net
+# In the place of COMSOL stands our threshold dynamics ({doc}`grain-growth` tests it on a circle and on the number of sides). The generator is a U-Net
 # {cite}`ronneberger2015unet` with circular padding that gets the boundaries before growth and gives those after it; the adversarial variant adds a
 # discriminator that judges patches of the pair of images {cite}`isola2017image`. It is an image-to-image network. The review's phrase of
 # networks that scale images "to or from a single numeric value" cannot describe one.
@@ -309,5 +309,5 @@ ch.paper("surrogate-speed")
 # The surrogate is a few times faster than the simulator that it learned from, and pays after several thousand microstructures. It is
 # not nearly identical: it knows where boundaries go to within a pixel or so, and hedges where grains vanish. And the opponent matters.
 # Against a general solver that takes hours any network wins; a batched threshold-dynamics code takes milliseconds per image, and
-# a batched Potts model is of the same order, exact in its laws and free of training. The case for a surrogate has to be made
+# a batched Potts model, whose growth is parabolic, is of the same order and free of training. The case for a surrogate has to be made
 # against those.

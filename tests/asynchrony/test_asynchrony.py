@@ -221,6 +221,9 @@ def test_polyak():
     assert polyak_momentum(1) == 0
     assert polyak_momentum(9.0) == pytest.approx(0.25)
     torch.testing.assert_close(polyak_momentum(torch.tensor([1.0, 9.0])), torch.tensor([0.0, 0.25]))
+    for dtype in (torch.float32, DOUBLE):
+        torch.testing.assert_close(polyak_momentum(torch.tensor(9.0, dtype=dtype)), torch.tensor(0.25, dtype=dtype))
+    assert isinstance(polyak_momentum(9), float)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])

@@ -27,6 +27,8 @@ ONE, DELAYS = torch.ones(1), torch.zeros(3, dtype=torch.int64)
         lambda: ay.sampled_momentum_rate(ONE, lr=ONE * 1j),
         lambda: ay.polyak_momentum(ONE * 1j),
         lambda: ay.polyak_momentum(ONE * math.inf),
+        lambda: ay.polyak_momentum(torch.tensor(0.5)),
+        lambda: ay.polyak_momentum(torch.tensor([True])),
     ],
 )
 def test_refused(call):

@@ -1,5 +1,6 @@
 """distill against fit by hand, the chain stage by stage, the ensemble against single runs."""
 
+import pandas as pd
 import pytest
 import torch
 
@@ -80,6 +81,37 @@ def test_distill_chain_is_distill_stage_by_stage():
     assert history.stage.unique().tolist() == [1, 2]
     for stage, expected in ((1, first), (2, second)):
         assert history[history.stage == stage].value.tolist() == pytest.approx(expected.value.tolist())
+
+
+@pytest.mark.parametrize("same_models", [True, False])
+def test_a_chain_goes_on_after_an_interruption_in_its_second_stage(tmp_path, monkeypatch, same_models):
+    monkeypatch.setattr("litrepro.training._fit.CHECKPOINT_SECONDS", 0.0)
+    train = data()
+    make = lambda: [mlp(4, [width], 3, seed=width) for width in (32, 8, 2)]  # noqa: E731
+    epochs = []
+
+    def stop_in_stage_two(epoch, model):
+        epochs.append(epoch)
+        if len(epochs) == 4 + 3:  # epochs 0, 1 and 2 of the second stage
+            raise KeyboardInterrupt
+
+    options = {**OPTIONS, "alpha": 0.1, "temperature": 4.0}
+    plain = make()
+    expected = distill_chain(plain, train, **options)
+    resumed = make()
+    options["checkpoint"] = tmp_path / "chain.pt"
+    with pytest.raises(KeyboardInterrupt):
+        distill_chain(resumed, train, callback=stop_in_stage_two, **options)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["chain-1.pt", "chain-2.pt"]
+    resumed = resumed if same_models else make()
+    epochs.clear()
+    found = distill_chain(resumed, train, callback=lambda epoch, model: epochs.append(epoch), **options)
+    assert epochs == [2, 3]
+    pd.testing.assert_frame_equal(found.drop(columns="seconds"), expected.drop(columns="seconds"))
+    for model, twin in zip(resumed, plain):
+        assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters()))
+    again = distill_chain(make(), train, **options | {"checkpoint": str(tmp_path / "chain.pt")})
+    pd.testing.assert_frame_equal(again, found)
 
 
 def test_train_students_equals_single_runs():

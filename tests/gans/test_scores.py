@@ -69,6 +69,9 @@ def test_frechet_distance_against_scipy():
     few = frechet_distance(randn(3, 8), randn(20, 8, seed=2))  # fewer samples than dimensions
     assert math.isfinite(few.item())
     assert few.item() > 0
+    dead = a[0] * torch.tensor([1.0, 0.0, 1.0, 1.0])  # singular, beside pairs that are not
+    mixed = frechet_distance(torch.stack([a[0], dead]), b[0])
+    torch.testing.assert_close(mixed, torch.stack([found[0], frechet_distance(b[0], dead)]), rtol=1e-6, atol=1e-6)
 
 
 def test_class_coverage():

@@ -121,6 +121,13 @@ def test_a_member_that_diverges_is_reported_and_left_alone():
     assert torch.allclose(gans.sample(3)[0], good.sample(3)[0], atol=1e-6)
 
 
+def test_a_discriminator_that_diverges_in_the_last_step_is_reported():
+    variants = [Variant("a", loss="wasserstein", optimizer="sgd", beta1=0.0, lr=lr) for lr in (1e-9, 1e36)]
+    gans = train_gans(make_generator, make_discriminator, 1e4 * data(50), variants, steps=1, simultaneous=True)
+    assert bool(gans.history.isfinite().all() & gans.snapshots[1].isfinite().all())
+    assert gans.finite.tolist() == [True, False]
+
+
 def test_snapshots_and_clipping():
     gans = train_gans(
         make_generator, make_discriminator, data(), [VARIANTS[4]], steps=6, snapshots=(2,), seeds=(0,), device="cpu"
@@ -238,5 +245,31 @@ def test_a_stopped_run_goes_on_to_the_same_result(tmp_path):
         assert torch.equal(again.sample(3, step=step), whole.sample(3, step=step))
     assert torch.equal(again.history, whole.history)
     assert torch.equal(run(checkpoint=path).discriminators, whole.discriminators)  # finished: nothing is left to do
-    with pytest.raises(ValueError, match="must belong to this run"):
+    with pytest.raises(ValueError, match=r"must belong to this run.*other sizes"):
         run(checkpoint=path, batch=9)
+
+
+def test_a_checkpoint_belongs_to_its_data(tmp_path):
+    x, path = data(40), tmp_path / "state.pt"
+
+    def run(x, **changes):
+        settings = {"steps": 30, "batch": 8, "checkpoint": path} | changes
+        return train_gans(make_generator, make_discriminator, x, VARIANTS[:1], **settings)
+
+    whole = run(x, checkpoint=None)
+    assert run(x, stop=lambda: True) is None
+    for other in (data(41), x[:, [1, 0]], x + 1e-3, x[torch.arange(40).roll(1)]):
+        with pytest.raises(ValueError, match=r"must belong to this run.*other.*data"):
+            run(other)
+    again = run(x * (1 + 1e-7))  # computed again, on another machine
+    assert torch.allclose(again.sample(3), whole.sample(3), atol=1e-4)
+    path.unlink()
+    assert run(x, stop=lambda: True) is None
+    saved = torch.load(path, weights_only=True)
+    del saved["about"]["data"], saved["about"]["shape"]
+    torch.save(saved, path)  # as it was written before the data were compared
+    assert torch.equal(run(x).sample(3), whole.sample(3))
+    del saved["about"]["layout"]
+    torch.save(saved, path)
+    with pytest.raises(ValueError, match="other layout"):
+        run(x)

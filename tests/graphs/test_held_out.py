@@ -73,6 +73,17 @@ def test_held_out_sweep_by_hand():
     assert math.isclose(row.loc["classic", "test"], graphs.contrast_loss(theta, test[1]).item(), rel_tol=1e-4)
 
 
+def test_held_out_sweep_solves_with_the_numbers_that_it_was_given():
+    groups = [torch.randn(30, 5, generator=torch.Generator().manual_seed(k), dtype=F64) for k in range(2)]
+    S, mu = graphs.nested_covariances(groups, [10, 20]), torch.linspace(0, 5, 5, dtype=F64)
+    numbers = {"alpha": 0.03, "beta": 7.1, "gamma": 2.3}
+    frame = graphs.held_out_sweep(S, [10, 20], {"train": S[1]}, [{"mu": mu, **numbers}], max_iter=3000)
+    alone = graphs.spectral_graphical_lasso(S, mu, **numbers, max_iter=3000)
+    expected = graphs.contrast_loss(graphs.laplacian(alone.w), S[1]).flatten().tolist()
+    assert all(map(math.isfinite, expected))
+    assert frame["train"].tolist() == pytest.approx(expected, rel=1e-12)
+
+
 def test_table_of_nuclei():
     x, y = table = data.breast_cancer()
     assert x.shape == (569, 30)

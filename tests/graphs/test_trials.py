@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from litrepro import graphs
+from litrepro import ConvergenceWarning, graphs
 
 
 def trials(**options):
@@ -51,6 +51,31 @@ def test_a_sweep_is_the_loop_over_its_problems():
     classic = graphs.classic_sweep(found, [0.1, 0.3], level=10.0, tol=1e-6)
     assert len(classic) == 12
     assert set(classic.columns) == set(frame.columns)
+
+
+def test_a_sweep_solves_with_the_numbers_that_it_was_given():
+    found = trials()
+    setting = {"prior": "own", "mu": found.degrees, "gamma": 0.1, "alpha": 0.03, "beta": 0.7}
+    frame = graphs.spectral_sweep(found, [setting], max_iter=20, tol=0.0)
+    with pytest.warns(ConvergenceWarning):
+        alone = graphs.spectral_graphical_lasso(
+            found.covariances, found.degrees, alpha=0.03, beta=0.7, gamma=0.1, max_iter=20, tol=0.0
+        )
+    expected = graphs.relative_error(alone.w, found.weights).flatten().tolist()
+    assert frame["error"].tolist() == pytest.approx(expected, rel=1e-12)
+    scale = found.covariances.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
+    rival = graphs.classic_graphical_lasso(found.covariances / scale + 1 / 8, 0.3, tol=1e-6)
+    error = graphs.relative_error(graphs.edge_weights(rival.precision / scale), found.weights).flatten().tolist()
+    table = graphs.classic_sweep(found, [0.3], level=1.0, tol=1e-6)
+    assert table["error"].tolist() == pytest.approx(error, rel=1e-12)
+
+
+def test_a_sweep_names_hard_thresholding_only_where_it_is():
+    found = trials()
+    setting = {"prior": "own", "mu": found.degrees, "gamma": 0.1}
+    for edges, method in ((None, "laplacian"), (9, "iht")):
+        frame = graphs.spectral_sweep(found, [setting], edges=edges, max_iter=5)
+        assert frame["method"].unique().tolist() == [method]
 
 
 def test_largest_keeps_exactly_as_many_as_asked():

@@ -152,6 +152,43 @@ def test_resuming_goes_on_in_the_same_pass(tmp_path):
         fit_completion(layer(), (z, known), steps=9, checkpoint=path)
 
 
+def test_a_checkpoint_belongs_to_its_training_set_and_settings(tmp_path):
+    z, known = sudoku_puzzles(sudoku_grids(2, 24, seed=0), 3, seed=0)
+    path = tmp_path / "state.pt"
+
+    def fit(**changes):
+        settings = {"train": (z, known), "steps": 4, "batch_size": 8, "checkpoint": path} | changes
+        return fit_completion(ConvNetSudoku(4, True, 4, 1, seed=0), **settings)
+
+    whole = fit(checkpoint=None, eval_every=1)
+    fit(steps=2)
+    others = [{"lr": 0.5}, {"seed": 9}, {"batch_size": 7}, {"train": (z.flip(0), known)}, {"train": (z, known.flip(0))}]
+    for other in others:
+        with pytest.raises(ValueError, match=f"checkpoint must be of this.*other {next(iter(other))}"):
+            fit(**other)
+    saved = torch.load(path, weights_only=True)
+    for state in (saved, {name: value for name, value in saved.items() if name != "run"}):
+        torch.save(state, path)  # the second as it was written before runs were compared
+        assert fit(eval_every=1)["value"].iloc[1:].tolist() == pytest.approx(whole["value"].iloc[2:].tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(24, [7, 7, 7, 3]), (21, [7, 7, 7]), (5, [5])])
+def test_a_pass_sees_every_sample_once(n, sizes):
+    z, known = sudoku_puzzles(sudoku_grids(2, n, seed=0), 3, seed=0)
+    seen = []
+
+    class Watched(ConvNetSudoku):
+        def forward(self, z, known):
+            seen.append(z)
+            return super().forward(z, known)
+
+    table = fit_completion(Watched(4, True, 4, 1), (z, known), steps=2 * len(sizes), batch_size=7)
+    assert [len(part) for part in seen] == 2 * sizes
+    assert table["epoch"].tolist() == [2.0]
+    for part in (seen[: len(sizes)], seen[len(sizes) :]):
+        assert torch.equal(torch.cat(part).unique(dim=0), z.unique(dim=0))
+
+
 @pytest.mark.parametrize(
     "call",
     [

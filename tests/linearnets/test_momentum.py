@@ -1,7 +1,9 @@
 """Heavy ball on factors: chains, the reparameterized step and its expansions, the sweep over momentum."""
 
 import math
+import statistics
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +16,7 @@ from litrepro.linearnets import (
     summarize_momentum,
     train_chains,
     train_factors,
+    usual_median,
 )
 
 DOUBLE = torch.float64
@@ -123,15 +126,34 @@ def test_best_and_table():
     steps = torch.tensor([[[[[9.0, 4, 4, math.inf], [math.inf] * 4], [[8.0, 5, 5, math.inf], [7.0, math.inf, 2, 1]]]]])
     sweep = MomentumSweep(steps.to(DOUBLE), torch.zeros_like(steps))
     momenta, lrs = torch.tensor([-0.5, 0.0, 0.5, 0.9]).double(), torch.tensor([0.1, 0.2]).double()
-    best = best_momenta(sweep, momenta)  # torch's median of two is the lower one
-    assert torch.equal(best, momenta[[2, 3]].reshape(1, 1, 2))
+    best = best_momenta(sweep, momenta)
+    assert best[0, 0, 0] == 0.5
+    assert best[0, 0, 1].isnan()  # one of two seeds never arrives: so does the median
     nothing = MomentumSweep(steps[:, :, :1].to(DOUBLE), steps[:, :, :1])
     assert best_momenta(nothing, momenta)[0, 0, 0] == 0.5
     assert best_momenta(nothing, momenta)[0, 0, 1].isnan()
     table = summarize_momentum(sweep, conditions=(10,), depths=(2,), lrs=lrs, momenta=momenta)
     assert list(table.columns) == ["condition", "depth", "lr", "beta", "steps", "failed"]
+    assert table.steps.tolist() == [8.5, 4.5, 4.5, *[math.inf] * 5]
     row = table[(table.lr > 0.15) & (table.beta == 0.5)].iloc[0]
-    assert (row.steps, row.failed) == (2, 0.5)
+    assert (row.steps, row.failed) == (math.inf, 0.5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 8])
+@pytest.mark.parametrize("never", [0, 3, 4, 8])
+def test_median_of_seeds_is_the_usual_one(count, never):
+    steps = draw(1, 2, count, 1, 3).abs()
+    steps[:, :, : min(never, count)] = math.inf
+    sweep = MomentumSweep(steps, steps)
+    grids = {"conditions": (10,), "depths": (1, 2), "lrs": torch.ones(1), "momenta": torch.arange(3.0)}
+    table = summarize_momentum(sweep, **grids)
+    expected = [statistics.median(column) for column in steps.movedim(2, -1).reshape(-1, count).tolist()]
+    assert table.steps.tolist() == pytest.approx(expected, rel=1e-14)
+    best = best_momenta(sweep, grids["momenta"])
+    found = torch.tensor(expected).reshape(1, 2, 1, 3)
+    assert torch.equal(best.isnan(), found.isinf().all(-1))
+    if 2 * never < count:
+        assert torch.equal(best, found.argmin(-1).double())
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
@@ -174,3 +196,16 @@ def test_curvature_is_the_hessian_of_the_factors(depth):
 def test_bad_input(call):
     with pytest.raises(ValueError, match=r"."):
         call()
+
+
+def test_usual_median_is_numpys_and_inf_counts_as_last():
+    values = torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    values[0, 0, :2], values[1, :2, 0] = math.inf, math.inf
+    for dim in (0, 1, 2, -1):
+        with np.errstate(invalid="ignore"):
+            expected = np.median(values.numpy(), axis=dim)
+        np.testing.assert_allclose(usual_median(values, dim).numpy(), expected)
+    for bad in (lambda: usual_median(torch.ones(2, dtype=torch.long), 0),
+                lambda: usual_median(values, 3), lambda: usual_median(values[:0], 0)):  # fmt: skip
+        with pytest.raises(ValueError, match="must"):
+            bad()

@@ -12,6 +12,7 @@ from scipy.linalg import fractional_matrix_power
 from scipy.optimize import minimize
 
 from litrepro import ConvergenceWarning
+from litrepro.data import DataUnavailableError, gas_sensor_ethanol
 from litrepro.linearnets import (
     balanced_factors,
     circulation,
@@ -111,6 +112,31 @@ def test_optimum_of_collinear_and_of_few_samples():
         for p in (1.2, 2, 4):
             assert optimal_power_loss(x, y, p)[1] < 1e-15
         assert torch.equal(optimal_power_loss(x, 0 * y, 4)[0], torch.zeros(2, 5, dtype=DOUBLE))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("p", [3, 4, 5, 6, 7, 8, 10])
+@pytest.mark.parametrize("k", [1, 2])
+def test_optimum_is_found_to_rounding(p, k):
+    for seed in range(40):
+        generator = torch.Generator().manual_seed(seed)
+        x = torch.randn(40, 4, generator=generator, dtype=DOUBLE)
+        y = torch.randn(k, 40, generator=generator, dtype=DOUBLE)
+        w, loss = optimal_power_loss(x, y, p)
+        rows = torch.cat([optimal_power_loss(x, row, p)[0] for row in y.split(1)])
+        torch.testing.assert_close(w, rows, rtol=1e-7, atol=1e-8)  # no output minds the others
+        assert power_loss_grad(w, x, y, p).norm() < 1e-9 * (1 + loss)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("p", [6, 7, 10])
+def test_optimum_of_the_gas_sensors(p):
+    try:
+        x, y = gas_sensor_ethanol()
+    except DataUnavailableError:
+        pytest.skip("no gas sensor data")
+    w, loss = optimal_power_loss(x, y, p)
+    assert power_loss(w, x, y, p) == loss
 
 
 def test_optimum_says_when_it_stops_early():

@@ -1,6 +1,8 @@
 """Noise has the stated law; perturbed methods follow their algorithms, trial by trial."""
 
+import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -316,3 +318,22 @@ def test_psgd_without_noise_is_sgd_and_skips_frozen_parameters():
 def test_bad_psgd(lr, radius, kind, dims):
     with pytest.raises(ValueError):
         PSGD([nn.Parameter(torch.ones(2, 3))], lr, radius, kind=kind, batch_dims=dims)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda optimizer: pickle.loads(pickle.dumps(optimizer))])
+@pytest.mark.parametrize("groups", [None, [0, 1, 0]])
+def test_a_copy_of_psgd_goes_on_like_the_original(copied, groups):
+    weight = torch.nn.Parameter(torch.ones(3, 4))
+    radius = torch.tensor([0.0, 1.0, 2.0])
+    optimizer = PSGD([weight], 0.1, radius, batch_dims=1, generator=5, noise_groups=groups)
+
+    def walk(optimizer):
+        (parameter,) = optimizer.param_groups[0]["params"]
+        for _ in range(3):
+            parameter.grad = parameter.detach().clone()
+            optimizer.step()
+        return parameter.detach().clone()
+
+    walk(optimizer)
+    other = copied(optimizer)
+    assert torch.equal(walk(other), walk(optimizer))

@@ -17,7 +17,7 @@ from litrepro.optim import (
 
 
 def test_sparse_features_have_the_stated_frequencies():
-    x, y = logistic_problem(4000, 10, [0], sparse=True)
+    x, y, _ = logistic_problem(4000, 10, [0], sparse=True)
     torch.testing.assert_close(x[0].mean(0), 1 / torch.arange(1, 11).double(), atol=0.03, rtol=0)
     assert set(x.unique().tolist()) == {0.0, 1.0}
     assert set(y.unique().tolist()) == {-1.0, 1.0}
@@ -52,6 +52,34 @@ def test_effective_rates():
     torch.testing.assert_close(effective_rates(rule("adagrad"), g, lr=0.5), expected)
     with pytest.raises(ValueError, match="no second moment"):
         effective_rates(rule("sgdm"), g)
+
+
+@pytest.mark.parametrize("name", ["adam", "nadam", "adamax", "rmsprop", "adadelta", "adagrad"])
+def test_effective_rates_are_the_steps_of_a_gradient_that_stays_one(name):
+    member = rule(name, beta1=0.0) if name in ("adam", "nadam", "adamax") else rule(name)
+    ones = torch.ones(6, 2, dtype=torch.float64)
+    path = descend(None, torch.zeros(2, dtype=torch.float64), member, 0.3, 6, grad=lambda x, t: ones[0]).x
+    torch.testing.assert_close(effective_rates(member, ones, lr=0.3), -path.diff(dim=0))
+
+
+def test_effective_rates_at_gradients_that_vanish():
+    g = torch.tensor([[0.0, 1.0], [2.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    adagrad = effective_rates(rule("adagrad", eps=0.0), g)
+    torch.testing.assert_close(adagrad, torch.tensor([[0.0, 1.0], [0.5, 1.0], [0.5, 1.0]], dtype=torch.float64))
+    delta, eps = rule("adadelta"), rule("adadelta").eps
+    v, d = torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    for row, rate in zip(g, effective_rates(delta, g)):
+        v = delta.beta2 * v + (1 - delta.beta2) * row**2
+        expected = ((d + eps) / (v + eps)).sqrt()
+        torch.testing.assert_close(rate, expected)
+        d = delta.beta2 * d + (1 - delta.beta2) * (expected * row) ** 2
+
+
+def test_a_problem_keeps_its_seed():
+    alone = logistic_sweep(logistic_problem(60, 5, [7], sparse=True), rule("sgd"), [0.5], steps=20)
+    among = logistic_sweep(logistic_problem(60, 5, range(8), sparse=True), rule("sgd"), [0.5], steps=20)
+    assert alone["seed"].tolist() == [7]
+    assert alone["loss"].item() == pytest.approx(among.set_index("seed")["loss"][7], rel=1e-12)
 
 
 def test_misprints_differ_from_the_right_formulas_only_where_they_should():

@@ -2,6 +2,7 @@
 
 import copy
 import io
+import pickle
 
 import pytest
 import torch
@@ -170,3 +171,27 @@ def test_schedulers_of_torch_work():
         optimizer.step()
         scheduler.step()
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.025)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda optimizer: pickle.loads(pickle.dumps(optimizer))])
+@pytest.mark.parametrize("name", ["adam", "nag"])
+def test_a_copy_goes_on_like_the_original(copied, name):
+    weight = nn.Parameter(torch.tensor([[1.0, -2.0], [0.5, 3.0]]))
+
+    def walk(optimizer, steps):
+        (parameter,) = optimizer.param_groups[0]["params"]
+        for _ in range(steps):
+
+            def closure():
+                optimizer.zero_grad()
+                loss = (parameter**4).sum()
+                loss.backward()
+                return loss
+
+            optimizer.step(closure)
+        return parameter.detach().clone()
+
+    optimizer = Uniform([weight], name, torch.tensor([0.01, 0.02]), batch_dims=1)
+    walk(optimizer, 3)
+    other = copied(optimizer)
+    assert torch.equal(walk(other, 4), walk(optimizer, 4))

@@ -108,6 +108,18 @@ def test_scales_play_no_part(dtype):
     torch.testing.assert_close(found.X[1] * 1e6, plain.X[1], rtol=0, atol=1e-4)
 
 
+def test_the_default_dtype_plays_no_part():
+    X0, A = sparse_low_rank(8, 3).float(), linear_measurements(8, 50).float()
+    plain = structured_iht(A, measure(A, X0), 3, psd=True, tol=1e-5)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = structured_iht(A, measure(A, X0), 3, psd=True, tol=1e-5)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.X.dtype == found.residual.dtype == torch.float32
+    assert torch.equal(found.X, plain.X)
+
+
 def test_a_problem_that_leaves_the_finite_numbers_is_nan_alone():
     X0, A = sparse_low_rank(8, 3, batch=(2,)).float(), linear_measurements(8, 50, batch=(2,)).float()
     init = torch.eye(8).repeat(2, 1, 1)

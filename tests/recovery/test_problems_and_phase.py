@@ -85,6 +85,19 @@ def test_the_grid_is_the_loop():
     assert (frame.error - chunked.error).abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("psd", [True, False])
+def test_the_norms_of_another_size_change_nothing(psd):
+    weights = {5: {"l1": 1.0}, 6: {"l12": 1.0, "nuclear": 1.0}, 8: {"l1": 1.0, "nuclear": 0.5}}
+    grid = {"ms": [8, 16], "k": 3, "trials": 2, "psd": psd, "weights": weights.get}
+    frame = phase_diagram([5, 6, 8], **grid, generator=seeded(3))
+    assert frame.d.tolist() == [5] * 4 + [6] * 4 + [8] * 4
+    chunked = phase_diagram([5, 6, 8], **grid, generator=seeded(3), chunk_bytes=1)
+    pd.testing.assert_frame_equal(chunked.drop(columns="error"), frame.drop(columns="error"))
+    assert (frame.error - chunked.error).abs().max() < 1e-9
+    alone = phase_diagram([5], **grid, generator=seeded(3))  # the first draws are the same
+    pd.testing.assert_frame_equal(alone, frame[frame.d == 5])
+
+
 def test_success_grows_with_the_measurements():
     grid = {"ds": [10], "ms": [4, 20, 60], "k": 3, "trials": 5, "generator": seeded(1)}
     frame = phase_diagram(**grid, weights=lambda d: {"nuclear": 1.0})
@@ -132,6 +145,7 @@ def test_bad_input():
         lambda: phase_diagram(**grid | {"kind": "none"}),
         lambda: phase_diagram(**grid | {"weights": lambda d: {"l3": 1.0}}),
         lambda: phase_diagram(**grid | {"weights": {"l1": 1.0}}),
+        lambda: phase_diagram(**grid | {"weights": lambda d: {}}),
         lambda: sparse_low_rank(4, 2, batch=(-1,)),
         lambda: success_threshold(frame),
         lambda: success_threshold(frame, "beta"),

@@ -3,7 +3,18 @@
 import pytest
 import torch
 
-from litrepro.robustness import certified, ibp_loss, ibp_margins, member_layers, pgd, robust_accuracy, train_robust
+from litrepro.nets import StackedMLP
+from litrepro.robustness import (
+    _ensemble,
+    certified,
+    ibp_loss,
+    ibp_margins,
+    member_layers,
+    pgd,
+    robust_accuracy,
+    train_robust,
+)
+from litrepro.robustness._gradient_attacks import pgd_from
 from litrepro.training import batches
 
 
@@ -19,10 +30,8 @@ WIDTHS = (5, 8, 2)
 @pytest.mark.parametrize("method", ["standard", "fgsm", "pgd", "ibp"])
 def test_a_member_is_what_it_is_alone(method):
     settings = {"method": method, "epochs": 2, "batch_size": 25, "attack_steps": 2}
-    # PGD draws its random starts for the whole stack: at radius 0 they do not matter
-    eps = [0.0, 0.0] if method == "pgd" else [0.1, 0.2]
-    whole = train_robust(data(), WIDTHS, eps=eps, seeds=[3, 4], ramps=[(0, 0.5), (0, 0)], **settings)
-    alone = train_robust(data(), WIDTHS, eps=eps[1:], seeds=[4], ramps=[(0, 0)], **settings)
+    whole = train_robust(data(), WIDTHS, eps=[0.1, 0.2], seeds=[3, 4], ramps=[(0, 0.5), (0, 0)], **settings)
+    alone = train_robust(data(), WIDTHS, eps=[0.2], seeds=[4], ramps=[(0, 0)], **settings)
     for together, single in zip(whole.parameters(), alone.parameters()):
         assert torch.allclose(together[1], single[0], atol=1e-5)
 
@@ -60,6 +69,32 @@ def test_accuracies_are_those_of_the_members():
         assert table["verified", member] <= attacked + 1e-6
         assert table["pgd", member] <= table["clean", member]
     assert table["clean", 0] > 0.7
+
+
+def test_starts_of_an_attack_are_those_of_one_network_alone(monkeypatch):
+    x, y = data()
+    attacked = []
+
+    def keep(start, model, x, y, eps, steps):
+        attacked.append((start, pgd_from(start, model, x, y, eps, steps)))
+        return attacked[-1][1]
+
+    monkeypatch.setattr(_ensemble, "pgd_from", keep)
+    models = [StackedMLP(WIDTHS, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+
+    def starts(model, eps, chunk):
+        attacked.clear()
+        robust_accuracy(model, (x, y), eps, metrics=["pgd"], attack_steps=2, chunk=chunk)
+        return [torch.cat([part[k].reshape(model.trials, -1, 5) for part in attacked], 1) for k in (0, 1)]
+
+    stacked = starts(_ensemble.stack(models), [0.02, 0.05], 25)
+    for found, alone in zip(stacked, starts(models[1], 0.05, 100)):
+        torch.testing.assert_close(found[1], alone[0])
+    expected = pgd(lambda z: models[1](z[None])[0], x, y, 0.05, steps=2, generator=0)
+    torch.testing.assert_close(stacked[1][1], expected)
+    assert stacked[0].abs().amax((1, 2)).tolist() == pytest.approx([0.02, 0.05], rel=0.05)
+    with pytest.raises(ValueError, match="eps"):
+        robust_accuracy(models[0], (x, y), -0.1, metrics=["pgd"])
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ def test_sqgn(change):
     [
         lambda: so.train_flat("sgd", model, loss, W, (X, Y), lr="fast", epochs=1),
         lambda: so.train_flat("sgd", model, loss, W, (X, Y), lr=0.1, epochs=1, on_epoch=3),
+        lambda: so.train_flat("sqgn", model, loss, W, (X, Y), lr=0.1, epochs=1, weight_decay=0.1),
         lambda: so.hessian_split(None, loss, W[0]),
         lambda: so.gauss_newton_product(None, torch.sum, W[0], W[0]),
         lambda: so.gauss_newton_product(lambda w: 3.0, torch.sum, W[0], W[0]),
@@ -91,6 +92,7 @@ def test_sqgn(change):
         lambda: so.inversion_quality(None, SURVEY, 3, START),
         lambda: so.inversion_quality(PROBLEM, SURVEY, None, START),
         lambda: so.inversion_quality(PROBLEM, None, 3, START),
+        lambda: so.inversion_quality(PROBLEM, SURVEY, 2, START),
         lambda: so.inversion_quality(PROBLEM, SURVEY, 3, START[:, :5]),
         lambda: so.inversion_quality(PROBLEM, SURVEY, 3, START.double()),
         lambda: so.predictions(PROBLEM, SURVEY, 3, START, [1]),

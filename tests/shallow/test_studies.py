@@ -61,7 +61,7 @@ def test_second_moments_and_zero_start():
 
 def test_map_is_tidy_and_separates_easy_from_hard():
     table = shallow.learnability_map([8, 600], [1.0, 3.0], neurons=2, d=4, trials=3, iterations=150, generator=1)
-    assert list(table.columns) == ["condition", "trial", "error", "algorithm", "n", "success"]
+    assert list(table.columns) == ["algorithm", "n", "condition", "trial", "error", "success"]
     assert len(table) == 2 * 2 * 3 * len(shallow.ALGORITHMS)
     success = table[table.condition == 1.0].groupby(["algorithm", "n"])["success"].mean().unstack()
     assert (success[8] <= 0.4).all()

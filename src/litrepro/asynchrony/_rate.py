@@ -135,7 +135,8 @@ def best_momentum(
 def polyak_momentum(condition: float | torch.Tensor) -> float | torch.Tensor:
     """Polyak's optimal momentum ((sqrt k - 1)/(sqrt k + 1))^2 for condition number k >= 1.
 
-    Returns a float for a number, a tensor of its shape for a tensor. Raises ``ValueError`` for k < 1 or infinite.
+    Returns a float for a number, a tensor of its shape for a tensor. Raises ``ValueError`` for k < 1 or infinite, and
+    for a tensor of another kind than real numbers.
 
     Source: Polyak 1964.
 
@@ -147,8 +148,9 @@ def polyak_momentum(condition: float | torch.Tensor) -> float | torch.Tensor:
     >>> polyak_momentum(torch.tensor([1.0, 9.0]))
     tensor([0.0000, 0.2500])
     """
-    if isinstance(condition, torch.Tensor) and condition.ndim:
-        if condition.is_complex() or not bool((torch.isfinite(condition) & (condition >= 1)).all()):
+    if isinstance(condition, torch.Tensor):
+        real = not condition.is_complex() and condition.dtype != torch.bool
+        if not real or not bool((torch.isfinite(condition) & (condition >= 1)).all()):
             raise ValueError(f"condition must be real, finite and >= 1, got {condition}")
         return ((condition.sqrt() - 1) / (condition.sqrt() + 1)) ** 2
     root = math.sqrt(_validate.real("condition", condition, 1))

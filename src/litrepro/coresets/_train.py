@@ -25,6 +25,7 @@ from litrepro.coresets._gradients import (
 )
 from litrepro.coresets._select import METHODS, check_options, check_per_class, class_quotas, select, select_batches
 from litrepro.training import batches, cosine, evaluate
+from litrepro.training._settings import own_randomness
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +107,8 @@ def train_on_coresets(
         Unknown method, option or kind of gradients, labels outside 0..K-1, a model without features and head where the
         last layer's gradients are asked for, fraction outside (0, 1], every < 1, warm_start < 0, a coreset smaller than
         the number of classes with ``per_class``, "glister-online" on gradients of all layers or with ``per_batch``,
-        sizes of data or coreset that are not multiples of batch_size with ``per_batch``, bad sizes.
+        sizes of data or coreset that are not multiples of batch_size with ``per_batch``, bad sizes,
+        an ``evaluate_on`` that does not map names to pairs.
 
     Warns
     -----
@@ -131,13 +133,14 @@ def train_on_coresets(
     """
     import pandas as pd
 
+    further = _further(evaluate_on)
     run = _Run(model, train, method, fraction, per_class, per_batch, gradients, seed, options)
     every = _validate.positive_int("every", every)
     epochs, warm = _validate.positive_int("epochs", epochs, 0), _validate.positive_int("warm_start", warm_start, 0)
     batch_size = _validate.positive_int("batch_size", batch_size)
     eval_every = _validate.positive_int("eval_every", eval_every)
     run.plan(epochs, warm if method != "full" else epochs, batch_size)
-    sets = {"train": train, **_on_device(evaluate_on, run.x.device)}
+    sets = {"train": train} | {name: tuple(part.to(run.x.device) for part in data) for name, data in further.items()}
     optimizer = torch.optim.SGD(
         model.parameters(), _validate.real("lr", lr, 0), _validate.real("momentum", momentum, 0),
         weight_decay=_validate.real("weight_decay", weight_decay, 0),
@@ -275,9 +278,8 @@ class _Run:
         weights = torch.where(total > 0, weights * (len(weights) / total), torch.ones_like(weights))
         bad = torch.zeros((), dtype=torch.bool, device=self.x.device)
         # Dropout and the like draw from the global generator, which is left as it was.
-        devices = [self.x.device] if self.x.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), self.clock.running():
-            torch.manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+        seed = (self.seed * 1_000_003 + epoch) % 2**63
+        with own_randomness(self.x.device, seed), self.clock.running():
             for part in self._parts(epoch):
                 part = part.to(indices.device)
                 chosen = indices[part]
@@ -311,10 +313,13 @@ class _Run:
         ]
 
 
-def _on_device(sets: Mapping[str, Data] | None, device: torch.device) -> dict[str, Data]:
+def _further(sets: Any) -> dict[str, Data]:
+    """The data sets of ``evaluate_on``."""
+    if not isinstance(sets, Mapping | None):
+        raise ValueError(f"evaluate_on must map names to pairs (x, y), got {type(sets).__name__}")
     if sets is not None and "train" in sets:
         raise ValueError("evaluate_on must not have the key 'train': that split is always recorded")
-    return {name: tuple(part.to(device) for part in _pair(name, data)) for name, data in (sets or {}).items()}
+    return {name: _pair(f"evaluate_on[{name!r}]", data) for name, data in (sets or {}).items()}
 
 
 def _pair(name: str, data: Any) -> Data:

@@ -19,7 +19,8 @@ def layered_velocity(
 ) -> torch.Tensor:
     """Velocity models of five dipping layers cut by one vertical fault, in km/s.
 
-    Velocity grows with depth: in every column of every model it never falls from top to bottom.
+    Velocity grows with depth: in every column of every model it never falls from top to bottom. All models are drawn
+    together: those of another ``count`` are others, not more of the same.
 
     Returns
     -------

@@ -95,7 +95,9 @@ def distill_chain(
     models
         From the teacher (already trained) over the assistants to the student; trained in place but for the first.
     train, alpha, temperature, **fit_options
-        Of ``distill``, the same at every stage.
+        Of ``distill``, the same at every stage, but for ``checkpoint``: stage 1 keeps ``chain.pt`` as ``chain-1.pt``,
+        stage 2 as ``chain-2.pt``. A chain that was interrupted, called again, goes on in the stage where it was. (A
+        ``callback`` that returns True interrupts nothing: it ends one stage, and the next begins.)
 
     Returns
     -------
@@ -123,9 +125,11 @@ def distill_chain(
     classes = [count_classes(f"model {i}", model, x) for i, model in enumerate(models[1:], 1)]
     if len(set(classes)) > 1:
         raise ValueError(f"models must have the same classes, got {classes}")
+    file = _validate.optional_path("checkpoint", fit_options.pop("checkpoint", None))
     stages = []
     for number, (teacher, student) in enumerate(itertools.pairwise(models), 1):
-        history = distill(student, teacher, train, alpha=alpha, temperature=temperature, **fit_options)
+        own = None if file is None else file.with_stem(f"{file.stem}-{number}")  # two stages are two runs of fit
+        history = distill(student, teacher, train, alpha=alpha, temperature=temperature, checkpoint=own, **fit_options)
         stages.append(history.assign(stage=number))
     return pd.concat(stages, ignore_index=True)
 

@@ -8,9 +8,12 @@ from typing import Any
 
 import torch
 
+from litrepro.training._checkpoint import _alike, _summary
+
 EVERY = 2000  # steps between two saves, a multiple of ASK
 ASK = 20  # steps between two questions whether to stop
 LAYOUT = 2  # of the states; a file of another one cannot be read
+LATER = ("shape", "data")  # what older files do not say of their run
 
 
 class Checkpoint:
@@ -24,9 +27,13 @@ class Checkpoint:
         self.states: dict[int, dict[str, Any]] = {}
         if self.path is not None and self.path.exists():
             saved = torch.load(self.path, weights_only=True, map_location="cpu")
-            if saved["about"] != about:
-                got = f"was written by {saved['about']}"
-                raise ValueError(f"{self.path} must belong to this run, but {got}: delete it to start afresh")
+            old = {name: about[name] for name in LATER if name in about} | saved["about"]
+            others = [name for name in old.keys() | about.keys() if not _alike(old.get(name), about.get(name))]
+            if others:
+                raise ValueError(
+                    f"{self.path} must belong to this run, but was written by one with other "
+                    f"{', '.join(sorted(others))}: delete it to start afresh"
+                )
             self.states = saved["cohorts"]
 
     def due(self, step: int, steps: int) -> tuple[bool, bool]:
@@ -44,12 +51,16 @@ class Checkpoint:
         temporary.replace(self.path)
 
 
-def describe(variants: Sequence[Any], seeds: Sequence[int], sizes: dict[str, Any], players: Sequence[Any]) -> dict:
-    """What two runs must share to be one run."""
+def describe(
+    variants: Sequence[Any], seeds: Sequence[int], sizes: dict[str, Any], players: Sequence[Any], data: torch.Tensor
+) -> dict[str, Any]:
+    """What two runs must share to be one run: of the data about a thousand rows, up to rounding; no initial weights."""
     return {
         "variants": [repr(variant) for variant in variants],
         "seeds": list(seeds),
         "layout": LAYOUT,
         "sizes": [[name, value] for name, value in sizes.items()],
         "shapes": [[name, *shape] for player in players for name, shape in player.shapes.items()],
+        "shape": list(data.shape),
+        "data": [_summary(data)],
     }

@@ -162,9 +162,10 @@ class GANEnsemble:
 
     @property
     def finite(self) -> torch.Tensor:
-        """(members,), whether all recorded losses and the final parameters of a member are finite."""
-        final = self.snapshots[max(self.snapshots)]
-        return torch.isfinite(self.history).all(-1).all(0) & torch.isfinite(final).all(1).cpu()
+        """(members,), whether all recorded losses and the final parameters of both players of a member are finite."""
+        players = self.snapshots[max(self.snapshots)], self.discriminators
+        final = [torch.isfinite(parameters).all(1).cpu() for parameters in players]
+        return torch.isfinite(self.history).all(-1).all(0) & final[0] & final[1]
 
     @torch.no_grad()
     def sample(self, n: int, seed: int = 0, *, step: int | None = None) -> torch.Tensor:

@@ -54,8 +54,9 @@ def inception_score(probs: torch.Tensor, splits: int = 10) -> tuple[torch.Tensor
 def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Squared Frechet distance of two Gaussians fitted to features (Heusel et al. 2017), in float64.
 
-    ``|mean_a - mean_b|^2 + tr(C_a + C_b - 2 (C_a^(1/2) C_b C_a^(1/2))^(1/2))`` with unbiased covariances; roots by
-    ``eigh``, negative eigenvalues of rounding size set to 0.
+    ``|mean_a - mean_b|^2 + tr(C_a + C_b - 2 (C_a^(1/2) C_b C_a^(1/2))^(1/2))`` with unbiased covariances. The
+    eigenvalues are those of ``L^T C_b L`` for any ``C_a = L L^T``: L is the Cholesky factor, and comes from
+    ``eigh`` where ``C_a`` is singular. Negative eigenvalues of rounding size are set to 0.
 
     Parameters
     ----------
@@ -89,11 +90,20 @@ def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     if a.shape[-1] != b.shape[-1] or not a.shape[-1]:
         raise ValueError(f"a and b must have the same feature dimension, got {a.shape[-1]} and {b.shape[-1]}")
     (mean_a, cov_a), (mean_b, cov_b) = _moments(a.double()), _moments(b.double())
-    values, vectors = torch.linalg.eigh(cov_a)
-    root = (vectors * values.clamp_min(0).sqrt()[..., None, :]) @ vectors.mT
-    cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp_min(0).sqrt().sum(-1)
+    root = _factor(cov_a)
+    cross = torch.linalg.eigvalsh(root.mT @ cov_b @ root).clamp_min(0).sqrt().sum(-1)
     traces = cov_a.diagonal(dim1=-2, dim2=-1).sum(-1) + cov_b.diagonal(dim1=-2, dim2=-1).sum(-1)
     return ((mean_a - mean_b).square().sum(-1) + traces - 2 * cross).clamp_min(0)
+
+
+def _factor(covariance: torch.Tensor) -> torch.Tensor:
+    """L with L L^T the covariance (..., d, d)."""
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    if bool(failed.any()):
+        values, vectors = torch.linalg.eigh(covariance)
+        root = vectors * values.clamp_min(0).sqrt()[..., None, :]
+        factor = torch.where((failed > 0)[..., None, None], root, factor)
+    return factor
 
 
 def _moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -68,7 +68,8 @@ def train_gans(
     snapshots
         Steps after which the generators are kept, for ``GANEnsemble.sample(..., step=)``.
     checkpoint
-        A file that keeps the state every 2,000 steps; the same call goes on from there, to the same result.
+        A file that keeps the state every 2,000 steps; the same call goes on from there, to the same result. The
+        settings and shapes are compared, and about a thousand rows of the data up to rounding; not the initial weights.
     stop
         Asked every 20 steps; once it returns True the state is saved and the call ends.
 
@@ -83,7 +84,7 @@ def train_gans(
         No variants or seeds, steps, batch, critic_steps or record < 1, data that are empty, not floating point or not
         finite, a seed outside 0..2^64 - 1, a device that this machine lacks, players that are no networks, have buffers
         or do not fit the data, a generator without ``latent``, a snapshot outside 1..steps, a checkpoint of another
-        run.
+        run or other data.
 
     Notes
     -----
@@ -135,7 +136,8 @@ def train_gans(
         raise ValueError("the generator must have an attribute latent, the dimension of its noise")
     _check_players(players, data)
     sizes = settings | {"seed": seed, "simultaneous": bool(simultaneous), "snapshots": sorted(run.snapshots)}
-    kept = Checkpoint(checkpoint, describe(variants, seeds, sizes, players), stop)
+    about = {} if checkpoint is None else describe(variants, seeds, sizes, players, data)
+    kept = Checkpoint(checkpoint, about, stop)
     order, results = [], []
     for number, chosen in enumerate(cohorts.values()):
         pairs = [(s, v) for s in range(len(seeds)) for v in chosen]

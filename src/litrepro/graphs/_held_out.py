@@ -132,7 +132,7 @@ def held_out_sweep(
         if every:  # all settings in one batch
             mu = torch.stack([each["mu"].to(train).expand(trials, p) for each in every])[:, None]
             column = {
-                name: torch.tensor([float(each[name]) for each in every]).to(train)[:, None, None]
+                name: train.new_tensor([float(each[name]) for each in every])[:, None, None]
                 for name in ("alpha", "beta", "gamma")
             }
             found = spectral_graphical_lasso(train, mu, **column, **options)

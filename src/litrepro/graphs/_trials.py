@@ -116,8 +116,9 @@ def spectral_sweep(trials: Trials, settings: Sequence[Mapping[str, Any]], **opti
 
     Returns
     -------
-    Columns p, graph, n, alpha, beta, gamma, prior, method, error (relative, Frobenius), ap (average precision of the
-    edges), f1 (of as many largest weights as there are edges), iterations, residual.
+    Columns p, graph, n, alpha, beta, gamma, prior, method ("laplacian", with ``edges`` "iht"), error (relative,
+    Frobenius), ap (average precision of the edges), f1 (of as many largest weights as there are edges), iterations,
+    residual.
 
     Raises ``ValueError`` for trials that are no ``Trials``, no settings, settings without prior, mu and gamma or with
     weights that are no numbers.
@@ -143,7 +144,7 @@ def spectral_sweep(trials: Trials, settings: Sequence[Mapping[str, Any]], **opti
         p = trials.degrees.shape[-1]
         mu = torch.stack([each["mu"].to(trials.degrees).expand_as(trials.degrees) for each in part])
         column = {
-            name: torch.tensor([float(each[name]) for each in part]).to(mu)[:, None, None]
+            name: mu.new_tensor([float(each[name]) for each in part])[:, None, None]
             for name in ("alpha", "beta", "gamma")
         }
         with warnings.catch_warnings():
@@ -155,7 +156,7 @@ def spectral_sweep(trials: Trials, settings: Sequence[Mapping[str, Any]], **opti
         for k, each in enumerate(part):
             names = {name: each[name] for name in ("prior", "alpha", "beta", "gamma")}
             frame = _frame({name: value[k] for name, value in scores.items()}, trials.sizes)
-            frames.append(frame.assign(p=p, method="iht" if "edges" in options else "laplacian", **names))
+            frames.append(frame.assign(p=p, method="laplacian" if options.get("edges") is None else "iht", **names))
             frames[-1]["iterations"] = found.iterations
     return pd.concat(frames, ignore_index=True)
 
@@ -184,7 +185,7 @@ def classic_sweep(trials: Trials, alphas: Sequence[float], *, level: float = 0.0
     alphas, level = _arguments.positive("alphas", alphas, 1), _validate.real("level", level, 0)
     p = trials.degrees.shape[-1]
     scale = trials.covariances.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
-    penalties = torch.tensor(alphas).to(scale)[:, None, None]
+    penalties = scale.new_tensor(alphas)[:, None, None]
     found = classic_graphical_lasso(trials.covariances / scale + level / p, penalties, **options)
     scores = _scores(edge_weights(found.precision / scale), trials.weights) | {"residual": found.residual}
     frames = []

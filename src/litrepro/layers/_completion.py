@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from litrepro import _validate
+from litrepro.training._checkpoint import _alike, _summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +134,7 @@ def fit_completion(
     train
         z (N, n), the solutions, and known (N, n) bool.
     steps, batch_size, lr, seed
-        Of Adam; batches are drawn without repetition until all samples were seen.
+        Of Adam; batches are drawn without repetition until all samples were seen, the last of a pass may be smaller.
     digits, order
         As in ``completion_accuracy``.
     evaluate_on
@@ -141,12 +142,14 @@ def fit_completion(
         the end.
     checkpoint, max_seconds
         Continue from this file where it exists, in the order of samples that it was in, and stop after so many seconds
-        with the state in it.
+        with the state in it. ``batch_size``, ``lr`` and ``seed`` are compared, the shape of ``train``, and about a
+        thousand of its rows up to rounding; not the initial parameters.
 
     Returns
     -------
     Tidy table: member, epoch, step, split, metric, value, seconds. Raises ``ValueError`` for bad arguments, a
-    checkpoint in no folder, and one that cannot be read or is not of this model and training set.
+    checkpoint in no folder, and one that cannot be read or is not of this model, training set,
+    ``batch_size``, ``lr`` and ``seed``.
 
     Examples
     --------
@@ -181,8 +184,9 @@ def fit_completion(
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     rows: list[dict] = []
     order_of_samples: list[torch.Tensor] = []
-    first, before = _resume(checkpoint, model, optimizer, generator, rows, order_of_samples, len(z))
-    per_pass, losses, started = max(1, len(z) // batch_size), [], time.perf_counter()
+    about = {} if checkpoint is None else _describe(z, known, batch_size, lr, seed)
+    first, before = _resume(checkpoint, about, model, optimizer, generator, rows, order_of_samples, len(z))
+    per_pass, losses, started = -(-len(z) // batch_size), [], time.perf_counter()
 
     def note(split: str, metric: str, value: float, step: int) -> None:
         seconds = before + time.perf_counter() - started
@@ -192,7 +196,7 @@ def fit_completion(
     step = first
     while step < steps:
         if not order_of_samples:
-            order_of_samples = list(torch.randperm(len(z), generator=generator).split(batch_size)[:per_pass])
+            order_of_samples = _one_pass(len(z), batch_size, generator)
         chosen = order_of_samples.pop().to(z.device)
         optimizer.zero_grad()
         loss = completion_loss(model(z[chosen], known[chosen]), z[chosen], ~known[chosen])
@@ -209,7 +213,7 @@ def fit_completion(
                 note(split, "accuracy", right.double().mean().item(), step)
             if checkpoint is not None:
                 state = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
-                state |= {"generator": generator.get_state(), "rows": rows, "samples": order_of_samples}
+                state |= {"generator": generator.get_state(), "rows": rows, "samples": order_of_samples, "run": about}
                 torch.save(state, checkpoint)
         if out_of_time:
             break
@@ -222,12 +226,29 @@ def predict(model: nn.Module, z: torch.Tensor, known: torch.Tensor, batch_size: 
     return torch.cat([model(a, b) for a, b in zip(z.split(batch_size), known.split(batch_size), strict=True)])
 
 
-def _resume(checkpoint, model, optimizer, generator, rows, samples, count) -> tuple[int, float]:
+def _one_pass(n: int, batch_size: int, generator: torch.Generator) -> list[torch.Tensor]:
+    """The batches of one pass, the last one first; it is the smaller one where n is no multiple."""
+    parts = list(torch.randperm(n, generator=generator).split(batch_size))
+    whole = n // batch_size
+    return parts[whole:] + parts[:whole]
+
+
+def _describe(z: torch.Tensor, known: torch.Tensor, batch_size: int, lr: float, seed: int) -> dict[str, Any]:
+    """What two runs must share to be one run."""
+    data = [_summary(z), _summary(known)]
+    return {"batch_size": batch_size, "lr": lr, "seed": seed, "shape of train": list(z.shape), "train": data}
+
+
+def _resume(checkpoint, about, model, optimizer, generator, rows, samples, count) -> tuple[int, float]:
     """Step and seconds so far; everything else is restored in place."""
     if checkpoint is None or not checkpoint.is_file():
         return 0, 0.0
     try:
         state = torch.load(checkpoint, weights_only=True, map_location=next(model.parameters()).device)
+        old = about | state.get("run", {})  # older files say nothing of their run
+        others = [name for name, value in about.items() if not _alike(old[name], value)]
+        if others:
+            raise ValueError(f"it was written by a run with other {', '.join(others)}")
         left = [part.cpu() for part in state["samples"]]
         if any(int(part.max()) >= count for part in left):
             raise ValueError(f"it knows samples beyond {count}")

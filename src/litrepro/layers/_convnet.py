@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from litrepro import _validate
+from litrepro.nets._seeded import build_seeded
 
 
 class ConvNetSudoku(nn.Module):
@@ -44,14 +45,13 @@ class ConvNetSudoku(nn.Module):
         self.n, self.mask = _validate.positive_int("n", n), bool(mask)
         width, depth = _validate.positive_int("width", width), _validate.positive_int("depth", depth)
         channels = 2 * n if mask else n
-        layers: list[nn.Module] = []
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_validate.positive_int("seed", seed, 0))
-            for _ in range(depth):
-                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-                channels = width
-            self.body = nn.Sequential(*layers)
-            self.head = nn.Conv2d(width, n, 1)
+        sizes = [(channels, width)] + [(width, width)] * (depth - 1)
+
+        def build() -> tuple[nn.Module, nn.Module]:
+            layers = [layer for i, o in sizes for layer in (nn.Conv2d(i, o, 3, padding=1), nn.ReLU())]
+            return nn.Sequential(*layers), nn.Conv2d(width, n, 1)
+
+        self.body, self.head = build_seeded(build, _validate.positive_int("seed", seed, 0))
 
     def forward(self, z: torch.Tensor, known: Any) -> torch.Tensor:
         """(..., n^3) in [0, 1] and (..., n^3) bool -> (..., n^3)."""

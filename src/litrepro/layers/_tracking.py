@@ -10,6 +10,7 @@ from torch import nn
 from litrepro import _validate
 from litrepro.layers._assignment import blackbox_matching, hungarian, matching
 from litrepro.layers._masks import check_masks, mask_iou, matched_masks, matching_cost
+from litrepro.nets._seeded import build_seeded
 
 if TYPE_CHECKING:
     from litrepro.data import MovingObjects
@@ -93,9 +94,10 @@ class MaskTracker(nn.Module):
         self.side = _validate.positive_int("side", side)
         self.lam = _validate.real("lam", lam, 0, 1)
         hidden, features = _validate.positive_int("hidden", hidden), _validate.positive_int("features", features)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_validate.positive_int("seed", seed, 0))
-            self.net = nn.Sequential(nn.Linear(4 * side**2, hidden), nn.ReLU(), nn.Linear(hidden, features))
+        self.net = build_seeded(
+            lambda: nn.Sequential(nn.Linear(4 * side**2, hidden), nn.ReLU(), nn.Linear(hidden, features)),
+            _validate.positive_int("seed", seed, 0),
+        )
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """(..., 4, side, side) -> (..., features)."""

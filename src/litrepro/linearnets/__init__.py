@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "momentum_sweep",
             "summarize_momentum",
         ],
+        "_median": ["usual_median"],
         "_phase": ["speedup_map"],
         "_residual": ["gradient_lower_bound", "residual_gradient", "residual_product", "residual_risk"],
         "_identity": ["identity_factorization"],

@@ -76,7 +76,8 @@ def train_convnets(
     lr, momentum
         Step size > 0, and beta, any real number.
     seeds
-        Weights and batches of a member derive from its seed alone and are shared between variants.
+        Weights, batches and dropout masks of a member derive from its seed alone, whichever members run beside it, and
+        are shared between variants. No global generator is used.
     steps, every
         Number of steps; the loss of every mini-batch is averaged over windows of this length.
 
@@ -116,19 +117,25 @@ def train_convnets(
     params = {name: value.detach() for name, value in params.items()}
     velocity = {name: torch.zeros_like(value) for name, value in params.items()}
 
-    def objective(p, images, labels):
-        return functional.cross_entropy(functional_call(models[0], p, (images,)), labels)
+    keep = 1 - models[0].dropout.p
+    models[0].dropout = _Masked()
 
-    gradients = vmap(grad_and_value(objective), randomness="different")
+    def objective(p, mask, images, labels):
+        return functional.cross_entropy(functional_call(models[0], p | {"dropout.mask": mask}, (images,)), labels)
+
+    gradients = vmap(grad_and_value(objective))
+    # Masks from outside: under one vmap all members would draw from one stream.
+    streams = [torch.Generator(x.device).manual_seed(2_000_003 + seed) for seed in seeds]
     losses = []
-    with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
-        torch.manual_seed(sum(seeds) + 1)
-        for chosen in progress(_batches(len(x), seeds, batch, steps, x.device)):
-            g, loss = gradients(params, x[chosen], y[chosen])
-            for name in params:
-                velocity[name] = momentum * velocity[name] - lr * g[name]
-                params[name] = params[name] + velocity[name]
-            losses.append(loss.detach())
+    for chosen in progress(_batches(len(x), seeds, batch, steps, x.device)):
+        masks = x.new_empty(*chosen.shape, hidden)
+        for mask, stream in zip(masks, streams):
+            mask.bernoulli_(keep, generator=stream)
+        g, loss = gradients(params, masks.div_(keep), x[chosen], y[chosen])
+        for name in params:
+            velocity[name] = momentum * velocity[name] - lr * g[name]
+            params[name] = params[name] + velocity[name]
+        losses.append(loss.detach())
     windows = torch.stack(losses).split(every)
     ends = [min((i + 1) * every, steps) for i in range(len(windows))]
     frame = pd.DataFrame(
@@ -144,6 +151,17 @@ def train_convnets(
         frame[name] = float("nan")
         frame.loc[at_end, name] = values
     return frame
+
+
+class _Masked(nn.Module):
+    """Dropout whose mask, 0 or 1/(1 - p), is given as a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mask", torch.ones(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.mask if self.training else x
 
 
 def _images(name: str, data: Any, classes: int) -> tuple[torch.Tensor, torch.Tensor]:

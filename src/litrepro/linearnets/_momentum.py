@@ -10,6 +10,7 @@ import torch
 from litrepro import _validate
 from litrepro.linearnets import _arguments
 from litrepro.linearnets._chains import chain_iterates
+from litrepro.linearnets._median import usual_median
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,10 +156,10 @@ def _sampled(h: torch.Tensor, goal: torch.Tensor, seeds: Sequence[int], m: int) 
 
 
 def best_momenta(sweep: MomentumSweep, momenta: torch.Tensor) -> torch.Tensor:
-    """The momentum with the fewest median steps at every step size, (C, D, E); nan where the median run fails at all.
+    """The momentum with the fewest median steps at every step size, (C, D, E); nan where the median is inf for all.
 
-    Ties go to the larger momentum. ``momenta`` (B,) is the grid of the sweep, increasing. Raises ``ValueError`` if it
-    is not.
+    The median over seeds is that of ``summarize_momentum``. Ties go to the larger momentum. ``momenta`` (B,) is the
+    grid of the sweep, increasing. Raises ``ValueError`` if it is not.
 
     Examples
     --------
@@ -172,10 +173,10 @@ def best_momenta(sweep: MomentumSweep, momenta: torch.Tensor) -> torch.Tensor:
     _arguments.grid("momenta", momenta)
     if len(momenta) != sweep.steps.shape[-1] or not bool((momenta.diff() > 0).all()):
         raise ValueError(f"momenta must be the increasing grid ({sweep.steps.shape[-1]},), got {tuple(momenta.shape)}")
-    median = sweep.steps.median(2).values
-    least = median.amin(-1, keepdim=True)
-    last = len(momenta) - 1 - (median == least).to(torch.int8).flip(-1).argmax(-1)
-    return torch.where(least[..., 0].isinf(), torch.nan, momenta.to(median)[last])
+    medians = usual_median(sweep.steps, 2)
+    least = medians.amin(-1, keepdim=True)
+    last = len(momenta) - 1 - (medians == least).to(torch.int8).flip(-1).argmax(-1)
+    return torch.where(least[..., 0].isinf(), torch.nan, momenta.to(medians)[last])
 
 
 def summarize_momentum(
@@ -188,7 +189,8 @@ def summarize_momentum(
 ) -> pd.DataFrame:
     """Tidy table ``condition, depth, lr, beta, steps, failed``: median steps over seeds, and the share that failed.
 
-    Raises ``ValueError`` if the grids are not those of the sweep.
+    Of an even number of seeds the median is the mean of the middle two, and inf where half of the runs fail. Raises
+    ``ValueError`` if the grids are not those of the sweep.
 
     Examples
     --------
@@ -210,7 +212,7 @@ def summarize_momentum(
         raise ValueError(f"grids of lengths {[len(grid) for grid in grids]} are not those of a sweep {(c, d, e, b)}")
     index = pd.MultiIndex.from_product(grids, names=["condition", "depth", "lr", "beta"])
     columns = {
-        "steps": sweep.steps.median(2).values.flatten().cpu().numpy(),
+        "steps": usual_median(sweep.steps, 2).flatten().cpu().numpy(),
         "failed": sweep.steps.isinf().double().mean(2).flatten().cpu().numpy(),
     }
     return pd.DataFrame(columns, index=index).reset_index()

@@ -42,8 +42,9 @@ def optimal_power_loss(
     Warns
     -----
     ConvergenceWarning
-        If the norm of the gradient exceeds 1e-8 at the end (p != 2), in units in which the features are orthonormal and
-        the residuals of least squares have size one: it does not depend on the units of x and y.
+        If the norm of the gradient of an output exceeds 1e-8 at the end (p != 2), in units in which the features are
+        orthonormal and the residuals of least squares have size one: it depends neither on the units of x and y nor on
+        the other outputs.
 
     Examples
     --------
@@ -82,10 +83,10 @@ def _correction(y: torch.Tensor, z: torch.Tensor, p: float, steps: int) -> torch
     """The minimizer for the residuals y (k, m) of least squares, each output in units of its own."""
     unit = y.square().mean(-1, keepdim=True).sqrt()
     y = y / torch.where(unit > 0, unit, 1.0)
-    c = _newton(y.new_zeros(len(y), z.shape[1]), z, y, p, steps)
-    norm = _gradient(c @ z.mT - y, z, p).norm().item()
+    c, taken = _newton(y.new_zeros(len(y), z.shape[1]), z, y, p, steps)
+    norm = _gradient(c @ z.mT - y, z, p).norm(dim=-1).amax().item()
     if not norm <= TOLERANCE:
-        message = f"gradient norm {norm:.2g} > {TOLERANCE:g} after {steps} Newton steps (p = {p:g})"
+        message = f"gradient norm {norm:.2g} > {TOLERANCE:g} after {taken} Newton steps (p = {p:g})"
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
     return unit * c
 
@@ -94,30 +95,43 @@ def _gradient(r: torch.Tensor, z: torch.Tensor, p: float) -> torch.Tensor:
     return slope(r, p) @ z / len(z)
 
 
-def _newton(c: torch.Tensor, z: torch.Tensor, y: torch.Tensor, p: float, steps: int) -> torch.Tensor:
-    """Newton's method per output, each step cut back to the best of a geometric grid of lengths."""
-    lengths = 2.0 ** -torch.arange(-2, 30, dtype=c.dtype, device=c.device)
-    for _ in range(steps):
+def _newton(c: torch.Tensor, z: torch.Tensor, y: torch.Tensor, p: float, steps: int) -> tuple[torch.Tensor, int]:
+    """Newton's method per output, each step cut back to the best of a geometric grid of lengths; and the steps taken.
+
+    An output is left alone once its own gradient is small, or neither its loss nor its gradient falls any more.
+    """
+    # The length 0 is the current point: its loss comes out of the same product as those of the trials.
+    lengths = torch.cat([c.new_zeros(1), 2.0 ** -torch.arange(-2, 30, dtype=c.dtype, device=c.device)])[:, None, None]
+    full = 3  # place of the length 1
+    found, active = c.clone(), torch.arange(len(c), device=c.device)
+    moved = active >= 0
+    for taken in range(steps + 1):
         r = c @ z.mT - y
         g = _gradient(r, z, p)
-        if bool(g.norm() <= 1e-3 * TOLERANCE):
+        size = g.norm(dim=-1)
+        going = moved & (size > 1e-3 * TOLERANCE)
+        if not bool(going.all()):
+            found[active] = c
+            active, c, y, r, g, size = (part[going] for part in (active, c, y, r, g, size))
+        if taken == steps or len(active) == 0:
             break
-        direction = _newton_direction(r, g, z, p)
-        trials = c - lengths[:, None, None] * direction
+        trials = c - lengths * _newton_direction(r, g, z, p)
         losses = (trials @ z.mT - y).abs().pow(p).sum(-1)
+        # What two evaluations of one loss may differ by: rows of a product are rounded in several ways.
+        rounding = 16 * p * torch.finfo(c.dtype).eps * losses[0]
         best = losses.min(0)
-        improves = best.values < r.abs().pow(p).sum(-1)
-        if not bool(improves.any()):
-            # Below what losses can tell apart in floating point: a last full step where it shortens the gradient.
-            full = c - direction
-            shorter = _gradient(full @ z.mT - y, z, p).norm(dim=-1) < 0.9 * g.norm(dim=-1)
-            if not bool(shorter.any()):
-                break
-            c = torch.where(shorter[:, None], full, c)
-            continue
-        chosen = trials.gather(0, best.indices[None, :, None].expand(1, *c.shape))[0]
-        c = torch.where(improves[:, None], chosen, c)
-    return c
+        falls = best.values < losses[0] - rounding
+        chosen = best.indices
+        if not bool(falls.all()):
+            # Losses cannot tell the points apart any more, gradients can: the full step where it shortens the gradient.
+            shorter = _gradient(trials[full] @ z.mT - y, z, p).norm(dim=-1) < 0.9 * size
+            shorter &= losses[full] <= losses[0] + rounding
+            chosen = torch.where(falls, chosen, torch.where(shorter, full, 0))
+        moved = chosen > 0
+        step = trials.gather(0, chosen[None, :, None].expand(1, *c.shape))[0]
+        c = torch.where(moved[:, None], step, c)
+    found[active] = c
+    return found, taken
 
 
 def _newton_direction(r: torch.Tensor, g: torch.Tensor, z: torch.Tensor, p: float) -> torch.Tensor:

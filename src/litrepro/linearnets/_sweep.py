@@ -11,6 +11,7 @@ from litrepro import _validate
 from litrepro.linearnets import _arguments
 from litrepro.linearnets._chains import steps_to, train_chains
 from litrepro.linearnets._factors import balanced_factors
+from litrepro.linearnets._median import usual_median
 from litrepro.linearnets._optimum import optimal_power_loss
 from litrepro.linearnets._power import check, slope
 from litrepro.linearnets._training import train_factors
@@ -204,7 +205,8 @@ def summarize_depths(
 ) -> pd.DataFrame:
     """Tidy table ``start, depth, lr, final, <level>...``: medians over seeds of final excess and steps to levels.
 
-    A level counts as reached when the excess stays there.
+    A level counts as reached when the excess stays there. Of an even number of seeds the median is the mean of the
+    middle two, and inf where half of them diverge or do not get there.
 
     ``levels`` maps a column to the excess to be reached, a number or a tensor that broadcasts against (2, D, S, E).
     Raises ``ValueError`` if the grids are not those of the sweep.
@@ -226,9 +228,9 @@ def summarize_depths(
     _, _, d, _, e = sweep.excess.shape
     if (len(depths), len(lrs)) != (d, e):
         raise ValueError(f"depths and lrs must be those of a sweep {(d, e)}, got {(len(depths), len(lrs))} of them")
-    columns = {"final": sweep.excess[-1].median(2).values}
+    columns = {"final": usual_median(sweep.excess[-1], 2)}
     for name, level in levels.items():
-        columns[name] = steps_to(sweep.t, sweep.excess, level, stay=True).median(2).values
+        columns[name] = usual_median(steps_to(sweep.t, sweep.excess, level, stay=True), 2)
     rows = []
     for i, start in enumerate(STARTS):
         for j, depth in enumerate(depths):

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
-from torch import nn
 
 from litrepro import _validate
 
-T = TypeVar("T", bound=nn.Module)
+T = TypeVar("T")
 
 
 def build_seeded(build: Callable[[], T], seed: int) -> T:

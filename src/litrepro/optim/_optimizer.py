@@ -65,6 +65,9 @@ class Uniform(torch.optim.Optimizer):
         defaults = {"lr": lr, "rule": dataclasses.asdict(as_rule(rule, **overrides))}
         super().__init__(params, defaults)
 
+    def __getstate__(self) -> dict[str, Any]:  # of a copy; torch's own leaves out what is ours
+        return super().__getstate__() | {"batch_dims": self.batch_dims}
+
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; its rule may be a ``Rule`` or a name. Step sizes are checked against every parameter."""
         unknown = set(param_group) - _GROUP_KEYS if isinstance(param_group, dict) else set()

@@ -244,3 +244,18 @@ def _delta_step(xs: list, gs: list, vs: list, ds: list, rule: Rule, lrs: list) -
         step.masked_fill_(below == 0, 0.0)
         d.mul_(rule.beta2).addcmul_(step, step, value=1.0 - rule.beta2)
         x.sub_(step.mul_(lr))
+
+
+@torch.no_grad()
+def unit_steps(rule: Rule, gradients: torch.Tensor, lr: float) -> torch.Tensor:
+    """How far a first moment of 1 would take each coordinate, along gradients (T, ..., d); same shape."""
+    v, d = torch.zeros_like(gradients[0]), torch.zeros_like(gradients[0])
+    steps = torch.zeros_like(gradients)
+    for t, (x, g) in enumerate(zip(steps, gradients), 1):
+        _second_moment([v], [g], rule)
+        if rule.delta:
+            _delta_step([x], [torch.ones_like(g)], [v], [d.clone()], rule, [lr])
+            _delta_step([torch.zeros_like(x)], [g], [v], [d], rule, [lr])
+        else:
+            _descend([x], [torch.ones_like(g)], 1.0, [v], rule, t, [lr])
+    return -steps

@@ -11,7 +11,7 @@ from torch.nn import functional
 from litrepro import _validate
 from litrepro.optim._descend import descend
 from litrepro.optim._rules import Rule, as_rule
-from litrepro.optim._steps import step_
+from litrepro.optim._steps import unit_steps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 class LogisticProblem(NamedTuple):
     """Logistic regression for S seeds: ``x (S, n, d)``, ``y (S, n)`` in {-1, 1}, float64.
+
+    ``seeds`` are those of the S members, which decide the order of samples in training; 0, 1, ... if None.
 
     Examples
     --------
@@ -30,6 +32,7 @@ class LogisticProblem(NamedTuple):
 
     x: torch.Tensor
     y: torch.Tensor
+    seeds: tuple[int, ...] | None = None
 
 
 def logistic_problem(n: int, d: int, seeds: Sequence[int], *, sparse: bool, signal: float = 2.0) -> LogisticProblem:
@@ -62,7 +65,7 @@ def logistic_problem(n: int, d: int, seeds: Sequence[int], *, sparse: bool, sign
         y = torch.where(torch.rand(n, generator=generator, dtype=torch.float64) < chance, 1.0, -1.0).double()
         xs.append(x)
         ys.append(y)
-    return LogisticProblem(torch.stack(xs), torch.stack(ys))
+    return LogisticProblem(torch.stack(xs), torch.stack(ys), tuple(seeds))
 
 
 def logistic_sweep(
@@ -97,11 +100,14 @@ def logistic_sweep(
     step_sizes = [
         _validate.real("step_sizes", v, 0, open_low=True) for v in _validate.sequence("step_sizes", step_sizes)
     ]
-    x, y = problem
-    seeds, n, d = x.shape
-    lr = torch.tensor(step_sizes, dtype=x.dtype).repeat(seeds, 1)
-    batches = torch.stack([_order(n, steps * batch, seed).reshape(steps, batch) for seed in range(seeds)])
-    rows = torch.arange(seeds)[:, None]
+    x, y, seeds = problem
+    members, n, d = x.shape
+    seeds = tuple(range(members)) if seeds is None else seeds
+    if len(seeds) != members:
+        raise ValueError(f"problem must have one seed per member, got {len(seeds)} for {members}")
+    lr = torch.tensor(step_sizes, dtype=x.dtype).repeat(members, 1)
+    batches = torch.stack([_order(n, steps * batch, seed).reshape(steps, batch) for seed in seeds])
+    rows = torch.arange(members)[:, None]
 
     def grad(w: torch.Tensor, t: int) -> torch.Tensor:
         chosen = batches[:, t - 1]
@@ -110,12 +116,12 @@ def logistic_sweep(
         return torch.einsum("slb,sbd->sld", -torch.sigmoid(-margin) * yb[:, None] / batch, xb)
 
     schedule = (lambda t: lr / t**0.5) if decay else lr
-    w0 = x.new_zeros(seeds, len(step_sizes), d)
+    w0 = x.new_zeros(members, len(step_sizes), d)
     w = descend(None, w0, rule, schedule, steps, grad=grad, record_every=steps).x[-1]
     loss = functional.softplus(-torch.einsum("snd,sld->sln", x, w) * y[:, None]).mean(-1)
     return pd.DataFrame(
         {
-            "seed": torch.arange(seeds).repeat_interleave(lr.shape[1]).numpy(),
+            "seed": torch.tensor(seeds).repeat_interleave(lr.shape[1]).numpy(),
             "lr": lr.flatten().numpy(),
             "loss": loss.flatten().numpy(),
         }
@@ -131,7 +137,8 @@ def _order(n: int, length: int, seed: int) -> torch.Tensor:
 def effective_rates(rule: Rule, gradients: torch.Tensor, lr: float = 1.0) -> torch.Tensor:
     """Per-coordinate step size lr/H_t of a rule with second moment along given gradients (T, ..., d), same shape.
 
-    Measured, not copied from a formula: a unit first moment is sent through the rule's own update.
+    Measured, not copied from a formula: a unit first moment is sent through the rule's own update, its bias correction
+    and AdaDelta's accumulated steps included. 0 where the rule does not move: eps = 0 and no gradient but zeros so far.
     Raises ``ValueError`` for a rule without second moment and gradients that are none.
 
     Examples
@@ -146,11 +153,4 @@ def effective_rates(rule: Rule, gradients: torch.Tensor, lr: float = 1.0) -> tor
         raise ValueError(f"gradients must be (T, ..., d) with T >= 1, got {tuple(gradients.shape)}")
     if rule.second == "one":
         raise ValueError(f"{rule.name} has no second moment: its step size is the same for every coordinate")
-    probe = Rule("probe", second=rule.second, beta2=rule.beta2, eps=rule.eps, debias=False)
-    state = {"t": 0, "decay": 1.0, "v": torch.zeros_like(gradients[0])}
-    rates = []
-    for g in gradients:
-        x = torch.zeros_like(g)
-        step_([x], [g], [state], probe, [lr])
-        rates.append(torch.where(g == 0, torch.nan, -x / g))
-    return torch.stack(rates)
+    return unit_steps(rule, gradients.detach(), lr)

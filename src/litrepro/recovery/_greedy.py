@@ -194,7 +194,7 @@ def _unit_entries(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     size = binary_scale(rows.flatten(1), -1)
     rows = rows / size[..., None]
     count = (rows != 0).sum((-1, -2)).clamp(min=1)
-    rms = torch.linalg.vector_norm(rows, dim=(-1, -2)) / count.sqrt()
+    rms = torch.linalg.vector_norm(rows, dim=(-1, -2)) / count.to(rows).sqrt()
     nearest = binary_scale(2**0.5 * rms[:, None], -1)
     return rows.div_(nearest[..., None]), size * nearest
 

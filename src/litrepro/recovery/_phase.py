@@ -49,14 +49,16 @@ def phase_diagram(
     """Try to recover random sparse low-rank matrices for all sizes ``ds`` and numbers of measurements ``ms``.
 
     The whole grid is one call of ``structured_recovery``: smaller problems are padded with zero coordinates and zero
-    measurements. It is split only where the padded measurements would exceed ``chunk_bytes``, which changes no result.
+    measurements. It is split where the padded measurements would exceed ``chunk_bytes`` and between sizes whose
+    ``weights`` name other norms; a problem's result depends, but for rounding, neither on the split nor on the grid.
 
     Parameters
     ----------
     ds, ms, k, rank, trials, psd, kind
         Sizes of signals (``sparse_low_rank``), measurements (``linear_measurements``), and trials per cell.
     weights
-        From d to the weights of the norms, called once for every d. None: ``structured_iht``, which is told k and rank,
+        From d to the weights of the norms, at least one, called once for every d. A norm of weight 0 takes part in the
+        iteration (with ``psd`` the nuclear norm always does). None: ``structured_iht``, which is told k and rank,
         instead.
     success
         A trial succeeds if ||X - X0||_F < success; X0 has norm 1.
@@ -107,7 +109,7 @@ def phase_diagram(
         for m in ms
     )
     frames = []
-    for chunk in _chunks(cells, chunk_bytes):
+    for chunk in _chunks(cells, chunk_bytes, _norms_of(tables or {}, psd)):
         signals, rows = _pad(chunk)
         b = measure(rows, signals)
         with warnings.catch_warnings():
@@ -157,14 +159,14 @@ def success_threshold(frame: pd.DataFrame, by: str = "d") -> pd.Series:
     return series
 
 
-def _chunks(cells: Iterator[_Cell], chunk_bytes: int) -> Iterator[list[_Cell]]:
-    """Cells in order, as many at a time as fit when padded to the largest of them."""
+def _chunks(cells: Iterator[_Cell], chunk_bytes: int, norms: Mapping[int, frozenset[str]]) -> Iterator[list[_Cell]]:
+    """Cells in order, as many at a time as fit when padded to the largest of them and have the same norms."""
     chunk: list[_Cell] = []
     for cell in cells:
         trial = [*chunk, cell]
         d, m = max(c.d for c in trial), max(c.m for c in trial)
         size = sum(len(c.signals) for c in trial) * m * d * d * cell.rows.element_size()
-        if chunk and size > chunk_bytes:
+        if chunk and (size > chunk_bytes or norms.get(cell.d) != norms.get(chunk[-1].d)):
             yield chunk
             trial = [cell]
         chunk = trial
@@ -188,16 +190,21 @@ def _pad(chunk: list[_Cell]) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _weights_of(d: int, weights: Any) -> Mapping[str, float]:
     """What the user's function returned for d."""
-    if not isinstance(weights, Mapping) or set(weights) - set(NORMS):
+    if not isinstance(weights, Mapping) or not weights or set(weights) - set(NORMS):
         got = sorted(map(str, weights)) if isinstance(weights, Mapping) else type(weights).__name__
-        raise ValueError(f"weights({d}) must map norms among {', '.join(NORMS)} to numbers, got {got}")
+        raise ValueError(f"weights({d}) must map at least one of {', '.join(NORMS)} to numbers, got {got}")
     return {name: _validate.real(f"weights({d})[{name!r}]", weight, 0) for name, weight in weights.items()}
+
+
+def _norms_of(tables: Mapping[int, Mapping[str, float]], psd: bool) -> dict[int, frozenset[str]]:
+    """For every d the norms that the solver keeps a copy for, also those of weight 0: each changes its iteration."""
+    return {d: frozenset(table) | ({"nuclear"} if psd else set()) for d, table in tables.items()}
 
 
 def _stack_weights(
     chunk: list[_Cell], tables: Mapping[int, Mapping[str, float]], like: torch.Tensor
 ) -> dict[str, torch.Tensor]:
-    """The weights of every problem of the chunk; a norm that some d does not use has weight 0 there."""
+    """The weights of every problem of the chunk; the nuclear norm, which psd adds, is 0 where a d does not name it."""
     sizes = {cell.d: tables[cell.d] for cell in chunk}
     names = list(dict.fromkeys(name for table in sizes.values() for name in table))
     return {

@@ -12,7 +12,7 @@ from torch.nn import functional
 from litrepro import _validate
 from litrepro.nets import StackedMLP
 from litrepro.robustness import _arguments as arguments
-from litrepro.robustness._gradient_attacks import fgsm, pgd
+from litrepro.robustness._gradient_attacks import fgsm, pgd_from
 from litrepro.robustness._intervals import propagate
 from litrepro.training import batches
 
@@ -51,7 +51,7 @@ def train_robust(
         from a random start, Madry et al. 2017); ``"ibp"`` minimizes kappa CE + (1 - kappa) CE of the interval margins
         (Gowal et al. 2018).
     eps, seeds
-        M radii and M seeds: a seed gives a member's weights and its order of examples.
+        M radii and M seeds: a seed gives a member's weights, its order of examples and the random starts of "pgd".
     ramps
         M pairs (start, end) in fractions of the run between which the radius grows from 0 to eps; (0, 0) trains at
         eps at once. Default: (0, 0.5) for all. With "ibp" the weight of the plain loss falls from 1 to kappa along.
@@ -92,14 +92,15 @@ def train_robust(
         _validate.real("ramp", start, 0, _validate.real("ramp", end, 0, 1))
     model = stack([StackedMLP(widths, generator=torch.Generator().manual_seed(seed)) for seed in seeds]).to(x)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
-    noise = torch.Generator().manual_seed(seeds[0])
+    noise = [torch.Generator().manual_seed(seed) for seed in seeds]
     total, step = epochs * -(-len(x) // batch_size), 0
     for epoch in progress(range(epochs)):
         orders = [torch.stack(rows) for rows in zip(*(batches(len(x), batch_size, seed, epoch) for seed in seeds))]
         for rows in orders:
             share = _shares(ramps, step / total, x)
             inputs, labels = x[rows.to(x.device)], y[rows.to(x.device)]
-            loss = _loss(model, inputs, labels, method, share * target, share, attack_steps, kappa, noise)
+            starts = _starts(noise, inputs) if method == "pgd" else None
+            loss = _loss(model, inputs, labels, method, share * target, share, attack_steps, kappa, starts)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -179,8 +180,11 @@ def robust_accuracy(
     eps
         l_inf radius, one for all members or M.
     metrics
-        Of ``"clean"``, ``"fgsm"``, ``"pgd"`` (``attack_steps`` steps from a random start) and ``"verified"`` (interval
-        margins, a lower bound of the accuracy under any attack).
+        Of ``"clean"``, ``"fgsm"``, ``"pgd"`` (``attack_steps`` steps from a random start, for an example the same
+        point of the ball of every member) and ``"verified"`` (interval margins, a lower bound of the accuracy under any
+        attack).
+    chunk
+        Examples that are attacked at once; the values do not depend on it, up to rounding.
 
     Returns
     -------
@@ -189,7 +193,7 @@ def robust_accuracy(
     Raises
     ------
     ValueError
-        Unknown metrics, radii that do not fit, x outside [0, 1].
+        Unknown metrics, radii that do not fit or are negative, x outside [0, 1].
 
     Examples
     --------
@@ -209,15 +213,17 @@ def robust_accuracy(
     )
     if not len(x):
         raise ValueError("data must hold at least one example")
-    radii = arguments.numbers("eps", eps, model.trials, x).expand(model.trials)
+    radii = arguments.radius(eps, x.new_empty(model.trials))
     for metric in metrics:
         _validate.choice("metric", metric, ("clean", "fgsm", "pgd", "verified"))
     right = {metric: torch.zeros(model.trials) for metric in metrics}
+    noise = [torch.Generator().manual_seed(0)]
     for start in range(0, len(x), chunk):
         part = x[start : start + chunk].expand(model.trials, -1, -1)
         labels = y[start : start + chunk].expand(model.trials, -1)
-        for metric in metrics:
-            right[metric] += _correct(model, part, labels, radii, metric, attack_steps).sum(1).cpu()
+        starts = _starts(noise, part[:1]) if "pgd" in right else None
+        for metric in right:
+            right[metric] += _correct(model, part, labels, radii, metric, attack_steps, starts).sum(1).cpu()
     rows = [
         (member, float(radii[member]), metric, float(count[member]) / len(x))
         for metric, count in right.items()
@@ -233,20 +239,29 @@ def _flat(model: StackedMLP) -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda z: model(z.reshape(model.trials, -1, z.shape[-1])).flatten(0, 1)
 
 
-def _attacked(model, x, y, eps, method, steps, generator) -> torch.Tensor:
-    """x (M, n, d) attacked member by member with radii (M,), as one batch."""
+def _starts(generators: Sequence[torch.Generator], x: torch.Tensor) -> torch.Tensor:
+    """Uniform points of [-1, 1]^d for x (M, n, d), those of a member from its own generator."""
+    unit = torch.empty(x.shape, dtype=x.dtype)
+    for rows, generator in zip(unit, generators, strict=True):
+        rows.uniform_(generator=generator)
+    return 2 * unit.to(x.device) - 1
+
+
+def _attacked(model, x, y, eps, method, steps, starts) -> torch.Tensor:
+    """x (M, n, d) attacked member by member with radii (M,), as one batch; starts (M or 1, n, d) in units of them."""
     radii = eps.repeat_interleave(x.shape[1])
     if method == "fgsm":
         found = fgsm(_flat(model), x.flatten(0, 1), y.flatten(), radii)
     else:
-        found = pgd(_flat(model), x.flatten(0, 1), y.flatten(), radii, steps=steps, generator=generator)
+        start = (starts * eps[:, None, None]).flatten(0, 1)
+        found = pgd_from(start, _flat(model), x.flatten(0, 1), y.flatten(), radii, steps)
     return found.reshape(x.shape)
 
 
-def _loss(model, x, y, method, eps, share, steps, kappa, generator) -> torch.Tensor:
+def _loss(model, x, y, method, eps, share, steps, kappa, starts) -> torch.Tensor:
     """Sum over members of their batch losses; members share no parameter, so that it gives each its own gradient."""
     if method in ("fgsm", "pgd"):
-        x = _attacked(model, x, y, eps, method, steps, generator)
+        x = _attacked(model, x, y, eps, method, steps, starts)
     if method != "ibp":
         return _cross_entropy(model(x), y).mean(1).sum()
     plain = 1 - share * (1 - kappa)
@@ -279,12 +294,12 @@ def _shares(ramps: Sequence[tuple[float, float]], t: float, x: torch.Tensor) -> 
     return torch.tensor(shares, dtype=x.dtype, device=x.device)
 
 
-def _correct(model, x, y, eps, metric, steps) -> torch.Tensor:
+def _correct(model, x, y, eps, metric, steps, starts) -> torch.Tensor:
     if metric == "verified":
         with torch.no_grad():
             margins = stacked_margins(model, x, y, eps)
         return (margins > 0).scatter(2, y[..., None], True).all(2)
     if metric != "clean":
-        x = _attacked(model, x, y, eps, metric, steps, torch.Generator().manual_seed(0))
+        x = _attacked(model, x, y, eps, metric, steps, starts)
     with torch.no_grad():
         return model(x).argmax(2) == y

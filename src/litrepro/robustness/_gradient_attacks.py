@@ -140,14 +140,21 @@ def pgd(
     generator = _validate.random_source("generator", generator)
     if not len(x):
         return x.clone()
-    search = _Search(model, x, y, box, loss, targeted, best=x.clone(), value=None)
-    search = search.keep(x, arguments.losses(arguments.scores(model, x, y), y, loss).detach())
+    search = _from_clean(model, x, y, box, loss, targeted)
     many = [part.repeat(restarts, *[1] * (part.ndim - 1)) for part in (x, y, eps, step)]
     clean, target, bound, step = many
     # Drawn restart by restart: the first one is the same however many follow.
     draws = [random_point(x, eps, norm, generator) for _ in range(restarts if random_start else 0)]
     start = torch.cat(draws) if random_start else torch.zeros_like(clean)
     return _ascend(search, clean, target, bound, step, start, norm, steps, momentum).best
+
+
+def pgd_from(
+    start: torch.Tensor, model: Model, x: torch.Tensor, y: torch.Tensor, eps: torch.Tensor, steps: int
+) -> torch.Tensor:
+    """``pgd`` in l_inf balls eps (n,) of x in [0, 1], from perturbations ``start`` (n, *shape); nothing is checked."""
+    search = _from_clean(model, x, y, (0.0, 1.0), "ce", targeted=False)
+    return _ascend(search, x, y, eps, _step(None, eps, steps, x), start, "linf", steps, 0.0).best
 
 
 class _Search(NamedTuple):
@@ -174,6 +181,12 @@ class _Search(NamedTuple):
         better = values > self.value
         best = torch.where(per_example(better, points), points, self.best)
         return self._replace(best=best, value=torch.where(better, values, self.value))
+
+
+def _from_clean(model: Model, x: torch.Tensor, y: torch.Tensor, box: Box, loss: str, targeted: bool) -> _Search:
+    """A search that has seen the clean points."""
+    search = _Search(model, x, y, box, loss, targeted, best=x.clone(), value=None)
+    return search.keep(x, arguments.losses(arguments.scores(model, x, y), y, loss).detach())
 
 
 def _ascend(search, clean, y, eps, step, delta, norm, steps, momentum) -> _Search:

@@ -65,6 +65,8 @@ def train_flat(
         Positive number, or a tensor over the leading dimensions of w0.
     epochs, batch
         Passes in a fresh permutation each; the last minibatch may be smaller.
+    weight_decay
+        Share of lr by which the weights shrink at each step, >= 0; SQGN has none.
     evaluate_rows
         Losses are over the first so many rows only (not for SQGN).
     on_epoch
@@ -74,8 +76,8 @@ def train_flat(
     -------
     FlatTrials; a trial that diverges has the loss inf and leaves the others alone.
 
-    Raises ``ValueError`` for an unknown method, lr <= 0, counts < 1, weight_decay < 0, data of different lengths,
-    a model that does not take them, and a loss that is not one number.
+    Raises ``ValueError`` for an unknown method, lr <= 0, counts < 1, weight_decay < 0 or with SQGN, data of different
+    lengths, a model that does not take them, and a loss that is not one number.
 
     Examples
     --------
@@ -89,6 +91,8 @@ def train_flat(
     _arguments.trials(w0)
     epochs, batch = _validate.positive_int("epochs", epochs), _validate.positive_int("batch", batch)
     weight_decay = _validate.real("weight_decay", weight_decay, 0)
+    if weight_decay and method == "sqgn":
+        raise ValueError(f"weight_decay must be 0 for sqgn, which has none, got {weight_decay}")
     seed = _validate.positive_int("seed", seed, 0)
     if evaluate_rows is not None:
         evaluate_rows = _validate.positive_int("evaluate_rows", evaluate_rows)

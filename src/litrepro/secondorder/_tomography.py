@@ -195,6 +195,9 @@ def predictions(problem: FlatProblem, survey: Survey, train: int, w: torch.Tenso
     if not isinstance(problem, FlatProblem):
         raise ValueError(f"problem must be a FlatProblem, got {type(problem).__name__}")
     rows, held = [_validate.positive_int("a row", row, 0) for row in _validate.sequence("rows", rows)], problem.test[0]
+    if len(held) != len(survey.velocity) - train:
+        left = len(survey.velocity) - train
+        raise ValueError(f"train must leave the {len(held)} models of the problem's test set, got {train}: {left} left")
     if max(rows) >= len(held):
         raise ValueError(f"rows must be below the {len(held)} models of the problem's test set, got {max(rows)}")
     flat = _arguments.trials(w, "w").reshape(-1, w.shape[-1])

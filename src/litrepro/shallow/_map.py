@@ -94,7 +94,8 @@ def learnability_map(
             rows = rows.melt(var_name="trial", value_name="error", ignore_index=False).reset_index()
             frames.append(rows.assign(algorithm=algorithm, n=n))
     table = pd.concat(frames, ignore_index=True)
-    return table.assign(success=(table.error < tolerance).astype(int))
+    table = table.assign(success=(table.error < tolerance).astype(int))
+    return table[["algorithm", "n", "condition", "trial", "error", "success"]]
 
 
 def _run_all(

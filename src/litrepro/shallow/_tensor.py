@@ -20,7 +20,7 @@ def tensor_initialization(
     M_2 = E[y (x x' - I)] = sum_j c |w_j| v_j v_j', with v_j = w_j / |w_j| and c = 1/sqrt(2 pi), gives the span of the
     neurons and a whitening in which they are orthonormal, u_j. The fourth Hermite moment there is
     - sum_j u_j^(4) / (c |w_j|): power iteration with deflation on its negative finds them. Lengths and signs come from
-    least squares of 2 E[y x] = sum_j w_j. The third moment, which the review's algorithm uses, vanishes for a ReLU.
+    least squares of 2 E[y x] = sum_j w_j. The third moment vanishes for a ReLU; the review leaves its P_3 undefined.
 
     Parameters
     ----------

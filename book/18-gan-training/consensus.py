@@ -1,0 +1,72 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Consensus optimization: table 2
+#
+# Both players follow the gradient of $L_i + \gamma\,\tfrac12\lVert v\rVert^2$, moving at the same time {cite}`mescheder2017numerics`. The theory of
+# {doc}`games` says what to expect: a little $\gamma$ damps the rotation, a lot of it makes *every* zero of the field attract, and a generator
+# that is constant with a discriminator that is flat is such a zero. The review has $\gamma = 0.01$ and step size $10^{-3}$ on the DCGAN, a score of
+# 2.453 after 50 epochs and 1.202, a constant blob, after 100. The first of these numbers repeats, to the digit with its error, that of DCGAN with
+# Optimistic Adam in table 1, probably a copy.
+#
+# The quick profile plays perceptrons for 320 steps with three weights. At full scale the networks are those of {doc}`dcgan` at width 16, in batches
+# of 64 of all 60,000 digits, for 15,000 steps: 16 epochs, with the review's step size and weight, and with none. The review does not say how large its batches are.
+
+# %% tags=["parameters"]
+profile = "quick"
+seed = 0
+
+# %%
+
+from litrepro import Chapter
+from litrepro.data import mnist
+from litrepro.gans import (
+    DCDiscriminator,
+    DCGenerator,
+    MLPDiscriminator,
+    MLPGenerator,
+    Variant,
+    draw_thumbnails,
+    score_course,
+    thumbnails,
+    train_score_net,
+    trained_ensemble,
+)
+
+ch = Chapter("18-gan-training", notebook="consensus", profile=profile, seed=seed, full_minutes=8)
+steps = ch.pick(quick=320, full=15_000, smoke=4)
+marks = ch.pick(quick=[80, 160, 240, 320], full=list(range(1_000, 15_001, 1_000)), smoke=[2, 4])
+gammas = ch.pick(quick=[0.0, 0.1, 10.0], full=[0.01, 0.0], smoke=[0.0, 0.1])
+seeds = ch.pick(quick=2, full=3, smoke=1)
+batch = ch.pick(quick=32, full=64, smoke=8)
+latent = ch.pick(quick=32, full=100, smoke=8)
+kind = ch.pick(quick="perceptrons", full="convolutional", smoke="convolutional")
+width = ch.pick(quick=64, full=16, smoke=2)
+train = mnist("train", source="full" if ch.full and not ch.smoke else "bundled")
+images = (train.images * 2 - 1).to(ch.device)
+net = train_score_net(images, train.labels.to(ch.device), epochs=ch.pick(quick=6, full=3, smoke=1), seed=ch.seed)
+reference = net.embed(images[:10_000])
+
+# %%
+makers = {
+    "perceptrons": (lambda: MLPGenerator(latent, width, (1, 28, 28)), lambda: MLPDiscriminator((1, 28, 28), width)),
+    "convolutional": (lambda: DCGenerator(latent, width), lambda: DCDiscriminator(width)),
+}
+players = trained_ensemble(
+    ch, "consensus", *makers[kind], images, [Variant(f"gamma {g:g}", lr=1e-3, gamma=g) for g in gammas],
+    steps=steps, batch=batch, seeds=seeds, simultaneous=True, snapshots=marks,
+)  # fmt: skip
+sweep = score_course(players, net, reference, marks)
+ch.save("consensus-scores", sweep.round(4))
+ch.save("consensus-samples", thumbnails(players))
+sweep.pivot_table(index="step", columns="variant", values=["IS", "classes"], sort=False).round(2)
+
+# %% mystnb={"figure": {"name": "fig-18-consensus-samples", "caption": "Samples under simultaneous play with consensus of three weights after the quick run, first seed. At weight 10 one image for all noise, and at weight 0 too, where simultaneous play has lost the game; the weight between starts to draw."}, "image": {"alt": "Three rows of twelve images for gamma 0, 0.1 and 10. The first and last rows repeat one shape, the middle one varies."}} tags=["hide-input"]
+if ch.plots:
+    draw_thumbnails(thumbnails(players, 12))
