@@ -121,6 +121,6 @@ ch.ledger()
 #
 # As formulas both halves of the thesis stand: high temperature is mimicking, label smoothing is distillation from a teacher who knows nothing. As an explanation
 # regularization is half of the story. On digits soft targets without any similarity help, but the teacher's help more, shuffled ones do not, and a
-# student recognizes threes that it never saw. Poor and small teachers, the review's main witnesses, do not help here, at either scale, with nine tenths of the weight on
-# their answers; at one tenth a teacher who knows nothing is label smoothing, which helps. Its own table,
-# differences of tenths of a point between single runs, needs seeds before it can be read.
+# student recognizes threes that it never saw. Poor and small teachers, the review's main witnesses, do not help here, at either scale, with nine tenths of
+# the weight on their answers; at one tenth a teacher who knows nothing is label smoothing, which helps. The review's own table, differences of tenths of
+# a point between single runs, needs seeds before it can be read.

@@ -70,3 +70,37 @@ sweep.pivot_table(index="step", columns="variant", values=["IS", "classes"], sor
 # %% mystnb={"figure": {"name": "fig-18-consensus-samples", "caption": "Samples under simultaneous play with consensus of three weights after the quick run, first seed. At weight 10 one image for all noise, and at weight 0 too, where simultaneous play has lost the game; the weight between starts to draw."}, "image": {"alt": "Three rows of twelve images for gamma 0, 0.1 and 10. The first and last rows repeat one shape, the middle one varies."}} tags=["hide-input"]
 if ch.plots:
     draw_thumbnails(thumbnails(players, 12))
+
+# %% tags=["hide-input"]
+recorded, drawn = ch.paper("consensus-scores"), ch.paper("consensus-samples")
+
+# %% mystnb={"figure": {"name": "fig-18-consensus-course", "caption": "Inception Score under simultaneous play with consensus, mean over seeds with their range: the recorded run where there is one, else the quick run."}, "image": {"alt": "Score over training steps, one line per weight of the consensus term."}} tags=["hide-input"]
+if ch.plots:
+    from litrepro.plotting import curves, figure
+
+    fig, ax = figure(height=2.9)
+    curves(sweep if recorded is None else recorded, "step", "IS", "variant", ax=ax, markers=True, error="range")
+    ax.set(xlabel="step", ylabel="Inception Score")
+    ax.legend()
+
+# %% tags=["nbval-check-output"]
+if recorded is None:
+    ch.not_run("consensus-collapse", "the full-scale table consensus-scores is not recorded")
+else:
+    score = recorded.pivot_table(index="step", columns="variant", values="IS")
+    small, none = score["gamma 0.01"], score["gamma 0"]
+    # Samples that never were any good cannot get worse, and a weight that is ignored changes nothing.
+    ch.require(
+        small.max() > 2 and (small - none).abs().max() > 0.1, f"consensus has not worked: {score.max().to_dict()}"
+    )
+    ch.claim(
+        "consensus-collapse",
+        value={"best": small.max(), "last": small.iloc[-1], "without consensus, last": none.iloc[-1]},
+        holds=bool(small.iloc[-1] < 0.6 * small.max()),
+        table="consensus-scores",
+    )
+
+# %% [markdown]
+# ## Takeaway
+#
+# At weight 0.1 simultaneous play learns where it fails with none and with 10.
