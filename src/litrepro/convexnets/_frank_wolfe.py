@@ -226,7 +226,7 @@ def frank_wolfe(
 def _vertex(found: object, A: Tensor, y: Tensor) -> Vertex:
     """What an oracle gave, for A (..., n, d) and in the dtype of y (..., n)."""
     try:
-        theta, sign = (torch.as_tensor(part).to(y) for part in found)
+        theta, sign = (torch.as_tensor(part, dtype=y.dtype, device=y.device) for part in found)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"lmo must give (theta, sign), got {found!r}") from None
     shape = (*A.shape[:-2], A.shape[-1])

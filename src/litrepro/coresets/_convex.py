@@ -152,7 +152,8 @@ def incremental_gradient(
         distance = (theta - best).norm(dim=1)
         rows += [(m, epoch, *pair) for m, pair in enumerate(zip(excess.tolist(), distance.tolist()))]
         rate = step / (1 + epoch)
-        for i in torch.randperm(k, generator=generator).tolist() if epoch < epochs else ():
+        order = torch.randperm(k, generator=generator, device=generator.device).tolist() if epoch < epochs else ()
+        for i in order:
             pull = shares[:, i] * torch.sigmoid(-(signed[:, i] * theta).sum(1))
             theta = theta - rate * (ridge / k * theta - pull[:, None] * signed[:, i])
     return pd.DataFrame(rows, columns=["member", "epoch", "excess", "distance"])

@@ -52,7 +52,8 @@ def random(gradients: torch.Tensor, k: int, *, generator: torch.Generator | int)
     gradients = check_gradients(gradients)
     n = gradients.shape[-2]
     k = check_k(k, n)
-    draws = torch.rand(*gradients.shape[:-1], generator=check_generator(generator), dtype=torch.float64)
+    generator = check_generator(generator)
+    draws = torch.rand(gradients.shape[:-1], generator=generator, device=generator.device, dtype=torch.float64)
     indices = draws.argsort(-1)[..., :k].to(gradients.device)
     return equal_weights(indices, n, gradients)
 
@@ -222,7 +223,8 @@ def select_batches(
     if n % batch_size or k % batch_size:
         raise ValueError(f"n and k must be multiples of batch_size {batch_size}, got {n} and {k}")
     generator = check_generator(generator)
-    order = torch.randperm(n, generator=generator).reshape(-1, batch_size).to(gradients.device)
+    order = torch.randperm(n, generator=generator, device=generator.device)
+    order = order.reshape(-1, batch_size).to(gradients.device)
     chosen = _selector(method, generator, options)(gradients[order].sum(1), k // batch_size)
     return Coreset(order[chosen.indices].flatten(), chosen.weights.repeat_interleave(batch_size))
 
@@ -243,7 +245,7 @@ def check_options(method: str, options: dict[str, Any]) -> None:
         raise ValueError(f"unknown options for {method}: {', '.join(unknown)}; it {takes}")
     values = {name: value for name, value in options.items() if name not in ("target", "refresh")}
     if values:  # refused now, not after the epochs before the first selection
-        one(torch.ones(1, 1), 1, **values)
+        one(torch.ones(1, 1, device="cpu"), 1, **values)
 
 
 def check_per_class(options: dict[str, Any]) -> None:

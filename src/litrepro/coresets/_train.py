@@ -202,7 +202,7 @@ class _Run:
         # Activations that stay in a CPU's cache halve the time of a pass.
         self.chunk = 1024 if self.x.device.type == "cuda" else 256
         self.seed = _validate.seed("seed", seed)
-        self.draws = torch.Generator().manual_seed(self.seed)
+        self.draws = torch.Generator("cpu").manual_seed(self.seed)
         everything = torch.arange(len(self.y), device=self.x.device)
         self.now = Coreset(everything, torch.ones(len(everything), dtype=self.x.dtype, device=self.x.device))
         self.clock, self.selecting = Clock(self.x.device), Clock(self.x.device)
@@ -300,7 +300,7 @@ class _Run:
         size, whole = self.batch_size, self.per_batch and epoch >= self.warm
         if not whole:
             return batches(len(self.now.indices), size, self.seed, epoch)
-        return tuple(b * size + torch.arange(size) for b in batches(self.k // size, 1, self.seed, epoch))
+        return tuple(b * size + torch.arange(size, device="cpu") for b in batches(self.k // size, 1, self.seed, epoch))
 
     def rows(self, epoch: int, sets: Mapping[str, Data]) -> list[tuple]:
         """Metrics on all sets, with the clocks."""

@@ -40,14 +40,14 @@ def layered_velocity(
     generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
 
     def uniform(*shape: int) -> torch.Tensor:
-        return torch.rand(*shape, generator=generator, dtype=torch.float64)
+        return torch.rand(*shape, generator=generator, dtype=torch.float64, device="cpu")
 
     speeds = torch.sort(vmin + (vmax - vmin) * uniform(count, 5), dim=1).values
     depths = torch.sort(uniform(count, 4), dim=1).values * 0.9 * size + 0.05 * size
     dip = (uniform(count, 1) - 0.5) * 0.5
     fault = (0.25 + 0.5 * uniform(count, 1)) * size
     throw = (uniform(count, 1) - 0.5) * 0.3 * size
-    column = torch.arange(size, dtype=torch.float64)
+    column = torch.arange(size, dtype=torch.float64, device="cpu")
     shift = dip * (column - size / 2) + torch.where(column > fault, throw, 0.0)
     depth = column[None, :, None] - shift[:, None, :]
     layer = (depth[..., None] >= depths[:, None, None, :]).sum(-1)
@@ -129,7 +129,7 @@ def _propagate(velocity, shots, steps, dx, dt, frequency, keep) -> torch.Tensor:
     kernel[2, :] += torch.tensor(_STENCIL, **options)
     kernel[:, 2] += torch.tensor(_STENCIL, **options)
     kernel = kernel.expand(shots, 1, 5, 5)
-    columns = torch.linspace(0, n - 1, shots + 2)[1:-1].round().long().to(velocity.device) + SPONGE
+    columns = torch.linspace(0, n - 1, shots + 2, device="cpu")[1:-1].round().long().to(velocity.device) + SPONGE
     source = torch.zeros(shots, n + 2 * SPONGE, n + 2 * SPONGE, **options)
     source[torch.arange(shots, device=velocity.device), SPONGE + 1, columns] = 1.0
     previous = torch.zeros(m, shots, n + 2 * SPONGE, n + 2 * SPONGE, **options)

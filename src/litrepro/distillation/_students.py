@@ -129,7 +129,8 @@ def train_students(
     weights = [0.0 if kind.targets is None else _arguments.weight("alpha", kind.alpha) for kind in kinds]
     temperatures = [float(_arguments.temperature(kind.temperature)) for kind in kinds]
     scales = [T**2 if kind.scale is None else kind.scale for kind, T in zip(kinds, temperatures)]
-    alpha, T, scale = (torch.tensor(values, dtype=soft.dtype) for values in (weights, temperatures, scales))
+    like = {"dtype": soft.dtype, "device": "cpu"}
+    alpha, T, scale = (torch.tensor(values, **like) for values in (weights, temperatures, scales))
     return fit_ensemble(
         model_fn,
         seeds * len(variants),

@@ -163,7 +163,8 @@ def shuffle_wrong_classes(values: torch.Tensor, labels: torch.Tensor, *, generat
         raise ValueError(f"generator must be a torch.Generator, got {generator!r}")
     K = values.shape[-1]
     own = _arguments.one_hot(labels, K)
-    keys = torch.rand(values.shape, generator=generator).to(values.device).masked_fill(own, -1.0)
+    keys = torch.rand(values.shape, generator=generator, device=generator.device)
+    keys = keys.to(values.device).masked_fill(own, -1.0)
     taken = keys.argsort(-1)  # the label first, the others in random order
     placed = (~own).to(torch.uint8).argsort(dim=-1, stable=True)  # the label first, the others in their order
     return torch.zeros_like(values).scatter(-1, placed, values.gather(-1, taken))

@@ -179,7 +179,8 @@ class GANEnsemble:
         if not isinstance(step, Hashable) or step not in self.snapshots:
             raise ValueError(f"step must be one of {sorted(self.snapshots)}, got {step!r}")
         generator, parameters = self.players[0], self.snapshots[step]
-        noise = torch.randn(n, generator.latent, generator=torch.Generator().manual_seed(seed)).to(parameters)
+        source = torch.Generator("cpu").manual_seed(seed)
+        noise = torch.randn(n, generator.latent, generator=source, device="cpu").to(parameters)
         return torch.func.vmap(generator, in_dims=(0, None))(parameters, noise)
 
 

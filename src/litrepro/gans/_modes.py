@@ -39,7 +39,7 @@ def ring_mixture(
     n, modes = _validate.positive_int("n", n), _validate.positive_int("modes", modes)
     radius, std = _validate.real("radius", radius, 0), _validate.real("std", std, 0)
     generator = _validate.random_source("generator", generator)
-    angles = 2 * math.pi * torch.arange(modes, dtype=torch.float32) / modes
+    angles = 2 * math.pi * torch.arange(modes, dtype=torch.float32, device="cpu") / modes
     centers = radius * torch.stack((angles.cos(), angles.sin()), -1)
     chosen = torch.randint(modes, (n,), generator=generator, device=generator.device)
     noise = torch.randn(n, 2, generator=generator, device=generator.device)

@@ -253,6 +253,7 @@ def thumbnail_images(table: pd.DataFrame) -> dict[str, torch.Tensor]:
     if len(wrong):
         raise ValueError(f"pixels must be 784 hexadecimal digits, got {wrong.iloc[0][:20]!r}")
     for name, part in table.groupby("variant", sort=False):
-        levels = torch.tensor([[int(digit, LEVELS) for digit in pixels] for pixels in part["pixels"].astype(str)])
+        levels = [[int(digit, LEVELS) for digit in pixels] for pixels in part["pixels"].astype(str)]
+        levels = torch.tensor(levels, device="cpu")
         found[name] = (levels / (LEVELS - 1) * 2 - 1).reshape(-1, 28, 28)
     return found

@@ -147,13 +147,13 @@ def train_gans(
         if found is None:
             return None
         results.append(found)
-    back = torch.tensor(order).argsort()
+    back = torch.tensor(order, device="cpu").argsort()
     histories, by_step, critics = zip(*results)
     return GANEnsemble(
         variants=variants,
         seeds=seeds,
         history=torch.cat(histories, 1)[:, back],
-        steps_recorded=torch.arange(0, steps, record),
+        steps_recorded=torch.arange(0, steps, record, device="cpu"),
         snapshots={step: torch.cat([k[step] for k in by_step])[back.to(data.device)] for step in sorted(by_step[0])},
         discriminators=torch.cat(critics)[back.to(data.device)],
         players=players,
@@ -209,7 +209,7 @@ def _train_cohort(
     clipped = any(v.clip for v in members)
 
     # A generator of the cohort's own, with the run's seed: every cohort sees the same draws.
-    random = torch.Generator().manual_seed(run.seed)
+    random = torch.Generator("cpu").manual_seed(run.seed)
     done, history, kept = 0, [], {}
     if number in checkpoint.states:
         state = checkpoint.states[number]
@@ -271,14 +271,15 @@ def _draws(run: _Run, latent: int, done: int, random: torch.Generator) -> Iterat
     waited for each would stand still. Blocks end where a checkpoint may be written, so that the state of the random
     generator then is that of the last step.
     """
+    here = {"generator": random, "device": "cpu"}
     while done < run.steps:
         end = min(done + ASK - done % ASK, run.steps)
         indices, noises = [], []
         for _ in range(done, end):
             for _ in range(run.critic_steps):
-                indices.append(torch.randint(len(run.data), (run.batch,), generator=random))
-                noises.append(torch.randn(run.batch, latent, generator=random))
-            noises.append(torch.randn(run.batch, latent, generator=random))
+                indices.append(torch.randint(len(run.data), (run.batch,), **here))
+                noises.append(torch.randn(run.batch, latent, **here))
+            noises.append(torch.randn(run.batch, latent, **here))
         index, noise = torch.stack(indices).to(run.data.device), torch.stack(noises).to(run.data)
         yield from zip(index.view(end - done, -1, run.batch), noise.view(end - done, -1, run.batch, latent))
         done = end

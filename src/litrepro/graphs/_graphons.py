@@ -101,7 +101,8 @@ def _table(name: str, value: Any) -> torch.Tensor:
     try:
         if isinstance(value, torch.Tensor) and value.is_complex():
             raise TypeError(value.dtype)
-        return torch.as_tensor(value, dtype=torch.float64)
+        device = value.device if isinstance(value, torch.Tensor) else "cpu"
+        return torch.as_tensor(value, dtype=torch.float64, device=device)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"{name} must hold real numbers, got {value!r}") from None
 

@@ -354,7 +354,7 @@ def _edge_counts(edges: Any, m: int) -> torch.Tensor:
             raise ValueError(f"edges must be an integer or an integer tensor, got dtype {edges.dtype}")
         counts = edges
     else:
-        counts = torch.tensor(_validate.positive_int("edges", edges))
+        counts = torch.tensor(_validate.positive_int("edges", edges), device="cpu")
     if bool(((counts < 1) | (counts > m)).any()):
         raise ValueError(f"edges must be in 1..{m}, got {edges!r}")
     return counts

@@ -37,7 +37,7 @@ def integers(name: str, values: Any, minimum: int = 0) -> torch.Tensor:
         values = values.tolist()
     if isinstance(values, str) or not hasattr(values, "__iter__"):
         raise ValueError(f"{name} must be a sequence of integers, got {values!r}")
-    return torch.tensor([_whole(name, value, minimum) for value in values], dtype=torch.int64)
+    return torch.tensor([_whole(name, value, minimum) for value in values], dtype=torch.int64, device="cpu")
 
 
 def _whole(name: str, value: Any, minimum: int) -> int:

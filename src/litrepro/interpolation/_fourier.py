@@ -152,9 +152,9 @@ def rff_curve(
 
 def _frequencies(count: int, d: int, seed: int) -> torch.Tensor:
     """Standard normal rows (count, d) float64 on the CPU; the first ones are the same whatever the count."""
-    generator = torch.Generator().manual_seed(seed)
+    draw = {"generator": torch.Generator("cpu").manual_seed(seed), "device": "cpu", "dtype": torch.float64}
     blocks = range(-(-count // _BLOCK))
-    return torch.cat([torch.randn(_BLOCK, d, generator=generator, dtype=torch.float64) for _ in blocks])[:count]
+    return torch.cat([torch.randn(_BLOCK, d, **draw) for _ in blocks])[:count]
 
 
 def _first(phi: torch.Tensor, width: int, kind: str) -> torch.Tensor:

@@ -58,7 +58,9 @@ def quadratic(x: torch.Tensor, eigenvalues: torch.Tensor | Sequence[float]) -> t
     _validate.float_tensor("x", x, 1)
     if not isinstance(eigenvalues, torch.Tensor):
         numbers = _validate.sequence("eigenvalues", eigenvalues, 0)
-        eigenvalues = torch.tensor([_validate.real("eigenvalues", number) for number in numbers], dtype=torch.float64)
+        eigenvalues = torch.tensor(
+            [_validate.real("eigenvalues", number) for number in numbers], dtype=torch.float64, device=x.device
+        )
     if eigenvalues.dtype.is_complex:
         raise ValueError(f"eigenvalues must be real, got {eigenvalues.dtype}")
     e = eigenvalues.to(dtype=x.dtype, device=x.device)

@@ -96,7 +96,7 @@ def interpolating_resnet(
     nn.init.zeros_(model.stem.weight)
     model.stem.weight[0] = w
     nn.init.zeros_(model.head.bias)
-    model.head.weight.copy_(torch.eye(1 + num_classes, dtype=torch.float64)[1:])
+    model.head.weight.copy_(torch.eye(1 + num_classes, dtype=torch.float64, device=points.device)[1:])
     for place, index in enumerate(order.tolist()):
         block, unit = model.blocks[place // each], 3 * (place % each)
         slope = 1 / width[place]
@@ -128,7 +128,7 @@ def _projection(points: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Te
     """A random direction (unit norm) and the projections, all different."""
     generator = torch.Generator().manual_seed(seed)
     for _ in range(20):
-        w = torch.randn(points.shape[1], generator=generator, dtype=torch.float64).to(points.device)
+        w = torch.randn(points.shape[1], generator=generator, dtype=torch.float64, device="cpu").to(points.device)
         w = w / w.norm()
         t = points @ w
         scale = t.abs().max().clamp(min=1e-300)

@@ -41,15 +41,15 @@ def sudoku_grids(box: int, count: int, *, seed: int) -> torch.Tensor:
     if box == 2:
         if count > 288:
             raise ValueError(f"there are 288 grids of side 4, got count {count}")
-        return _all_small_grids()[torch.randperm(288, generator=generator)[:count]].clone()
+        return _all_small_grids()[torch.randperm(288, generator=generator, device="cpu")[:count]].clone()
     n = box * box
-    row = torch.arange(n)
+    row = torch.arange(n, device="cpu")
     base = (box * (row % box) + row // box)[:, None] + row
-    digits = torch.rand(count, n, generator=generator).argsort(1)
+    digits = torch.rand(count, n, generator=generator, device="cpu").argsort(1)
     rows, columns = (_line_order(count, box, generator) for _ in range(2))
     grids = base.remainder(n)[rows[:, :, None], columns[:, None, :]]
     grids = digits.gather(1, grids.flatten(1)).view(count, n, n)
-    flip = torch.rand(count, generator=generator) < 0.5
+    flip = torch.rand(count, generator=generator, device="cpu") < 0.5
     return torch.where(flip[:, None, None], grids.mT, grids).contiguous()
 
 
@@ -84,11 +84,11 @@ def sudoku_puzzles(grids: torch.Tensor, holes: int, *, seed: int) -> tuple[torch
     if holes > n * n:
         raise ValueError(f"holes must be in 0..{n * n}, got {holes}")
     generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
-    given = torch.ones(len(grids), n * n, dtype=torch.bool)
-    open_ = torch.arange(len(grids))
+    given = torch.ones(len(grids), n * n, dtype=torch.bool, device="cpu")
+    open_ = torch.arange(len(grids), device="cpu")
     for _ in range(GREEDY_AFTER if holes and len(grids) else 0):
-        order = torch.rand(len(open_), n * n, generator=generator).argsort(1)
-        trial = torch.ones(len(open_), n * n, dtype=torch.bool).scatter(1, order[:, :holes], False)
+        order = torch.rand(len(open_), n * n, generator=generator, device="cpu").argsort(1)
+        trial = torch.ones(len(open_), n * n, dtype=torch.bool, device="cpu").scatter(1, order[:, :holes], False)
         # Singles never guess: a puzzle they finish has one solution. The exact solver looks at the others.
         solved = _finished_by_singles(grids[open_], trial)
         for j in torch.where(~solved)[0].tolist() if n <= 4 else ():
@@ -123,7 +123,7 @@ def solve_sudoku(puzzle: torch.Tensor, limit: int = 1) -> list[torch.Tensor]:
         raise ValueError(f"digits must lie in -1..{n - 1}, got {int(puzzle.min())}..{int(puzzle.max())}")
     limit = _validate.positive_int("limit", limit)
     found = _search(puzzle.flatten().tolist(), n, limit)
-    return [torch.tensor(solution).view(n, n) for solution in found]
+    return [torch.tensor(solution, device=puzzle.device).view(n, n) for solution in found]
 
 
 def _side(grids: Any, dims: int) -> int:
@@ -148,21 +148,21 @@ def _check_grids(grids: Any) -> int:
 
 def _line_order(count: int, box: int, generator: torch.Generator) -> torch.Tensor:
     """(count, box^2): lines permuted within bands, and bands permuted."""
-    bands = torch.rand(count, box, generator=generator).argsort(1)
-    lines = torch.rand(count, box, box, generator=generator).argsort(2)
+    bands = torch.rand(count, box, generator=generator, device="cpu").argsort(1)
+    lines = torch.rand(count, box, box, generator=generator, device="cpu").argsort(2)
     return (box * bands[:, :, None] + lines).flatten(1)
 
 
 @functools.cache
 def _all_small_grids() -> torch.Tensor:
     """The 288 grids of side 4."""
-    rows = torch.tensor(list(itertools.permutations(range(4))))
-    top = torch.tensor([(a, b) for a in range(24) for b in range(24)])
+    rows = torch.tensor(list(itertools.permutations(range(4))), device="cpu")
+    top = torch.tensor([(a, b) for a in range(24) for b in range(24)], device="cpu")
     pairs = rows[top].flatten(1).view(-1, 2, 4)
     boxes = pairs.view(-1, 2, 2, 2).transpose(1, 2).reshape(-1, 2, 4)
-    pairs = pairs[(boxes.sort(-1).values == torch.arange(4)).all((1, 2))]
+    pairs = pairs[(boxes.sort(-1).values == torch.arange(4, device="cpu")).all((1, 2))]
     both = torch.cat([pairs.repeat_interleave(len(pairs), 0), pairs.repeat(len(pairs), 1, 1)], 1)
-    return both[(both.mT.sort(-1).values == torch.arange(4)).all((1, 2))]
+    return both[(both.mT.sort(-1).values == torch.arange(4, device="cpu")).all((1, 2))]
 
 
 def _finished_by_singles(grids: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
@@ -197,8 +197,8 @@ def _dig(grid: torch.Tensor, holes: int, generator: torch.Generator) -> torch.Te
     """Cells one by one in a random order, each only if the solution stays unique; from another order when stuck."""
     cells = grid.numel()
     for _ in range(ATTEMPTS):
-        given, left = torch.ones(cells, dtype=torch.bool), holes
-        for position, cell in enumerate(torch.randperm(cells, generator=generator).tolist()):
+        given, left = torch.ones(cells, dtype=torch.bool, device="cpu"), holes
+        for position, cell in enumerate(torch.randperm(cells, generator=generator, device="cpu").tolist()):
             if not left or cells - position < left:
                 break
             given[cell] = False

@@ -108,7 +108,7 @@ def randomized_rounding(V: torch.Tensor, trials: int, *, seed: int = 0) -> torch
     _validate.finite(V=V)
     trials = _validate.positive_int("trials", trials)
     generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
-    normals = torch.randn(trials, V.shape[-1], generator=generator, dtype=torch.float64).to(V)
+    normals = torch.randn(trials, V.shape[-1], generator=generator, dtype=torch.float64, device="cpu").to(V)
     side = normals @ V.transpose(-1, -2) >= 0
     return torch.where(side[..., 1:] == side[..., :1], 1.0, -1.0).to(V.dtype)
 
@@ -128,7 +128,7 @@ def queens_clauses(n: int) -> torch.Tensor:
     torch.Size([80, 16])
     """
     n = _validate.positive_int("n", n)
-    cells = torch.arange(n * n)
+    cells = torch.arange(n * n, device="cpu")
     row, column = cells // n, cells % n
     attacks = (
         (row[:, None] == row)
@@ -136,8 +136,8 @@ def queens_clauses(n: int) -> torch.Tensor:
         | ((row[:, None] - row).abs() == (column[:, None] - column).abs())
     )
     first, second = torch.where(attacks.triu(1))
-    rows = (row == torch.arange(n)[:, None]).double()
-    pairs = torch.zeros(len(first), n * n, dtype=torch.float64)
-    index = torch.arange(len(first))
+    rows = (row == torch.arange(n, device="cpu")[:, None]).double()
+    pairs = torch.zeros(len(first), n * n, dtype=torch.float64, device="cpu")
+    index = torch.arange(len(first), device="cpu")
     pairs[index, first] = pairs[index, second] = -1
     return torch.cat([rows, pairs])

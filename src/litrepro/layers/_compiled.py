@@ -187,9 +187,9 @@ class DenseSweep:
         self.A, self.free, self.keep = A.contiguous(), free.contiguous(), keep
         self.run = _library(_REALS[A.dtype]).dense
         batch = len(free)
-        self.fell = torch.zeros(batch, dtype=torch.float64)
-        self.moved = torch.zeros(batch, dtype=torch.float64)
-        self.out = torch.zeros(k + WIDTH, dtype=A.dtype)
+        self.fell = torch.zeros(batch, dtype=torch.float64, device="cpu")
+        self.moved = torch.zeros(batch, dtype=torch.float64, device="cpu")
+        self.out = torch.zeros(k + WIDTH, dtype=A.dtype, device="cpu")
 
     def __call__(self, V: torch.Tensor, active: torch.Tensor) -> None:
         """One sweep over the active samples (B,) uint8; ``fell`` and ``moved`` (B,) are written."""
@@ -209,15 +209,15 @@ class SparseSweep:
         batch, m, rows = S.shape
         columns = S.mT.reshape(batch * rows, m)
         where = columns.nonzero()
-        self.start = torch.zeros(batch * rows + 1, dtype=torch.int64)
+        self.start = torch.zeros(batch * rows + 1, dtype=torch.int64, device="cpu")
         self.start[1:] = (columns != 0).sum(1).cumsum(0)
         self.index = where[:, 1].contiguous()
         self.value = columns[where[:, 0], where[:, 1]].contiguous()
         self.own = columns.square().sum(1).contiguous()
         self.sizes, self.keep, self.run = (batch, m, rows), keep, _library(_REALS[S.dtype]).sparse
-        self.fell = torch.zeros(batch, dtype=torch.float64)
-        self.Z = torch.zeros(m, k + WIDTH, dtype=S.dtype)
-        self.out = torch.zeros(k + WIDTH, dtype=S.dtype)
+        self.fell = torch.zeros(batch, dtype=torch.float64, device="cpu")
+        self.Z = torch.zeros(m, k + WIDTH, dtype=S.dtype, device="cpu")
+        self.out = torch.zeros(k + WIDTH, dtype=S.dtype, device="cpu")
 
     def __call__(self, V: torch.Tensor, active: torch.Tensor) -> None:
         """One sweep over the active instances (b,) uint8 of V (b, N, k); ``fell`` (b,) is written."""

@@ -228,7 +228,7 @@ def predict(model: nn.Module, z: torch.Tensor, known: torch.Tensor, batch_size: 
 
 def _one_pass(n: int, batch_size: int, generator: torch.Generator) -> list[torch.Tensor]:
     """The batches of one pass, the last one first; it is the smaller one where n is no multiple."""
-    parts = list(torch.randperm(n, generator=generator).split(batch_size))
+    parts = list(torch.randperm(n, generator=generator, device="cpu").split(batch_size))
     whole = n // batch_size
     return parts[whole:] + parts[:whole]
 

@@ -27,7 +27,7 @@ def largest_eigenvalue(S: torch.Tensor) -> torch.Tensor:
     from litrepro.solvers import extreme_eigenvalues
 
     generator = torch.Generator().manual_seed(0)
-    start = torch.randn(size, generator=generator, dtype=torch.float64).to(gram).expand(gram.shape[:-1])
+    start = torch.randn(size, generator=generator, dtype=torch.float64, device="cpu").to(gram).expand(gram.shape[:-1])
     # Ritz values approach from below; forty steps are within a few per mille for the spectra met here.
     return extreme_eigenvalues(lambda v: (gram @ v[..., None])[..., 0], start.clone(), 40)[1]
 
@@ -141,7 +141,7 @@ def _compiled_sweeps(
     objective = (trace + torch.linalg.vecdot(V, (C @ V.flatten(1)).view_as(V)).sum(0)).double()
     W = _compiled.padded(V.transpose(0, 1))
     run = _compiled.DenseSweep(-C, free[..., 0].T.to(torch.uint8), W.shape[-1], KEEP)
-    active = torch.ones(len(W), dtype=torch.uint8)
+    active = torch.ones(len(W), dtype=torch.uint8, device="cpu")
     still = 4 * torch.finfo(V.dtype).eps
     sweep = 0
     for sweep in range(1, max_iter + 1):

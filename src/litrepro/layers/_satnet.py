@@ -80,7 +80,9 @@ class SATNet(nn.Module):
         seed = _validate.positive_int("seed", seed, 0)
         columns = n + 1 + aux
         generator = torch.Generator().manual_seed(seed)
-        S = torch.randn(m, columns, generator=generator, dtype=torch.float64) * math.sqrt(0.5 / (columns + m))
+        S = torch.randn(m, columns, generator=generator, dtype=torch.float64, device="cpu") * math.sqrt(
+            0.5 / (columns + m)
+        )
         rows = starting_rows(columns + n, self.k, seed + 1)
         V0, U = rows[:columns], rows[columns:]
         U = U - (U @ V0[0])[:, None] * V0[0]

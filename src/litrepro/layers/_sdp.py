@@ -23,7 +23,7 @@ def default_rank(n: int) -> int:
 def starting_rows(rows: int, k: int, seed: int) -> torch.Tensor:
     """(rows, k) float64 unit vectors, uniform on the sphere."""
     generator = torch.Generator().manual_seed(seed)
-    return normalized(torch.randn(rows, k, generator=generator, dtype=torch.float64))
+    return normalized(torch.randn(rows, k, generator=generator, dtype=torch.float64, device="cpu"))
 
 
 def maxsat_sdp(
@@ -130,7 +130,7 @@ def _compiled_descent(S: torch.Tensor, V: torch.Tensor, max_iter: int, tol: floa
     run = _compiled.SparseSweep(S, W.shape[-1], KEEP)
     objective = (S @ V).square().sum((-1, -2)).double()
     floor = _rounding(S).double()
-    active = torch.ones(len(S), dtype=torch.uint8)
+    active = torch.ones(len(S), dtype=torch.uint8, device="cpu")
     for _ in range(max_iter):
         run(W, active)
         going = active.bool()

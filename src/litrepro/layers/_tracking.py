@@ -216,7 +216,9 @@ def fit_tracker(
     optimizer = torch.optim.Adam(tracker.parameters(), lr=lr)
     losses = []
     for _ in range(steps):
-        part = video.videos(torch.randperm(len(video), generator=generator)[:batch_size].to(video.frames.device))
+        part = video.videos(
+            torch.randperm(len(video), generator=generator, device="cpu")[:batch_size].to(video.frames.device)
+        )
         proposals, truth = part.proposals[:, 1:], part.masks[:, 1:].float()
         iou = mask_iou(part.masks[:, :-1], proposals)
         C = tracker.cost(part.frames[:, 1:], proposals, tracker.templates(part)[:, None], iou)

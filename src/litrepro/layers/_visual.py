@@ -45,7 +45,9 @@ def visual_boards(z: torch.Tensor, n: int, labels: torch.Tensor, *, seed: int) -
         if not len(pool):
             raise ValueError(f"no image has the label {digit + 1}")
         where = digits == digit
-        found[where] = pool[torch.randint(len(pool), (int(where.sum()),), generator=generator).to(pool.device)]
+        found[where] = pool[
+            torch.randint(len(pool), (int(where.sum()),), generator=generator, device="cpu").to(pool.device)
+        ]
     return found
 
 
@@ -110,7 +112,7 @@ def fit_visual(
     cells = known.view(len(known), index.shape[1], -1)[..., 0]
     started, losses = time.perf_counter(), []
     for _ in range(steps):
-        chosen = torch.randperm(len(z), generator=generator)[:batch_size].to(z.device)
+        chosen = torch.randperm(len(z), generator=generator, device="cpu")[:batch_size].to(z.device)
         output = model(images[index[chosen]], cells[chosen])
         counted = torch.ones_like(known[chosen]) if label_givens else ~known[chosen]
         loss = completion_loss(output, z[chosen], counted)

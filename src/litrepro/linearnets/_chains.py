@@ -98,7 +98,7 @@ def train_chains(
         if step % every == 0:
             times.append(step)
             losses.append(loss(last))
-    return ChainRun(torch.tensor(times), torch.stack(losses), last)
+    return ChainRun(torch.tensor(times, device="cpu"), torch.stack(losses), last)
 
 
 def chain_iterates(
@@ -224,5 +224,5 @@ def steps_to(t: torch.Tensor, loss: torch.Tensor, level: float | torch.Tensor, *
     reached = loss <= level
     if stay:
         reached = reached.flip(0).to(torch.int8).cumprod(0).flip(0).bool()
-    first = t.to(loss)[reached.to(torch.int8).argmax(0).to(t.device)]
+    first = t.to(loss)[reached.to(torch.int8).argmax(0)]
     return torch.where(reached.any(0), first, torch.inf)

@@ -183,7 +183,7 @@ def _batches(n: int, seeds: Sequence[int], batch: int, steps: int, device: torch
     for step in range(steps):
         place = step % per_epoch
         if place == 0:
-            order = torch.stack([torch.randperm(n, generator=source) for source in sources]).to(device)
+            order = torch.stack([torch.randperm(n, generator=source, device="cpu") for source in sources]).to(device)
         yield order[:, place * batch : (place + 1) * batch]
 
 

@@ -84,7 +84,7 @@ def _planes(rotation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """
     d = rotation.shape[-1]
     generator = torch.Generator().manual_seed(d)
-    skew = torch.randn(d, d, generator=generator, dtype=torch.float64).to(rotation.device)
+    skew = torch.randn(d, d, generator=generator, dtype=torch.float64, device="cpu").to(rotation.device)
     separated = torch.matrix_exp(SPLIT * (skew - skew.mT)) @ rotation
     values, vectors = torch.linalg.eig(separated)
     return values.angle(), vectors

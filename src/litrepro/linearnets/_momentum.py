@@ -135,7 +135,10 @@ def momentum_sweep(
 def _directions(seeds: Sequence[int], d: int, norm: float, start: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Targets and starts (S, d), each from its own seed."""
     draws = torch.stack(
-        [torch.randn(2, d, generator=torch.Generator().manual_seed(int(s)), dtype=torch.float64) for s in seeds]
+        [
+            torch.randn(2, d, generator=torch.Generator().manual_seed(int(s)), dtype=torch.float64, device="cpu")
+            for s in seeds
+        ]
     )
     unit = draws / draws.norm(dim=-1, keepdim=True)
     return norm * unit[:, 0], start * unit[:, 1]
@@ -147,7 +150,7 @@ def _sampled(h: torch.Tensor, goal: torch.Tensor, seeds: Sequence[int], m: int) 
     root, d = h.sqrt(), goal.shape[-1]
 
     def gradient(v: torch.Tensor) -> torch.Tensor:
-        z = torch.stack([torch.randn(m, d, generator=g, dtype=torch.float64) for g in generators]).to(v)
+        z = torch.stack([torch.randn(m, d, generator=g, dtype=torch.float64, device="cpu") for g in generators]).to(v)
         x = z[None, None, :, None] * root  # (C, 1, S, 1, m, d): one batch of samples per condition and seed
         r = (v - goal) @ x.mT
         return r @ x / m

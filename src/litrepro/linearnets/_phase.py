@@ -66,8 +66,8 @@ def speedup_map(
     if not bool((powers > 1).all() & (conditions >= 1).all()):
         raise ValueError(f"powers must be > 1 and conditions >= 1, got {powers} and {conditions}")
     generator = torch.Generator().manual_seed(seed)
-    z = torch.linalg.qr(torch.randn(m, d, generator=generator, dtype=torch.float64))[0] * m**0.5
-    w0 = 0.01 * torch.randn(d, generator=generator, dtype=torch.float64)
+    z = torch.linalg.qr(torch.randn(m, d, generator=generator, dtype=torch.float64, device="cpu"))[0] * m**0.5
+    w0 = 0.01 * torch.randn(d, generator=generator, dtype=torch.float64, device="cpu")
     z, w0 = z.to(powers.device), w0.to(powers.device)
     decay = torch.linspace(0, -0.5, d, dtype=torch.float64, device=powers.device)
     x = z * (conditions.double()[:, None, None] ** decay)  # (C, m, d)

@@ -129,7 +129,9 @@ def draw_starts(d: int, depth: int, seeds: Sequence[int], std: float = 0.01) -> 
     d, depth = _validate.positive_int("d", d), _validate.positive_int("depth", depth)
     seeds, std = _arguments.integers("seeds", seeds, 0), _validate.real("std", std, 0)
     size = [(d, *[1] * (depth - 1))] * len(seeds)
-    random = [torch.randn(sum(n), generator=torch.Generator().manual_seed(int(s))) for n, s in zip(size, seeds)]
+    random = [
+        torch.randn(sum(n), generator=torch.Generator().manual_seed(int(s)), device="cpu") for n, s in zip(size, seeds)
+    ]
     random = std * torch.stack(random).double()
     w = random[:, None, :d]
     balanced = balanced_factors(w, depth)
@@ -282,5 +284,5 @@ def rule_sweep(
     )
     excess = torch.stack([problem.excess(w[..., 0, :]) for w in record])
     excess = torch.nan_to_num(excess, nan=torch.inf, posinf=torch.inf)
-    t = torch.arange(0, steps + 1, every)[: len(record)]
+    t = torch.arange(0, steps + 1, every, device="cpu")[: len(record)]
     return DepthSweep(t, excess[:, :, None].expand(-1, 2, -1, -1, -1))

@@ -47,7 +47,7 @@ def fit_growth_law(t: Sequence[float] | torch.Tensor, R: Sequence[float] | torch
     if bool((R <= 0).any()) or bool(t.max() == t.min()) or bool(R.max() == R.min()):
         raise ValueError("R must be positive, and neither R nor t constant: without growth any exponent fits")
     scale = R.max()
-    powers = torch.logspace(math.log10(0.5), math.log10(20.0), 200, dtype=torch.float64)
+    powers = torch.logspace(math.log10(0.5), math.log10(20.0), 200, dtype=torch.float64, device="cpu")
     errors = torch.stack([_fit_power(t, R / scale, m)[2] for m in powers])
     place = int(errors.argmin())
     low, high = powers[max(place - 1, 0)], powers[min(place + 1, len(powers) - 1)]
@@ -92,7 +92,8 @@ def hall_petch(d: Any, sigma0: float, k: float) -> Any:
     >>> hall_petch(4.0, 100.0, 50.0)
     125.0
     """
-    if not bool((torch.as_tensor(_arguments.numbers("d", d)) > 0).all()):
+    where = d.device if isinstance(_arguments.numbers("d", d), torch.Tensor) else "cpu"
+    if not bool((torch.as_tensor(d, device=where) > 0).all()):
         raise ValueError(f"d must be positive, got {d!r}")
     _validate.real("sigma0", sigma0), _validate.real("k", k)
     return sigma0 + k * d**-0.5
@@ -147,7 +148,7 @@ def pile_up(count: int) -> PileUp:
     [2.0, 0.5, 0.0]
     """
     count = _validate.positive_int("count", count, 2)
-    k = torch.arange(1, count, dtype=torch.float64)
+    k = torch.arange(1, count, dtype=torch.float64, device="cpu")
     side = torch.diag((k[:-1] * (k[:-1] + 1)).sqrt(), 1)
     free = torch.linalg.eigvalsh(torch.diag(2 * k) + side + side.mT)
     apart = (free[:, None] - free).fill_diagonal_(torch.inf)
@@ -159,7 +160,7 @@ def pile_up(count: int) -> PileUp:
 def _vector(name: str, values: Any) -> torch.Tensor:
     try:
         kind = _arguments.numbers(name, values) if hasattr(values, "dtype") else values
-        vector = torch.as_tensor(kind, dtype=torch.float64).detach().cpu()
+        vector = torch.as_tensor(kind, dtype=torch.float64, device="cpu").detach()
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"{name} must be a vector of finite numbers, got {values!r}") from None
     if vector.ndim != 1 or not bool(vector.isfinite().all()):

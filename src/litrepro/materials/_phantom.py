@@ -36,12 +36,12 @@ def phantom(n: int, depth: int, *, seed: int) -> torch.Tensor:
     (torch.Size([8, 32, 32]), 0.0)
     """
     n, depth = _validate.positive_int("n", n), _validate.positive_int("depth", depth)
-    g = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
-    axis = torch.arange(n, dtype=torch.float32) - (n - 1) / 2
-    z = (torch.arange(depth, dtype=torch.float32) - (depth - 1) / 2)[:, None, None]
+    g = torch.Generator("cpu").manual_seed(_validate.positive_int("seed", seed, 0))
+    axis = torch.arange(n, dtype=torch.float32, device="cpu") - (n - 1) / 2
+    z = (torch.arange(depth, dtype=torch.float32, device="cpu") - (depth - 1) / 2)[:, None, None]
     y, x = axis[:, None], axis[None, :]
     radius = (x**2 + y**2).sqrt()
-    volume = torch.zeros(depth, n, n)
+    volume = torch.zeros(depth, n, n, device="cpu")
     volume[:, (radius <= 0.42 * n) & (radius > 0.37 * n)] = 0.9
     for index in range(8):
         _rod(volume, (x, y, z), n, thin=index % 2 == 0, generator=g)
@@ -51,13 +51,13 @@ def phantom(n: int, depth: int, *, seed: int) -> torch.Tensor:
 
 
 def _uniform(low: float, high: float, generator: torch.Generator) -> float:
-    return low + (high - low) * torch.rand((), generator=generator).item()
+    return low + (high - low) * torch.rand((), generator=generator, device="cpu").item()
 
 
 def _inside(reach: float, generator: torch.Generator) -> tuple[float, float]:
     """A point drawn uniformly from the disk of the given radius."""
     angle, distance = _uniform(0, 2 * torch.pi, generator), reach * _uniform(0, 1, generator) ** 0.5
-    point = distance * torch.polar(torch.tensor(1.0), torch.tensor(angle))
+    point = distance * torch.polar(torch.tensor(1.0, device="cpu"), torch.tensor(angle, device="cpu"))
     return point.real.item(), point.imag.item()
 
 

@@ -64,7 +64,7 @@ def render_volume(
     size = _validate.positive_int("size", size)
     opacity = opacity.float()
     soft = functional.avg_pool3d(functional.pad(opacity[None], (1,) * 6), 3, 1)[0]  # its own padding wants sides >= 3
-    normal = torch.stack(torch.gradient(soft)) if min(opacity.shape) > 1 else torch.zeros(3, *opacity.shape)
+    normal = torch.stack(torch.gradient(soft)) if min(opacity.shape) > 1 else opacity.new_zeros(3, *opacity.shape)
     fields = torch.cat([opacity[None], colour.float(), normal.to(opacity)])
     samples = _sample(fields, toward, across, up, size)  # (7, steps, size, size)
     alpha, tint, slope = samples[0].clamp(0, 1), samples[1:4], samples[4:]
@@ -81,18 +81,18 @@ def render_volume(
 def _camera(azimuth: float, elevation: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Unit vectors (z, y, x): towards the viewer, to the right, and up in the image."""
     a, e = math.radians(_validate.real("azimuth", azimuth)), math.radians(_validate.real("elevation", elevation))
-    toward = torch.tensor([math.sin(e), math.cos(e) * math.cos(a), math.cos(e) * math.sin(a)])
-    across = torch.tensor([0.0, -math.sin(a), math.cos(a)])
-    up = torch.tensor([math.cos(e), -math.sin(e) * math.cos(a), -math.sin(e) * math.sin(a)])
-    return toward, across, up
+    toward = [math.sin(e), math.cos(e) * math.cos(a), math.cos(e) * math.sin(a)]
+    across = [0.0, -math.sin(a), math.cos(a)]
+    up = [math.cos(e), -math.sin(e) * math.cos(a), -math.sin(e) * math.sin(a)]
+    return tuple(torch.tensor(vector, device="cpu") for vector in (toward, across, up))
 
 
 def _sample(fields: torch.Tensor, toward, across, up, size: int) -> torch.Tensor:
     """The fields along the rays, from front to back: (c, d, n, n) -> (c, steps, size, size)."""
-    shape = torch.tensor(fields.shape[1:], dtype=torch.float32)
+    shape = torch.tensor(fields.shape[1:], dtype=torch.float32, device="cpu")
     reach = shape.square().sum().sqrt().item() / 2
-    plane = torch.linspace(-1, 1, size) * 0.68 * reach
-    depth = torch.linspace(reach, -reach, math.ceil(2 * reach))
+    plane = torch.linspace(-1, 1, size, device="cpu") * 0.68 * reach
+    depth = torch.linspace(reach, -reach, math.ceil(2 * reach), device="cpu")
     place = (
         depth[:, None, None, None] * toward - plane[:, None, None] * up + plane[None, :, None] * across
     )  # (steps, size, size, 3) in voxels from the centre, (z, y, x)

@@ -36,10 +36,10 @@ def grouped_folds(groups: Sequence[Any], folds: int = 5, *, seed: int = 0) -> to
         rows.setdefault(group, []).append(row)
     if len(rows) < folds:
         raise ValueError(f"there must be at least as many groups as folds, got {len(rows)} groups, {folds} folds")
-    generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    generator = torch.Generator("cpu").manual_seed(_validate.positive_int("seed", seed, 0))
     members = list(rows.values())
-    sizes, fold = [0] * folds, torch.zeros(sum(map(len, members)), dtype=torch.int64)
-    for place in torch.randperm(len(members), generator=generator).tolist():
+    sizes, fold = [0] * folds, torch.zeros(sum(map(len, members)), dtype=torch.int64, device="cpu")
+    for place in torch.randperm(len(members), generator=generator, device="cpu").tolist():
         target = sizes.index(min(sizes))
         fold[members[place]] = target
         sizes[target] += len(members[place])
@@ -97,7 +97,7 @@ def grouped_predictions(
         held = folds == fold
         rest, own = (~held).numpy(), held.numpy()
         model = _validate.function("what fit returns", fit(inputs[rest], targets[rest]))
-        found = torch.as_tensor(model(inputs[own]), dtype=y.dtype)
+        found = torch.as_tensor(model(inputs[own]), dtype=y.dtype, device=y.device)
         if found.shape != y[held].shape:
             raise ValueError(f"the model must predict {tuple(y[held].shape)} numbers, got shape {tuple(found.shape)}")
         predicted[held] = found

@@ -89,12 +89,12 @@ def train_surrogate(
     lr = _validate.real("lr", lr, 0, open_low=True)
     weight = _validate.real("weight", weight, 0)
     trainer = _Trainer(net, discriminator, adversarial, lr, weight, iterations)
-    order = _batches(len(x), batch, _validate.random_source("seed", seed))
+    order = _batches(len(x), batch, _validate.random_source("seed", seed), x.device)
     rows, started, every = [], time.perf_counter(), max(1, iterations // 20)
     sums: dict[str, torch.Tensor] = {}
     net.train()
     for step in range(1, iterations + 1):
-        chosen = next(order).to(x.device)
+        chosen = next(order)
         for metric, value in trainer.step(x[chosen], y[chosen]).items():
             sums[metric] = sums.get(metric, 0.0) + value
         if step % every == 0:
@@ -146,10 +146,10 @@ class _Trainer:
         return [loss.mean() for loss in self.adversarial(real, fake)]
 
 
-def _batches(count: int, batch: int, source: torch.Generator):
-    """Index batches, epoch after epoch."""
+def _batches(count: int, batch: int, source: torch.Generator, device: torch.device):
+    """Index batches on a device, epoch after epoch."""
     while True:
-        order = torch.randperm(count, generator=source, device=source.device)
+        order = torch.randperm(count, generator=source, device=source.device).to(device)
         for first in range(0, count - batch + 1, batch):
             yield order[first : first + batch]
 

@@ -99,7 +99,7 @@ class StackedMLP(nn.Module):
             raise ValueError(f"mask_groups needs one entry per member ({trials}), got {len(groups)}")
         order = {group: index for index, group in enumerate(dict.fromkeys(groups))}
         self._groups, self._paired = len(order), len(order) < trials
-        self._mask_rows = torch.tensor([order[group] for group in groups])
+        self._mask_rows = torch.tensor([order[group] for group in groups], device="cpu")
         self._noise = torch.Generator().manual_seed(seeds[0] ^ 0x5DEECE66D)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -181,7 +181,7 @@ def _member(widths: tuple[int, ...], init: str, seed: int) -> tuple[list[torch.T
     weights, biases = [], []
     for fan_in, fan_out in itertools.pairwise(widths):
         bound = 1 / math.sqrt(fan_in) if init == "torch" else math.sqrt(6 / (fan_in + fan_out))
-        weights.append((2 * torch.rand(fan_in, fan_out, generator=generator) - 1) * bound)
-        bias = (2 * torch.rand(1, fan_out, generator=generator) - 1) * bound
-        biases.append(bias if init == "torch" else torch.zeros(1, fan_out))
+        weights.append((2 * torch.rand(fan_in, fan_out, generator=generator, device="cpu") - 1) * bound)
+        bias = (2 * torch.rand(1, fan_out, generator=generator, device="cpu") - 1) * bound
+        biases.append(bias if init == "torch" else torch.zeros(1, fan_out, device="cpu"))
     return weights, biases

@@ -180,4 +180,4 @@ class Recorder:
     def path(self, **events: Any) -> Path:
         """Everything recorded so far."""
         f = torch.stack(self._f) if self._f else None
-        return Path(torch.tensor(self._t), torch.stack(self._x), f, events)
+        return Path(torch.tensor(self._t, device="cpu"), torch.stack(self._x), f, events)

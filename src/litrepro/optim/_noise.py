@@ -52,7 +52,7 @@ def noise(
     if not shape or shape[-1] < 1:
         raise ValueError(f"shape must be (..., d) with d >= 1, got {shape}")
     _validate.floating_dtype("dtype", dtype)
-    device = None if device is None else _validate.device("device", device)
+    device = torch.get_default_device() if device is None else _validate.device("device", device)
     generator = _validate.random_source("generator", generator)
     scale = check_radius(radius, shape, dtype, device)
     if kind == "none":

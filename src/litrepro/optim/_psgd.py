@@ -63,7 +63,7 @@ class PSGD(torch.optim.Optimizer):
             if self.batch_dims != 1:
                 raise ValueError(f"noise_groups needs batch_dims=1, got {batch_dims}")
             order = {group: index for index, group in enumerate(dict.fromkeys(groups))}
-            self._members, self._groups = torch.tensor([order[group] for group in groups]), len(order)
+            self._members, self._groups = torch.tensor([order[group] for group in groups], device="cpu"), len(order)
         self._rows: dict[int, tuple[torch.Tensor, int, torch.Tensor | None]] = {}  # the last radius of every group
         super().__init__(params, {"lr": lr, "radius": radius, "kind": kind})
 
@@ -108,7 +108,7 @@ class PSGD(torch.optim.Optimizer):
         first = active[0]
         sizes = [parameter[(0,) * self.batch_dims].numel() for parameter in active]
         shape = (*first.shape[: self.batch_dims], sum(sizes))
-        rows = None if self._members is not None else self._noisy(group, shape)
+        rows = None if self._members is not None else self._noisy(group, shape, first.device)
         joint = self._joint(group["kind"], shape if rows is None else (len(rows), shape[-1]), first)
         for parameter, part in zip(active, joint.split(sizes, dim=-1)):
             step_size = expand_lr(group["lr"], parameter, self.batch_dims, check=False)
@@ -138,7 +138,7 @@ class PSGD(torch.optim.Optimizer):
         self._members = self._members.to(like.device)
         return joint[self._members]
 
-    def _noisy(self, group: dict[str, Any], shape: tuple[int, ...]) -> torch.Tensor | None:
+    def _noisy(self, group: dict[str, Any], shape: tuple[int, ...], device: torch.device) -> torch.Tensor | None:
         """Flat indices of the trials with a positive radius, looked up once per radius; None where all have one.
 
         Half of a paired comparison is plain SGD, and drawing noise costs as much as the gradient of a small network.
@@ -149,9 +149,9 @@ class PSGD(torch.optim.Optimizer):
         known = self._rows.get(id(group))
         if known is None or known[0] is not radius or known[1] != radius._version:
             full = _scale(radius, shape, radius).expand(*shape[:-1], 1).reshape(-1)
-            rows = full.nonzero().flatten()
+            rows = full.nonzero().flatten().to(device)
             known = self._rows[id(group)] = radius, radius._version, None if len(rows) == len(full) else rows
-        return known[2]
+        return None if known[2] is None else known[2].to(device)
 
 
 def _scale(radius: float | torch.Tensor, shape: tuple[int, ...], like: torch.Tensor) -> float | torch.Tensor:

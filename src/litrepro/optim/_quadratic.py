@@ -56,8 +56,10 @@ def quadratic_dynamics(
     rule = as_rule(rule)
     if rule.second != "one" or rule.debias or rule.nesterov or rule.total_steps is not None:
         raise ValueError(f"only rules with a constant linear recursion, got {rule.name}")
+    device = next((v.device for v in (curvature, lr) if isinstance(v, torch.Tensor)), "cpu")
     try:
-        h, step = torch.broadcast_tensors(*(torch.as_tensor(v, dtype=torch.float64) for v in (curvature, lr)))
+        parts = (torch.as_tensor(v, dtype=torch.float64, device=device) for v in (curvature, lr))
+        h, step = torch.broadcast_tensors(*parts)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(
             f"curvature and lr must be numbers or tensors that broadcast, got {curvature!r}, {lr!r}"
@@ -73,7 +75,7 @@ def quadratic_dynamics(
     g = torch.stack([h, -h * step * factor], -1)
     m_next = gain * g + torch.stack([torch.zeros_like(h), torch.full_like(h, beta)], -1)
     x_next = -step[..., None] * (rule.nu * m_next + (1 - rule.nu) * g)
-    x_next = x_next + torch.tensor([1.0, 0.0], dtype=torch.float64)
+    x_next = x_next + torch.tensor([1.0, 0.0], dtype=torch.float64, device=h.device)
     noise = torch.stack([-step * (rule.nu * gain + 1 - rule.nu), torch.full_like(h, gain)], -1)
     return LinearDynamics(torch.stack([x_next, m_next], -2), noise)
 
@@ -109,7 +111,7 @@ def stationary_variance(dynamics: LinearDynamics) -> torch.Tensor:
     transition, noise = _checked(dynamics)
     kron = torch.einsum("...ij,...kl->...ikjl", transition, transition).flatten(-4, -3).flatten(-2, -1)
     right = (noise[..., :, None] * noise[..., None, :]).flatten(-2, -1)
-    identity = torch.eye(kron.shape[-1], dtype=kron.dtype)
+    identity = torch.eye(kron.shape[-1], dtype=kron.dtype, device=kron.device)
     covariance = torch.linalg.solve(identity - kron, right)[..., 0]
     return torch.where(spectral_radius(transition) < 1, covariance, torch.nan)
 
@@ -128,9 +130,9 @@ def steps_to_shrink(dynamics: LinearDynamics, factor: float, *, most: int = 1_00
     """
     factor = _validate.real("factor", factor, 0, 1, open_low=True, open_high=True)
     transition = _checked(dynamics).transition
-    z = torch.zeros(*transition.shape[:-2], 2, dtype=torch.float64)
+    z = torch.zeros(*transition.shape[:-2], 2, dtype=torch.float64, device=transition.device)
     z[..., 0] = 1.0
-    last = torch.zeros(transition.shape[:-2], dtype=torch.int64)
+    last = torch.zeros(transition.shape[:-2], dtype=torch.int64, device=transition.device)
     for t in range(1, _validate.positive_int("most", most) + 1):
         z = torch.einsum("...ij,...j->...i", transition, z)
         outside = z[..., 0].abs() >= factor

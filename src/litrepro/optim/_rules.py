@@ -190,11 +190,11 @@ def first_weights(rule: Rule | str, t: int) -> torch.Tensor:
     [0.25, 0.5, 1.0]
     """
     t, rule = _validate.positive_int("t", t), as_rule(rule)
-    weights = torch.zeros(t, dtype=torch.float64)
+    weights = torch.zeros(t, dtype=torch.float64, device="cpu")
     if rule.first == "gradient":
         weights[-1] = 1.0
         return weights
-    betas = torch.tensor([beta1_at(rule, i) for i in range(1, t + 1)], dtype=torch.float64)
+    betas = torch.tensor([beta1_at(rule, i) for i in range(1, t + 1)], dtype=torch.float64, device="cpu")
     return _moment_weights(betas, averaged=rule.first == "average", debias=rule.debias)
 
 
@@ -210,10 +210,10 @@ def second_weights(rule: Rule | str, t: int) -> torch.Tensor:
     """
     t, rule = _validate.positive_int("t", t), as_rule(rule)
     if rule.second == "sum":
-        return torch.ones(t, dtype=torch.float64)
+        return torch.ones(t, dtype=torch.float64, device="cpu")
     if rule.second != "average":
         raise ValueError(f"a second moment {rule.second!r} is no weighted sum of squared gradients")
-    betas = torch.full((t,), rule.beta2, dtype=torch.float64)
+    betas = torch.full((t,), rule.beta2, dtype=torch.float64, device="cpu")
     return _moment_weights(betas, averaged=True, debias=rule.debias)
 
 

@@ -55,14 +55,19 @@ def logistic_problem(n: int, d: int, seeds: Sequence[int], *, sparse: bool, sign
     xs, ys = [], []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
-        frequency = 1 / torch.arange(1, d + 1, dtype=torch.float64)
+        frequency = 1 / torch.arange(1, d + 1, dtype=torch.float64, device="cpu")
         if sparse:
-            x = (torch.rand(n, d, generator=generator, dtype=torch.float64) < frequency).double()
+            x = (torch.rand(n, d, generator=generator, dtype=torch.float64, device="cpu") < frequency).double()
         else:
-            x = torch.randn(n, d, generator=generator, dtype=torch.float64) * frequency.sum().div(d).sqrt()
-        weights = signal * torch.randn(d, generator=generator, dtype=torch.float64)
+            x = (
+                torch.randn(n, d, generator=generator, dtype=torch.float64, device="cpu")
+                * frequency.sum().div(d).sqrt()
+            )
+        weights = signal * torch.randn(d, generator=generator, dtype=torch.float64, device="cpu")
         chance = torch.sigmoid(x @ weights)
-        y = torch.where(torch.rand(n, generator=generator, dtype=torch.float64) < chance, 1.0, -1.0).double()
+        y = torch.where(
+            torch.rand(n, generator=generator, dtype=torch.float64, device="cpu") < chance, 1.0, -1.0
+        ).double()
         xs.append(x)
         ys.append(y)
     return LogisticProblem(torch.stack(xs), torch.stack(ys), tuple(seeds))
@@ -105,9 +110,9 @@ def logistic_sweep(
     seeds = tuple(range(members)) if seeds is None else seeds
     if len(seeds) != members:
         raise ValueError(f"problem must have one seed per member, got {len(seeds)} for {members}")
-    lr = torch.tensor(step_sizes, dtype=x.dtype).repeat(members, 1)
-    batches = torch.stack([_order(n, steps * batch, seed).reshape(steps, batch) for seed in seeds])
-    rows = torch.arange(members)[:, None]
+    lr = torch.tensor(step_sizes, dtype=x.dtype, device=x.device).repeat(members, 1)
+    batches = torch.stack([_order(n, steps * batch, seed).reshape(steps, batch) for seed in seeds]).to(x.device)
+    rows = torch.arange(members, device=x.device)[:, None]
 
     def grad(w: torch.Tensor, t: int) -> torch.Tensor:
         chosen = batches[:, t - 1]
@@ -121,9 +126,9 @@ def logistic_sweep(
     loss = functional.softplus(-torch.einsum("snd,sld->sln", x, w) * y[:, None]).mean(-1)
     return pd.DataFrame(
         {
-            "seed": torch.tensor(seeds).repeat_interleave(lr.shape[1]).numpy(),
-            "lr": lr.flatten().numpy(),
-            "loss": loss.flatten().numpy(),
+            "seed": torch.tensor(seeds, device="cpu").repeat_interleave(lr.shape[1]).numpy(),
+            "lr": lr.flatten().cpu().numpy(),
+            "loss": loss.flatten().cpu().numpy(),
         }
     )
 
@@ -131,7 +136,7 @@ def logistic_sweep(
 def _order(n: int, length: int, seed: int) -> torch.Tensor:
     """Epoch after epoch of permutations, cut at ``length``."""
     generator = torch.Generator().manual_seed(10_000 + seed)
-    return torch.cat([torch.randperm(n, generator=generator) for _ in range(-(-length // n))])[:length]
+    return torch.cat([torch.randperm(n, generator=generator, device="cpu") for _ in range(-(-length // n))])[:length]
 
 
 def effective_rates(rule: Rule, gradients: torch.Tensor, lr: float = 1.0) -> torch.Tensor:

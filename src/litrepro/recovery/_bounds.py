@@ -122,8 +122,8 @@ def _gaussian_excess(t: float) -> float:
 
 def _chi_excess(d: int, t: float) -> float:
     """E (chi_d - t)_+^2 from the upper incomplete gamma function."""
-    shape = torch.tensor([d / 2, (d + 1) / 2, (d + 2) / 2], dtype=torch.float64)
-    upper = torch.special.gammaincc(shape, torch.tensor(t * t / 2, dtype=torch.float64))
+    shape = torch.tensor([d / 2, (d + 1) / 2, (d + 2) / 2], dtype=torch.float64, device="cpu")
+    upper = torch.special.gammaincc(shape, torch.tensor(t * t / 2, dtype=torch.float64, device="cpu"))
     mean = math.sqrt(2) * math.exp(math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
     return max(d * upper[2].item() - 2 * t * mean * upper[1].item() + t * t * upper[0].item(), 0.0)
 

@@ -216,7 +216,7 @@ def robust_accuracy(
     radii = arguments.radius(eps, x.new_empty(model.trials))
     for metric in metrics:
         _validate.choice("metric", metric, ("clean", "fgsm", "pgd", "verified"))
-    right = {metric: torch.zeros(model.trials) for metric in metrics}
+    right = {metric: torch.zeros(model.trials, device="cpu") for metric in metrics}
     noise = [torch.Generator().manual_seed(0)]
     for start in range(0, len(x), chunk):
         part = x[start : start + chunk].expand(model.trials, -1, -1)
@@ -241,7 +241,7 @@ def _flat(model: StackedMLP) -> Callable[[torch.Tensor], torch.Tensor]:
 
 def _starts(generators: Sequence[torch.Generator], x: torch.Tensor) -> torch.Tensor:
     """Uniform points of [-1, 1]^d for x (M, n, d), those of a member from its own generator."""
-    unit = torch.empty(x.shape, dtype=x.dtype)
+    unit = torch.empty(x.shape, dtype=x.dtype, device="cpu")
     for rows, generator in zip(unit, generators, strict=True):
         rows.uniform_(generator=generator)
     return 2 * unit.to(x.device) - 1

@@ -60,7 +60,7 @@ def activation_pattern_minimum(
     low, high = input_box(layers, x[None], eps, box)
     label, other = _validate.positive_int("label", label, 0), _validate.positive_int("other", other, 0)
     for index in (label, other):
-        class_labels(torch.tensor([index]), low, layers)
+        class_labels(torch.tensor([index], device=x.device), low, layers)
     (W, b), (V, c) = ((w.cpu().numpy(), v.cpu().numpy()) for w, v in layers)
     limits = np.stack([low[0].cpu().numpy(), high[0].cpu().numpy()], 1)
     best = np.inf

@@ -218,7 +218,7 @@ class _Problem(NamedTuple):
     def start(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Margins of zero and the inputs themselves, (n, K) and (n, K, d), on the CPU."""
         classes = self.layers[-1][0].shape[0]
-        margins = torch.zeros(len(self.low), classes, dtype=torch.float64)
+        margins = torch.zeros(len(self.low), classes, dtype=torch.float64, device="cpu")
         return margins, self.x.cpu()[:, None].repeat(1, classes, 1)
 
     def others(self, i: int) -> list[int]:

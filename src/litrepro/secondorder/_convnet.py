@@ -80,8 +80,8 @@ def inversion_convnet(
             generator = torch.Generator().manual_seed(seed)
             pieces = []
             for i, o, k in layers:
-                pieces.append(torch.randn(i * o * k * k, generator=generator) / math.sqrt(i * k * k))
-                pieces.append(torch.zeros(o))
+                pieces.append(torch.randn(i * o * k * k, generator=generator, device="cpu") / math.sqrt(i * k * k))
+                pieces.append(torch.zeros(o, device="cpu"))
             members.append(torch.cat(pieces))
         return torch.stack(members).to(device)
 

@@ -66,10 +66,15 @@ def _problem(seeds, size, data, correlation):
     kernels, truths = [], []
     for seed in seeds:
         generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
-        first, other = torch.randn(2, data, size, generator=generator, dtype=torch.float64)
+        first, other = torch.randn(2, data, size, generator=generator, dtype=torch.float64, device="cpu")
         kernels.append(torch.cat([first, correlation * first + (1 - correlation**2) ** 0.5 * other], 1))
         truths.append(
-            torch.cat([torch.randn(size, generator=generator, dtype=torch.float64), torch.zeros(size).double()])
+            torch.cat(
+                [
+                    torch.randn(size, generator=generator, dtype=torch.float64, device="cpu"),
+                    torch.zeros(size, device="cpu").double(),
+                ]
+            )
         )
     return torch.stack(kernels), torch.stack(truths)
 

@@ -157,7 +157,7 @@ def _run(stepper, model, loss, data, epochs, batch, seed, evaluate_rows, on_epoc
         if epoch == epochs:
             break
         started = clock()
-        orders = torch.stack([torch.randperm(len(x), generator=each) for each in streams]).to(p.device)
+        orders = torch.stack([torch.randperm(len(x), generator=each, device="cpu") for each in streams]).to(p.device)
         for rows in orders.split(batch, 1):
             inputs, targets = x[rows], y[rows]
             # Trials share no weight: the gradient of the sum is that of each.

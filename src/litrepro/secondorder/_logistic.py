@@ -114,7 +114,7 @@ def logistic_svrg(
     signed = -y[:, None] * x  # the gradient of one sample is sigmoid(signed.w) signed + decay w
     path = [w]
     for epoch in range(epochs):
-        rows = torch.stack([torch.randint(n, (n,), generator=each) for each in streams], 1).to(x.device)
+        rows = torch.stack([torch.randint(n, (n,), generator=each, device="cpu") for each in streams], 1).to(x.device)
         reference, full = w, _gradient(w, x, y, decay)
         step = rate / (1 + 2 * epoch) if plain else rate
         for row in rows:

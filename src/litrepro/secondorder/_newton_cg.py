@@ -153,9 +153,9 @@ def gauss_newton_cg(
             break
         picked = None
         if sample < len(x):
-            picked = torch.stack([torch.randperm(len(x), generator=streams[t])[:sample] for t in at.tolist()]).to(
-                x.device
-            )
+            picked = torch.stack(
+                [torch.randperm(len(x), generator=streams[t], device="cpu")[:sample] for t in at.tolist()]
+            ).to(x.device)
         curvature = _linearized(model, loss, w[at], x, y, picked)
         step, used = _solve(lambda v, c=curvature: c(v) + (damping + decay) * v, g[at], cg_steps, cg_tol)
         w[at] = _line_search(lambda v: value_of(v, x, y), w[at], step, (g[at] * step).sum(-1))

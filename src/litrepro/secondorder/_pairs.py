@@ -113,7 +113,7 @@ def pair_curvatures(
         raise ValueError(f"w must have shape (d,), got {tuple(w.shape)}")
     x, y = _arguments.task(model, loss, _arguments.trials(w, "w"), data)
     generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
-    first, other = torch.randint(len(x), (2, draws, batch), generator=generator).to(x.device)
+    first, other = torch.randint(len(x), (2, draws, batch), generator=generator, device="cpu").to(x.device)
     one, two = (x[first], y[first]), (x[other], y[other])
 
     def product(inputs, targets, v):

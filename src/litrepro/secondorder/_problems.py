@@ -143,8 +143,8 @@ def breast_cancer_problem(
     if len(widths) < 2 or widths[0] != 30 or widths[-1] != 2:
         raise ValueError(f"widths must begin with 30 and end with 2, got {tuple(widths)}")
     table = breast_cancer()
-    order = torch.randperm(len(table.features), generator=torch.Generator().manual_seed(0))
-    x, y = table.features[order], torch.eye(2)[table.labels[order]]
+    order = torch.randperm(len(table.features), generator=torch.Generator().manual_seed(0), device="cpu")
+    x, y = table.features[order], torch.eye(2, device="cpu")[table.labels[order]]
     x = (x - x[:train].mean(0)) / x[:train].std(0)
     x, y = x.to(device), y.to(device)
     model, start = perceptron(widths, device)

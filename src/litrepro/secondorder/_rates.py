@@ -61,7 +61,7 @@ def sweep_rates(
     start, rows = problem.start(seeds), []
     for first in range(0, len(rates), chunk):
         some = [float(rate) for rate in rates[first : first + chunk]]
-        lr = torch.tensor(some).to(start)[:, None].expand(-1, len(seeds))
+        lr = torch.tensor(some, device="cpu").to(start)[:, None].expand(-1, len(seeds))
         w0 = start.expand(len(some), *start.shape)
         run = train_flat(
             method, problem.model, problem.loss, w0, problem.train, lr=lr, epochs=epochs, batch=batch, **options
@@ -106,7 +106,8 @@ def rate_width(rates: Any, scores: Any, *, tolerance: float, bootstrap: int = 0,
     """
     import numpy as np
 
-    rates, scores = np.asarray(rates, float), np.array(scores, float)
+    given = (part.detach().cpu().numpy() if isinstance(part, torch.Tensor) else part for part in (rates, scores))
+    rates, scores = (np.array(part, float) for part in given)
     tolerance = _validate.real("tolerance", tolerance, 0, open_low=True)
     if rates.ndim != 1 or len(rates) < 2 or scores.ndim != 2 or scores.shape[0] != len(rates) or scores.shape[1] < 1:
         raise ValueError(f"need rates (R,) and scores (R, S), R >= 2, S >= 1; got {rates.shape} and {scores.shape}")

@@ -53,7 +53,7 @@ def character_problem(
     generator = torch.Generator().manual_seed(seed)
     sets = []
     for part, count in ((codes[:cut], train), (codes[cut:], test)):
-        starts = torch.randint(len(part) - context, (count, 1), generator=generator).to(device)
+        starts = torch.randint(len(part) - context, (count, 1), generator=generator, device="cpu").to(device)
         rows = part[starts + torch.arange(context + 1, device=device)]
         sets.append((rows[:, :-1], rows[:, 1:]))
     model, start = _transformer(len(alphabet), context, width, layers, heads, device)
@@ -98,8 +98,8 @@ def _transformer(symbols: int, context: int, width: int, layers: int, heads: int
             pieces = []
             for shape in shapes:
                 scale = 0.5 / math.sqrt(shape[0]) if len(shape) > 1 else 0.0
-                pieces.append(torch.randn(shape, generator=generator) * scale)
-            pieces[0], pieces[1] = (0.1 * torch.randn(shape, generator=generator) for shape in shapes[:2])
+                pieces.append(torch.randn(shape, generator=generator, device="cpu") * scale)
+            pieces[0], pieces[1] = (0.1 * torch.randn(shape, generator=generator, device="cpu") for shape in shapes[:2])
             members.append(torch.cat([piece.flatten() for piece in pieces]))
         return torch.stack(members).to(device)
 

@@ -201,16 +201,18 @@ def set_splitting_inputs(d: int, subsets: int, *, seed: int) -> tuple[torch.Tens
     """
     d, subsets = _validate.positive_int("d", d, 3), _validate.positive_int("subsets", subsets, 0)
     source = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
-    signs = torch.randint(0, 2, (d,), generator=source).double() * 2 - 1
-    two = torch.randperm(d, generator=source)[:2]
-    signs[two] = torch.tensor([1.0, -1.0], dtype=torch.float64)  # both kinds, whatever was drawn
-    first = torch.cat([torch.eye(d, dtype=torch.float64), torch.zeros(subsets, d, dtype=torch.float64)])
+    signs = torch.randint(0, 2, (d,), generator=source, device="cpu").double() * 2 - 1
+    two = torch.randperm(d, generator=source, device="cpu")[:2]
+    signs[two] = torch.tensor([1.0, -1.0], dtype=torch.float64, device="cpu")  # both kinds, whatever was drawn
+    first = torch.cat(
+        [torch.eye(d, dtype=torch.float64, device="cpu"), torch.zeros(subsets, d, dtype=torch.float64, device="cpu")]
+    )
     for row in range(subsets):
-        chosen = torch.randperm(d, generator=source)[:3]
+        chosen = torch.randperm(d, generator=source, device="cpu")[:3]
         while signs[chosen].sum().abs() == 3:
-            chosen = torch.randperm(d, generator=source)[:3]
+            chosen = torch.randperm(d, generator=source, device="cpu")[:3]
         first[d + row, chosen] = 1
-    return torch.stack([first, -first], dim=1), torch.ones(d + subsets, dtype=torch.float64), signs
+    return torch.stack([first, -first], dim=1), torch.ones(d + subsets, dtype=torch.float64, device="cpu"), signs
 
 
 def cross_patch_moments(Z: torch.Tensor, w: torch.Tensor, w_star: torch.Tensor) -> torch.Tensor:

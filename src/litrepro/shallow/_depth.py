@@ -186,10 +186,13 @@ def _stack(members: Sequence[tuple], layer: int, fans: list[int], like: torch.Te
     drawn = []
     for init, _, _, seed in members:
         source = torch.Generator().manual_seed(1000 * seed + layer)
-        drawn.append(scale[init] * torch.randn(into, out, generator=source))
+        drawn.append(scale[init] * torch.randn(into, out, generator=source, device="cpu"))
     return torch.stack(drawn).to(like)
 
 
 def _orders(seeds: list[int], n: int, epoch: int) -> torch.Tensor:
-    by_seed = {s: torch.randperm(n, generator=torch.Generator().manual_seed(77_000 * (s + 1) + epoch)) for s in seeds}
+    by_seed = {
+        s: torch.randperm(n, generator=torch.Generator().manual_seed(77_000 * (s + 1) + epoch), device="cpu")
+        for s in seeds
+    }
     return torch.stack([by_seed[seed] for seed in seeds])

@@ -83,8 +83,8 @@ def learnability_map(
     teacher = torch.stack(
         [planted_teacher(neurons, d, condition=c, batch=(trials,), generator=source) for c in conditions]
     ).to(device)
-    inputs = torch.randn(trials, max(samples), d, generator=source, dtype=f64).to(device)
-    start = torch.randn(trials, neurons, d, generator=source, dtype=f64).to(device) / d**0.5
+    inputs = torch.randn(trials, max(samples), d, generator=source, dtype=f64, device=source.device).to(device)
+    start = torch.randn(trials, neurons, d, generator=source, dtype=f64, device=source.device).to(device) / d**0.5
     for n in samples:
         X = inputs[:, :n].expand(len(conditions), trials, n, d)
         errors = _run_all(X, teacher, start.expand_as(teacher), iterations, source)

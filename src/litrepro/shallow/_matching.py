@@ -62,8 +62,8 @@ def _over_subsets(cost: torch.Tensor) -> torch.Tensor:
 @functools.cache
 def _levels(rows: int) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """For each size: the sets, their members, and the sets without each member."""
-    masks = torch.arange(1 << rows)
-    inside = (masks[:, None] >> torch.arange(rows)) & 1
+    masks = torch.arange(1 << rows, device="cpu")
+    inside = (masks[:, None] >> torch.arange(rows, device="cpu")) & 1
     levels = []
     for size in range(1, rows + 1):
         sets = masks[inside.sum(-1) == size]

@@ -40,9 +40,9 @@ def patch_gram(size: Size, patch: Size, stride: Size) -> torch.Tensor:
             [2., 3.]], dtype=torch.float64)
     """
     sizes = _dimensions(size=size, patch=patch, stride=stride)
-    gram = torch.ones(1, 1, dtype=torch.float64)
+    gram = torch.ones(1, 1, dtype=torch.float64, device="cpu")
     for n, r, s in sizes:
-        gap = (torch.arange(r)[:, None] - torch.arange(r)).abs()
+        gap = (torch.arange(r, device="cpu")[:, None] - torch.arange(r, device="cpu")).abs()
         count = (n - r) // s + 1 - gap // s
         gram = torch.kron(gram, torch.where(gap % s == 0, count.clamp(min=0), 0).double())
     return gram

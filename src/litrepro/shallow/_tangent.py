@@ -169,7 +169,7 @@ def _network(X: Any, y: Any, W0: Any, signs: Any) -> tuple[torch.Tensor, ...]:
 def _parameter(name: str, value: Any, like: torch.Tensor, *, zero: bool) -> torch.Tensor:
     """A number or a tensor of numbers, positive or >= 0, in the dtype of ``like``."""
     if not isinstance(value, torch.Tensor):
-        value = torch.tensor(_validate.real(name, value, 0, open_low=not zero), dtype=like.dtype)
+        value = torch.tensor(_validate.real(name, value, 0, open_low=not zero), dtype=like.dtype, device=like.device)
     value = value.detach().to(like)
     if not bool((torch.isfinite(value) & ((value >= 0) if zero else (value > 0))).all()):
         raise ValueError(f"{name} must be finite and {'>= 0' if zero else '> 0'} everywhere, got {value}")

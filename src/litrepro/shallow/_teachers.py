@@ -78,7 +78,11 @@ def planted_teacher(
     batch = tuple(_validate.positive_int("batch", size, 0) for size in batch)
     _validate.floating_dtype("dtype", dtype)
     source = _validate.random_source("generator", generator)
-    left = torch.linalg.qr(torch.randn(*batch, neurons, neurons, generator=source, dtype=torch.float64)).Q
-    right = torch.linalg.qr(torch.randn(*batch, d, neurons, generator=source, dtype=torch.float64)).Q
-    singular = condition ** -torch.linspace(0, 1, neurons, dtype=torch.float64)
+    left = torch.linalg.qr(
+        torch.randn(*batch, neurons, neurons, generator=source, dtype=torch.float64, device=source.device)
+    ).Q
+    right = torch.linalg.qr(
+        torch.randn(*batch, d, neurons, generator=source, dtype=torch.float64, device=source.device)
+    ).Q
+    singular = condition ** -torch.linspace(0, 1, neurons, dtype=torch.float64, device=source.device)
     return (left * singular @ right.mT).to(dtype)

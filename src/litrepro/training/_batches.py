@@ -45,7 +45,7 @@ def permutation(n: int, seed: int, epoch: int) -> torch.Tensor:
     n, seed = _validate.positive_int("n", n), _validate.positive_int("seed", seed, 0)
     epoch = _validate.positive_int("epoch", epoch, 0)
     generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
-    return torch.randperm(n, generator=generator)
+    return torch.randperm(n, generator=generator, device="cpu")
 
 
 def pair(name: str, data: Any) -> tuple[Any, Any]:

@@ -100,7 +100,7 @@ def train_characters(
                     for value, a, b in zip(lr.tolist(), found["train"], found["dev"])
                 ]
             if step < steps:
-                at = torch.randint(context, cut, (batch,), generator=draws).to(device)
+                at = torch.randint(context, cut, (batch,), generator=draws, device="cpu").to(device)
                 optimizer.step(_closure(model, optimizer, *_windows(parts["train"], at, context, widths[-1])))
     return pd.DataFrame(rows)
 

@@ -97,7 +97,7 @@ def _summary(value: torch.Tensor) -> list[float]:
     """Size and position of evenly spaced rows: what targets of a teacher keep that another machine computes again."""
     rows = torch.atleast_1d(value.detach())
     rows = rows[:: max(1, len(rows) // ROWS)].double().flatten().cpu()
-    place = torch.arange(len(rows), dtype=torch.float64)
+    place = torch.arange(len(rows), dtype=torch.float64, device="cpu")
     return [rows.abs().mean().item(), (rows * place.cos()).mean().item(), (rows * place.sin()).mean().item()]
 
 

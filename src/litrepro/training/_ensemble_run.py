@@ -59,7 +59,7 @@ class EnsembleRun:
         self.noises = [torch.Generator(self.device).manual_seed(value) for value in seeds]
         self.noise = torch.Generator(self.device).manual_seed(seed)
         self.clock, self.rows = Clock(self.device), []
-        self.stopped = torch.zeros(count, dtype=torch.bool)
+        self.stopped = torch.zeros(count, dtype=torch.bool, device="cpu")
         self._offsets = self.n * torch.arange(count, device=self.device)[:, None]
 
     # --- set up ---------------------------------------------------------------------------------------------------

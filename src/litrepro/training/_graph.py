@@ -79,6 +79,6 @@ class CudaGraph:
 def make_recordable(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
     """Step sizes and counters of torch's SGD and Adam as tensors on the device, where a recorded step reads them."""
     for group in optimizer.param_groups:
-        group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32).to(device, copy=True)
+        group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32, device=device).clone()
         if "capturable" in group:
             group["capturable"] = True

@@ -112,9 +112,9 @@ def train_to_level(
     run = _Run(model, rule, lr, seeds, batch, y.shape[-1])
     done = Level(
         flat_weights(model).clone(),
-        torch.full((trials,), max_steps),
-        torch.full((trials,), torch.nan),
-        torch.zeros(trials, dtype=torch.bool),
+        torch.full((trials,), max_steps, device="cpu"),
+        torch.full((trials,), torch.nan, device="cpu"),
+        torch.zeros(trials, dtype=torch.bool, device="cpu"),
     )
     for step in progress(range(max_steps + 1)):
         if step % check_every == 0 or step == max_steps:
@@ -143,7 +143,7 @@ def pick_rows(values: torch.Tensor, rows: torch.Tensor, members: torch.Tensor | 
     shared = values.ndim == (2 if values.is_floating_point() else 1)
     if shared:
         return values[rows]
-    members = torch.arange(len(values)) if members is None else members
+    members = torch.arange(len(values), device="cpu") if members is None else members
     return values[members.to(rows.device)[:, None], rows]
 
 
@@ -151,10 +151,10 @@ class _Run:
     """The members that still train, their optimizer and their batches."""
 
     def __init__(self, model: StackedMLP, rule: Rule | str, lr: torch.Tensor, seeds: Sequence[int], batch: int, n: int):
-        self.members = torch.arange(model.trials)
+        self.members = torch.arange(model.trials, device="cpu")
         self._template, self._rule, self._lr = model, rule, lr
         self._groups = list(dict.fromkeys(seeds))
-        self._row = torch.tensor([self._groups.index(seed) for seed in seeds])
+        self._row = torch.tensor([self._groups.index(seed) for seed in seeds], device="cpu")
         self._sources = [torch.Generator().manual_seed(seed) for seed in self._groups]
         self._batch, self._per_epoch, self._n, self._place = batch, n // batch, n, 0
         self._build([p.detach().clone() for p in model.parameters()], None)
@@ -167,16 +167,18 @@ class _Run:
         self._optimizer = Uniform(self._model.parameters(), self._rule, self._lr[self.members], batch_dims=1)
         for parameter, kept in zip(self._model.parameters(), state or ()):
             self._optimizer.state[parameter] = kept
+        # Which members and which orders, where the data lie: looked up at every step.
+        self._here, self._own = (part.to(values[0].device) for part in (self.members, self._row[self.members]))
 
     def step(self, x: torch.Tensor, y: torch.Tensor) -> None:
         if self._place % self._per_epoch == 0:
-            orders = [torch.randperm(self._n, generator=source) for source in self._sources]
+            orders = [torch.randperm(self._n, generator=source, device="cpu") for source in self._sources]
             self._order, self._place = torch.stack(orders).to(x.device), 0
         rows = self._order[:, self._place * self._batch : (self._place + 1) * self._batch]
-        rows = rows[self._row[self.members].to(x.device)]
+        rows = rows[self._own]
         self._place += 1
 
-        inputs, labels = pick_rows(x, rows, self.members), pick_rows(y, rows, self.members)
+        inputs, labels = pick_rows(x, rows, self._here), pick_rows(y, rows, self._here)
 
         def closure() -> torch.Tensor:
             self._optimizer.zero_grad()
@@ -190,9 +192,8 @@ class _Run:
     @torch.no_grad()
     def losses(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Training loss of the members that still run."""
-        every = self.members.to(x.device)
-        scores = self._model(x if x.ndim == 2 else x[every])
-        labels = (y if y.ndim == 1 else y[every]).expand(scores.shape[:2])
+        scores = self._model(x if x.ndim == 2 else x[self._here])
+        labels = (y if y.ndim == 1 else y[self._here]).expand(scores.shape[:2])
         return (
             functional.cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="none")
             .view(labels.shape)

@@ -29,7 +29,7 @@ def hyperparameter(name: str, value, members: int) -> Hyper:
     values = [_validate.real(name, item, 0) for item in (value.tolist() if isinstance(value, torch.Tensor) else value)]
     if len(values) != members:
         raise ValueError(f"{name} must be a number or have one value per member ({members}), got {len(values)}")
-    return values[0] if len(set(values)) == 1 else torch.tensor(values, dtype=torch.float64)
+    return values[0] if len(set(values)) == 1 else torch.tensor(values, dtype=torch.float64, device="cpu")
 
 
 def make_optimizer(

@@ -80,7 +80,7 @@ def train_paired_psgd(
     model, optimizer = _setup(train, conditions, seeds, hidden, activation, dropout, lr)
     rows, first = _resume(model, optimizer, checkpoint, steps)
     batches = _Batches(len(train[0]), seeds, batch, train[0].device)
-    norm = torch.full((model.trials,), torch.nan)
+    norm = torch.full((model.trials,), torch.nan, device="cpu")
     copies = len(conditions)
     for step in progress(range(first, steps + 1)):
         recorded = bool(rows) and rows[-1]["step"] == step  # that of the checkpoint, gradient's norm included
@@ -129,14 +129,14 @@ class _Batches:
 
     def __init__(self, n: int, seeds: Sequence[int], batch: int, device: torch.device):
         self._n, self._seeds, self._batch, self._device = n, seeds, batch, device
-        self._epoch, self._order = -1, torch.empty(0)
+        self._epoch, self._order = -1, torch.empty(0, device="cpu")
 
     def at(self, step: int) -> torch.Tensor:
         """Sample indices (S, batch) of a step."""
         epoch, place = divmod(step, self._n // self._batch)
         if epoch != self._epoch:
             sources = (torch.Generator().manual_seed(seed * 100_003 + epoch) for seed in self._seeds)
-            orders = [torch.randperm(self._n, generator=source) for source in sources]
+            orders = [torch.randperm(self._n, generator=source, device="cpu") for source in sources]
             self._epoch, self._order = epoch, torch.stack(orders).to(self._device)
         return self._order[:, place * self._batch : (place + 1) * self._batch]
 

@@ -57,8 +57,8 @@ def draw_splits(n: int, seeds: Sequence[int], *, train: int, batch: int, steps: 
     parts: tuple[list, list, list] = ([], [], [])
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(n, generator=generator)
-        epochs = [torch.randperm(train, generator=generator) for _ in range(-(-steps // per_epoch))]
+        order = torch.randperm(n, generator=generator, device="cpu")
+        epochs = [torch.randperm(train, generator=generator, device="cpu") for _ in range(-(-steps // per_epoch))]
         rows = torch.stack(epochs)[:, : per_epoch * batch].reshape(-1, batch)[:steps]
         for part, indices in zip(parts, (order[:train], order[train:], order[rows])):
             part.append(indices)
@@ -137,7 +137,9 @@ def train_stacked(
     for step in progress(range(steps + 1)):
         inputs, labels = _gather(x, y, batches[:, min(step, steps - 1)], len(lr))
         if step % record_every == 0 or step == steps:
-            rows.append(_measure(model, inputs, labels, sets) | {"step": torch.full((count * len(lr),), step)})
+            rows.append(
+                _measure(model, inputs, labels, sets) | {"step": torch.full((count * len(lr),), step, device="cpu")}
+            )
         if step < steps:
             optimizer.step(_closure(model, optimizer, inputs, labels))
     return _tidy(rows, step_sizes, count)
@@ -235,7 +237,7 @@ def _tidy(rows: list[dict[str, torch.Tensor]], step_sizes: list[float], seeds: i
 
     keys = {
         "lr": step_sizes * (seeds * len(rows)),
-        "seed": torch.arange(seeds).repeat_interleave(len(step_sizes)).repeat(len(rows)).numpy(),
+        "seed": torch.arange(seeds, device="cpu").repeat_interleave(len(step_sizes)).repeat(len(rows)).numpy(),
     }
     columns = ("step", "batch_loss", "train_loss", "test_accuracy")
     return pd.DataFrame(keys | {name: torch.cat([row[name].cpu() for row in rows]).numpy() for name in columns})

@@ -105,7 +105,7 @@ def _train(model: StackedMLP, optimizer: Uniform, train: Data, seeds: Sequence[i
     per_epoch = n // batch
     for step in range(steps):
         if step % per_epoch == 0:
-            order = torch.stack([torch.randperm(n, generator=source) for source in sources]).to(x.device)
+            order = torch.stack([torch.randperm(n, generator=source, device="cpu") for source in sources]).to(x.device)
         rows = order[:, step % per_epoch * batch : (step % per_epoch + 1) * batch]
 
         inputs, labels = pick_rows(x, rows), pick_rows(y, rows)

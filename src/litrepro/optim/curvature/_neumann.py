@@ -137,7 +137,9 @@ def lissa(
         path.append(w)
     for _ in range(steps):
         g = full_gradient(w, *data)
-        rows = torch.stack([torch.randint(n, (s2, s1, batch), generator=each) for each in streams], 1).to(w.device)
+        rows = torch.stack([torch.randint(n, (s2, s1, batch), generator=each, device="cpu") for each in streams], 1).to(
+            w.device
+        )
         repeated = w[:, None].expand(-1, s1, -1)
 
         def sampled(y: torch.Tensor, j: int, rows=rows, at=repeated) -> torch.Tensor:

@@ -178,7 +178,9 @@ class _Run:
             return torch.autograd.grad(total, weights, materialize_grads=True)[0]
 
     def epoch(self, w, rate, every, variance_reduction):
-        orders = torch.stack([torch.randperm(len(self.x), generator=each) for each in self.streams]).to(w.device)
+        orders = torch.stack([torch.randperm(len(self.x), generator=each, device="cpu") for each in self.streams]).to(
+            w.device
+        )
         parts = orders.split(self.batch, 1)
         reference = w
         if variance_reduction:
@@ -204,7 +206,7 @@ class _Run:
         previous, self.average = self.average, average
         if previous is None:
             return
-        picks = [torch.randperm(len(self.x), generator=each)[: self.batch] for each in self.streams]
+        picks = [torch.randperm(len(self.x), generator=each, device="cpu")[: self.batch] for each in self.streams]
         rows = torch.stack(picks).to(average.device)
         s = average - previous
         y = self.curvature(average, self.x[rows], self.y[rows], s) + self.damping * s
