@@ -30,10 +30,10 @@ failed = plain[plain.verdict.isin(["partly", "not reproduced"])]
 # ## What is proved holds, what is measured often does not
 #
 # Sorted by how a review supports a claim. Theorems and formulas hold, once their misprints are corrected. Of what was
-# read off a figure or said in passing about two thirds hold, of the few tables that were run again about half. Where such claims
+# read off a figure or said in passing about two thirds hold, of the few tables that were run again about a third. Where such claims
 # fail, they fail in the same few ways.
 
-# %% mystnb={"figure": {"name": "fig-lessons-evidence", "caption": "Share of verdicts by the evidence that a review gives, among judged claims; the numbers at the right count them."}, "image": {"alt": "Stacked horizontal bars. Proofs and formulas are reproduced almost always, sentences and figures in about two cases of three, tables of numbers in about half."}} tags=["remove-input"]
+# %% mystnb={"figure": {"name": "fig-lessons-evidence", "caption": "Share of verdicts by the evidence that a review gives, among judged claims; the numbers at the right count them."}, "image": {"alt": "Stacked horizontal bars. Proofs and formulas are reproduced almost always, sentences and figures in about two cases of three, tables of numbers in about one of three."}} tags=["remove-input"]
 fig, ax = plotting.figure(height=2.6)
 lessons.bars(lessons.shares(plain, "evidence").loc[list(lessons.EVIDENCE.values())], ax, "share of claims")
 

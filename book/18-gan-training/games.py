@@ -239,7 +239,7 @@ ch.claim(
 
 # %% [markdown]
 # Too much of it blurs that distinction: with $J = R - 1$ the consensus matrix $J + \gamma J^\top J$ has eigenvalues
-# $-1 + 2\gamma \pm i$. Beyond $\gamma = 1/2$ the unstable point attracts. {doc}`dcgan` tries large weights on images.
+# $-1 + 2\gamma \pm i$. Beyond $\gamma = 1/2$ the unstable point attracts. {doc}`consensus` tries large weights on images.
 #
 # ## When which method wins
 #

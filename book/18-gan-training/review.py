@@ -99,7 +99,8 @@ pd.DataFrame(methods, columns=["method", "eigenvalues of a step", "play and trai
 # - {doc}`games`: trajectories of all methods on the bilinear game with the spectra of their steps; the closed-form optimum.
 # - {doc}`spectra`: bounds 2 to 4, the interval $I(\lambda)$, momentum and consensus on random spectra.
 # - {doc}`mnist-gans`: table 1 for the plain GAN, five optimizers, several seeds; modes on digits and on a ring of Gaussians.
-# - {doc}`dcgan`: table 1 for DCGAN and WGAN, table 2 for consensus.
+# - {doc}`dcgan`: table 1 for DCGAN and WGAN.
+# - {doc}`consensus`: table 2.
 #
 # The quick profile trains for about a thousand steps where the review has 200 epochs. It shows orderings of optimizers that
 # appear early; it cannot show how training ends. For the plain GAN and the WGAN that is recorded over 60 epochs; for the DCGAN and

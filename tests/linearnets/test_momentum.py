@@ -200,7 +200,7 @@ def test_bad_input(call):
 
 def test_usual_median_is_numpys_and_inf_counts_as_last():
     values = torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    values[0, 0, :2], values[1, :2, 0] = math.inf, math.inf
+    values[0, 0, :2], values[1, :2, 0], values[2, 3, 4] = math.inf, math.inf, math.nan
     for dim in (0, 1, 2, -1):
         with np.errstate(invalid="ignore"):
             expected = np.median(values.numpy(), axis=dim)

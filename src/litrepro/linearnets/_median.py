@@ -10,6 +10,8 @@ from litrepro import _validate
 def usual_median(values: torch.Tensor, dim: int) -> torch.Tensor:
     """Median of ``values (...)`` along ``dim``: of an even number the mean of the two in the middle, inf if one is.
 
+    nan where there is one among the values.
+
     Raises ``ValueError`` for integers, no values, and a ``dim`` that is none.
 
     Examples
@@ -26,4 +28,5 @@ def usual_median(values: torch.Tensor, dim: int) -> torch.Tensor:
         raise ValueError(f"values must not be empty along {dim}, got shape {tuple(values.shape)}")
     ordered, n = values.sort(dim).values, values.shape[dim]
     low, high = ordered.select(dim, (n - 1) // 2), ordered.select(dim, n // 2)
-    return torch.where(low == high, low, low + (high - low) / 2)  # inf - inf is nan
+    found = torch.where(low == high, low, low + (high - low) / 2)  # inf - inf is nan
+    return torch.where(values.isnan().any(dim), torch.nan, found)

@@ -86,8 +86,9 @@ def logistic_sweep(
 
     With ``decay`` the step size is lr/sqrt(t): the schedule that AdaGrad has built in, without its adaptation.
 
-    Returns a tidy table ``seed, lr, loss`` with the mean logistic loss over all n samples after ``steps`` mini-batches.
-    Raises ``ValueError`` for a problem that is no ``LogisticProblem``, no step size, and sizes below 1.
+    Returns a tidy table ``seed, lr, loss`` with the seeds of the problem and the mean logistic loss over all n samples
+    after ``steps`` mini-batches. Raises ``ValueError`` for a problem that is no ``LogisticProblem``, no step size, and
+    sizes below 1.
 
     Examples
     --------
