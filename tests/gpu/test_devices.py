@@ -7,7 +7,15 @@ tensor on the default device. For the latter the default is the meta device, on 
 import pytest
 import torch
 
-from tests.gpu import cases_a, cases_a2, cases_a3, cases_b, cases_b2, cases_b3  # noqa: F401
+from tests.gpu import (  # noqa: F401
+    cases_applications,
+    cases_layers,
+    cases_linear,
+    cases_networks,
+    cases_optim,
+    cases_solvers,
+    cases_theory,
+)
 from tests.gpu.cases import CASES, DRAWS, NETWORKS
 
 # A few iterations are enough to compare.
@@ -15,25 +23,36 @@ pytestmark = pytest.mark.filterwarnings("ignore::litrepro.ConvergenceWarning")
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 2e-3}
 
 
-def tensors(found):
-    return [part for part in (found if isinstance(found, tuple) else (found,)) if isinstance(part, torch.Tensor)]
+def tensors(name, device):
+    """What a case returns, all of it tensors."""
+    found = CASES[name](device)
+    found = found if isinstance(found, tuple) else (found,)
+    others = [type(part).__name__ for part in found if not isinstance(part, torch.Tensor)]
+    if others or not found:
+        raise TypeError(f"the case {name} must return tensors, not {', '.join(others) or 'nothing'}")
+    return found
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in NETWORKS])
 def test_nothing_is_made_on_the_default_device(name):
-    expected = tensors(CASES[name]("cpu"))
+    expected = tensors(name, "cpu")
     with torch.device("meta"):
-        found = tensors(CASES[name]("cpu"))
+        found = tensors(name, "cpu")
     for one, other in zip(found, expected, strict=True):
         assert one.device.type == "cpu"
         assert torch.equal(one, other) or torch.allclose(one.double(), other.double(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_a_case_with_a_network_runs(name):
+    assert all(part.device.type == "cpu" for part in tensors(name, "cpu"))
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("name", CASES)
 def test_a_gpu_computes_what_the_cpu_computes(name):
-    for there, here in zip(tensors(CASES[name]("cuda")), tensors(CASES[name]("cpu")), strict=True):
+    for there, here in zip(tensors(name, "cuda"), tensors(name, "cpu"), strict=True):
         assert (there.shape, there.dtype) == (here.shape, here.dtype)
         tolerance = TOLERANCE.get(here.dtype, 0.0)
         close = torch.allclose(there.cpu().double(), here.double(), rtol=tolerance, atol=tolerance)

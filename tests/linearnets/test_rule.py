@@ -132,11 +132,11 @@ def test_optimum_is_found_to_rounding(p, k):
 @pytest.mark.parametrize("p", [6, 7, 10])
 def test_optimum_of_the_gas_sensors(p):
     try:
-        x, y = gas_sensor_ethanol()
-    except DataUnavailableError:
-        pytest.skip("no gas sensor data")
+        x, y = gas_sensor_ethanol(download=False)
+    except DataUnavailableError as error:
+        pytest.skip(str(error))
     w, loss = optimal_power_loss(x, y, p)
-    assert power_loss(w, x, y, p) == loss
+    assert power_loss_grad(w, x, y, p).norm() < 1e-9 * (1 + loss)
 
 
 def test_optimum_says_when_it_stops_early():

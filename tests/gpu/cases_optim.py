@@ -1,58 +1,101 @@
-"""Cases of optim, solvers and recovery."""
+"""Calls of asynchrony and optim."""
 
 from __future__ import annotations
 
 import torch
 
-from tests.gpu.cases import case, draws, randn, symmetric
-from tests.gpu.cases_b import f64, flat, saddle
+from tests.gpu.cases import case, draws, f64, flat, randn, saddle, symmetric, times
+
+
+def quadratic(w):
+    """The gradient of a quadratic."""
+    return w * torch.arange(1, w.shape[-1] + 1, dtype=w.dtype, device=w.device)
+
+
+@case
+def stale_descent(device):
+    from litrepro.asynchrony import async_descent, expected_descent, momentum_recursion, worker_staleness
+
+    w, lr = randn(2, 3, device=device), torch.tensor([0.05, 0.1], dtype=f64, device=device)
+    delays = worker_staleness(3, 12, trials=2, generator=0).to(device)
+    law = torch.tensor([0.5, 0.3, 0.1], dtype=f64, device=device)
+    return (
+        async_descent(quadratic, w, delays, lr=lr, momentum=0.3),
+        async_descent(quadratic, w, delays, lr=0.1),
+        expected_descent(quadratic, w, law, lr=lr, momentum=0.3, steps=12),
+        momentum_recursion(quadratic, w, lr=lr, staleness=0.5, momentum=0.2, steps=12),
+    )
+
+
+@case
+def staleness(device):
+    from litrepro.asynchrony import staleness_law, worker_staleness
+
+    exponential, constant = (worker_staleness(3, 20, trials=2, service=s) for s in ("exponential", "constant"))
+    return exponential, constant, staleness_law(exponential.to(device), 4, skip=3)
+
+
+@case
+def momentum_rates(device):
+    from litrepro.asynchrony import best_momentum, convergence_rate, polyak_momentum
+
+    spectrum = torch.tensor([0.1, 0.5, 1.0], dtype=f64, device=device)
+    lr, mu = (torch.linspace(0.1, high, 5, dtype=f64, device=device) for high in (2.0, 0.8))
+    return (
+        convergence_rate(spectrum, lr=lr, staleness=mu, momentum=0.2),
+        best_momentum(spectrum, staleness=mu, momenta=lr - 0.5, lrs=lr).rate,  # that several step sizes reach
+        polyak_momentum(1 / spectrum),
+    )
+
+
+@case
+def mean_squares(device):
+    from litrepro.asynchrony import mean_square_path, mean_square_rate, sampled_momentum_rate
+
+    lr = torch.tensor([0.2, 0.7], dtype=f64, device=device)
+    spectrum = torch.tensor([0.1, 1.0], dtype=f64, device=device)
+    return (
+        mean_square_path(3, lr, 10),
+        mean_square_rate(3, lr),
+        sampled_momentum_rate(spectrum, lr=lr, momentum=0.3, batch_size=4),
+    )
+
+
+@case
+def mean_square_limit(device):
+    from litrepro.asynchrony import mean_square_limit
+
+    return torch.tensor(mean_square_limit(3), device="cpu")
+
+
+@case
+def descend(device):
+    from litrepro.optim import RULES, descend, rule
+
+    A = symmetric(3, 4, 4, device=device)
+    A = A @ A + torch.eye(4, dtype=A.dtype, device=device)
+    fun = lambda x: (x * (A @ x[..., None])[..., 0]).sum(-1) / 2  # noqa: E731
+    made = [rule(name, **({"total_steps": 20} if name == "demon" else {})) for name in RULES]
+    return tuple(descend(fun, randn(3, 4, seed=1, device=device), each, 0.01, 20).x for each in made)
+
+
+@case
+def accelerated_descent(device):
+    from litrepro.optim import accelerated_gradient, gradient_descent
+
+    scales = torch.linspace(1, 10, 6, dtype=f64, device=device)
+    fun = lambda x: (scales * x.square()).sum(-1) / 2  # noqa: E731
+    x = randn(3, 6, device=device)
+    return (
+        gradient_descent(fun, x, lr=0.05, tol=1e-6).x,
+        accelerated_gradient(fun, x, smoothness=10.0, strong_convexity=1.0, tol=1e-6).x,
+    )
 
 
 def definite(*shape, seed=0, device="cpu"):
     """Symmetric matrices with eigenvalues of at least one."""
     A = randn(*shape, seed=seed, device=device)
     return A @ A.mT / shape[-1] + torch.eye(shape[-1], dtype=f64, device=device)
-
-
-def times(A):
-    """The product with A as a function of vectors (..., d)."""
-    return lambda v: (A @ v[..., None])[..., 0]
-
-
-@case
-def lanczos_family(device):
-    from litrepro import solvers
-
-    A, v = symmetric(3, 8, 8, device=device), randn(3, 8, seed=1, device=device)
-    alpha, beta, Q = solvers.lanczos(times(A), v, 5)
-    nodes, weights = solvers.lanczos_quadrature(times(A), v, 4)
-    top = solvers.lanczos_extreme(times(A), v, which="max")
-    return flat(alpha, beta, Q, nodes, weights, top.value, solvers.extreme_eigenvalues(times(A), v, 6))
-
-
-@case
-def more_proximal_maps(device):
-    from litrepro import solvers
-
-    x, t = randn(4, 6, device=device), torch.full((4, 1), 0.3, dtype=f64, device=device)
-    return flat(
-        solvers.group_soft_threshold(x, t),
-        solvers.hard_threshold(x, 2),
-        solvers.soft_threshold(x, t),
-        solvers.project_l1_ball(x, t[:, 0]),
-        solvers.singular_value_threshold(randn(4, 5, 5, device=device), t[:, 0], psd=True),
-        solvers.least_squares(randn(4, 7, 3, device=device), randn(4, 7, seed=3, device=device), ridge=0.1),
-    )
-
-
-@case
-def multiblock_admm(device):
-    from litrepro.solvers import multiblock_admm, multiblock_admm_operator
-
-    blocks = [randn(2, 4, 2, seed=seed, device=device) for seed in range(3)]
-    starts = [torch.zeros(2, 2, dtype=f64, device=device)] * 3
-    trace = multiblock_admm(blocks, randn(2, 4, seed=3, device=device), starts, iterations=20)
-    return flat(trace.x, trace.residuals, multiblock_admm_operator(blocks))
 
 
 @case
@@ -278,51 +321,3 @@ def game_optimizers(device):
             optimizer.step()
         found += [x, y]
     return flat(found)
-
-
-@case
-def structured_recovery(device):
-    from litrepro import recovery
-
-    X = recovery.sparse_low_rank(5, 2, batch=(2,)).to(device)
-    other = recovery.sparse_low_rank(5, 2, 2, psd=False, generator=3).to(device)
-    A = recovery.linear_measurements(5, 18, batch=(2,), generator=1).to(device)
-    b = recovery.measure(A, X)
-    quadratic = recovery.linear_measurements(5, 6, "quadratic", generator=2)
-    weight = torch.tensor([0.5, 1.0], dtype=f64, device=device)
-    convex = [
-        recovery.structured_recovery(A, b, {"l1": weight, "nuclear": 1.0}, psd=psd, max_iter=60, tol=1e-3).X
-        for psd in (True, False)
-    ]
-    return flat(
-        convex,
-        recovery.structured_iht(A, b, 2, iterations=30, psd=True).X,
-        recovery.project_sparse_low_rank(other + 0.01 * X, 2, 1),
-        recovery.deterministic_failure(A[:, :4], X, {"l1": weight, "l12": 1.0}),
-        quadratic,
-    )
-
-
-@case
-def norms_and_cones(device):
-    from litrepro import recovery
-
-    X = recovery.sparse_low_rank(5, 2, batch=(2,)).to(device)
-    found = []
-    for norm in ("l1", "l12", "l12_rows", "nuclear"):
-        found += [recovery.norm_geometry(X, norm), recovery.random_subgradient(X, norm, extreme=norm == "l1")]
-    weights = {"l1": torch.tensor([0.5, 1.0], dtype=f64, device=device), "nuclear": 1.0}
-    return flat(found, [recovery.descent_dimension(X, weights, psd=p, samples=3, max_iter=20) for p in (True, False)])
-
-
-@case
-def phase_diagram(device):
-    from litrepro.recovery import gaussian_distance_sq, phase_diagram, statistical_dimension, success_threshold
-
-    options = {"trials": 2, "max_iter": 40, "tol": 1e-3}
-    found = [
-        phase_diagram([3, 4], [4, 12], 2, weights=weights, **options)
-        for weights in (lambda d: {"l1": 1.0, "nuclear": 0.5}, None)
-    ]
-    sizes = [statistical_dimension("nuclear", 4, rank=1, samples=5), gaussian_distance_sq("l12", 4, 1.0, k=2)]
-    return flat(found, success_threshold(found[0]).tolist(), sizes)
