@@ -324,8 +324,8 @@ if ch.plots:
 # labels the student ends with 78% of the training images right and 71% of the test images, far from the review's 92%; the teacher with 86% and
 # 77%. There the teacher's answers help, 1.3 points (standard error 0.5), although its students fit the training images less well, 77%. Nothing made
 # without a teacher does: the five hand-made targets and a made-up teacher lose 0.4 to 1.3 points (standard errors of 0.2 to 0.6), a network's own earlier logits
-# 1.4 (0.1). Soft targets are harder to fit, and longer training may turn some of these losses into gains, as it does for the temperature on
-# the digits. It did not for ranked targets and self-KD there.
+# 1.4 (0.1). Soft targets are harder to fit, and longer training turns some of these losses into gains, as it does for the temperature on
+# the digits; the next section has two of them at three times the training.
 
 
 # %%
@@ -386,6 +386,16 @@ def as_good_as_the_teacher(name):
     return points(name, "KD"), bool(clear(gains, name) and clear(gains, "KD") and level)
 
 
+def from_its_earlier_self():
+    """Self-KD as good as the teacher; partly if it gains clearly once it trains long enough."""
+    value, holds = as_good_as_the_teacher("self-KD")
+    if thrice is None:
+        return value, holds
+    late = paired_gains(thrice, "hard")
+    value[f"self-KD, {thrice.epoch.max()} epochs"] = 100 * late.gain["self-KD"]
+    return value, holds or ("partly" if clear(late, "self-KD") else False)
+
+
 # %% tags=["nbval-check-output"]
 if recorded is not None:
     ends = recorded[(recorded.split == "test") & (recorded.epoch > 0)].groupby("variant")["value"].mean()
@@ -397,13 +407,15 @@ judge("kd-helps", ["KD"], lambda: (100 * gains.gain["KD"], clear(gains, "KD")))
 judge("soft-targets-help", made, all_made)
 judge("geometric-best", made, geometric)
 judge("teacher-still-best", ["KD", *made], teacher_ahead)
-judge("self-kd", ["KD", "self-KD"], lambda: as_good_as_the_teacher("self-KD"))
+judge("self-kd", ["KD", "self-KD"], from_its_earlier_self)
 judge("virtual-kd", ["KD", "virtual-KD"], lambda: as_good_as_the_teacher("virtual-KD"))
 
 # %% [markdown]
 # ## Three times the training
 #
-# @PROSE1@
+# After 60 epochs, two seeds, the student with hard labels has 96% of the training images right and 80.6% of the test images, ten points
+# more than after 20. The losses of the short training were losses of time: the geometric target is level with hard labels now, and a network's
+# earlier self, one that has trained as long, helps by half a point.
 
 # %% tags=["hide-input"]
 if thrice is None or recorded is None:
@@ -418,7 +430,8 @@ else:
 shown
 
 # %% [markdown]
-# @PROSE2@
+# Self-KD loses in a short training and gains in a long one, as the high temperature did on the digits. The geometric target, the review's favourite,
+# wins at neither length. What the answers of the ResNet-18 are worth after 60 epochs is not recorded, so the comparisons with a teacher stay those of the short training.
 #
 # ## Regularizer or dark knowledge?
 #
@@ -508,5 +521,6 @@ shown
 #
 # On a small scale the weak form of the thesis holds: targets that know nothing of similar classes (flat, virtual-KD) help. The strong form fails: the teacher's own
 # targets, shuffled, lose the gain, and distillation stays ahead of every target made without a teacher. The review's favourite, a geometric decay by
-# rank, harms here. Its own networks, trained for 20 epochs on a fifth of CIFAR-10, show the same order: the teacher first, hard labels next, and all that is made without
-# a teacher level with them or behind.
+# rank, harms here. The review's own networks, trained for 20 epochs on a fifth of CIFAR-10, agree on the teacher, who comes first; of what is made without one
+# some helps on the digits and nothing there. With three times the training a network's earlier self helps there too, by half a point, and the geometric
+# target is level with hard labels: a short training says little about soft targets.
