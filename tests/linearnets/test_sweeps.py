@@ -153,9 +153,10 @@ def test_a_network_trains_as_it_does_alone(variant, monkeypatch):
 
 
 def test_masks_drop_half_of_the_units():
-    pairs = torch.full((32, 1, 8, 8), 200.0), torch.arange(32) % 10
-    model = convnet_variant("original", **SMALL, seed=3, size=8).train()
-    settings = {"lr": 1e-9, "seeds": [3], "steps": 150, "every": 150, "batch": 32} | SMALL
+    # Images and seed at which dropout moves the loss by much more than the error, with the weights of either torch.
+    pairs = torch.full((32, 1, 8, 8), 1000.0), torch.arange(32) % 10
+    model = convnet_variant("original", **SMALL, seed=9, size=8).train()
+    settings = {"lr": 1e-9, "seeds": [9], "steps": 150, "every": 150, "batch": 32} | SMALL
     loss = train_convnets("original", pairs, pairs, **settings).train_loss.item()
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(0)
