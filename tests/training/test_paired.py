@@ -12,8 +12,8 @@ X, Y = torch.randn(60, 5, generator=G), torch.randint(3, (60,), generator=G)
 OPTIONS = {"seeds": [0, 1], "hidden": (8, 6), "lr": 0.1, "batch": 10, "steps": 12, "eval_every": 4}
 
 
-def run(conditions, **keywords):
-    return train_paired_psgd((X[:40], Y[:40]), (X[40:], Y[40:]), conditions, **(OPTIONS | keywords))
+def run(conditions, train=(X[:40], Y[:40]), **keywords):
+    return train_paired_psgd(train, (X[40:], Y[40:]), conditions, **(OPTIONS | keywords))
 
 
 def test_pairs_differ_by_the_noise_alone():
@@ -66,8 +66,20 @@ def test_an_interrupted_run_continues_exactly(tmp_path):
         run(conditions, checkpoint=tmp_path / "run.pt", progress=cut)
     resumed = run(conditions, checkpoint=tmp_path / "run.pt")
     assert resumed.equals(whole)  # the norm of the gradient before the record included
-    with pytest.raises(ValueError, match="another run"):
-        run(conditions, checkpoint=tmp_path / "run.pt", steps=20)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"steps": 20}, {"lr": 0.05}, {"seeds": [5, 7]}, {"hidden": (8, 5)}, {"batch": 9}, {"dropout": (0.1, 0.0)},
+        {"conditions": [("none", 0.0), ("gaussian", 0.2)]}, {"train": (1 - X[:40], Y[:40])},
+    ],
+)  # fmt: skip
+def test_a_checkpoint_of_another_run_is_refused(other, tmp_path):
+    same = {"conditions": [("none", 0.0), ("gaussian", 0.3)], "checkpoint": tmp_path / "run.pt"}
+    run(**same)
+    with pytest.raises(ValueError, match="must belong to this run"):
+        run(**same | other)
 
 
 @pytest.mark.parametrize("conditions", [[("ball", 1.0)], [("gaussian", -1.0)]])

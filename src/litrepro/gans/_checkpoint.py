@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 
-from litrepro.training._checkpoint import _alike, _summary
+from litrepro._resume import check_same_run, summary, write_state
 
 EVERY = 2000  # steps between two saves, a multiple of ASK
 ASK = 20  # steps between two questions whether to stop
 LAYOUT = 2  # of the states; a file of another one cannot be read
-LATER = ("shape", "data")  # what older files do not say of their run
 
 
 class Checkpoint:
@@ -27,13 +26,7 @@ class Checkpoint:
         self.states: dict[int, dict[str, Any]] = {}
         if self.path is not None and self.path.exists():
             saved = torch.load(self.path, weights_only=True, map_location="cpu")
-            old = {name: about[name] for name in LATER if name in about} | saved["about"]
-            others = [name for name in old.keys() | about.keys() if not _alike(old.get(name), about.get(name))]
-            if others:
-                raise ValueError(
-                    f"{self.path} must belong to this run, but was written by one with other "
-                    f"{', '.join(sorted(others))}: delete it to start afresh"
-                )
+            check_same_run(self.path, {"layout": 1} | saved["about"], about)  # the first layout did not say so
             self.states = saved["cohorts"]
 
     def due(self, step: int, steps: int) -> tuple[bool, bool]:
@@ -43,12 +36,9 @@ class Checkpoint:
         return self.path is not None and (stop or over or step % EVERY == 0), stop
 
     def save(self, cohort: int, state: dict[str, Any]) -> None:
-        """Write to a temporary name, then rename."""
+        """Write the states of all cohorts, this one anew."""
         self.states[cohort] = state
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(self.path.suffix + ".part")
-        torch.save({"about": self.about, "cohorts": self.states}, temporary)
-        temporary.replace(self.path)
+        write_state(self.path, {"about": self.about, "cohorts": self.states})
 
 
 def describe(
@@ -62,5 +52,5 @@ def describe(
         "sizes": [[name, value] for name, value in sizes.items()],
         "shapes": [[name, *shape] for player in players for name, shape in player.shapes.items()],
         "shape": list(data.shape),
-        "data": [_summary(data)],
+        "data": [summary(data)],
     }

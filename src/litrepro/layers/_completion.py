@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from litrepro import _validate
-from litrepro.training._checkpoint import _alike, _summary
+from litrepro._resume import check_same_run, summary, write_state
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -214,7 +214,7 @@ def fit_completion(
             if checkpoint is not None:
                 state = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
                 state |= {"generator": generator.get_state(), "rows": rows, "samples": order_of_samples, "run": about}
-                torch.save(state, checkpoint)
+                write_state(checkpoint, state)
         if out_of_time:
             break
     return pd.DataFrame(rows)
@@ -235,7 +235,7 @@ def _one_pass(n: int, batch_size: int, generator: torch.Generator) -> list[torch
 
 def _describe(z: torch.Tensor, known: torch.Tensor, batch_size: int, lr: float, seed: int) -> dict[str, Any]:
     """What two runs must share to be one run."""
-    data = [_summary(z), _summary(known)]
+    data = [summary(z), summary(known)]
     return {"batch_size": batch_size, "lr": lr, "seed": seed, "shape of train": list(z.shape), "train": data}
 
 
@@ -245,10 +245,7 @@ def _resume(checkpoint, about, model, optimizer, generator, rows, samples, count
         return 0, 0.0
     try:
         state = torch.load(checkpoint, weights_only=True, map_location=next(model.parameters()).device)
-        old = about | state.get("run", {})  # older files say nothing of their run
-        others = [name for name, value in about.items() if not _alike(old[name], value)]
-        if others:
-            raise ValueError(f"it was written by a run with other {', '.join(others)}")
+        check_same_run(checkpoint, state.get("run", {}), about)  # older files say nothing of their run
         left = [part.cpu() for part in state["samples"]]
         if any(int(part.max()) >= count for part in left):
             raise ValueError(f"it knows samples beyond {count}")

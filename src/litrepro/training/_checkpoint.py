@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from litrepro._resume import check_same_run, summary, write_state
 from litrepro.training._batches import Targets
-
-ROWS = 1000  # of every tensor that are looked at
 
 
 def save(path: Path, run: Any, epoch: int, over: bool) -> None:
-    """Write the state after an epoch: to a temporary name, then renamed."""
+    """Write the state after an epoch."""
     state = {
         "run": run.identity,
         "epoch": epoch,
@@ -29,10 +26,7 @@ def save(path: Path, run: Any, epoch: int, over: bool) -> None:
     }
     if run.device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(run.device)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f"{path.suffix}.{os.getpid()}.part")  # two processes may share the folder
-    torch.save(state, temporary)
-    temporary.replace(path)
+    write_state(path, state)
 
 
 def resume(path: Path | None, run: Any) -> int:
@@ -46,13 +40,7 @@ def resume(path: Path | None, run: Any) -> int:
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True, map_location="cpu")
-    saved = state["run"]
-    others = [name for name, value in run.identity.items() if name in saved and not _alike(saved[name], value)]
-    if others:
-        raise ValueError(
-            f"{path} must belong to this run, but was written by one with other {', '.join(others)}: "
-            "delete it to start afresh"
-        )
+    check_same_run(path, state["run"], run.identity)
     run.model.load_state_dict(state["model"])
     run.stepper.load_state_dict(state["optimizer"])
     run.rows.extend(tuple(row) for row in state["rows"])
@@ -79,7 +67,7 @@ def describe(run: Any) -> dict[str, Any]:
         "lr, momentum or weight_decay": run.hypers,
         "functions": {name: _name(value) for name, value in run.functions.items()},
         "shapes": shapes,
-        "data": [_summary(part) for part in data],
+        "data": [summary(part) for part in data],
     }
 
 
@@ -91,21 +79,3 @@ def _name(value: Any) -> str | None:
     return (
         value if value is None or isinstance(value, str) else str(getattr(value, "__qualname__", type(value).__name__))
     )
-
-
-def _summary(value: torch.Tensor) -> list[float]:
-    """Size and position of evenly spaced rows: what targets of a teacher keep that another machine computes again."""
-    rows = torch.atleast_1d(value.detach())
-    rows = rows[:: max(1, len(rows) // ROWS)].double().flatten().cpu()
-    place = torch.arange(len(rows), dtype=torch.float64, device="cpu")
-    return [rows.abs().mean().item(), (rows * place.cos()).mean().item(), (rows * place.sin()).mean().item()]
-
-
-def _alike(saved: Any, value: Any) -> bool:
-    """Equality, up to rounding of the summaries of data."""
-    if not (isinstance(saved, list) and saved and isinstance(saved[0], list) and isinstance(saved[0][0], float)):
-        return saved == value
-    if [len(part) for part in saved] != [len(part) for part in value]:
-        return False
-    pairs = [(a, b, new[0]) for old, new in zip(saved, value) for a, b in zip(old, new)]
-    return all(a == b or abs(a - b) <= 1e-5 * size or (math.isnan(a) and math.isnan(b)) for a, b, size in pairs)

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from litrepro import _validate
+from litrepro._resume import check_same_run, summary, write_state
 from litrepro.nets import StackedMLP
 from litrepro.optim import PSGD
 from litrepro.training._arguments import labelled, seed_list
@@ -56,7 +57,8 @@ def train_paired_psgd(
     DataFrame ``kind, r, seed, step, train_loss, test_loss, test_accuracy, gradient_norm``; the norm is that of the
     mini-batch gradient before the step at which the record was made (nan at step 0).
 
-    Raises ``ValueError`` for data that do not fit, no conditions or seeds, an unknown kind, r < 0, and sizes < 1.
+    Raises ``ValueError`` for data that do not fit, no conditions or seeds, an unknown kind, r < 0, sizes < 1, and a
+    checkpoint of another run or other data.
 
     Examples
     --------
@@ -78,7 +80,10 @@ def train_paired_psgd(
     _validate.positive_int("eval_every", eval_every)
     batch = min(_validate.positive_int("batch", batch), len(train[0]))
     model, optimizer = _setup(train, conditions, seeds, hidden, activation, dropout, lr)
-    rows, first = _resume(model, optimizer, checkpoint, steps)
+    sizes = {"steps": int(steps), "batch": int(batch), "eval_every": int(eval_every), "lr": float(lr)}
+    nets = {"hidden": [int(width) for width in hidden], "activation": activation, "dropout": dropout}
+    about = {} if checkpoint is None else _describe(train, test, conditions, seeds, sizes | nets)
+    rows, first = _resume(model, optimizer, checkpoint, about)
     batches = _Batches(len(train[0]), seeds, batch, train[0].device)
     norm = torch.full((model.trials,), torch.nan, device="cpu")
     copies = len(conditions)
@@ -86,7 +91,7 @@ def train_paired_psgd(
         recorded = bool(rows) and rows[-1]["step"] == step  # that of the checkpoint, gradient's norm included
         if (step % eval_every == 0 or step == steps) and not recorded:
             rows.append(_measure(model, train, test) | {"step": step, "gradient_norm": norm.tolist()})
-            _save(model, optimizer, checkpoint, rows, step, steps)
+            _save(model, optimizer, checkpoint, rows, step, about)
         if step < steps:
             _step(model, optimizer, train, batches.at(step), copies)
             if (step + 1) % eval_every == 0 or step + 1 == steps:
@@ -176,7 +181,17 @@ def _measure(model: StackedMLP, train: tuple, test: tuple) -> dict[str, list[flo
     return found
 
 
-def _save(model: StackedMLP, optimizer: PSGD, checkpoint: Path | None, rows: list, step: int, steps: int) -> None:
+def _describe(train: tuple, test: tuple, conditions: list, seeds: list, settings: dict[str, Any]) -> dict[str, Any]:
+    """What two runs must share to be one run."""
+    about = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+    about |= {"conditions": [[kind, float(r)] for kind, r in conditions], "seeds": [int(seed) for seed in seeds]}
+    shapes = {f"shape of {name}": list(x.shape) for name, (x, _) in (("train", train), ("test", test))}
+    return about | shapes | {"data": [summary(part) for part in (*train, *test)]}
+
+
+def _save(
+    model: StackedMLP, optimizer: PSGD, checkpoint: Path | None, rows: list, step: int, about: dict[str, Any]
+) -> None:
     if checkpoint is None:
         return
     state = {
@@ -185,21 +200,23 @@ def _save(model: StackedMLP, optimizer: PSGD, checkpoint: Path | None, rows: lis
         "noise": optimizer.generator.get_state(),
         "rows": rows,
         "step": step,
-        "steps": steps,
+        "run": about,
     }
-    temporary = checkpoint.with_suffix(".part")
-    torch.save(state, temporary)
-    temporary.replace(checkpoint)
+    write_state(checkpoint, state)
 
 
-def _resume(model: StackedMLP, optimizer: PSGD, checkpoint: Path | None, steps: int) -> tuple[list, int]:
+def _resume(model: StackedMLP, optimizer: PSGD, checkpoint: Path | None, about: dict[str, Any]) -> tuple[list, int]:
     """Rows recorded so far and the step to go on with; nothing and 0 without a checkpoint of the same run."""
     if checkpoint is None or not checkpoint.exists():
         return [], 0
     state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    # Older files know their number of steps and their shapes alone.
+    check_same_run(checkpoint, state.get("run", {"steps": state.get("steps")}), about)
     shapes = {name: value.shape for name, value in state["model"].items()}
-    if state["steps"] != steps or shapes != {name: value.shape for name, value in model.state_dict().items()}:
-        raise ValueError(f"{checkpoint} belongs to another run: delete it to start afresh")
+    if shapes != {name: value.shape for name, value in model.state_dict().items()}:
+        raise ValueError(
+            f"{checkpoint} must belong to this run, but its networks have other shapes: delete it to start afresh"
+        )
     model.load_state_dict(state["model"])
     model.set_noise_state(state["dropout"])
     optimizer.generator.set_state(state["noise"])
