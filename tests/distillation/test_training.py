@@ -114,6 +114,15 @@ def test_a_chain_goes_on_after_an_interruption_in_its_second_stage(tmp_path, mon
     pd.testing.assert_frame_equal(again, found)
 
 
+def test_a_checkpoint_belongs_to_one_weight_and_one_temperature(tmp_path):
+    train, teacher, student = data(), mlp(4, [9], 3), mlp(4, [5], 3)
+    options = {**OPTIONS, "checkpoint": tmp_path / "student.pt"}
+    distill(student, teacher, train, alpha=0.1, temperature=4.0, **options)
+    for other in ({"alpha": 0.2, "temperature": 4.0}, {"alpha": 0.1, "temperature": 5.0}):
+        with pytest.raises(ValueError, match="must belong to this run.*functions"):
+            distill(student, teacher, train, **other, **options)
+
+
 def test_train_students_equals_single_runs():
     train, test = data(), data(30, 1)
     smooth = smooth_labels(train[1], 3, epsilon=0.5)

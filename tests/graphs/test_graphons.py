@@ -132,6 +132,15 @@ def test_signals_have_the_pseudoinverse_as_covariance():
     assert torch.equal(graphs.sample_covariance(X[0, :2]), X[0, :2].T @ X[0, :2] / 2)
 
 
+def test_signals_do_not_depend_on_the_basis_of_an_eigenspace():
+    """Of a complete graph any basis is one of eigenvectors, and which of them is found differs between machines."""
+    p, g = 6, seeded(3)
+    L = graphs.laplacian(torch.ones(p * (p - 1) // 2, dtype=F64))
+    noise = torch.randn(9, p, generator=seeded(3), dtype=F64)
+    X = graphs.sample_signals(L, 9, generator=g)
+    assert torch.allclose(X, (noise - noise.mean(-1, keepdim=True)) / math.sqrt(p))  # L = p (I - 11'/p)
+
+
 def test_average_precision_is_that_of_scikit_learn():
     g = seeded(7)
     scores = torch.rand(6, 40, generator=g, dtype=F64).round(decimals=1)  # many ties

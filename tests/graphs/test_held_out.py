@@ -73,6 +73,12 @@ def test_held_out_sweep_by_hand():
     assert math.isclose(row.loc["classic", "test"], graphs.contrast_loss(theta, test[1]).item(), rel_tol=1e-4)
 
 
+def test_held_out_sweep_names_the_method_that_keeps_few_edges():
+    S = torch.eye(4, dtype=F64).expand(1, 1, 4, 4)
+    frame = graphs.held_out_sweep(S, [9], {"test": S[0]}, [{"mu": torch.arange(4.0)}], edges=3, max_iter=5)
+    assert frame.method.tolist() == ["iht"]
+
+
 def test_held_out_sweep_solves_with_the_numbers_that_it_was_given():
     groups = [torch.randn(30, 5, generator=torch.Generator().manual_seed(k), dtype=F64) for k in range(2)]
     S, mu = graphs.nested_covariances(groups, [10, 20]), torch.linspace(0, 5, 5, dtype=F64)

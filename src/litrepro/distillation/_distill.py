@@ -78,6 +78,8 @@ def distill(
     def loss(outputs: torch.Tensor, targets: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         return distillation_loss(outputs, *targets, alpha=alpha, temperature=temperature)
 
+    # A checkpoint knows functions by their names.
+    loss.__qualname__ = f"distillation_loss with alpha {alpha:g} and temperature {temperature:g}"
     options = {name: value for name, value in fit_options.items() if name not in ("loss", "objective")}
     options["metrics"] = on_labels_only(options.get("metrics", ("loss", "accuracy")))
     return fit(student, (x, (y, logits)), loss=loss, **options)

@@ -137,7 +137,8 @@ def held_out_sweep(
             }
             found = spectral_graphical_lasso(train, mu, **column, **options)
             for each, w, residual in zip(every, found.w, found.residual):
-                names = {"method": "laplacian"} | {key: value for key, value in each.items() if key != "mu"}
+                kind = "laplacian" if options.get("edges") is None else "iht"
+                names = {"method": kind} | {key: value for key, value in each.items() if key != "mu"}
                 fitted.append((names, laplacian(w), residual))
         scale = train.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
         for alpha in classic:

@@ -32,7 +32,8 @@ def sample_signals(L: torch.Tensor, n: int, *, generator: torch.Generator | int 
     scale = torch.where(kept, values, 1.0).rsqrt() * kept
     size = (*L.shape[:-2], n, L.shape[-1])
     noise = torch.randn(size, generator=generator, dtype=L.dtype, device=generator.device).to(L.device)
-    return (noise * scale[..., None, :]) @ vectors.mT
+    # The symmetric root: eigenvectors have a sign, and bases of eigenspaces, that differ between machines.
+    return noise @ ((vectors * scale[..., None, :]) @ vectors.mT)
 
 
 def sample_covariance(X: torch.Tensor) -> torch.Tensor:
