@@ -31,7 +31,7 @@ from torch.nn import functional
 from litrepro import Chapter, ConvergenceWarning
 from litrepro.data import cifar10, mnist
 from litrepro.nets import allconv_resnet, count_parameters, mlp
-from litrepro.training import fit, fit_ensemble, half_precision, step_decay
+from litrepro.training import fit, fit_ensemble, half_precision, step_decay, train_in_turn
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 ch = Chapter("08-residual-networks", notebook="cifar", profile=profile, seed=seed, full_minutes=160)
@@ -316,13 +316,9 @@ def train_one(run):
     return history.assign(**run) if diverged or history.epoch.max() == run["epochs"] else None
 
 
-finished = []
-for run in ch.progress(todo, "runs"):
-    if ch.out_of_time():
-        break
-    history = train_one(run)
-    if history is not None:
-        finished.append(history)
+finished, _ = train_in_turn(todo, train_one, stop=ch.out_of_time, progress=lambda runs: ch.progress(runs, "runs"))
+if not finished:
+    ch.pause()
 histories = pd.concat(finished, ignore_index=True)
 recorded = ch.table("cifar", histories.drop(columns="step"))
 

@@ -39,7 +39,7 @@ from litrepro.interpolation import (
 )
 from litrepro.nets import cnn5, count_parameters, grouped, mlp, resnet18
 from litrepro.plotting import counted
-from litrepro.training import fit, fit_ensemble, half_precision
+from litrepro.training import fit, fit_ensemble, half_precision, train_in_turn
 
 ch = Chapter("09-double-descent", notebook="width-and-epochs", profile=profile, seed=seed, full_minutes=20)
 if ch.full and not ch.smoke:  # needs no scikit-learn
@@ -292,8 +292,9 @@ def error_of(member):
     return metric
 
 
-def train_one(name, k, p):
-    """Errors of all starts of one width and noise level, or None if time ran out before the end."""
+def train_one(run):
+    """Errors of all starts of one network, width and noise level, or None if time ran out before the end."""
+    name, k, p = run
     parts = [networks[name](k, in_channels=x.shape[1], size=x.shape[-1], seed=seed + s) for s in starts]
     network = grouped(parts).to(ch.device)
     if len(parts) == 1:  # convolutions without groups are faster with channels last
@@ -318,17 +319,13 @@ def train_one(name, k, p):
     })  # fmt: skip
 
 
-finished = []
 todo = [(name, k, p) for name, k in plan for p in noises[name]]
-for name, k, p in ch.progress(todo, "runs"):
-    frame = train_one(name, k, p) if not ch.out_of_time() else None
-    if frame is None:
-        print("time is up: the same command goes on from here")
-        break
-    finished.append(frame)
-sweep = pd.concat(finished, ignore_index=True) if finished else pd.DataFrame()
-if sweep.empty:
-    raise SystemExit(0)
+finished, complete = train_in_turn(todo, train_one, stop=ch.out_of_time, progress=lambda runs: ch.progress(runs, "runs"))
+if not finished:
+    ch.pause()
+if not complete:
+    print("time is up: the same command goes on from here")
+sweep = pd.concat(finished, ignore_index=True)
 recorded = ch.table("widths", sweep.sort_values(["network", "k", "noise", "member", "epoch"], ignore_index=True))
 
 

@@ -35,7 +35,7 @@ from litrepro.distillation import (
     regularized_loss, shuffle_wrong_classes, train_students, uniform_targets,
 )  # fmt: skip
 from litrepro.nets import mlp, resnet18, shufflenetv2
-from litrepro.training import Rounded, cosine, fit, fit_ensemble
+from litrepro.training import Rounded, cosine, fit, fit_ensemble, train_in_turn
 
 ch = Chapter("15-distillation", notebook="targets", profile=profile, seed=seed, full_minutes=8)
 digit_sizes = ch.pick(
@@ -172,6 +172,12 @@ def train_one(name, s, kind, train, test, epochs=None):
     return (model, history.assign(variant=name, seed=s)) if history.epoch.max() == epochs else None
 
 
+def joined(histories):
+    """One table of them; an empty one where no run is finished."""
+    none = pd.DataFrame({"variant": [], "seed": []})
+    return pd.concat(histories, ignore_index=True).drop(columns="seconds") if histories else none
+
+
 @torch.no_grad()
 def answers(model, x):
     """Logits (1, n, K) of a network in eval mode."""
@@ -181,26 +187,24 @@ def answers(model, x):
 def cifar():
     """Histories of the teacher and of every kind that is complete over all seeds, and whether all are."""
     train, test = images("train"), images("test")
-    numbers = list(range(seed, seed + cifar_sizes["seeds"]))
-    runs, rows, logits = [("teacher", seed)] + [(name, s) for name in plan for s in numbers], [], {}
-    for name, s in ch.progress(runs, "runs"):
+    numbers, logits = list(range(seed, seed + cifar_sizes["seeds"])), {}
+
+    def one(run):
+        name, s = run
         kind = SoftTargets()
         if name not in ("teacher", "hard"):
             own = logits["hard", numbers[(numbers.index(s) + 1) % len(numbers)]]
             kind = kinds(train[1], logits["teacher", seed], own, ch.generator(100 + s))[name]
-        found = None if ch.out_of_time() else train_one(name, s, kind, train, test)
-        if found is None:
-            break
-        rows.append(found[1])
-        if name in ("teacher", "hard"):
-            logits[name, s] = answers(found[0], train[0])
-    table = (
-        pd.concat(rows, ignore_index=True).drop(columns="seconds")
-        if rows
-        else pd.DataFrame({"variant": [], "seed": []})
-    )
+        model, history = train_one(name, s, kind, train, test) or (None, None)
+        if model and name in ("teacher", "hard"):
+            logits[run] = answers(model, train[0])
+        return history
+
+    runs = [("teacher", seed)] + [(name, s) for name in plan for s in numbers]
+    rows, finished = train_in_turn(runs, one, stop=ch.out_of_time, progress=lambda runs: ch.progress(runs, "runs"))
+    table = joined(rows)
     complete = table.groupby("variant").seed.transform("nunique") == len(numbers)
-    return table[complete | (table.variant == "teacher")], len(rows) == len(runs)
+    return table[complete | (table.variant == "teacher")], finished
 
 
 # %%
@@ -226,32 +230,31 @@ gains = None if recorded is None else paired_gains(recorded[recorded.variant != 
 
 # %%
 def longer(made, seeds, epochs):
-    """Histories of hard labels and of ``made`` kinds after so many epochs, as far as the time goes, and whether all are there."""
+    """Histories of hard labels and of ``made`` kinds after so many epochs, and whether all runs are finished."""
     train, test = images("train"), images("test")
-    numbers, rows, logits = [seed + s for s in range(seeds)], [], {}
+    numbers, logits = [seed + s for s in range(seeds)], {}
 
-    def trained(name, s, kind, epochs=None):
-        return None if ch.out_of_time() else train_one(name, s, kind, train, test, epochs)
+    def earlier(s):
+        """The next seed's logits after the short training, or None if time ran out."""
+        found = train_one("hard", seed + (s - seed + 1) % cifar_sizes["seeds"], SoftTargets(), train, test)
+        return found and answers(found[0], train[0])
+
+    def one(run):
+        name, s = run
+        kind = SoftTargets()
+        if name != "hard":
+            own = logits[numbers[(numbers.index(s) + 1) % seeds]] if name == "self-KD" else earlier(s)
+            if own is None:
+                return None
+            kind = kinds(train[1], torch.zeros_like(own), own, ch.generator(100 + s))[name]
+        model, history = train_one(name, s, kind, train, test, epochs) or (None, None)
+        if model and name == "hard":
+            logits[s] = answers(model, train[0])
+        return history
 
     runs = [(name, s) for name in ["hard", *made] for s in numbers]
-    for name, s in ch.progress(runs, "longer runs"):
-        kind = SoftTargets()
-        if name == "self-KD":
-            own = logits[numbers[(numbers.index(s) + 1) % seeds]]
-        elif name != "hard":
-            earlier = trained("hard", seed + (s - seed + 1) % cifar_sizes["seeds"], kind)
-            own = None if earlier is None else answers(earlier[0], train[0])
-        if name != "hard":
-            if own is None:
-                break
-            kind = kinds(train[1], torch.zeros_like(own), own, ch.generator(100 + s))[name]
-        found = trained(name, s, kind, epochs)
-        if found is None:
-            break
-        if name == "hard":
-            logits[s] = answers(found[0], train[0])
-        rows.append(found[1].drop(columns="seconds"))
-    return pd.concat(rows, ignore_index=True) if rows else None, len(rows) == len(runs)
+    rows, finished = train_in_turn(runs, one, stop=ch.out_of_time, progress=lambda runs: ch.progress(runs, "longer"))
+    return joined(rows), finished
 
 
 # %%

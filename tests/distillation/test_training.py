@@ -119,7 +119,7 @@ def test_a_checkpoint_belongs_to_one_weight_and_one_temperature(tmp_path):
     options = {**OPTIONS, "checkpoint": tmp_path / "student.pt"}
     distill(student, teacher, train, alpha=0.1, temperature=4.0, **options)
     for other in ({"alpha": 0.2, "temperature": 4.0}, {"alpha": 0.1, "temperature": 5.0}):
-        with pytest.raises(ValueError, match="must belong to this run.*functions"):
+        with pytest.raises(ValueError, match=r"must belong to this run.*functions"):
             distill(student, teacher, train, **other, **options)
 
 

@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_precision": ["Rounded", "half_precision"],
         "_schedules": ["constant", "cosine", "step_decay"],
         "_stacked": ["Splits", "draw_splits", "seconds_per_step", "train_stacked"],
+        "_turns": ["train_in_turn"],
         "_tuning": ["expected_best", "paired_difference", "summarize_runs"],
         "_widths": ["train_widths"],
     },
