@@ -320,7 +320,9 @@ def train_one(run):
 
 
 todo = [(name, k, p) for name, k in plan for p in noises[name]]
-finished, complete = train_in_turn(todo, train_one, stop=ch.out_of_time, progress=lambda runs: ch.progress(runs, "runs"))
+finished, complete = train_in_turn(
+    todo, train_one, stop=ch.out_of_time, progress=lambda runs: ch.progress(runs, "runs")
+)
 if not finished:
     ch.pause()
 if not complete:
