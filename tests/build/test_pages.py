@@ -55,7 +55,11 @@ def test_recordings_by_state(executed):
     pairs = notebooks.discover(executed.book)
     (found,) = record.recordings(pairs)
     assert (found.table, found.state, found.minutes) == ("runs", "missing", None)
+    kept = Path(os.environ["LITREPRO_SCRATCH"]) / "smoke" / pairs[0].key / "of an earlier one.pt"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
     status, _ = record.record(pairs[0], smoke=True)
+    assert not kept.exists(), "a smoke run starts afresh"
     assert status == 0
     assert record.recordings(pairs)[0].state == "missing", "a smoke run records nothing"
     status, _ = record.record(pairs[0])

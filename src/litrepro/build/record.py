@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -87,6 +88,9 @@ def record(pair: notebooks.Pair, *, smoke: bool = False, limit: float | None = N
         environment.setdefault("LITREPRO_MINUTES", f"{limit / 60 * 0.85:.2f}")
     package = str(Path(__file__).resolve().parents[2])
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    if smoke:  # what an earlier smoke run kept may be of other code or other data
+        scratch = Path(os.environ.get("LITREPRO_SCRATCH") or pair.book / "_build" / "scratch")
+        shutil.rmtree(scratch / "smoke" / pair.key, ignore_errors=True)
     started = time.perf_counter()
     try:
         command = [sys.executable, str(pair.source)]
