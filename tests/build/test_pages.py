@@ -1,6 +1,8 @@
 """Scoreboard, generated pages and recordings, from an executed toy book."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
