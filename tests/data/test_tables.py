@@ -159,7 +159,15 @@ def test_inventory_without_anything(folder):
     assert all(record["remedy"] for record in records.values() if record["state"] != "complete")
     (folder / "cifar-10").mkdir(parents=True)
     (folder / "cifar-10" / "data_batch_1.bin").write_bytes(b"")
-    assert {r["dataset"]: r["state"] for r in data.inventory()}["cifar-10"] == "partial"
+    cifar = lambda: {r["dataset"]: r["state"] for r in data.inventory()}["cifar-10"]  # noqa: E731
+    assert cifar() == "partial"
+    for name in ("data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"):
+        (folder / "cifar-10" / name).write_bytes(b"")
+    (folder / "cifar-10" / "old_batch.bin").write_bytes(b"")
+    assert cifar() == "partial"  # six files, but no test set
+    (folder / "cifar-10" / "cifar-10-batches-py").mkdir()
+    (folder / "cifar-10" / "cifar-10-batches-py" / "test_batch").write_bytes(b"")
+    assert cifar() == "complete"
 
 
 def test_checksums():

