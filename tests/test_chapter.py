@@ -35,6 +35,7 @@ def test_pick_by_profile(toy, monkeypatch):
     assert Chapter("01-toy").pick(quick=1, full=2) == 2
     monkeypatch.setenv("LITREPRO_SMOKE", "1")
     assert Chapter("01-toy").pick(quick=1, full=2, smoke=0) == 0
+    assert Chapter("01-toy").pick(quick=1, full=2) == 1  # a smoke run is as small as quick where nothing else is said
 
 
 def test_what_was_picked_is_the_configuration_whatever_becomes_of_it(toy):
@@ -120,6 +121,31 @@ def test_a_verdict_from_a_recorded_table(toy, shown):
     Chapter("01-toy", profile="full").save("runs", FRAME)
     ch.claim("big-run", value=2, holds=True, table="runs")
     assert verdict(shown) == "reproduced"
+    payload = shown[-1][2][MIME]
+    assert (payload["profile"], payload["recorded"], payload["value"]) == ("full", True, 2)
+
+
+def test_a_full_run_records_every_verdict(toy, shown):
+    full = Chapter("01-toy", profile="full", notebook="toy")
+    full.claim("two-is-two", value=2, holds=True)
+    full.claim("big-run", value=30, holds="partly")
+    found = results.load_verdicts(toy.chapter / "results")
+    assert {name: entry["verdict"] for name, entry in found.items()} == {
+        "two-is-two": "reproduced",
+        "big-run": "partly",
+    }
+    full.claim("big-run", value=31, holds=True)  # judged again: the last word counts
+    again = results.load_verdicts(toy.chapter / "results")
+    assert (again["big-run"]["verdict"], again["big-run"]["value"], len(again)) == ("reproduced", 31, 2)
+
+
+def test_profiles_do_not_share_their_checkpoints(toy, monkeypatch):
+    paths = [Chapter("01-toy", profile=profile, notebook="toy").scratch("part") for profile in ("quick", "full")]
+    monkeypatch.setenv("LITREPRO_SMOKE", "1")
+    paths.append(Chapter("01-toy", profile="full", notebook="toy").scratch("part"))
+    paths.append(Chapter("01-toy", profile="full", notebook="other").scratch("part"))
+    assert len(set(paths)) == 4
+    assert all(path.parent.is_dir() for path in paths)
 
 
 def test_a_control_that_fails_ends_the_notebook(toy, monkeypatch):

@@ -16,7 +16,7 @@ def test_round_trip_is_exact(tmp_path):
     recorded = results.load_table(tmp_path, "a-table")
     pd.testing.assert_frame_equal(recorded.frame, FRAME, check_exact=True)
     assert recorded.provenance["device"] == "a GPU"
-    assert recorded.provenance["rows"] == 2
+    assert (recorded.provenance["rows"], recorded.provenance["columns"]) == (2, ["seed", "error"])
     assert not recorded.stale("abc")
     assert recorded.stale("abd")
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["a-table.csv", "a-table.json"]

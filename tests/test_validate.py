@@ -25,7 +25,15 @@ class Speechless:
         lambda: _validate.positive_int("n", 0),
         lambda: _validate.real("n", math.nan),
         lambda: _validate.real("n", "1"),
+        lambda: _validate.real("n", True),
         lambda: _validate.real("n", 1.0, 1.0, 2.0, open_low=True),
+        lambda: _validate.real("n", 2.0, 1.0, 2.0, open_high=True),
+        lambda: _validate.real("n", 0.9, 1.0, 2.0),
+        lambda: _validate.real("n", 2.1, 1.0, 2.0),
+        lambda: _validate.decomposable("n", torch.ones(2, 2).half()),
+        lambda: _validate.decomposable("n", torch.tensor([[math.nan]])),
+        lambda: _validate.examples("n", (torch.ones(0, 2), torch.ones(0))),
+        lambda: _validate.optional_path("n", 3),
         lambda: _validate.choice("n", None, ("a", "b")),
         lambda: _validate.float_tensor("n", [1.0]),
         lambda: _validate.float_tensor("n", torch.ones(3, dtype=torch.int64)),
@@ -71,6 +79,8 @@ def test_good_arguments_come_back():
     assert _validate.positive_int("n", np.int64(3)) == 3
     assert _validate.positive_int("n", torch.tensor(3)) == 3
     assert _validate.real("n", torch.tensor(0.5), 0, 1) == 0.5
+    assert _validate.real("n", 0, 0, 1) == 0.0
+    assert _validate.real("n", 1, 0, 1) == 1.0
     assert _validate.function("n", len) is len
     assert len(_validate.examples("n", [torch.ones(2, 3), torch.ones(2)])) == 2
     assert _validate.sequence("n", range(2)) == [0, 1]

@@ -147,6 +147,12 @@ if len(names) == 2:
         max(max(counts) for counts in adam.values()) < 1e12,
         "tuned Adam does not arrive at every depth: nothing to compare",
     )
+    # A depth without effect would gain nothing either.
+    ways = {key: excess for key, (_, excess) in curves.items()}
+    ch.require(
+        not any(torch.allclose(ways[name, "Adam, depth 1"], ways[name, f"Adam, depth {n}"]) for name in names for n in (2, 3)),
+        "Adam takes the same way at two depths",
+    )  # fmt: skip
     gains = [max(steps[1:]) < steps[0] for steps in adam.values()]
     ch.claim(
         "adam-gains-from-depth",

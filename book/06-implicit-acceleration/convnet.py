@@ -103,6 +103,8 @@ rate, _ = best_rates(runs)
 reached = ends.groupby(["variant", "lr"])["test_accuracy"].mean()
 learned = {name: float(reached[name, lr]) for name, lr in rate.items()}
 ch.require(min(learned.values()) >= 0.5, f"a network has not learned: test accuracies {learned}")
+# Nor would networks that are one and the same be ahead of one another.
+ch.require(gain[0] != 0 and depth[0] != 0, "the factored network trains exactly like another one")
 ch.claim(
     "convnet-gains",
     value={"factored - original": gain, "factored - control": depth, "test accuracy": learned},

@@ -102,6 +102,8 @@ for s in ch.progress(range(seeds)):
                 shown[arm] = (net, act)
 table = pd.DataFrame(rows)
 ch.save("convex-nn", table)
+few, plain = range(min(seeds, 4)), arms["tanh, tuned"] | {"tune": 0}  # control: mean objectives without step 8
+untuned = {lam: sum(convex_nn(*moons(n, s), lam, **plain).objective for s in few) / len(few) for lam in lams}
 recorded = ch.paper("convex-nn")
 summary = table.groupby(["lam", "oracle"], sort=False)[["objective", "units", "error"]].mean()
 summary.round(4)
@@ -134,6 +136,11 @@ ch.claim(
     holds=bool(sign_units["units"].max() <= n + 1 and exact["units"].min() >= 1 and optimal),
 )
 tanh = {lam: errors[lam, "tanh, tuned"] - errors[lam, "exact"] for lam in lams}
+tuned = table[(table.oracle == "tanh, tuned") & table.seed.isin(few)].groupby("lam")["objective"].mean()
+ch.require(
+    all(tuned[lam] < untuned[lam] for lam in lams),
+    f"tuning has not lowered the objective: {tuned.to_dict()} against {untuned}",
+)
 ch.claim(
     "cnn-tanh",
     value={str(lam): {"difference": d.mean(), "standard error": d.sem()} for lam, d in tanh.items()},

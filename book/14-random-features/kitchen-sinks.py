@@ -279,6 +279,10 @@ took = {
     "RFF": ch.seconds(lambda: feature_ridge(fourier_features(few, *functions), y[:2000, None], 1e-4), 3),
     "RKS": ch.seconds(lambda: feature_ridge(torch.cos(few @ functions[0].mT + functions[1]), y[:2000, None], 1e-4), 3),
 }
+same = torch.allclose(
+    fourier_features(few, *functions) * 512**0.5, torch.cos(few @ functions[0].mT + functions[1]), atol=1e-4
+)
+ch.require(same, "the two methods must have the same features up to their scale, sqrt(2 / D)")
 
 # %% tags=["nbval-check-output"]
 ch.claim("rks-faster-than-rff", value=took["RFF"] / took["RKS"], holds=took["RFF"] / took["RKS"] > 2)

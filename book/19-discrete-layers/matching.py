@@ -175,6 +175,14 @@ big = torch.rand(512, 10, 50, generator=ch.generator(3))
 seconds = {}
 for name, run in (("exact", lambda: hungarian(big)), ("relaxed", lambda: matching(big))):
     seconds[name] = ch.seconds(run, 2)
+# Solvers that are fast because they do not solve would settle nothing.
+matched = {"exact": hungarian(big), "relaxed": matching(big)}
+one_to_one = bool((matched["exact"].sum(-1) == 1).all() and (matched["exact"].sum(-2) <= 1).all())
+mean_cost = {name: (big * X).sum(-1).mean().item() for name, X in matched.items()}
+ch.require(
+    one_to_one and mean_cost["exact"] < 0.05 and mean_cost["relaxed"] < 0.2,
+    f"no matchings, or at a cost that random ones (0.5) come near to: {mean_cost}",
+)
 
 # %% tags=["nbval-check-output"]
 ch.claim(

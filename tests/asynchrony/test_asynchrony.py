@@ -254,10 +254,11 @@ def test_sampled_rate():
     beta = torch.tensor([-0.5, 0.0, 0.6], dtype=DOUBLE)
     full = sampled_momentum_rate(lambdas, lr=0.7, momentum=beta)
     torch.testing.assert_close(full, convergence_rate(lambdas, lr=0.7, momentum=beta) ** 2)
-    # One isotropic sample in d dimensions without momentum: E |e|^2 shrinks by 1 - 2 lr + lr^2 (d + 2).
-    isotropic = sampled_momentum_rate(torch.ones(5, dtype=DOUBLE), lr=torch.tensor([0.1, 0.2, 0.4]), batch_size=1)
-    expected = torch.tensor([1 - 2 * lr + 7 * lr**2 for lr in (0.1, 0.2, 0.4)], dtype=DOUBLE)
-    torch.testing.assert_close(isotropic, expected, rtol=0, atol=1e-6)
+    # m isotropic samples in d dimensions without momentum: E |e|^2 shrinks by 1 - 2 lr + lr^2 (m + d + 1) / m.
+    for m, square in ((1, 7), (3, 3)):
+        isotropic = sampled_momentum_rate(torch.ones(5, dtype=DOUBLE), lr=torch.tensor([0.1, 0.2, 0.4]), batch_size=m)
+        expected = torch.tensor([1 - 2 * lr + square * lr**2 for lr in (0.1, 0.2, 0.4)], dtype=DOUBLE)
+        torch.testing.assert_close(isotropic, expected, rtol=0, atol=1e-6)
 
 
 def test_sampled_rate_by_simulation():

@@ -64,3 +64,32 @@ def test_nbval_reads_the_same_reason():
     assert module.missing_data(cell(*WITHOUT).outputs, committed) is None
     assert module.missing_data(committed, committed) is None
     assert module.missing_data(None, None) is None
+
+
+def test_what_a_reader_sees_is_compared_where_it_is_tagged(monkeypatch, tmp_path):
+    class Pair:
+        executed = tmp_path / "x.ipynb"
+
+    def notebook(text, tags, verdict="reproduced"):
+        shown = nbformat.v4.new_output("stream", name="stdout", text=text)
+        one = cell(verdict)
+        one.outputs.append(shown)
+        one.metadata["tags"] = tags
+        return nbformat.v4.new_notebook(cells=[one])
+
+    assert "no committed copy" in compare.differences(Pair, notebook("1", []))[0]
+    Pair.executed.touch()
+    monkeypatch.setattr(compare.notebooks, "clean", lambda notebook: None)
+    monkeypatch.setattr(compare.notebooks, "cells_of", lambda notebook: len(notebook.cells))
+    for tags, count in (([compare.CHECK_TAG], 1), ([], 0)):
+        monkeypatch.setattr(compare.notebooks, "read_executed", lambda pair, tags=tags: notebook("1", tags))
+        assert compare.differences(Pair, notebook("1", tags)) == []
+        found = compare.differences(Pair, notebook("2", tags))
+        assert len(found) == count
+        assert all("its output changed" in each for each in found)
+        # A verdict counts whether its cell is tagged or not.
+        changed = compare.differences(Pair, notebook("1", tags, "partly"))
+        assert "verdict of a: reproduced in the committed copy, partly now" in changed[0]
+    more = notebook("1", [])
+    more.cells.append(cell("reproduced"))
+    assert "made from another source" in compare.differences(Pair, more)[0]

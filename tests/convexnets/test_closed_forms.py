@@ -179,3 +179,32 @@ X, Y = normal(5, 2), normal(5, seed=1)
 def test_bad_input(call):
     with pytest.raises(ValueError, match=r"got|must"):
         call()
+
+
+def test_a_neuron_at_its_kink_counts_as_active():
+    A, y = normal(4, 3), normal(4, seed=1)
+    found = cn.modified_gradient(A, y, torch.zeros(1, 3, dtype=F64), modified=False)
+    torch.testing.assert_close(found[0], -2 * A.T @ y)
+
+
+def test_ensembles_report_the_objective_of_the_networks_that_they_return():
+    X, y, Y, beta = normal(6, 3), normal(6, seed=1), normal(6, 2, seed=2), 0.3
+    W, a, value = cn.relu_networks(X, y, beta, 4, 5, steps=20, generator=0)
+    fit = ((X @ W.mT).clamp(min=0) @ a[..., None])[..., 0]
+    penalty = beta / 2 * (W.square().sum((-1, -2)) + a.square().sum(-1))
+    torch.testing.assert_close(value, (fit - y).square().sum(-1) / 2 + penalty)
+    for train, act in ((cn.linear_networks, lambda z: z), (cn.deep_relu_networks, lambda z: z.clamp(min=0))):
+        layers, value = train(X, Y, 3, beta, 4, 5, steps=20, generator=0)
+        z = act(act(X @ layers[0]) @ layers[1]) @ layers[2]
+        penalty = beta / 2 * sum(part.square().sum((-1, -2)) for part in layers)
+        torch.testing.assert_close(value, (z - Y).square().sum((-1, -2)) / 2 + penalty)
+
+
+def test_subnetworks_start_from_their_draws():
+    X, y, g = normal(6, 3), normal(6, seed=1), torch.Generator().manual_seed(4)
+    value = cn.subnetworks(X, y, 0.3, 4, 2, 5, steps=1, lr=1e-12, generator=4)
+    W1, w2, w3 = (torch.randn(5, 2, *shape, generator=g, dtype=F64) for shape in ((3, 4), (4,), (1,)))
+    W1 = W1 / W1.square().sum((-1, -2), keepdim=True).sqrt()
+    fit = sum(((X @ W1[:, k]).clamp(min=0) @ w2[:, k, :, None]).clamp(min=0)[..., 0] * w3[:, k] for k in range(2))
+    penalty = 0.15 * (w2.square().sum((-1, -2)) + w3.square().sum((-1, -2)))
+    torch.testing.assert_close(value, (fit - y).square().sum(-1) / 2 + penalty)

@@ -264,3 +264,67 @@ def test_all_dichotomies_are_counted():
     for labels in itertools.product((-1.0, 1.0), repeat=3):
         found = cn.best_halfplane(torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), torch.tensor(labels))
         assert found.value == 3.0
+
+
+def test_frank_wolfe_weights_and_gaps_are_those_of_the_written_steps():
+    A, y = whitened(6, 9), normal(6, seed=3)
+    runs = [cn.frank_wolfe(A, y, 1.5, iterations=T) for T in (1, 2, 3)]
+    t = torch.arange(1, 4, dtype=F64)
+    torch.testing.assert_close(runs[2].weights.abs(), 1.5 * 2 * t / 12)  # steps 2 / (t + 1): of T = 3, t over 6
+    for before, z in enumerate((torch.zeros(6, dtype=F64), runs[0].prediction, runs[1].prediction)):
+        run = runs[before]
+        atom = run.weights[before].sign() * 1.5 * (A @ run.theta[before]).clamp(min=0)
+        torch.testing.assert_close(run.gap[before], 2 * (z - y) @ (z - atom))
+
+
+def test_an_oracle_on_a_sample_is_given_an_unbiased_gradient():
+    A, y, seen = whitened(10, 12), normal(10, seed=3), []
+
+    def oracle(part, g):
+        seen.append((part, g))
+        return cn.relu_lmo_search(part, g, generator=0)
+
+    cn.frank_wolfe(A, y, 1.0, iterations=1, lmo=oracle, batch_size=lambda t: 4, generator=1)
+    ((part, g),) = seen
+    chosen = (part @ A.T).argmax(1)
+    assert len(set(chosen.tolist())) == 4
+    torch.testing.assert_close(part, A[chosen])
+    torch.testing.assert_close(g, -2 * y[chosen] * 10 / 4)
+
+
+@pytest.mark.parametrize("oracle", ["logistic", "svm", "perceptron"])
+def test_oracles_listen_to_the_weights(oracle):
+    from litrepro.convexnets import _oracles
+
+    Z = torch.cat([torch.zeros(2, 2), torch.ones(2, 1)], 1).double()  # one place, two labels
+    for q in ([3.0, -1.0], [1.0, -3.0]):
+        q = torch.tensor(q, dtype=F64)
+        assert ((Z @ _oracles.propose(oracle, Z, q)).sign() == q.sum().sign()).all()
+    Z = torch.cat([normal(40, 2), torch.ones(40, 1)], 1).double()
+    q = (Z @ torch.tensor([1.0, -2.0, 0.3], dtype=F64)).sign() * (normal(40, seed=1).abs() + 0.1)
+    v = _oracles.propose(oracle, Z, q)
+    if oracle == "perceptron":
+        assert ((Z @ v).sign() == q.sign()).all()  # separable
+    else:
+        loss = {"logistic": _oracles._logistic, "svm": _oracles._hinge}[oracle]
+        torch.testing.assert_close(v, _oracles._newton(Z, q.sign(), q.abs() / q.abs().sum(), loss))
+
+
+def test_refined_units_agree_more():
+    from litrepro.convexnets._oracles import refine_tanh
+
+    Z, q = torch.cat([normal(30, 2), torch.ones(30, 1)], 1).double(), normal(30, seed=1)
+    v = normal(3, seed=2)
+    value, start = ((q * torch.tanh(Z @ u)).sum().abs() for u in (refine_tanh(Z, q, v), v / v.norm()))
+    assert value > 1.2 * start
+
+
+def test_tanh_units_are_what_the_oracle_says_refined():
+    from litrepro.convexnets._oracles import propose, refine_tanh
+
+    X, y = double_moon(24, generator=torch.Generator().manual_seed(1))
+    Z = torch.cat([X, torch.ones(24, 1)], 1).double()
+    q = cn.fit_output_weights(torch.tanh(Z[:, 2:]), y, 0.5).dual * y  # of the constant unit, which comes first
+    with pytest.warns(ConvergenceWarning):
+        net = cn.convex_nn(X, y, 0.5, oracle="logistic", activation="tanh", max_neurons=2)
+    torch.testing.assert_close(net.V[1], refine_tanh(Z, q, propose("logistic", Z, q)))

@@ -374,3 +374,28 @@ X, Y, D = normal(6, 2), normal(6, seed=1), torch.ones(3, 6, dtype=torch.bool)
 def test_bad_input(call):
     with pytest.raises(ValueError, match=r"got|must|pass"):
         call()
+
+
+def test_the_certificate_of_the_zero_network_is_sharp_where_zero_is_optimal():
+    X, y = normal(8, 2), normal(8, seed=1)
+    patterns = cn.activation_patterns(X)
+    beta = 3 * cn.relu_support(X, y, patterns).item()
+    found = cn.optimality_gap(X, y, beta, torch.zeros(1, 2, dtype=F64), torch.zeros(1, dtype=F64), patterns)
+    assert found.objective.item() == pytest.approx(y.square().sum().item() / 2)
+    assert found.gap.item() == pytest.approx(0, abs=1e-12)
+
+
+def test_gated_program_is_accelerated():
+    """Far fewer iterations than proximal gradient steps of the same length until the same objective."""
+    X, Y, beta = normal(20, 6) * torch.logspace(0, -1.5, 6, dtype=F64), normal(20, 1, seed=1), 1e-3
+    every = torch.ones(1, 20, dtype=torch.bool)
+    best = cn.gated_relu_program(X, Y, beta, every, max_iter=3000, tol=1e-9).objective
+
+    V, step, count = torch.zeros(6, 1, dtype=F64), 1 / (1.01 * torch.linalg.matrix_norm(X, 2) ** 2), 0
+    while (X @ V - Y).square().sum() / 2 + beta * V.norm() > best * (1 + 1e-4):
+        V = V - step * X.T @ (X @ V - Y)
+        V, count = V * (1 - step * beta / V.norm()).clamp(min=0), count + 1
+    with _quiet():
+        fast = cn.gated_relu_program(X, Y, beta, every, max_iter=count // 4, tol=1e-12)
+    assert count > 200
+    assert fast.objective <= best * (1 + 1e-4)

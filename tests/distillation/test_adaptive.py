@@ -99,6 +99,16 @@ def test_objective_trains_network_and_matrix():
     assert (model.labels.matrix[off] - 1 / 3).abs().max() > 1e-4
 
 
+def test_objective_weighs_both_losses_of_the_matrix():
+    model, (x, y) = Both(), (torch.rand(30, 3, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 4)
+    torch.nn.init.normal_(model.labels.scores, generator=torch.Generator().manual_seed(1))
+    logits = model.net(x)
+    hard, (residual, update) = nn.functional.cross_entropy(logits, y), model.labels(logits, y)
+    for weight in (0.0, 0.5, 10.0):
+        found = adaptive_objective(weight)(model, x, y, 0.0, None)
+        assert found.item() == pytest.approx((hard + weight * (residual + update).mean()).item(), rel=1e-5)
+
+
 def test_bad_input():
     z, y = problem()
     bad = [

@@ -43,11 +43,12 @@ def test_targets_from_logits():
 
 
 def test_last_values_of_every_member():
-    rows = [(m, e, s, "accuracy", m + e / 10) for e in (3, 1, 2) for m in (0, 1) for s in ("train", "test")]
+    value = {"train": 5.0, "test": 0.0}
+    rows = [(m, e, s, "accuracy", value[s] + m + e / 10) for e in (3, 1, 2) for m in (0, 1) for s in value]
     history = pd.DataFrame(rows, columns=["member", "epoch", "split", "metric", "value"])
     assert last_values(history).sort_values("member")["value"].tolist() == [0.3, 1.3]
     named = history.assign(variant="a", seed=7 * history.member)
-    assert last_values(named, split="train").set_index("seed")["value"].to_dict() == {0: 0.3, 7: 1.3}
+    assert last_values(named, split="train").set_index("seed")["value"].to_dict() == {0: 5.3, 7: 6.3}
     assert last_values(history, metric="loss").empty
 
 

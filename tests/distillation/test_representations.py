@@ -90,6 +90,10 @@ def test_gradient_noise_against_a_loop():
     expected = ((g - g.mean(0)) ** 2).sum(1).mean() / (g.mean(0) ** 2).sum()
     assert gradient_noise(model, x, (y,), loss) == pytest.approx(expected.item())
     assert gradient_noise(model, x, (y,), lambda z, t: 9 * loss(z, t)) == pytest.approx(expected.item())
+    model[0].requires_grad_(False)  # then the head alone counts
+    g = g[:, 16:]
+    expected = ((g - g.mean(0)) ** 2).sum(1).mean() / (g.mean(0) ** 2).sum()
+    assert gradient_noise(model, x, (y,), loss) == pytest.approx(expected.item())
 
 
 def test_bad_input():

@@ -142,6 +142,21 @@ def test_bad_input(call):
         call()
 
 
+def test_score_table_is_of_the_step_and_the_noise_that_are_asked_for():
+    net, x = ScoreNet(), torch.rand(40, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    players = (lambda: MLPGenerator(2, 4, (1, 28, 28)), lambda: MLPDiscriminator((1, 28, 28), 4))
+    gans = train_gans(*players, x, [Variant("a", lr=0.1)], steps=4, batch=8, snapshots=(1,))
+    reference = net.embed(x)
+    distances = []
+    for step in (1, 4):
+        for seed in (1, 2):
+            found = score_table(gans, net, reference, n=50, seed=seed, step=step)["FD"][0]
+            samples = gans.sample(50, seed=seed, step=step)
+            assert found == pytest.approx(frechet_distance(net.embed(samples[0]), reference).item(), abs=1e-6)
+            distances.append(found)
+    assert len(set(distances)) == 4
+
+
 def test_score_table_is_its_parts_and_survives_a_diverged_member():
     net, x = ScoreNet(), torch.rand(40, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
     players = (lambda: MLPGenerator(2, 4, (1, 28, 28)), lambda: MLPDiscriminator((1, 28, 28), 4))
@@ -156,6 +171,10 @@ def test_score_table_is_its_parts_and_survives_a_diverged_member():
     assert abs(table["FD"][0] - frechet_distance(net.embed(good), reference).item()) < 1e-6
     assert table["classes"][0] == class_coverage(net.probabilities(good)).item()
     assert bool(table[["IS", "classes"]].notna().all(axis=None))
+    assert not bool(samples[1::2].isfinite().all())
+    assert bool((table["FD"][1::2] == math.inf).all())  # what is no image is as far as can be from all images
+    assert table["IS"][1::2].tolist() == [1.0, 1.0]
+    assert table["classes"][1::2].tolist() == [0, 0]
     images = thumbnail_images(thumbnails(gans, 5))
     assert list(images) == ["good", "bad"]
     assert float((images["good"] - gans.sample(5, seed=2)[0, :, 0]).abs().max()) <= 1 / 15 + 1e-6

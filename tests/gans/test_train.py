@@ -191,6 +191,7 @@ def test_score_net_learns_blobs():
     assert (net.probabilities(x).argmax(-1) == y).double().mean() > 0.95
     assert net.features(x).shape == (120, 64)
     assert net.embed(x.reshape(2, 60, 1, 28, 28)).shape == (2, 60, 64)
+    assert not any(parameter.requires_grad for parameter in net.parameters())
     again = train_score_net(x, y, epochs=12)
     assert torch.equal(net(x), again(x))
 

@@ -180,3 +180,13 @@ def test_average_precision_is_that_of_scikit_learn():
 def test_bad_input(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+def test_another_seed_is_another_draw():
+    W, L = graphs.graphon("quadratic"), graphs.laplacian(torch.ones(6, dtype=F64))
+    for draw in (
+        lambda g: graphs.sample_graph(W, 9, generator=g).latents,
+        lambda g: graphs.sample_signals(L, 3, generator=g),
+    ):
+        assert torch.equal(draw(4), draw(seeded(4)))
+        assert not torch.equal(draw(4), draw(5))

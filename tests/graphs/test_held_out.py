@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from litrepro import data, graphs
+from litrepro import ConvergenceWarning, data, graphs
 
 F64 = torch.float64
 
@@ -105,3 +105,16 @@ def test_bad_input():
         graphs.contrast_loss(torch.eye(3, dtype=F64), torch.eye(4, dtype=F64))
     with pytest.raises(ValueError, match="symmetric"):
         graphs.contrast_loss(torch.ones(3, 3).triu(), torch.eye(3))
+
+
+def test_the_table_names_penalties_and_residuals():
+    groups = [torch.randn(30, 5, generator=torch.Generator().manual_seed(k), dtype=F64) for k in range(2)]
+    S, mu = graphs.nested_covariances(groups, [10, 20]), torch.linspace(0, 5, 5, dtype=F64)
+    frame = graphs.held_out_sweep(S, [10, 20], {"own": S[1]}, [{"mu": mu}], classic=[0.1, 0.4], max_iter=30)
+    classic = frame[frame.method == "classic"]
+    assert classic.alpha.tolist() == [0.1] * 4 + [0.4] * 4
+    assert (classic.residual <= 1e-4).all()
+    with pytest.warns(ConvergenceWarning):
+        alone = graphs.spectral_graphical_lasso(S, mu, beta=0.5, max_iter=30)
+    rows = frame[frame.method == "laplacian"]
+    assert rows.residual.tolist() == pytest.approx(alone.residual.flatten().tolist(), rel=1e-6)

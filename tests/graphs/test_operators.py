@@ -43,6 +43,8 @@ def test_edges_run_down_the_columns():
     i, j = graphs.edge_pairs(4)
     assert i.tolist() == [1, 2, 3, 2, 3, 3]
     assert j.tolist() == [0, 0, 0, 1, 1, 2]
+    lower = torch.arange(16.0).reshape(4, 4).tril(-1)
+    assert graphs.edge_weights(lower).tolist() == [-lower[a, b].item() for a, b in zip(i.tolist(), j.tolist())]
     i[0] = 7  # a caller may write into its copy
     assert graphs.edge_pairs(4)[0][0] == 1
 

@@ -283,3 +283,52 @@ def test_bad_input_of_the_objective_and_of_the_classic_lasso():
         graphs.classic_graphical_lasso(EYE, 0.0)
     with pytest.raises(ValueError, match="positive diagonal"):
         graphs.classic_graphical_lasso(EYE * 0, 0.1)
+
+
+def test_kkt_residuals_are_gradients_of_the_objective():
+    """Away from a stationary point, with every penalty in play, by autograd; the rotation by its definition."""
+    p, penalties = 5, {"alpha": 0.3, "beta": 0.7, "gamma": 0.4}
+    S, mu = problem(p, 12)
+    w = torch.rand(10, generator=seeded(1), dtype=F64).requires_grad_()
+    U = torch.linalg.qr(torch.randn(p, p, generator=seeded(2), dtype=F64)).Q
+    lam = torch.cat([torch.zeros(1), torch.rand(p - 1, generator=seeded(3)) + 0.5]).to(F64).requires_grad_()
+    value = graphs.spectral_objective(w, U, lam, S, mu, **penalties)
+    by_w, by_lam = torch.autograd.grad(value, (w, lam))
+    found = graphs.kkt_residuals(w.detach(), U, lam.detach(), S, mu, **penalties)
+    torch.testing.assert_close(found.w, torch.minimum(w.detach(), by_w / 0.7).abs().max())
+    torch.testing.assert_close(found.lam, by_lam[1:].abs().max())
+    rotated, scaled = U.T @ graphs.laplacian(w.detach()) @ U, torch.diag(lam.detach())
+    torch.testing.assert_close(found.U, (rotated @ scaled - scaled @ rotated).norm())
+
+
+def test_acceleration_is_the_written_iteration():
+    S, mu = problem(6, 10)
+    numbers = {"alpha": 0.1, "beta": 0.8, "gamma": 0.3}
+    w = torch.rand(15, generator=seeded(1), dtype=F64)
+    before, t, restarts = w, 1.0, 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ours = graphs.spectral_graphical_lasso(S, mu, **numbers, w0=w, max_iter=60, tol=0.0)
+    for _ in range(60):
+        ahead = (1 + math.sqrt(1 + 4 * t * t)) / 2
+        y = w + (t - 1) / ahead * (w - before)
+        new = reference_step(y, S, mu, *numbers.values(), 1)
+        uphill = (y - new) @ (new - w) > 0
+        before, w, t, restarts = w, new, 1.0 if uphill else ahead, restarts + int(uphill)
+    assert restarts > 0
+    torch.testing.assert_close(ours.w, w, atol=1e-9, rtol=0)
+
+
+def test_hard_thresholding_repeats_its_inner_steps():
+    S, mu = problem(6, 40)
+    w = torch.rand(15, generator=seeded(1), dtype=F64)
+    with pytest.warns(ConvergenceWarning):
+        ours = graphs.spectral_graphical_lasso(S, mu, beta=0.8, gamma=0.3, edges=7, w0=w, inner=3, max_iter=1, tol=0.0)
+    sigma, U = spectrum(w)
+    beta, gamma = torch.tensor([0.8], dtype=F64), torch.tensor([0.3], dtype=F64)
+    lam = eigenvalue_update(sigma, mu, beta, gamma)
+    c = graphs.laplacian_adjoint(U @ torch.diag(lam) @ U.T - S / 0.8)
+    for _ in range(3):
+        w = torch.clamp(w - (graphs.laplacian_gram(w) - c) / 12, min=0)
+        w = torch.where(w >= w.topk(7).values[-1], w, 0.0)
+    torch.testing.assert_close(ours.w, w)

@@ -98,3 +98,54 @@ def test_paired_gain_by_hand():
     assert math.isclose(row["z"], mean / (sd / math.sqrt(3)))
     with pytest.raises(ValueError, match="no rows"):
         graphs.paired_gain(frame, {"gamma": 7.0}, {"gamma": 0.0}, "error")
+
+
+def test_graphs_that_fall_apart_are_counted_and_kept_where_asked():
+    W = graphs.graphon("constant", prob=0.3)
+    whole, every = (
+        graphs.recovery_trials(W, 6, 12, [4, 9], generator=3, connected=connected) for connected in (True, False)
+    )
+    parts = torch.linalg.matrix_rank(graphs.laplacian(every.weights), atol=1e-9) < 5
+    assert 0 < parts.sum() == every.isolated < 12
+    assert whole.isolated >= every.isolated
+    torch.testing.assert_close(whole.weights[: int((~parts).sum())], every.weights[~parts])
+    assert (torch.linalg.matrix_rank(graphs.laplacian(whole.weights), atol=1e-9) == 5).all()
+
+
+def test_siblings_are_other_graphs_and_samples_are_nested():
+    found = trials()
+    own = graphs.laplacian(found.weights).diagonal(dim1=-2, dim2=-1).sort(-1).values
+    assert not torch.equal(found.degrees[:, 1:], own[:, 1:])
+    g = torch.Generator().manual_seed(0)
+    W = graphs.graphon("quadratic")
+    kept = []
+    while sum(map(len, kept)) < 3:
+        A = graphs.sample_graph(W, 8, batch=(3,), generator=g).adjacency
+        L = torch.diag_embed(A.sum(-1)) - A
+        kept.append(L[torch.linalg.eigvalsh(L)[:, 1] > 1e-9])
+    sibling = graphs.sample_graph(W, 8, batch=(3,), generator=g).adjacency.sum(-1).sort(-1).values
+    signals = graphs.sample_signals(torch.cat(kept)[:3], 40, generator=g)
+    torch.testing.assert_close(found.degrees[:, 1:], sibling[:, 1:])
+    torch.testing.assert_close(found.covariances[0], graphs.sample_covariance(signals[:, :5]))
+    assert not torch.equal(found.degrees, graphs.recovery_trials(W, 8, 3, [5], generator=1).degrees)
+
+
+def test_a_sweep_scores_what_it_found(monkeypatch):
+    found, mu = trials(), graphs.spectral_prior(graphs.graphon("quadratic"), 8)
+    settings = [{"prior": str(gamma), "mu": mu, "gamma": gamma} for gamma in (0.0, 0.1, 3.0)]
+    frame = graphs.spectral_sweep(found, settings, max_iter=40)
+    for setting in settings:
+        with pytest.warns(ConvergenceWarning):
+            alone = graphs.spectral_graphical_lasso(
+                found.covariances, mu, beta=0.5, gamma=setting["gamma"], max_iter=40
+            )
+        edges = (found.weights > 0).sum(-1)
+        f1 = graphs.support_f1(graphs.largest(alone.w, edges), found.weights)
+        rows = frame[frame.prior == setting["prior"]]
+        assert rows.residual.tolist() == pytest.approx(alone.residual.flatten().tolist(), rel=1e-6)
+        assert rows.f1.tolist() == pytest.approx(f1.flatten().tolist())
+    from litrepro.graphs import _trials
+
+    monkeypatch.setattr(_trials, "CHUNK", 1)  # one setting per call
+    parts = graphs.spectral_sweep(found, settings, max_iter=40)
+    pd.testing.assert_frame_equal(parts.drop(columns="iterations"), frame.drop(columns="iterations"))

@@ -230,3 +230,24 @@ def test_label_noise():
     ):
         with pytest.raises(ValueError, match="must"):
             with_label_noise(*arguments[:2], num_classes=arguments[2], generator=generator())
+
+
+def test_rff_curve_counts_small_singular_values_as_zero():
+    train, test = blobs(30), blobs(20, seed=5)
+    (row,) = li.rff_curve(train, test, [25], bandwidth=2.0, num_classes=3, seed=7, rcond=0.3).itertuples()
+    v = torch.randn(256, 6, generator=generator(7), dtype=F64) / 2.0
+    phi = torch.exp(1j * (train[0].double() @ v[:25].mT))
+    target = torch.nn.functional.one_hot(train[1], 3).to(phi.dtype)
+    assert row.norm == pytest.approx((torch.linalg.pinv(phi, rtol=0.3) @ target).norm().item())
+
+
+def test_two_layer_curve_follows_its_schedule_and_has_the_defaults_that_it_names():
+    train, test = blobs(60), blobs(30, seed=5)
+
+    def curve(**options):
+        return li.two_layer_curve(train, test, [4], reuse=False, num_classes=3, epochs=2, **options)
+
+    still = curve(schedule=lambda t: 0.0, eval_every=2)
+    assert still.train_mse.nunique() == 1
+    assert curve(eval_every=2).train_mse.nunique() == 2
+    assert curve().equals(curve(lr=0.02, momentum=0.9, batch_size=50, seeds=(0,), schedule=None))

@@ -256,3 +256,18 @@ def test_effective_model_complexity():
         li.effective_model_complexity(errors, [1, 2, 3, 4], epsilon=-0.1)
     with pytest.raises(ValueError, match="sample_sizes"):
         li.effective_model_complexity(errors, [0, 2, 3, 4], epsilon=0.1)
+
+
+def test_min_norm_sees_the_rank_whatever_the_size_of_the_features():
+    x = normal(6, 2) @ normal(2, 4, seed=1)
+    y = normal(6, seed=2)
+    expected = torch.linalg.pinv(x, rtol=1e-10) @ y
+    for size in (1e-20, 1.0, 1e20):
+        torch.testing.assert_close(li.min_norm(size * x, y) * size, expected)
+
+
+def test_tiny_steps_add_up():
+    """1 - (1 - step s^2)^t of a rate below rounding is t times the rate, not zero."""
+    x, y = normal(4, 3), normal(4, seed=1)
+    path = li.gradient_descent_path(x, y, [1, 1000], step=1e-20)
+    torch.testing.assert_close(path, torch.tensor([[1e-20], [1e-17]], dtype=F64) * (x.T @ y), rtol=1e-9, atol=0)

@@ -70,6 +70,7 @@ def test_classification():
         assert ls.KINDS[ls.classify(torch.tensor(values))] == name
     batch = torch.tensor([[1.0, 1e-12], [0.0, 0.0], [1e9, 1.0]], dtype=torch.float64)
     assert [ls.KINDS[k] for k in ls.classify(batch)] == ["inconclusive", "inconclusive", "inconclusive"]
+    assert ls.KINDS[ls.classify(-batch[2])] == "inconclusive"  # what counts as zero is relative to the largest modulus
     assert ls.KINDS[ls.classify(batch[2], tol=0.0)] == "minimum"
     for values, tol in ((torch.tensor([math.nan]), 1e-8), (torch.tensor([1.0]), -1.0), (torch.ones(0), 1e-8)):
         with pytest.raises(ValueError):
@@ -87,7 +88,7 @@ def test_strict_saddle_conditions():
         ls.product_loss, hyperbola, eps=1e-3, gamma=1e-3, alpha=1e-3, minima=hyperbola[:1], delta=1e-6
     )
     assert not flat.any()
-    for bad in ({"eps": 0.0}, {"gamma": -1.0}, {"minima": torch.ones(2)}):
+    for bad in ({"eps": 0.0}, {"gamma": -1.0}, {"minima": torch.ones(2)}, {"minima": torch.ones(2, 1)}):
         with pytest.raises(ValueError):
             ls.strict_saddle(ls.product_loss, x, **({"eps": 1.0, "gamma": 1.0} | bad))
 

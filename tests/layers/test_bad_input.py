@@ -60,6 +60,7 @@ BOARDS = (torch.zeros(2, 16, dtype=torch.int64), torch.ones(2, 64), torch.ones(2
         lambda: ll.solve_sudoku([[0]]),
         lambda: ll.ConvNetSudoku(4, True, 2, 1)(torch.ones(64), [True] * 64),
         lambda: ll.completion_loss([0.5], torch.ones(1), torch.ones(1, dtype=torch.bool)),
+        lambda: ll.completion_loss(torch.rand(2, 3), torch.ones(2, 3), torch.ones(3, dtype=torch.bool)),
         lambda: ll.completion_loss(torch.tensor([math.nan]), torch.ones(1), torch.ones(1, dtype=torch.bool)),
         lambda: ll.completion_accuracy(Z, None),
         lambda: ll.completion_accuracy(Z, Z, digits=3, order=torch.tensor([0, 1, 3])),

@@ -65,6 +65,18 @@ def test_the_printed_algorithm_with_three_corrections():
     assert torch.allclose(project_matching(Y, 7), X)
 
 
+@pytest.mark.parametrize("average", [True, False])
+def test_steps_descend_on_the_cost_and_project(average):
+    C, start = costs(2, 3, 5, seed=5), project_matching(costs(2, 3, 5, seed=6), 200)
+    for init in (None, start):
+        X, path = torch.full_like(C, 0.2) if init is None else init, []
+        for _ in range(6):
+            X = project_matching(X - 0.35 * C, 4)
+            path.append(X)
+        expected = torch.stack(path).mean(0) if average else X
+        torch.testing.assert_close(matching(C, step=0.35, n_grad=6, n_proj=4, average=average, init=init), expected)
+
+
 def test_many_gradients_find_the_exact_matching():
     C = costs(50, 4, 7, seed=3)
     X = matching(C, step=0.5, n_grad=100, n_proj=20, average=False)

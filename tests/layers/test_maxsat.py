@@ -97,6 +97,16 @@ def test_an_optimum_near_zero_is_converged(monkeypatch, clauses, method, dtype, 
         assert all(float(objective) < 1e-9 for _, objective, _ in found)
 
 
+@pytest.mark.parametrize("method", ["mixing", "block"])
+def test_a_start_is_that_of_its_seed(method):
+    S = clauses_to_matrix(two_sat(12, 6, 0))
+    with pytest.warns(ConvergenceWarning):
+        first, again, other = (maxsat_sdp(S, method=method, max_iter=1, seed=seed)[0] for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other)
+    assert not torch.allclose(first[0], other[0])  # the truth's direction is drawn as well
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.floats(0.0, math.pi), st.integers(0, 1000))
 def test_rounding_probability_is_the_angle(angle, seed):

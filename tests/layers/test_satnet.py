@@ -41,6 +41,29 @@ def test_gradient_is_that_of_finite_differences(method):
     assert float(layer.residual(z.detach(), known).max()) < 1e-6
 
 
+def test_layer_starts_as_its_seed_says_and_at_its_scale():
+    layer, other = SATNet(40, 60, 20, seed=3), SATNet(40, 60, 20, seed=4)
+    assert torch.equal(SATNet(40, 60, 20, seed=3).S, layer.S)
+    for name in ("S", "V0", "U"):
+        assert not torch.allclose(getattr(layer, name), getattr(other, name)), name
+    assert abs(layer.S.std().item() * math.sqrt((61 + 60) / 0.5) - 1) < 0.05
+    # An input is a rotation from the truth by pi z in the plane of its own direction.
+    assert (layer.U @ layer.V0[0]).abs().max() < 1e-6
+    for rows in (layer.U, layer.V0):
+        assert torch.allclose(rows.norm(dim=1), torch.ones(len(rows)))
+
+
+def test_unknown_entries_that_are_no_numbers_leave_gradients_finite():
+    layer, z, known, weights = setting()
+    expected = layer(z, known)
+    z = torch.where(known, z, torch.nan).requires_grad_(True)
+    found = layer(z, known)
+    assert torch.equal(found, expected)
+    (found * weights).sum().backward()
+    assert bool(z.grad.isfinite().all())
+    assert bool(layer.S.grad.isfinite().all())
+
+
 def test_output_is_the_minimum_that_the_sdp_finds():
     # No input known: the layer relaxes MAXSAT for its own S, and any minimizer has the same Gram matrix.
     signs = torch.sign(torch.randn(30, 5, generator=torch.Generator().manual_seed(0)))

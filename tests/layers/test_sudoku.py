@@ -70,6 +70,12 @@ def test_solver_counts_every_solution_and_sees_contradictions():
     clash = torch.full((4, 4), -1)
     clash[0, 0] = clash[0, 1] = 2
     assert solve_sudoku(clash) == []
+    grid = sudoku_grids(2, 1, seed=0)[0]
+    for cell in range(16):  # a board without a hole is looked at as well
+        for digit in range(4):
+            board = grid.clone()
+            board.view(-1)[cell] = digit
+            assert len(solve_sudoku(board)) == int(torch.equal(board, grid))
 
 
 @pytest.mark.parametrize("mask", [True, False])

@@ -55,6 +55,7 @@ def convnets(train=IMAGES, test=IMAGES, **options):
         lambda: ln.circulation(None, torch.ones(3, 1, 2)),
         lambda: ln.circulation(lambda w: w[..., 5], torch.ones(3, 1, 2)),
         lambda: ln.circulation(lambda w: w, torch.ones(3, 1, 0)),
+        lambda: ln.circulation(lambda w: w, torch.tensor([0.0, 1.0, math.nan])[:, None, None]),
         lambda: ln.gradient_lower_bound(torch.ones(2, 2, 2).half(), torch.ones(2, 2).half()),
         lambda: ln.zou_rate(W * math.nan, None, None, 2, 0.1),
         lambda: ln.zou_rate(W[:0], None, None, 2, 0.1),

@@ -9,6 +9,7 @@ import torch
 from litrepro.linearnets import (
     DepthSweep,
     balance_gap,
+    balanced_factors,
     convnet_variant,
     depth_sweep,
     draw_starts,
@@ -106,6 +107,27 @@ def test_the_map():
             speedup_map(**({"powers": powers, "conditions": conditions, "depth": 2, "lrs": lrs} | bad))
 
 
+@pytest.mark.parametrize("p", [1.5, 3.0])
+def test_a_cell_of_the_map_is_two_descents(p):
+    condition, m, d, lrs, every = 4.0, 8, 2, torch.tensor([0.05, 0.2], dtype=DOUBLE), 5
+    generator = torch.Generator().manual_seed(3)
+    z = torch.linalg.qr(torch.randn(m, d, generator=generator, dtype=DOUBLE))[0] * m**0.5
+    w0 = 0.01 * torch.randn(1, d, generator=generator, dtype=DOUBLE)
+    x, y = z * torch.tensor([1.0, condition**-0.5], dtype=DOUBLE), z.sum(1)[None] / d**0.5
+    best = {}
+    for depth in (1, 3):
+        factors = [f.expand(2, *f.shape) for f in balanced_factors(w0, depth)]
+        path, _ = train_factors(lambda w: power_loss_grad(w, x, y, p), factors, lr=lrs, steps=300, every=every)
+        loss = power_loss(path, x, y, p)
+        reached = loss <= 0.05 * loss[0]
+        assert reached.any(0).any()
+        best[depth] = every * min(column.nonzero()[0].item() for column in reached.T if column.any())
+    assert best[1] != best[3]
+    cell = {"depth": 3, "lrs": lrs, "m": m, "d": d, "steps": 300, "every": every, "level": 0.05, "seed": 3}
+    found = speedup_map(torch.tensor([p]).double(), torch.tensor([condition]).double(), **cell)
+    assert found.item() == pytest.approx(best[1] / best[3])
+
+
 SMALL = {"channels": (2, 3), "hidden": 8}
 
 
@@ -150,6 +172,43 @@ def test_a_network_trains_as_it_does_alone(variant, monkeypatch):
     torch.testing.assert_close(first, alone, rtol=1e-5, atol=1e-6, equal_nan=True)
     torch.testing.assert_close(last, alone, rtol=1e-5, atol=1e-6, equal_nan=True)
     assert not reseeded  # the generators of other devices are none of its business
+
+
+class Given(torch.nn.Module):
+    """Dropout with a mask from outside."""
+
+    def forward(self, x):
+        return x * self.mask if self.training else x
+
+
+@pytest.mark.parametrize("variant", ["original", "factored"])
+def test_training_is_that_of_torchs_heavy_ball(variant):
+    generator = torch.Generator().manual_seed(0)
+    train, test = (
+        (torch.rand(n, 1, 8, 8, generator=generator), torch.randint(0, 10, (n,), generator=generator)) for n in (8, 20)
+    )
+    settings = {"lr": 0.1, "momentum": 0.8, "steps": 5, "every": 2, "batch": 8} | SMALL
+    frame = train_convnets(variant, train, test, seeds=[3], **settings)
+    model = convnet_variant(variant, **SMALL, seed=3, size=8).train()
+    model.dropout, masks = Given(), torch.Generator().manual_seed(2_000_003 + 3)
+    optimizer, losses = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.8), []
+    order = torch.Generator().manual_seed(1_000_003 + 3)
+    for _ in range(5):  # an epoch is one batch, whose masks belong to its rows
+        chosen = torch.randperm(8, generator=order)
+        model.dropout.mask = torch.empty(8, 8).bernoulli_(0.5, generator=masks) / 0.5
+        loss = torch.nn.functional.cross_entropy(model(train[0][chosen]), train[1][chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    means = [statistics.mean(losses[:2]), statistics.mean(losses[2:4]), losses[4]]
+    assert frame.step.tolist() == [2, 4, 5]
+    assert frame.train_loss.tolist() == pytest.approx(means, rel=1e-4)
+    scores = model.eval()(test[0])
+    last = frame.iloc[-1]
+    assert last.test_loss == pytest.approx(torch.nn.functional.cross_entropy(scores, test[1]).item(), rel=1e-4)
+    assert last.test_accuracy == pytest.approx((scores.argmax(-1) == test[1]).double().mean().item())
+    assert frame.test_loss[:-1].isna().all()
 
 
 def test_masks_drop_half_of_the_units():

@@ -1,5 +1,6 @@
 """Networks for boundary maps, their training, and scores."""
 
+import math
 from functools import partial
 
 import pandas as pd
@@ -74,6 +75,34 @@ def test_adversarial_training_moves_both_and_repeats():
     net = lm.GrainUNet(4, 2, generator=0)
     lm.train_surrogate(net, x, y, iterations=6, batch=4, seed=3)
     assert not torch.equal(state[0], torch.cat([p.flatten() for p in net.parameters()]))
+
+
+def test_training_is_adam_with_a_cosine_on_a_sum_of_losses():
+    x, y = maps(4).double(), maps(4, seed=1).double()  # in double, as two players amplify rounding
+    options = {"iterations": 40, "batch": len(x), "lr": 0.02}  # all images in every step: their order is no matter
+    net, judge = lm.GrainUNet(4, 2, generator=0).double(), lm.PatchDiscriminator(4, generator=0).double()
+    table = lm.train_surrogate(net, x, y, discriminator=judge, adversarial=losses, weight=0.5, **options)
+    net, judge = lm.GrainUNet(4, 2, generator=0).double(), lm.PatchDiscriminator(4, generator=0).double()
+    of_net = torch.optim.Adam(net.parameters())
+    of_judge = torch.optim.Adam(judge.parameters(), 0.02, betas=(0.5, 0.999))
+    rows = []
+    for step in range(40):
+        logits, fake = net(x), torch.cat([x, net(x).sigmoid()], 1)
+        loss_d = losses(judge(torch.cat([x, y], 1)), judge(fake.detach()))[0].mean()
+        of_judge.zero_grad()
+        loss_d.backward()
+        of_judge.step()
+        loss_g = losses(judge(torch.cat([x, y], 1)), judge(fake))[1].mean()
+        cross = torch.nn.functional.binary_cross_entropy_with_logits(logits, y)
+        of_net.param_groups[0]["lr"] = 0.01 * (1 + math.cos(math.pi * step / 40))
+        of_net.zero_grad()
+        (cross + 0.5 * loss_g).backward()
+        of_net.step()
+        rows.append({"cross entropy": cross.item(), "discriminator": loss_d.item(), "generator": loss_g.item()})
+    expected = pd.DataFrame(rows).groupby(lambda step: step // 2).mean()  # records are means over two steps
+    found = table.pivot(index="step", columns="metric", values="value")
+    assert found.index.tolist() == list(range(2, 41, 2))
+    torch.testing.assert_close(torch.tensor(found.to_numpy()), torch.tensor(expected.to_numpy()), rtol=1e-5, atol=1e-7)
 
 
 def test_losses_of_the_gan_room_are_averaged_over_images():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from litrepro import materials as lm
+from litrepro.materials import _phantom
 
 F64 = torch.float64
 N = 65
@@ -91,6 +92,37 @@ def test_more_angles_and_softer_filter_tell_apart():
     disk = (r <= 0.6).to(F64)
     error = [(lm.fbp(lm.radon(disk, turn(k)), turn(k)) - disk)[r < 1].square().mean() for k in (8, 24, 90)]
     assert error[0] > 1.5 * error[1] > 1.5 * error[2]
+    noise = torch.randn(90, N, generator=torch.Generator().manual_seed(0), dtype=F64)
+    sharp, soft = (lm.fbp(noise, turn(90), filter=name)[r < 1].std() for name in ("ramp", "hann"))
+    assert soft < 0.6 * sharp
+
+
+@pytest.mark.parametrize("n", [9, 50])
+def test_filters_against_sums_in_space(n):
+    """From one angle the reconstruction is pi times the filtered row."""
+    row = torch.rand(1, n, generator=torch.Generator().manual_seed(0), dtype=F64)
+    place = torch.arange(-1, n + 1)  # one beyond both ends, where the wider window looks
+
+    def response(k):
+        return 0.25 if k == 0 else -1 / (math.pi * k) ** 2 if k % 2 else 0.0
+
+    ramp = torch.stack([sum(response(int(i) - j) * row[0, j] for j in range(n)) for i in place])
+    hann = (ramp[:-2] + 2 * ramp[1:-1] + ramp[2:]) / 4  # (1 + cos) / 2 in frequency
+    for name, expected in (("ramp", ramp[1:-1]), ("hann", hann)):
+        found = lm.fbp(row, turn(1), filter=name)
+        torch.testing.assert_close(found, math.pi * expected.expand(n, n), rtol=1e-9, atol=1e-9)
+
+
+def test_rays_of_images_that_fill_their_square():
+    from scipy.ndimage import map_coordinates
+
+    image = torch.rand(11, 11, generator=torch.Generator().manual_seed(0), dtype=F64) + 1
+    angles, axis = turn(7), torch.arange(11, dtype=F64) - 5
+    s, t = axis[:, None], axis[None]
+    for angle, found in zip(angles, lm.radon(image, angles), strict=True):
+        x, y = s * angle.cos() - t * angle.sin() + 5, s * angle.sin() + t * angle.cos() + 5
+        values = map_coordinates(image.numpy(), [y.numpy(), x.numpy()], order=1, mode="grid-constant")
+        torch.testing.assert_close(found, torch.from_numpy(values).sum(1))
 
 
 @pytest.mark.parametrize(
@@ -132,6 +164,15 @@ def test_phantom():
         assert n < 4 or bool((small == 0.9).any())
 
 
+def test_rods_and_spheres_fill_the_disk_evenly():
+    from scipy import stats
+
+    generator = torch.Generator().manual_seed(0)
+    points = torch.tensor([_phantom._inside(2.0, generator) for _ in range(1000)])
+    assert stats.kstest((points.square().sum(1) / 4).numpy(), "uniform").pvalue > 1e-3
+    assert (points.mean(0).abs() < 0.15).all()
+
+
 def test_noise_has_the_variance_of_counts():
     volume = torch.zeros(2, 40, 40)
     sino = lm.measure_sinogram(volume, turn(60).float(), dose=400.0, absorption=0.1, readout=0.0, generator=1)
@@ -169,6 +210,32 @@ def test_the_camera_turns_around_the_axis(elevation):
     quarter, half = centre(beside, 0.0), centre(beside, 180.0)
     assert (quarter[1] + half[1]).abs() < 0.3
     assert quarter[1].abs() > 10
+
+
+def test_the_camera_looks_down_and_does_not_mirror():
+    def centre(z, y, x, elevation=0.0):
+        volume = torch.zeros(11, 11, 11)
+        volume[z, y, x] = 1.0
+        cover = lm.render_volume(volume, azimuth=0.0, elevation=elevation, size=65)[..., 3]
+        places = torch.arange(65.0) - 32
+        return ((cover.sum(1) * places).sum() / cover.sum()).item(), (cover.sum(0) @ places / cover.sum()).item()
+
+    assert centre(9, 5, 5)[0] < -10  # the first axis points up
+    assert centre(5, 5, 9)[1] > 10  # the last one to the right, as in a slice
+    assert centre(5, 9, 5, 45.0)[0] > 5  # of what lies level, the nearer is seen lower from above
+    assert centre(5, 1, 5, 45.0)[0] < -5
+
+
+def test_light_comes_from_above_and_the_left():
+    axis = torch.arange(21.0) - 10
+    ball = (axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2 <= 49).float()
+    image = lm.render_volume(ball, azimuth=0.0, elevation=0.0, size=65)
+    light = image[..., 0] * image[..., 3]
+    inside = image[..., 3] > 0.9
+    top, bottom = (part[mask].mean() for part, mask in ((light[:30], inside[:30]), (light[35:], inside[35:])))
+    left, right = (light[:, cut][inside[:, cut]].mean() for cut in (slice(0, 30), slice(35, None)))
+    assert top > 1.1 * bottom
+    assert left > 1.1 * right
 
 
 def test_render_sees_what_is_in_front():

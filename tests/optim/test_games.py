@@ -100,6 +100,7 @@ def test_momentum_eigenvalues_are_the_roots(seed, eta, beta):
     assert torch.allclose(plus * minus, torch.full_like(s, beta), atol=1e-12)
     assert bool((plus.abs() >= minus.abs() - 1e-12).all())
     assert torch.allclose(momentum_rate(eigs, eta, beta), torch.maximum(plus.abs(), minus.abs()).amax(-1))
+    assert bool((plus.abs() >= minus.abs() - 1e-12).all())  # the first is the larger one
 
 
 def test_momentum_branches_and_zero_sum():
@@ -199,6 +200,52 @@ def test_play_methods_by_hand_and_in_batches():
         assert torch.allclose(batch[:, 1], alone, atol=1e-6)
     many = play(bilinear_game(randn(3, 2, 2)), w0, 2, eta=0.1)
     assert many.shape == (3, 3, 4)
+
+
+@pytest.mark.parametrize("method", ["simultaneous", "optimistic", "consensus", "extragradient", "alternating"])
+@pytest.mark.parametrize("beta", [0.3, -0.4])
+def test_every_method_has_momentum_for_both_players(method, beta):
+    A, w0, eta = randn(2, 2), randn(4, seed=5), 0.1
+    field = bilinear_game(A, mu=0.2)
+    J = field_jacobian(field, w0)
+    path, last = [w0], J @ w0
+    for step in range(4):
+        w, momentum = path[-1], beta * (path[-1] - path[max(step - 1, 0)])
+        moved = w - eta * J @ w + momentum
+        if method == "optimistic":
+            moved, last = w - 2 * eta * J @ w + eta * last + momentum, J @ w
+        elif method == "consensus":
+            moved = w - eta * consensus_matrix(J, 0.5) @ w + momentum
+        elif method == "extragradient":
+            moved = w - eta * J @ (w - eta * J @ w) + momentum
+        elif method == "alternating":
+            between = torch.cat((moved[:2], w[2:]))
+            moved = torch.cat((moved[:2], (w - eta * J @ between + momentum)[2:]))
+        path.append(moved)
+    found = play(field, w0, 4, eta=eta, method=method, beta=beta, gamma=0.5, split=2)
+    assert torch.allclose(found, torch.stack(path))
+
+
+@pytest.mark.parametrize("optimizer", [GameSGD, GameAdam])
+def test_optimizers_evaluate_their_closure(optimizer):
+    def start():
+        return torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+
+    def closure():
+        assert torch.is_grad_enabled()
+        stepper.zero_grad()
+        loss = (w**2).sum()
+        loss.backward()
+        return loss
+
+    w = start()
+    stepper = optimizer([w], lr=0.1)
+    assert stepper.step(closure).item() == 5.0
+    plain = start()
+    other = optimizer([plain], lr=0.1)
+    (plain**2).sum().backward()
+    assert other.step() is None
+    assert torch.equal(w, plain)
 
 
 def test_simultaneous_grows_and_alternation_with_negative_momentum_shrinks():

@@ -231,3 +231,15 @@ def test_inconsistent_measurements_weigh_the_same():
     # X_11 is to be 1 and 2: the mean, not 9/5, which minimizes the sum of (A X - b)^2
     expected = torch.diag(torch.tensor([1.5, 2.0], dtype=torch.float64))
     torch.testing.assert_close(found.X, expected, rtol=0, atol=1e-5)
+
+
+def test_a_point_that_hardly_moves_is_no_optimum():
+    """A huge penalty holds the copies together from the first step on: only the dual residual sees the way to go."""
+    A, _, b = problems((1,), 7, 3, 15, psd=False, seed=4)
+    best = structured_recovery(A, b, {"l1": 1.0}, tol=1e-8).X
+    found = structured_recovery(A, b, {"l1": 1.0}, tol=1e-4, rho=1e5)
+    assert found.converged.all()
+    assert distance(found.X, best).max() < 1e-2
+    with pytest.warns(ConvergenceWarning):
+        early = structured_recovery(A, b, {"l1": 1.0}, tol=1e-4, rho=1e5, max_iter=10)
+    assert distance(early.X, best).max() > 0.1

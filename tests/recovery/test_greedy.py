@@ -165,3 +165,51 @@ def test_bad_input():
         ):
             with pytest.raises(ValueError):
                 call()
+
+
+@pytest.mark.parametrize(("psd", "rank"), [(True, 1), (False, 1), (False, 2)])
+def test_one_step_is_the_written_iteration(psd, rank):
+    g = seeded(7)
+    X = sparse_low_rank(7, 3, rank, psd=psd, generator=g)
+    A = linear_measurements(7, 30, generator=g)
+    b = torch.randn(30, generator=g, dtype=torch.float64)
+    G = torch.einsum("m,mij->ij", b - measure(A, X), A)
+    G = (G + G.T) / 2 if psd else G
+    rows, columns = (X != 0).any(1), (X != 0).any(0)
+    U, _, Vh = torch.linalg.svd(X)
+    left, right = U[:, :rank] @ U[:, :rank].T, Vh[:rank].T @ Vh[:rank]  # on the directions of X
+    block = G * rows[:, None] * columns
+    tangent = left @ block + block @ right - left @ block @ right
+    step = tangent.square().sum() / measure(A, tangent).square().sum()
+    expected = project_sparse_low_rank(X + step * G, 3, rank, psd=psd)
+    with pytest.warns(ConvergenceWarning):
+        found = structured_iht(A, b, 3, rank, psd=psd, iterations=1, init=X)
+    torch.testing.assert_close(found.X, expected)
+
+
+@pytest.mark.parametrize("psd", [True, False])
+def test_the_better_of_two_blocks_is_kept(psd):
+    X = torch.randn(300, 6, 6, generator=seeded(8), dtype=torch.float64)
+    X = X + X.mT if psd else X
+    captured = project_sparse_low_rank(X, 2, 1, psd=psd).square().sum((-2, -1))
+    for one, energy in zip(X, captured):
+        if psd:
+            w, v = torch.linalg.eigh(one)
+            rows = columns = (w[-1].clamp(min=0) * v[:, -1]).abs().topk(2).indices
+            first = torch.linalg.eigvalsh(one[rows][:, columns])[-1].clamp(min=0).square()
+        else:
+            u, _, vh = torch.linalg.svd(one)
+            rows, columns = u[:, 0].abs().topk(2).indices, vh[0].abs().topk(2).indices
+            first = torch.linalg.svdvals(one[rows][:, columns])[0].square()
+        assert energy >= first - 1e-9
+
+
+def test_it_stops_where_it_no_longer_moves():
+    g = seeded(9)
+    X0, A = sparse_low_rank(8, 3, generator=g), linear_measurements(8, 60, generator=g)
+    b = measure(A, X0)
+    noisy = b + 0.01 * torch.randn(60, generator=g, dtype=torch.float64)
+    with pytest.warns(ConvergenceWarning):
+        found = structured_iht(A, noisy, 3, psd=True, iterations=300)
+    assert found.iterations < 100
+    assert 0 < found.residual < 0.05

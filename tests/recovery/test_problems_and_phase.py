@@ -152,3 +152,35 @@ def test_bad_input():
     ):
         with pytest.raises(ValueError):
             call()
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+def test_every_option_reaches_the_problems_and_the_solver(greedy):
+    """Unlike the defaults: rank two, quadratic measurements, no cone, single precision, few iterations, a wide aim."""
+    g, weights = seeded(6), {"l1": 1.0, "nuclear": 2.0}
+    options = {"kind": "quadratic", "psd": False, "max_iter": 30, "success": 0.5, "tol": 1e-3, "dtype": torch.float32}
+    frame = phase_diagram(
+        [6],
+        [24, 30],
+        3,
+        rank=2,
+        trials=3,
+        weights=None if greedy else lambda d: weights,
+        generator=seeded(6),
+        **options,
+    )
+    rows = []
+    for m in (24, 30):
+        X0 = sparse_low_rank(6, 3, 2, batch=(3,), psd=False, generator=g, dtype=torch.float32)
+        A = linear_measurements(6, m, "quadratic", batch=(3,), generator=g, dtype=torch.float32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if greedy:
+                found = structured_iht(A, measure(A, X0), 3, 2, iterations=30)
+            else:
+                found = structured_recovery(A, measure(A, X0), weights, tol=1e-3, max_iter=30)
+        rows += list(zip(torch.linalg.matrix_norm(found.X - X0).tolist(), found.iterations.tolist()))
+    assert frame.error.tolist() == pytest.approx([error for error, _ in rows], rel=1e-2)
+    assert frame.iterations.tolist() == [steps for _, steps in rows]
+    assert frame.success.tolist() == [error < 0.5 for error, _ in rows]
+    assert ((frame.error > 1e-3) & frame.success).any()  # a tighter aim would have another verdict

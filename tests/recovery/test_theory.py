@@ -236,3 +236,18 @@ def test_descent_dimension_of_single_norms_is_the_formula():
     assert (whole < descent_dimension(square, {"nuclear": 1.0}, generator=seeded(7))).all()
     with pytest.warns(ConvergenceWarning, match="still fall after 1 rounds"):
         descent_dimension(square, {"l1": 1.0, "nuclear": 1.0}, psd=True, max_iter=1)
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_free_parts_of_subgradients_have_a_uniform_dual_norm(name):
+    X = sparse_low_rank(5, 2, 1, psd=False, generator=seeded(1)).expand(3000, 5, 5)
+    g = random_subgradient(X, name, generator=seeded(2))
+    if name == "l1":
+        free = g[:, X[0] == 0].abs().amax(-1)
+    elif name == "nuclear":
+        free = torch.linalg.svdvals(g)[:, 1]  # the first belongs to the structure
+    else:
+        dim = -2 if name == "l12" else -1
+        free = g.norm(dim=dim)[:, X[0].norm(dim=dim) == 0][:, 0]
+    assert free.mean().item() == pytest.approx(0.5, abs=0.03)
+    assert free.var().item() == pytest.approx(1 / 12, abs=0.01)

@@ -228,6 +228,7 @@ def test_training_pieces():
     assert torch.equal(
         certified(torch.tensor([[0.0, 1.0], [-1.0, 0.0]]), torch.tensor([0, 1])), torch.tensor([True, False])
     )
+    assert not certified(torch.zeros(1, 2), torch.tensor([0]))[0]  # a tie is not certain
 
 
 class Normalizing(nn.Module):

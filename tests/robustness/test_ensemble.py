@@ -6,10 +6,13 @@ import torch
 from litrepro.nets import StackedMLP
 from litrepro.robustness import (
     _ensemble,
+    affine_layers,
     certified,
+    fgsm,
     ibp_loss,
     ibp_margins,
     member_layers,
+    member_network,
     pgd,
     robust_accuracy,
     train_robust,
@@ -49,6 +52,39 @@ def test_one_step_of_interval_training_is_adam_on_the_single_loss():
     ibp_loss(net, x[rows], y[rows], 0.1).backward()
     optimizer.step()
     assert torch.allclose(member_layers(found, 0)[0][0].float(), net[0].weight, atol=1e-5)
+
+
+def shares(ramps, t):
+    """0 before a ramp, 1 after it, linear between."""
+    return [1.0 if t >= end else max(0.0, (t - start) / (end - start)) for start, end in ramps]
+
+
+@pytest.mark.parametrize("method", ["standard", "fgsm", "ibp"])
+def test_training_is_adam_on_the_losses_of_single_networks(method):
+    x, y = data(40)
+    eps, seeds, ramps, kappa = [0.05, 0.3], [1, 2], [(0.0, 0.0), (0.2, 0.8)], 0.25
+    options = {"epochs": 3, "batch_size": 15, "lr": 0.02}
+    found = train_robust((x, y), WIDTHS, method=method, eps=eps, seeds=seeds, ramps=ramps, kappa=kappa, **options)
+    for member, seed in enumerate(seeds):
+        start = StackedMLP(WIDTHS, generator=torch.Generator().manual_seed(seed))
+        net, step = member_network(start, 0), 0
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
+        for epoch in range(3):
+            for rows in batches(40, 15, seed, epoch):
+                share, inputs = shares(ramps, step / 9)[member], x[rows]
+                radius = share * eps[member]
+                if method == "fgsm":
+                    inputs = fgsm(net, inputs, y[rows], radius)
+                loss = torch.nn.functional.cross_entropy(net(inputs), y[rows])
+                if method == "ibp":
+                    loss = ibp_loss(net, inputs, y[rows], radius, kappa=1 - share * (1 - kappa))
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                step += 1
+        for (W, b), (expected_W, expected_b) in zip(member_layers(found, member), affine_layers(net)):
+            torch.testing.assert_close(W.float(), expected_W.detach(), atol=1e-4, rtol=1e-3)
+            torch.testing.assert_close(b.float(), expected_b.detach(), atol=1e-4, rtol=1e-3)
 
 
 def test_accuracies_are_those_of_the_members():

@@ -177,6 +177,48 @@ def test_gauss_newton_cg():
             gauss_newton_cg(linear, secondorder.softmax_loss, start, (x, labels), **({"cg_steps": 1} | bad))
 
 
+def test_a_gauss_newton_step_is_damped():
+    x, y, start = randn(40, 3), randn(40, 2, seed=1), randn(6, seed=2)
+    options = {"cg_steps": 10, "decay": 0.3, "damping": 0.7, "outer": 1}
+    with pytest.warns(ConvergenceWarning):
+        run = gauss_newton_cg(linear, secondorder.squared_loss, start, (x, y), **options)
+    objective = lambda w: secondorder.squared_loss(linear(w, x), y) + 0.15 * w.square().sum()  # noqa: E731
+    hessian, slope = torch.func.hessian(objective)(start), torch.func.grad(objective)(start)  # decay is in both
+    step = torch.linalg.solve(hessian + 0.7 * torch.eye(6, dtype=f64), slope)
+    torch.testing.assert_close(run.w, start - step)
+
+
+def test_a_gauss_newton_step_that_overshoots_is_halved():
+    """sqrt(1 + w^2) at w: the whole step ends at -w^3, uphill for w > 1; half of it is the first to descend at 1.5."""
+    data, start = (torch.zeros(1, 1, dtype=f64), torch.zeros(1, 1, dtype=f64)), torch.tensor([[1.5], [2.0]], dtype=f64)
+    with pytest.warns(ConvergenceWarning):
+        run = gauss_newton_cg(
+            lambda w, x: x + w, lambda u, y: (1 + u**2).sqrt().mean(), start, data, cg_steps=1, damping=0.0, outer=1
+        )
+    torch.testing.assert_close(run.w, torch.tensor([[(1.5 - 1.5**3) / 2], [2 - (2 + 2**3) / 4]], dtype=f64))
+
+
+def test_crosstalk_is_the_leakage_of_three_solvers_by_hand():
+    size, data, calls, correlation = 3, 12, 7, 0.8
+    found = secondorder.crosstalk_leakage([5], calls=calls, size=size, data=data, correlation=correlation, lr=0.1)
+    generator = torch.Generator().manual_seed(5)
+    first, other = torch.randn(2, data, size, generator=generator, dtype=f64)
+    kernel = torch.cat([first, correlation * first + math.sqrt(1 - correlation**2) * other], 1)
+    truth = torch.cat([torch.randn(size, generator=generator, dtype=f64), torch.zeros(size, dtype=f64)])
+    normal = kernel.T @ kernel / data
+    left = torch.eye(2 * size, dtype=f64) - normal / torch.linalg.eigvalsh(normal)[-1]
+    descent = truth - torch.linalg.matrix_power(left, calls) @ truth
+    assert found["gradient descent"].item() == pytest.approx((descent[size:].norm() / truth.norm()).item())
+    assert found["Gauss-Newton"].item() < 1e-10  # as many products as unknowns
+    guess = torch.zeros(2 * size, dtype=f64, requires_grad=True)
+    optimizer = torch.optim.Adam([guess], lr=0.1)
+    for _ in range(calls):
+        optimizer.zero_grad()
+        ((kernel @ (guess - truth)).square().sum() / (2 * data)).backward()
+        optimizer.step()
+    assert found["Adam"].item() == pytest.approx((guess[size:].norm() / truth.norm()).item())
+
+
 def test_crosstalk_vanishes_where_the_kernels_are_unrelated():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -52,6 +52,21 @@ def test_pair_curvatures_of_least_squares():
     torch.testing.assert_close(found["one minibatch"], curvature)
     torch.testing.assert_close(found["product"], curvature + 0.1)
     other = (randn(30, 4, seed=5), randn(30, 1, seed=6))
+    # By hand: which minibatch has which part.
+    w, options = randn(4, seed=7), {"draws": 3, "batch": 5, "step": 0.2, "damping": 0.3, "seed": 9}
+    found = pair_curvatures(linear, secondorder.squared_loss, w, other, **options)
+    rows = torch.randint(30, (2, 3, 5), generator=torch.Generator().manual_seed(9))
+    for draw in range(3):
+        (a, u), (b, v) = ((other[0][rows[k, draw]], other[1][rows[k, draw], 0]) for k in (0, 1))
+        before = a.T @ (a @ w - u) / 5
+        s = -0.2 * before
+        changes = {
+            "two minibatches": b.T @ (b @ (w + s) - v) / 5 - before,
+            "one minibatch": a.T @ (a @ s) / 5,
+            "product": b.T @ (b @ s) / 5 + 0.3 * s,
+        }
+        for name, change in changes.items():
+            torch.testing.assert_close(found[name][draw], change @ s / (s @ s))
     spread = pair_curvatures(linear, secondorder.squared_loss, randn(4, seed=7), other, draws=200, batch=5)
     assert spread["product"].min() > 0
     assert spread["two minibatches"].var() > 10 * spread["product"].var()

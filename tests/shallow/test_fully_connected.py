@@ -290,3 +290,52 @@ def test_planted_teacher():
 def test_bad_input(call):
     with pytest.raises(ValueError, match=r"must|needs"):
         call(normal(10, 4), normal(10), normal(3, 4))
+
+
+def test_first_step_is_twice_as_long_by_default():
+    X, y, _ = one_relu(n=40)
+    path = shallow.relu_projected_gradient(X, y, iterations=3)
+    torch.testing.assert_close(
+        path, shallow.relu_projected_gradient(X, y, iterations=3, first_step=2.0, step=1.0), atol=0, rtol=0
+    )
+
+
+def test_least_squares_of_nearly_dependent_columns_and_of_targets_that_are_not_finite():
+    from litrepro.shallow._least_squares import minimum_norm
+
+    for shape in ((30, 4), (4, 30)):
+        B, y = normal(3, *shape), normal(3, shape[0], seed=1)
+        tall = shape[0] > shape[1]
+        first, second = (B[1, :, 0], B[1, :, 1]) if tall else (B[1, 0], B[1, 1])
+        second.copy_(first + 1e-7 * second)
+        B[2] = 1.0
+        y[2, 0] = math.inf
+        found = minimum_norm(B, y)
+        expected = (torch.linalg.pinv(B[:2], rtol=1e-12) @ y[:2, :, None])[..., 0]
+        torch.testing.assert_close(found[:2], expected, rtol=1e-6, atol=0)
+        assert found[2].isnan().all()
+
+
+def test_fourth_moment_is_that_of_the_hermite_polynomial():
+    from litrepro.shallow._tensor import _fourth_moment
+
+    X, y, values = normal(7, 4), normal(7, seed=1), torch.tensor([0.5, 2.0], dtype=f64)
+    whitening = normal(4, 2, seed=2)
+    S, expected = torch.diag(1 / values), torch.zeros(2, 2, 2, 2, dtype=f64)
+    for x, target in zip(X, y):
+        z = x @ whitening
+        for index in itertools.product(range(2), repeat=4):
+            term = z[list(index)].prod()
+            for a, b in itertools.combinations(range(4), 2):
+                c, d = (each for each in range(4) if each not in (a, b))
+                # Every pair of pairs comes up twice in the sum over six: its product of S counts by halves.
+                term = term - z[index[a]] * z[index[b]] * S[index[c], index[d]]
+                term = term + S[index[a], index[b]] * S[index[c], index[d]] / 2
+            expected[index] += target * term / 7
+    torch.testing.assert_close(_fourth_moment(X, y, whitening, values), expected)
+
+
+def test_another_seed_is_another_teacher():
+    one, again, other = (shallow.planted_teacher(2, 5, generator=seed) for seed in (3, 3, 4))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)

@@ -127,3 +127,13 @@ def test_keep_largest_eigenvalues():
 def test_bad_input(call):
     with pytest.raises(ValueError, match=r"must"):
         call(problem(20)[0])
+
+
+def test_krylov_starts_come_from_the_generator():
+    sample, _ = problem(60, p=20, r=1, batch=())
+    one, again, other = (
+        shallow.rank_one_recovery(sample, 20, 1, iterations=2, projection="krylov", generator=seed)
+        for seed in (3, 3, 4)
+    )
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)

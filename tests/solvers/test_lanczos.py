@@ -185,3 +185,37 @@ def test_bad_options(keywords):
 def test_bad_k(k):
     with pytest.raises(ValueError):
         lanczos(lambda v: v, torch.ones(3), k)
+
+
+def test_hvp_works_where_gradients_are_off():
+    x, v = (torch.randn(2, 4, generator=generator(s), dtype=torch.float64) for s in (0, 1))
+    expected = hvp(bumpy, x, v)
+    with torch.no_grad():
+        assert torch.equal(hvp(bumpy, x, v), expected)
+
+
+def test_directions_are_orthogonal_even_where_little_is_left_of_a_product():
+    """From a start near an eigenvector nearly all of the first product cancels: one projection leaves its rounding."""
+    h = torch.linspace(1, 100, 12, dtype=torch.float64)
+    v0 = torch.full((12,), 1e-8, dtype=torch.float64)
+    v0[-1] = 1.0
+    _, _, q = lanczos(lambda v: h * v, v0, 6)
+    torch.testing.assert_close(q @ q.T, torch.eye(6, dtype=torch.float64), atol=1e-13, rtol=0)
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e20])
+def test_the_size_of_the_operator_does_not_matter(size):
+    h = torch.tensor([3.0, -2.0, 5.0, 5.0, 5.0], dtype=torch.float64)  # exhausted after three steps
+    for which, expected in (("min", -2.0), ("max", 5.0)):
+        found = lanczos_extreme(lambda v: size * h * v, torch.ones(5, dtype=torch.float64), which=which)
+        assert found.value.item() == pytest.approx(expected * size)
+        assert found.steps == 3
+
+
+def test_steps_end_with_the_dimension_and_tolerances_at_one():
+    h = torch.linspace(-1.0, 2.0, 9, dtype=torch.float64)
+    assert lanczos_extreme(lambda v: h * v, torch.ones(9, dtype=torch.float64), steps=50).steps == 9
+    # The residual is compared with tol max(1, largest |Ritz value|): absolute where the operator is small.
+    found = lanczos_extreme(lambda v: 1e-3 * h * v, torch.ones(9, dtype=torch.float64), steps=3, tol=1e-3)
+    assert 1e-3 * 2e-3 < found.residual < 1e-3
+    assert found.converged

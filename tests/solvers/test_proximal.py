@@ -229,3 +229,26 @@ def test_bad_input():
     ):
         with pytest.raises(ValueError):
             call()
+
+
+def test_a_rank_is_seen_whatever_the_size_of_the_matrix():
+    a = randn(6, 2, seed=1) @ randn(2, 4, seed=2)
+    b = randn(6, seed=3)
+    expected = torch.linalg.pinv(a, rtol=1e-10) @ b
+    for size in (1e-20, 1.0, 1e20):
+        torch.testing.assert_close(least_squares(size * a, b) * size, expected)
+
+
+def test_divergence_is_judged_per_problem_and_nan_is_divergence():
+    A = [torch.stack([column, 2 * column]) for column in CHEN]
+    A[2][1] = torch.tensor([[1.0], [-1.0], [0.0]])  # the second problem converges
+    c = torch.zeros(2, 3, dtype=torch.float64)
+    starts = [torch.tensor([[1.0], [1e6]], dtype=torch.float64)] * 3
+    found = multiblock_admm(A, c, starts, iterations=300)
+    assert found.residuals[-1, 0] > found.residuals[0, 0]
+    assert found.residuals[-1, 0] < found.residuals[0].max()
+    assert found.diverged.tolist() == [True, False]
+    huge = [torch.full((1,), 1e38)] * 3
+    lost = multiblock_admm([column.float() for column in CHEN], torch.zeros(3), huge, iterations=200)
+    assert lost.residuals[-1].isnan()
+    assert lost.diverged is True

@@ -170,6 +170,50 @@ def test_widths_one_member_is_the_network_alone():
             train_widths(data, data, [2], **({"seeds": [0], "lr": lambda h: 0.1, "batch": 5, "steps": 1} | bad))
 
 
+def test_widths_are_those_of_networks_trained_by_hand():
+    """One batch is all data, so that its order does not matter; the test set is another one than the training set."""
+    train, test, rates = (X[:40].float(), Y[:40]), (X[40:].float(), Y[40:]), {3: 0.5, 6: 0.1}
+    frame = train_widths(train, test, list(rates), seeds=[4], lr=rates.get, batch=40, steps=5)
+    for (width, lr), row in zip(rates.items(), frame.itertuples()):
+        model = StackedMLP((X.shape[1], width, int(Y.max()) + 1), generator=torch.Generator().manual_seed(4))
+        optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+        for _ in range(5):
+            optimizer.zero_grad()
+            functional.cross_entropy(model(train[0])[0], train[1]).backward()
+            optimizer.step()
+        errors = [(model(x)[0].argmax(-1) != y).double().mean().item() for x, y in (train, test)]
+        assert row.train_loss == pytest.approx(functional.cross_entropy(model(train[0])[0], train[1]).item(), rel=1e-5)
+        assert [row.train_error, row.test_error] == pytest.approx(errors)
+        assert errors[0] != errors[1]
+
+
+def test_a_character_model_without_hidden_layers_is_a_softmax_regression_by_hand():
+    text, context, steps = "abracadabra, simsalabim " * 4, 2, 4
+    table = train_characters(text, {"sgd": ("sgd", [0.1, 0.7])}, context=context, hidden=(), batch=8, steps=steps,
+                             eval_every=steps, seed=3, held_out=0.25)  # fmt: skip
+    alphabet, cut = sorted(set(text)), int(0.75 * len(text))
+    codes = torch.tensor([alphabet.index(character) for character in text])
+    hot = functional.one_hot(codes, len(alphabet)).float()
+    model = StackedMLP((context * len(alphabet), len(alphabet)), generator=torch.Generator().manual_seed(3))
+    optimizer, draws = torch.optim.SGD(model.parameters(), lr=0.7), torch.Generator().manual_seed(3)
+
+    def loss(positions):
+        inputs = torch.stack([hot[t - context : t].flatten() for t in positions])
+        return functional.cross_entropy(model(inputs)[0], codes[positions])
+
+    def perplexities():
+        parts = range(context, cut), range(cut + context, len(text))
+        return [math.exp(loss(torch.tensor(part)).item()) for part in parts]
+
+    columns = ["train_perplexity", "dev_perplexity"]
+    assert table[table.step == 0][columns].iloc[1].tolist() == pytest.approx(perplexities(), rel=1e-4)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss(torch.randint(context, cut, (8,), generator=draws)).backward()
+        optimizer.step()
+    assert table[table.step == steps][columns].iloc[1].tolist() == pytest.approx(perplexities(), rel=1e-4)
+
+
 def test_characters_learn_a_periodic_text():
     options = {"context": 3, "hidden": (16,), "batch": 32, "steps": 150, "eval_every": 75}
     frame = train_characters("abcd" * 200, {"adam": ("adam", [0.01, 1e-5])}, **options)

@@ -60,9 +60,27 @@ def test_every_trial_is_its_own_network(name):
             assert last.test_accuracy == pytest.approx(accuracy, abs=1e-6)
 
 
-def test_timing_is_positive():
+def test_the_batch_loss_is_that_of_the_next_batch_before_it_is_used():
+    splits = draw_splits(40, [0], train=30, batch=10, steps=2)
+    runs = train_stacked(X, Y, splits, rule("sgd"), [0.5], WIDTHS, record_every=1, init_seed=7)
+    model = StackedMLP(WIDTHS, trials=1, generator=torch.Generator().manual_seed(7))
+    optimizer, expected = torch.optim.SGD(model.parameters(), lr=0.5), []
+    for rows in (*splits.batches[0], None):
+        rows = splits.batches[0, -1] if rows is None else rows  # at the end there is no next one
+        loss = functional.cross_entropy(model(X[rows])[0], Y[rows])
+        expected.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert runs.batch_loss.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_time_is_the_best_of_the_repeats_over_the_number_of_steps(monkeypatch):
     splits = draw_splits(40, [0], train=30, batch=10, steps=3)
     assert seconds_per_step(X, Y, splits, rule("sgd"), 0.1, WIDTHS, repeats=1) > 0
+    readings = iter([0.0, 9.0, 20.0, 26.0, 30.0, 42.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(readings))
+    assert seconds_per_step(X, Y, splits, rule("sgd"), 0.1, WIDTHS, repeats=3) == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("keywords", [{"batch": 50}, {"train": 41}, {"steps": 0}, {"seeds": []}, {"n": 0}])
