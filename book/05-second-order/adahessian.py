@@ -187,7 +187,16 @@ def best_rate(method, rates, order=0, **options):
     w0 = start.expand(len(rates), *start.shape)
     lr = torch.tensor(rates, device=ch.device)[:, None].expand(-1, len(seeds))
     run = train_flat(
-        method, padded_model, problem.loss, w0, problem.train, lr=lr, epochs=epochs, batch=32, seed=seed + order, **options
+        method,
+        padded_model,
+        problem.loss,
+        w0,
+        problem.train,
+        lr=lr,
+        epochs=epochs,
+        batch=32,
+        seed=seed + order,
+        **options,
     )
     accuracy = problem.score(run.w[..., :used], *problem.test).cpu()
     pick = accuracy.mean(1).argmax().item()
