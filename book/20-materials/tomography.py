@@ -331,7 +331,7 @@ if works:
         value={f"{a} {b}": v for (a, b), v in gain.items()} | {"mean": gain.mean()},
         holds=bool(gain.mean() > 0.01),
     )
-    ch.claim("better-than-typical", value={str(dose): v for dose, v in margin.items()}, holds=judged(margin > 0.005))
+    ch.claim("better-than-typical", value={str(dose): v for dose, v in margin.items()}, holds=judged(margin > 0.01))
 else:
     for name in ("adaptive-better", "better-than-typical"):
         ch.not_run(name, "DBSCAN does not clear up the noisiest volume, or its two forms are one")
