@@ -61,9 +61,8 @@ def linear_net(depth):
 at_zero = {depth: hessian(linear_net(depth), torch.zeros(9 * depth, **f64)) for depth in (2, 3, 4)}
 lowest = torch.linalg.eigvalsh(at_zero[2])[0].item()
 norms = {depth: at_zero[depth].norm().item() for depth in (3, 4)}
-moment = torch.linalg.matrix_norm(
-    outputs @ inputs.mT / outputs.numel(), 2
-).item()  # by how much a first pair of factors helps
+# For two factors the Hessian at zero is the cross-moment, off the diagonal: its eigenvalues are plus and minus the singular values.
+moment = torch.linalg.matrix_norm(outputs @ inputs.mT / outputs.numel(), 2).item()
 
 # %% tags=["nbval-check-output"]
 ch.claim("linear-strict-shallow", value={"lambda_min, 2 matrices": lowest, "norm of the Hessian": norms},

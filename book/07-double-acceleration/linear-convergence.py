@@ -318,9 +318,8 @@ if ch.plots:
 # %%
 runs, m = 8, 60
 white_t = white.mT  # (m, 4)
-clear = (
-    u * torch.tensor([3.0, 2.0, 1.0], dtype=torch.float64)
-) @ vh  # no direction in which the start is the aim already
+# Singular values that are far from zero: otherwise the start, half the smallest away, may be nearer to the aim than the noise.
+clear = u @ torch.tensor([3.0, 2.0, 1.0], dtype=torch.float64).diag() @ vh
 noisy = clear @ white + 0.3 * normal(3, m, offset=60)
 aim = noisy @ white_t / m
 w0 = aim + 0.5 * torch.linalg.svdvals(aim)[-1] * normal(3, 4, offset=61) / normal(3, 4, offset=61).norm()

@@ -244,6 +244,8 @@ for kind in ("Xavier", "small", "Fixup", "batch norm"):
         rows.append(run.assign(kind=kind, blocks=blocks))
 phase = pd.concat(rows)[["kind", "blocks", "network", "lr", "epoch", "value"]]
 ch.save("phase", phase)
+
+# %%
 which = ["kind", "blocks", "network"]
 # tail, not last: a run that diverged ends with a nan, which last would skip.
 last = phase.groupby([*which, "lr"]).tail(1).set_index([*which, "lr"])["value"].fillna(math.inf)
