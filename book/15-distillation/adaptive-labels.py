@@ -16,7 +16,8 @@
 # L_{res} = -\tfrac1{K-1}\sum_{i\ne y} Q_{yi}\log p^{res}_i ,\qquad L_{upd} = -\tfrac1{K-1}\sum_{i\ne y} p^{res}_i\log Q_{yi} .
 # $$
 #
-# No teacher, no temperature, and, says the review, no parameter to be set by hand: the weight of the residual loss is 1. We vary it.
+# No teacher, no temperature, and, says the review, no parameter to be set by hand: the weight of the residual loss is 1. We vary it. Five paired seeds, each with a
+# sample of 2,000 digits of its own.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -44,7 +45,7 @@ plan = [(width, weight) for width in widths for weight in (0.0, 1.0, 10.0) if wi
 K = 10
 
 source = "full" if ch.full and not ch.smoke else "bundled"
-train, test = digit_sets(n_train, size=side, source=source, device=ch.device, seed=seed)
+train, test = digit_sets(n_train, size=side, source=source, device=ch.device, seed=numbers)  # a sample for each seed
 options = {"batch_size": batch, "optimizer": "adam", "lr": 4e-3, "schedule": cosine, "epochs": epochs}
 options |= {"eval_every": epochs, "evaluate_on": {"test": test}}
 
@@ -64,7 +65,8 @@ class Adaptive(nn.Module):
 def trained(width, weight):
     """Networks of all seeds; weight 0 is plain cross-entropy (the residual and update losses vanish)."""
     return fit_ensemble(
-        lambda seed: Adaptive(width, seed), numbers, train, objective=adaptive_objective(weight), vectorize=True, **options
+        lambda seed: Adaptive(width, seed), numbers, train, objective=adaptive_objective(weight), vectorize=True,
+        per_member=("x", "y"), **options,
     )  # fmt: skip
 
 
@@ -74,23 +76,39 @@ runs = pd.concat(parts, ignore_index=True)
 ch.save("adaptive-labels", runs.drop(columns="seconds"))
 recorded = ch.paper("adaptive-labels")
 
+
 # %%
-last = pd.concat([last_values(part) for part in parts])
-wide = last.pivot_table(index="member", columns=["width", "weight"], values="value")
-paired = pd.DataFrame({(width, weight): wide[width, weight] - wide[width, 0.0] for width, weight in plan if weight})
-table = pd.DataFrame({"gain (points)": 100 * paired.mean(), "s.e.": 100 * paired.sem()}).rename_axis(
-    ["hidden units", "weight"]
-)
-table.round(2)
+def gains(runs):
+    """Gain over plain training in points with its standard error, and the accuracy, by hidden units and weight."""
+    last = [last_values(part).assign(width=w, weight=a) for (w, a), part in runs.groupby(["width", "weight"])]
+    wide = pd.concat(last).pivot_table(index="member", columns=["width", "weight"], values="value")
+    over = wide.sub(wide.xs(0, axis=1, level="weight"), level="width")
+    table = pd.DataFrame({"accuracy (%)": wide.mean(), "gain (points)": over.mean(), "s.e.": over.sem()})
+    return 100 * table.rename_axis(["hidden units", "weight"])
+
+
+scales = {"quick run": gains(runs)} | ({} if recorded is None else {"full run": gains(recorded)})
+pd.concat(scales, axis=1).astype(float).round(2).map("{:.2f}".format).replace("nan", "-")
 
 # %% tags=["nbval-check-output"]
-plain = {width: wide[width, 0.0].mean() for width in (20, 100)}  # a rival that fails is easily beaten
-helped = [bool(paired[width, 1.0].mean() > 2 * paired[width, 1.0].sem() and plain[width] > 0.8) for width in (20, 100)]
-ch.claim(
-    "alr-helps",
-    value={f"{width} units, weight {weight:g}": 100 * paired[width, weight].mean() for width, weight in paired},
-    holds=True if all(helped) else "partly" if any(helped) else False,
-)
+if recorded is None:
+    ch.not_run("alr-helps", "the full-scale table adaptive-labels is not recorded")
+else:
+    at_scale = scales["full run"].xs(1.0, level="weight")
+    plain = scales["full run"]["accuracy (%)"].xs(0.0, level="weight")
+    ch.require(plain.min() > 80, f"a rival that fails is easily beaten: {plain.to_dict()}")
+    helped = at_scale["gain (points)"] > 2 * at_scale["s.e."]
+    value = {name: table["gain (points)"].xs(1.0, level="weight").to_dict() for name, table in scales.items()}
+    ch.claim(
+        "alr-helps",
+        value={name: {f"{width} units": gain for width, gain in found.items()} for name, found in value.items()},
+        holds=True if helped.all() else "partly" if helped.any() else False,
+        table="adaptive-labels",
+    )
+
+# %% [markdown]
+# The scales disagree on whom it helps. With 2,000 digits it is the wide network, by nearly a point, at either weight. In the full run (20,000 digits), which judges,
+# it is the narrow one, by a third of a point; the wide ones gain nothing, and ten times the weight costs them half a point and more.
 
 # %% [markdown]
 # ## What the matrix learns
@@ -127,6 +145,6 @@ pd.DataFrame({"correlation of the two, off the diagonal": [agreement]}).round(2)
 # %% [markdown]
 # ## Takeaway
 #
-# Learned residual labels help the wide network by about half a point; for the narrow one no gain can be told. Ten times the
-# weight changes little, so in this range the missing parameter is not missed. And the matrix does learn what it is meant to: the confusions of digits that
+# Learned residual labels help some networks by a little: the wide one that has few digits, the narrow one that has many. The weight is a parameter
+# like any other, of no matter with few digits and worth a point with many. And the matrix does learn what it is meant to: the confusions of digits that
 # the network has not seen.

@@ -58,6 +58,20 @@ def test_output_weights(n, m, lam, seed):
     assert (H.T @ (fit.dual * y)).abs().max() <= lam + 1e-7
 
 
+def test_labels_and_signs_may_be_integers():
+    X, y = double_moon(12, generator=torch.Generator().manual_seed(0))
+    ints = y.to(torch.int64)
+    assert torch.equal(cn.fit_output_weights(X, ints, 0.3).w, cn.fit_output_weights(X, y, 0.3).w)
+    assert cn.convex_nn(X, ints, 0.3).objective == cn.convex_nn(X, y, 0.3).objective
+    first, signs, second = cn.subnetwork_patterns(X, 2, 3)
+    programs = [cn.convex_relu_program3(X, y, 0.1, first, kind, second) for kind in (signs, signs.long())]
+    assert programs[0].objective == programs[1].objective
+    with pytest.raises(ValueError, match="labels"):
+        cn.fit_output_weights(X, ints * 2, 0.3)
+    with pytest.raises(ValueError, match="labels"):
+        cn.fit_output_weights(X, ints > 0, 0.3)
+
+
 @pytest.mark.parametrize("lam", [0.3, 1.0])
 def test_exact_oracle_reaches_the_program_over_all_half_planes(lam):
     X, y = double_moon(16, distance=0.3, generator=torch.Generator().manual_seed(3))

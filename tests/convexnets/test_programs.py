@@ -107,8 +107,8 @@ def test_network_of_a_solution_has_its_objective():
     X, y, beta = normal(20, 3), normal(20, seed=1), 0.1
     patterns = cn.activation_patterns(X)
     found = cn.convex_relu_program(X, y, beta, patterns, tol=1e-7)
-    W, a = cn.to_network(found.v, found.u)
-    fit = (X @ W.T).clamp(min=0) @ a
+    net = cn.to_network(found.v, found.u)
+    (W, a), fit = net, (X @ net.W.T).clamp(min=0) @ net.a
     network = (fit - y).square().sum() / 2 + beta / 2 * (W.square().sum() + a.square().sum())
     assert network.item() == pytest.approx(found.objective, rel=1e-6)
     certificate = cn.optimality_gap(X, y, beta, W, a, patterns)

@@ -19,10 +19,18 @@ def test_digit_sets_asks_mnist_for_both_parts(monkeypatch):
 
     monkeypatch.setattr(_digits, "mnist", fake)
     train, (x, y) = digit_sets(20, size=7, source="auto", device="meta", seed=3)
-    same = {"source": "auto", "size": 7, "seed": 3}
-    assert asked == [("train", same | {"n": 20, "balanced": True}), ("test", same)]
+    same = {"source": "auto", "size": 7}
+    first = ("train", same | {"n": 20, "balanced": True, "seed": 3})
+    assert asked == [first, ("test", same)]
     assert [tuple(part.shape) for part in (*train, x, y)] == [(20, 1, 7, 7), (20,), (30, 1, 7, 7), (30,)]
     assert {part.device.type for part in (*train, x, y)} == {"meta"}
+
+    asked.clear()
+    (x, y), test = digit_sets(20, size=7, source="auto", seed=[3, 5])
+    assert [options.get("seed") for _, options in asked] == [3, 5, None]
+    assert [tuple(part.shape) for part in (x, y, *test)] == [(2, 20, 1, 7, 7), (2, 20), (30, 1, 7, 7), (30,)]
+    with pytest.raises(ValueError, match="at least 1"):
+        digit_sets(20, seed=[])
 
 
 def test_perceptrons_are_mlps_of_the_shifted_seed():

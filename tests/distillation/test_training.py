@@ -156,6 +156,26 @@ def test_train_students_equals_single_runs():
             member += 1
 
 
+def test_a_training_set_for_each_seed_equals_single_calls():
+    sets = [data(60, 0), data(60, 5)]
+    x, y = (torch.stack(parts) for parts in zip(*sets))
+    soft = torch.stack([smooth_labels(labels, 3, epsilon=0.5) for labels in y])
+    options = {**OPTIONS, "evaluate_on": {"test": data(30, 1)}}
+    options.pop("seed")
+    make = lambda seed: mlp(4, [5], 3, seed=seed)  # noqa: E731
+    kinds = lambda part: {"hard": SoftTargets(), "soft": SoftTargets(part, 0.7, 3.0)}  # noqa: E731
+    found = train_students(make, [3, 8], (x, y), kinds(soft), **options)
+    for i, seed in enumerate((3, 8)):
+        alone = train_students(make, [seed], sets[i], kinds(soft[i]), **options)
+        for variant in range(2):
+            for name, value in alone.params.items():
+                assert torch.allclose(found.params[name][2 * variant + i], value[variant], atol=1e-6)
+    assert not torch.allclose(*found.params["head.weight"][:2])
+    for bad in ((x, y[:1]), (x[:, :9], y), (x[:1], y[:1]), (x, y.float()), (x[:, :0], y[:, :0]), (None, y)):
+        with pytest.raises(ValueError, match=r"got|must"):
+            train_students(make, [3, 8], bad, {"hard": SoftTargets()}, **options)
+
+
 def test_paired_gains_by_hand():
     import pandas as pd
 

@@ -213,6 +213,8 @@ def test_label_noise():
     shift = torch.bincount((noisy - labels)[wrong] % 10, minlength=10)
     assert shift[0] == 0
     assert ((shift[1:] / wrong.sum() - 1 / 9).abs() < 0.02).all()
+    seeded = with_label_noise(labels, 0.3, num_classes=10, generator=7)
+    assert seeded.equal(with_label_noise(labels, 0.3, num_classes=10, generator=torch.Generator().manual_seed(7)))
     more = with_label_noise(labels, 0.6, num_classes=10, generator=generator())
     assert (more[wrong] == noisy[wrong]).all()
     assert with_label_noise(labels, 0.0, num_classes=10, generator=generator()).equal(labels)
@@ -239,6 +241,22 @@ def test_rff_curve_counts_small_singular_values_as_zero():
     phi = torch.exp(1j * (train[0].double() @ v[:25].mT))
     target = torch.nn.functional.one_hot(train[1], 3).to(phi.dtype)
     assert row.norm == pytest.approx((torch.linalg.pinv(phi, rtol=0.3) @ target).norm().item())
+
+
+def test_two_layer_curve_takes_the_dtype_of_the_examples():
+    (x, labels), (x_test, labels_test) = blobs(30), blobs(20, seed=7)
+    options = {"reuse": True, "epochs": 2, "num_classes": 3, "batch_size": 10}
+    single = li.two_layer_curve((x, labels), (x_test, labels_test), [2, 4], **options)
+    double = li.two_layer_curve((x.double(), labels), (x_test.double(), labels_test), [2, 4], **options)
+    assert double.test_mse.tolist() == pytest.approx(single.test_mse.tolist(), rel=1e-4)
+    previous = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float64)
+        assert len(li.two_layer_curve((x, labels), (x_test, labels_test), [2, 4], **options)) == 2
+    finally:
+        torch.set_default_dtype(previous)
+    with pytest.raises(ValueError, match="float32 or float64"):
+        li.two_layer_curve((x, labels), (x_test.double(), labels_test), [2, 4], **options)
 
 
 def test_two_layer_curve_follows_its_schedule_and_has_the_defaults_that_it_names():

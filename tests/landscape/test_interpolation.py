@@ -36,6 +36,13 @@ def test_the_block_is_a_residual_block():
     assert not torch.equal(model.stem.weight, interpolating_resnet(x, y, 2, hidden=6, seed=5).stem.weight)
 
 
+def test_the_global_generator_is_left_alone():
+    x, y = torch.randn(9, 3, generator=torch.Generator().manual_seed(0)), torch.arange(9) % 4
+    before = torch.get_rng_state()
+    interpolating_resnet(x, y, 4)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize(
     "bad",
     [

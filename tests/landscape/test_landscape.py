@@ -174,6 +174,17 @@ def test_rescaling_batches_and_needs_weights_that_chain():
         ls.rescale_relu([W[0], torch.ones(3, 4, 6)], b, 2.0)
 
 
+def test_results_share_no_memory_with_what_they_were_computed_from():
+    values = torch.tensor([0.0, 1.0, 0.0])
+    ls.relu_interpolant(values)[0].add_(1)
+    W, b = [torch.ones(2, 1), torch.ones(1, 2)], [torch.ones(2), torch.zeros(1)]
+    weights, biases = ls.rescale_relu(W, b, 1.0)
+    for tensor in (*weights, *biases):
+        tensor.add_(1)
+    assert values[0] == 0
+    assert b[1] == 0
+
+
 def test_edge_cases_that_must_work():
     one = torch.tensor(0.3, dtype=torch.float64)[None]
     assert ls.quartic_saddle(one).item() == pytest.approx(-0.045 + 0.3**4 / 4)

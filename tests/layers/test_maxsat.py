@@ -73,6 +73,21 @@ def test_a_batch_is_a_loop(method):
     assert abs(float(alone[1] - (S[1, 0] @ V[1, 0]).square().sum())) < 1e-12
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("method", ["mixing", "block"])
+def test_the_scale_of_an_instance_does_not_matter(method, dtype):
+    signs = torch.randint(-1, 2, (2, 12, 5), generator=torch.Generator().manual_seed(3)).to(dtype)
+    signs[..., 0] = 1
+    S = clauses_to_matrix(signs)
+    rows, objective, _ = maxsat_sdp(S, method=method, max_iter=2000)
+    for exponent in (-40, 40):  # both at once: every instance has its own scale
+        scale = torch.tensor([2.0**exponent, 1.0], dtype=dtype)
+        found = maxsat_sdp(S * scale[:, None, None], method=method, max_iter=2000)
+        assert found[2]
+        torch.testing.assert_close(found[0], rows)
+        torch.testing.assert_close(found[1] / scale**2, objective)
+
+
 def test_a_short_run_says_so_and_rows_without_gradient_stay():
     S = clauses_to_matrix(two_sat(40, 12, 1))
     with pytest.warns(ConvergenceWarning):

@@ -138,6 +138,17 @@ def test_bad_input(arguments, message):
         lm.dbscan(*arguments)
 
 
+def test_voxel_indices_and_counts_may_be_integers():
+    voxels = (draw(6, 7, 8) < 0.4).nonzero()
+    whole = lm.dbscan(voxels, 2**0.5, 5)
+    assert all(torch.equal(one, other) for one, other in zip(whole, lm.dbscan(voxels.double(), 2**0.5, 5)))
+    counts = torch.tensor([0, 5, 10, 2])
+    assert torch.equal(lm.intensity_min_samples(counts, 2, 12), lm.intensity_min_samples(counts.double(), 2, 12))
+    for bad in (torch.ones(3, 2, dtype=torch.bool), [[0, 1]], torch.ones(3, 2, dtype=torch.complex64)):
+        with pytest.raises(ValueError, match="real numbers"):
+            lm.dbscan(bad, 1.0, 1)
+
+
 def test_intensity_thresholds():
     x = torch.tensor([0.0, 5.0, 10.0, 2.5])
     assert lm.intensity_min_samples(x, 2, 12).tolist() == [12, 7, 2, 10]

@@ -444,6 +444,19 @@ def test_cubic_step_in_single_precision():
     torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=0)
 
 
+def test_cubic_newton_follows_its_input_whatever_the_default_dtype():
+    x = torch.rand(2, 3, generator=generator(7))
+    expected = cubic_newton(lambda v: (1 - v.cos()).sum(-1), x, hessian_lipschitz=1.0, tol=1e-4)
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = cubic_newton(lambda v: (1 - v.cos()).sum(-1), x, hessian_lipschitz=1.0, tol=1e-4)
+    finally:
+        torch.set_default_dtype(default)
+    assert found.x.dtype == torch.float32
+    assert torch.equal(found.x, expected.x)
+
+
 def test_cubic_newton_in_one_dimension_has_a_closed_form():
     # f = x^3/6 for x > 0 (L2 = 1): x s + s^2/2 |s| ... the step is x (1 - sqrt(2)) from x.
     fn = lambda x: x.abs().pow(3).sum(-1) / 6  # noqa: E731

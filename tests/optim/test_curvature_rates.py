@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from litrepro import optim
 from litrepro.landscape import monkey_saddle, quadratic, quartic_saddle
-from litrepro.optim import negative_curvature, newton_descent, pagd_constants, pgd_constants, psgd_constants
+from litrepro.optim import curvature, negative_curvature, newton_descent, pagd_constants, pgd_constants, psgd_constants
 
 
 def test_newton_solves_a_quadratic_in_one_step():
@@ -109,3 +110,8 @@ def test_bad_constants(change):
             constants(**(PROBLEM | change))
     with pytest.raises(ValueError):
         psgd_constants(smoothness=2.0, hessian_lipschitz=0.5, eps=0.1, sigma=-1.0, dim=7)
+
+
+def test_the_package_exports_what_its_curvature_has():
+    assert set(curvature.__all__) <= set(optim.__all__)
+    assert all(getattr(optim, name) is getattr(curvature, name) for name in curvature.__all__)

@@ -37,7 +37,7 @@ def by_hand(model, x, y, eps, norm, steps, momentum, targeted):
         ahead = feasible(delta + momentum * (delta - previous))
         point = (x + ahead).requires_grad_(True)
         gradient = sign * torch.autograd.grad(loss(point), point)[0]
-        seen.append(point.detach())
+        seen.append(x + delta)
         if norm == "linf":
             direction = gradient.sign()
         elif norm == "l2":

@@ -106,7 +106,9 @@ def test_patch_descent_is_autograd():
 @settings(max_examples=20, deadline=None)
 @given(st.integers(3, 12), st.integers(0, 10), st.integers(0, 1000))
 def test_set_splitting(d, subsets, seed):
-    Z, y, signs = shallow.set_splitting_inputs(d, subsets, seed=seed)
+    inputs = shallow.set_splitting_inputs(d, subsets, seed=seed)
+    assert inputs._fields == ("Z", "y", "signs")
+    Z, y, signs = inputs
     assert Z.shape == (d + subsets, 2, d)
     assert Z.dtype == y.dtype == signs.dtype == f64
     assert set(signs.tolist()) == {-1.0, 1.0}
@@ -151,7 +153,9 @@ def test_residual_linear_is_autograd():
     error = product - R
     risk = (error @ Sigma @ error.mT).diagonal(dim1=-2, dim2=-1).sum(-1)
     (gradient,) = torch.autograd.grad(risk.sum(), A)
-    ours, our_gradient = shallow.residual_linear(A.detach(), R, Sigma)
+    result = shallow.residual_linear(A.detach(), R, Sigma)
+    assert result._fields == ("excess", "gradient")
+    ours, our_gradient = result
     torch.testing.assert_close(ours, risk.detach())
     torch.testing.assert_close(our_gradient, gradient)
     X = normal(200_000, 3, seed=3) @ half.T

@@ -35,6 +35,7 @@ def test_hvp_is_the_hessian_times_v():
     assert not x.requires_grad
     assert curvature.hvp is hvp
     assert curvature.lanczos is lanczos
+    assert curvature.lanczos_extreme is lanczos_extreme
 
 
 @pytest.mark.parametrize("flat", [lambda x: x.sum(-1), lambda x: (0 * x).sum(-1), lambda x: torch.ones(x.shape[:-1])])

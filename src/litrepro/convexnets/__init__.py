@@ -32,7 +32,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "whitened_relu_optimum",
         ],
         "_patterns": ["activation_patterns", "subnetwork_patterns"],
-        "_programs": ["ReluProgram", "convex_relu_program", "to_network"],
+        "_programs": ["ReluNetwork", "ReluProgram", "convex_relu_program", "to_network"],
         "_programs3": ["ReluProgram3", "convex_relu_program3"],
         "_gated": ["GatedProgram", "gated_relu_program"],
         "_certificate": ["Certificate", "optimality_gap", "relu_support"],

@@ -18,6 +18,16 @@ def double(name: str, value: Any, dims: int) -> Tensor:
     return tensor
 
 
+def signs(name: str, value: Any, dims: int) -> Tensor:
+    """A tensor of +1 and -1 with at least ``dims`` dimensions, in float64; integers will do."""
+    if isinstance(value, Tensor) and not value.dtype.is_floating_point:
+        value = _validate.integer_tensor(name, value).to(torch.float64)  # not bool
+    tensor = double(name, value, dims)
+    if not bool((tensor.abs() == 1).all()):
+        raise ValueError(f"{name} must be +1 or -1, got {sorted(set(tensor.flatten().tolist()))[:5]}")
+    return tensor
+
+
 def data(X: Any, y: Any, *, names: tuple[str, str] = ("X", "y")) -> tuple[Tensor, Tensor]:
     """Inputs (..., n, d) and targets (..., n) with one n >= 1 and batch dimensions that broadcast."""
     X, y = double(names[0], X, 2), double(names[1], y, 1)

@@ -68,11 +68,9 @@ def fit_output_weights(H: Tensor, y: Tensor, lam: float) -> OutputFit:
 
 def _checked(X: Tensor, y: Tensor, lam: float) -> tuple[Tensor, Tensor, float]:
     lam = _validate.real("lam", lam, 0)
-    X, y = _arguments.data(X, y)
+    X, y = _arguments.data(X, _arguments.signs("labels y", y, 1))
     if X.ndim != 2 or y.ndim != 1:
         raise ValueError(f"expected one problem, (n, d) and (n,), got {tuple(X.shape)} and {tuple(y.shape)}")
-    if not bool((y.abs() == 1).all()):
-        raise ValueError(f"labels must be +1 or -1, got {sorted(set(y.tolist()))[:5]}")
     return X, y, lam
 
 

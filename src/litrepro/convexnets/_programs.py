@@ -23,6 +23,13 @@ class ReluProgram(NamedTuple):
     iterations: int | Tensor
 
 
+class ReluNetwork(NamedTuple):
+    """Hidden weights W (m, d) and output weights a (m,) of x -> (x W')_+ a."""
+
+    W: Tensor
+    a: Tensor
+
+
 class TwoLayer:
     """The maps of the program for ``X (N | 1, n, d)`` and ``patterns (N | 1, P, n)``; blocks v_1..v_P, u_1..u_P."""
 
@@ -150,7 +157,7 @@ def solve_scaled(build, y: Tensor, beta: Tensor, max_iter: int, tol: float) -> _
     )
 
 
-def to_network(v: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+def to_network(v: Tensor, u: Tensor) -> ReluNetwork:
     """The two-layer network of a solution of the convex program: one neuron per nonzero block.
 
     Parameters
@@ -160,9 +167,9 @@ def to_network(v: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns
     -------
-    W (m, d) and a (m,) with w = v / sqrt(||v||), a = sqrt(||v||), and a = -sqrt(||u||) for the blocks u, so that
-    (X W')_+ a is the prediction and (||W||^2 + ||a||^2) / 2 the sum of norms. Raises ``ValueError`` for other shapes
-    and values that are not finite.
+    ``ReluNetwork``: W (m, d) and a (m,) with w = v / sqrt(||v||), a = sqrt(||v||), and a = -sqrt(||u||) for the blocks
+    u, so that (X W')_+ a is the prediction and (||W||^2 + ||a||^2) / 2 the sum of norms. Raises ``ValueError`` for
+    other shapes and values that are not finite.
 
     Examples
     --------
@@ -177,4 +184,4 @@ def to_network(v: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     norms = blocks.norm(dim=-1)
     live = norms > 0
     root = norms[live].sqrt()
-    return blocks[live] / root[:, None], signs[live] * root
+    return ReluNetwork(blocks[live] / root[:, None], signs[live] * root)

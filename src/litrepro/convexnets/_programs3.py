@@ -115,10 +115,10 @@ def _checked(X, y, beta, first, signs, second) -> tuple[Tensor, Tensor, Tensor]:
     if X.ndim != 2 or y.ndim != 1 or beta.ndim != 0:
         raise ValueError(f"expected X (n, d), y (n,), one beta; got {tuple(X.shape)}, {tuple(y.shape)}")
     first, second = _validate.boolean_tensor("first", first, 3), _validate.boolean_tensor("second", second, 2)
-    signs = _arguments.double("signs", signs, 2).to(X)
+    signs = _arguments.signs("signs", signs, 2).to(X)
     P, hidden = signs.shape[0], signs.shape[-1]
-    if signs.ndim != 2 or P < 1 or hidden < 1 or not bool((signs.abs() == 1).all()):
-        raise ValueError(f"signs must be (P, m1) with entries +1 or -1, got shape {tuple(signs.shape)}")
+    if signs.ndim != 2 or P < 1 or hidden < 1:
+        raise ValueError(f"signs must be (P, m1) with P, m1 >= 1, got shape {tuple(signs.shape)}")
     expected = ((P, len(X), hidden), (P, len(X)))
     if (tuple(first.shape), tuple(second.shape)) != expected:
         got = f"{tuple(first.shape)} and {tuple(second.shape)}"

@@ -12,8 +12,16 @@ import torch
 
 from litrepro import _validate
 from litrepro.data import _formats
-from litrepro.data._locate import CorruptDataError, corrupt, data_folders, locate, unavailable
-from litrepro.data._registry import DATASETS
+from litrepro.data._locate import (
+    CorruptDataError,
+    cifar_archives,
+    cifar_batch,
+    corrupt,
+    data_folders,
+    locate,
+    unavailable,
+)
+from litrepro.data._registry import CIFAR_BATCHES, DATASETS
 
 DIGITS = tuple("0123456789")
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -296,7 +304,7 @@ def _bundled_digits(split: str) -> Raw:
 
 
 def _read_cifar(split: str, download: bool) -> Raw:
-    wanted = [f"data_batch_{k}" for k in range(1, 6)] if split == "train" else ["test_batch"]
+    wanted = CIFAR_BATCHES[split]
     for _, folder in data_folders():
         batches = [batch for name in wanted if (batch := _cifar_batch(folder / "cifar-10", name)) is not None]
         if batches:
@@ -315,13 +323,7 @@ def _read_cifar(split: str, download: bool) -> Raw:
 
 def _cifar_batch(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray] | None:
     """One batch from whichever layout is there."""
-    for sub in ("cifar-10-batches-bin", ""):
-        if (folder / sub / f"{name}.bin").is_file():
-            return _formats.read_cifar_binary(folder / sub / f"{name}.bin")
-    for sub in ("cifar-10-batches-py", ""):
-        if (folder / sub / name).is_file():
-            return _formats.read_cifar_python(folder / sub / name)
-    for archive in ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz"):
-        if (folder / archive).is_file():
-            return _formats.read_cifar_archive(folder / archive, name)
-    return None
+    if (path := cifar_batch(folder, name)) is not None:
+        return _formats.read_cifar_binary(path) if path.suffix == ".bin" else _formats.read_cifar_python(path)
+    archives = cifar_archives(folder)
+    return _formats.read_cifar_archive(archives[0], name) if archives else None

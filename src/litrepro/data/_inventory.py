@@ -6,12 +6,10 @@ import importlib.util
 from typing import Any
 
 from litrepro import _validate
-from litrepro.data._locate import data_folders, sha256
-from litrepro.data._registry import DATASETS, DataSet
+from litrepro.data._locate import cifar_archives, cifar_batch, data_folders, sha256
+from litrepro.data._registry import CIFAR_BATCHES, DATASETS, DataSet
 
 _PACKAGES = {"mlxtend": "mlxtend", "scikit-learn": "sklearn"}
-CIFAR_BATCHES = (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch")
-CIFAR_LAYOUTS = (("cifar-10-batches-bin", ".bin"), ("cifar-10-batches-py", ""), ("", ".bin"), ("", ""))
 
 
 def inventory(*, verify: bool = False) -> list[dict[str, Any]]:
@@ -66,11 +64,10 @@ def _record(data: DataSet, verify: bool) -> dict[str, Any]:
 def _found(data: DataSet) -> tuple[str, str, list]:
     for name, folder in data_folders():
         if data.name == "cifar-10":
-            places = [(folder / "cifar-10" / sub, end) for sub, end in CIFAR_LAYOUTS]
-            batches = [batch for batch in CIFAR_BATCHES if any((p / (batch + e)).is_file() for p, e in places)]
-            archives = sorted((folder / "cifar-10").glob("cifar-10-*.tar.gz"))
-            if batches or archives:
-                return ("complete" if archives or len(batches) == len(CIFAR_BATCHES) else "partial"), name, archives
+            archives = cifar_archives(folder / "cifar-10")
+            there = [cifar_batch(folder / "cifar-10", batch) for names in CIFAR_BATCHES.values() for batch in names]
+            if archives or any(there):
+                return ("complete" if archives or all(there) else "partial"), name, archives
             continue
         paths = [folder / file.path for file in data.files]
         there = [path for path in paths if path.is_file()]

@@ -7,7 +7,9 @@ import torch
 from litrepro import _validate
 
 
-def with_label_noise(labels: torch.Tensor, p: float, *, num_classes: int, generator: torch.Generator) -> torch.Tensor:
+def with_label_noise(
+    labels: torch.Tensor, p: float, *, num_classes: int, generator: torch.Generator | int
+) -> torch.Tensor:
     """Replace every label with probability ``p`` by a uniformly random other one.
 
     With generators in one state, the labels changed at a smaller p are among those changed at a larger one.
@@ -21,7 +23,7 @@ def with_label_noise(labels: torch.Tensor, p: float, *, num_classes: int, genera
     num_classes
         Number of classes; at least 2 if p > 0.
     generator
-        Source of randomness.
+        Source of randomness, or a seed (the same draws on every device).
 
     Returns
     -------
@@ -31,7 +33,7 @@ def with_label_noise(labels: torch.Tensor, p: float, *, num_classes: int, genera
     ------
     ValueError
         p outside [0, 1], a label outside 0..num_classes-1, one class and p > 0, labels that are not integers or of a
-        dtype that does not hold num_classes-1.
+        dtype that does not hold num_classes-1, a generator that is none and no seed.
 
     Source: Nakkiran et al. 2019, arXiv:1912.02292, section 4.
 
@@ -44,8 +46,9 @@ def with_label_noise(labels: torch.Tensor, p: float, *, num_classes: int, genera
     if not isinstance(labels, torch.Tensor) or labels.dtype.is_floating_point or labels.dtype.is_complex:
         raise ValueError(f"labels must be an integer tensor, got {getattr(labels, 'dtype', type(labels).__name__)}")
     p, num_classes = _validate.real("p", p, 0, 1), _validate.positive_int("num_classes", num_classes)
-    if labels.dtype == torch.bool or not isinstance(generator, torch.Generator):
-        raise ValueError(f"need integer labels and a torch.Generator, got {labels.dtype}, {type(generator).__name__}")
+    if labels.dtype == torch.bool:
+        raise ValueError(f"labels must be an integer tensor, got {labels.dtype}")
+    generator = _validate.random_source("generator", generator, "cpu")
     if num_classes - 1 > torch.iinfo(labels.dtype).max:
         raise ValueError(f"labels must have a dtype that holds 0..{num_classes - 1}, got {labels.dtype}")
     if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= num_classes):

@@ -7,7 +7,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from litrepro.data._registry import DATASETS, File
+from litrepro.data._registry import CIFAR_ARCHIVES, CIFAR_LAYOUTS, DATASETS, File
 
 
 class DataUnavailableError(FileNotFoundError):
@@ -84,6 +84,17 @@ def corrupt(dataset: str, path: Path, reason: str) -> CorruptDataError:
         f"{dataset}: {path} is corrupt or truncated: {reason}; its sha256 is {sha256(path)}{published}. "
         f"Remedy: delete the file; {DATASETS[dataset].remedy}."
     )
+
+
+def cifar_batch(folder: Path, name: str) -> Path | None:
+    """The file of a batch in whichever layout lies in a folder, None if there is none."""
+    places = [folder / sub / f"{name}{ending}" for sub, ending in CIFAR_LAYOUTS]
+    return next((path for path in places if path.is_file()), None)
+
+
+def cifar_archives(folder: Path) -> list[Path]:
+    """The archives in a folder that hold all batches."""
+    return [folder / name for name in CIFAR_ARCHIVES if (folder / name).is_file()]
 
 
 def sha256(path: Path) -> str:

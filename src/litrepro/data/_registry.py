@@ -31,6 +31,11 @@ class DataSet:
     bundled: str = ""  # what comes with the dependencies, if anything
 
 
+# CIFAR-10 comes in several layouts below cifar-10/: (folder, ending of a batch's name), the first found is read.
+CIFAR_BATCHES = {"train": tuple(f"data_batch_{k}" for k in range(1, 6)), "test": ("test_batch",)}
+CIFAR_LAYOUTS = (("cifar-10-batches-bin", ".bin"), ("", ".bin"), ("cifar-10-batches-py", ""), ("", ""))
+CIFAR_ARCHIVES = ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz")
+
 _MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 _FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 _DOWNLOAD = "it is downloaded on first use; without a network put the files below LITREPRO_DATA"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -16,7 +16,12 @@ CLASSES = 10
 
 
 def digit_sets(
-    n: int, *, size: int = 14, source: str = "bundled", device: torch.device | str = "cpu", seed: int = 0
+    n: int,
+    *,
+    size: int = 14,
+    source: str = "bundled",
+    device: torch.device | str = "cpu",
+    seed: int | Sequence[int] = 0,
 ) -> tuple[Pair, Pair]:
     """Training and test digits of MNIST as plain pairs of tensors on a device.
 
@@ -31,11 +36,13 @@ def digit_sets(
     device
         Where the tensors go.
     seed
-        Of the choice and order of the training digits.
+        Of the choice and order of the training digits. S seeds draw S training sets, one for each member of an
+        ensemble, so that a spread over members is one over samples as well.
 
     Returns
     -------
-    ((x (n, 1, size, size), y (n,)), (x, y)): n training digits, and the whole test set. Raises ``ValueError`` and
+    ((x (n, 1, size, size), y (n,)), (x, y)): n training digits, and the whole test set. With S seeds the training
+    digits are x (S, n, 1, size, size) and y (S, n). Raises ``ValueError`` (no seeds among them) and
     ``DataUnavailableError`` as ``litrepro.data.mnist`` does.
 
     Examples
@@ -46,10 +53,14 @@ def digit_sets(
     ...     print("memory" in str(error))
     True
     """
-    chosen = mnist("train", n=n, balanced=True, source=source, size=size, seed=seed)
-    test = mnist("test", source=source, size=size, seed=seed)
-    first, second = ((part.images.to(device), part.labels.to(device)) for part in (chosen, test))
-    return first, second
+    seeds = _validate.sequence("seed", seed) if isinstance(seed, Sequence) else None
+    samples = [mnist("train", n=n, balanced=True, source=source, size=size, seed=s) for s in seeds or [seed]]
+    test = mnist("test", source=source, size=size)
+    pairs = [(part.images.to(device), part.labels.to(device)) for part in (*samples, test)]
+    if seeds is None:
+        return pairs[0], pairs[1]
+    x, y = (torch.stack(parts) for parts in zip(*pairs[:-1]))
+    return (x, y), pairs[-1]
 
 
 def perceptrons(size: int, *hidden: int, shift: int = 0) -> Callable[..., nn.Module]:

@@ -83,7 +83,8 @@ def train_students(
     model_fn, seeds
         ``model_fn(seed=s)`` builds a student.
     train
-        (x (n, ...), y (n,)); every variant's targets belong to these examples.
+        (x (n, ...), y (n,)), or (x (S, n, ...), y (S, n)) with a training set for each seed; every variant's targets
+        belong to these examples.
     variants
         Kinds of targets by name.
     **fit_options
@@ -105,7 +106,8 @@ def train_students(
     >>> len(train_students(lambda seed: mlp(4, [2], 3, seed=seed), [0, 1], (x, y), kinds, epochs=1))
     4
     """
-    x, y = plain_pair("train", train)
+    seeds = [_validate.positive_int("seeds", seed, 0) for seed in _validate.sequence("seeds", seeds)]
+    x, y, own_sets = _examples(train, len(seeds))
     if not isinstance(variants, Mapping) or not variants:
         raise ValueError(f"variants must hold at least one kind of targets by name, got {variants!r}")
     for name, kind in variants.items():
@@ -116,12 +118,13 @@ def train_students(
     for name in ("loss", "loss_params", "members", "per_member", "objective"):
         if fit_options.get(name) is not None:
             raise ValueError(f"train_students sets the {name} itself, got {fit_options[name]!r}")
-    seeds = [_validate.positive_int("seeds", seed, 0) for seed in _validate.sequence("seeds", seeds)]
     _validate.positive_int("epochs", fit_options.get("epochs"), 0)
     _validate.function("model_fn", model_fn)
-    classes = count_classes("model_fn's network", model_fn(seed=seeds[0]), x)  # labels of some class may be absent
+    classes = count_classes(
+        "model_fn's network", model_fn(seed=seeds[0]), x[0] if own_sets else x
+    )  # labels of some class may be absent
     _arguments.integer_labels(y, classes)
-    soft = torch.cat([_per_seed(name, kind, len(seeds), len(x), classes, x) for name, kind in variants.items()])
+    soft = torch.cat([_per_seed(name, kind, len(seeds), y.shape[-1], classes, x) for name, kind in variants.items()])
     hard = torch.cat([_labels(name, kind, len(seeds), y, classes) for name, kind in variants.items()])
     names = [name for name in variants for _ in seeds]
     kinds = [variants[name] for name in names]
@@ -134,8 +137,11 @@ def train_students(
     return fit_ensemble(
         model_fn,
         seeds * len(variants),
-        (x, (hard, _linear_part(hard, soft, alpha, scale / T))),
-        per_member=("y",),
+        (
+            x.repeat(len(variants), *[1] * (x.ndim - 1)) if own_sets else x,
+            (hard, _linear_part(hard, soft, alpha, scale / T)),
+        ),
+        per_member=("x", "y") if own_sets else ("y",),
         loss=_loss,
         loss_params={"plain": 1 - alpha, "tempered": alpha * scale, "inverse": 1 / T},
         members={"variant": names, "seed": seeds * len(variants)},
@@ -211,6 +217,18 @@ def last_values(history: pd.DataFrame, *, metric: str = "accuracy", split: str =
     return rows.sort_values("epoch", kind="stable").groupby(keys, sort=False).tail(1)
 
 
+def _examples(train: Any, seeds: int) -> tuple[torch.Tensor, torch.Tensor, bool]:
+    """x, y, and whether they hold a training set for each seed."""
+    y = train[1] if isinstance(train, tuple | list) and len(train) == 2 else None
+    if getattr(y, "ndim", 1) != 2:
+        return *plain_pair("train", train), False
+    x = train[0]
+    if not isinstance(x, torch.Tensor) or x.shape[:2] != y.shape or len(y) != seeds or y.shape[1] == 0:
+        got = f"{tuple(getattr(x, 'shape', ()))} and {tuple(y.shape)}"
+        raise ValueError(f"train must hold x ({seeds}, n, ...) and y ({seeds}, n) for {seeds} seeds, got {got}")
+    return x, y, True
+
+
 def _linear_part(labels: torch.Tensor, soft: torch.Tensor, alpha: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
     """What the logits are multiplied with in the loss, (M, n, K): (1 - alpha) e_y + alpha scale/T targets."""
     alpha, rate = (value.to(soft.device)[:, None, None] for value in (alpha, rate))
@@ -242,6 +260,7 @@ def _labels(name: str, kind: SoftTargets, seeds: int, y: torch.Tensor, classes: 
     """(S, n) labels."""
     labels = y if kind.labels is None else kind.labels
     _arguments.integer_labels(labels, classes)
-    if labels.shape not in (y.shape, (seeds, *y.shape)):
-        raise ValueError(f"labels of {name} must have shape {tuple(y.shape)}, got {tuple(labels.shape)}")
-    return labels.to(y.device).expand(seeds, *y.shape)
+    n = y.shape[-1]
+    if labels.shape not in ((n,), (seeds, n)):
+        raise ValueError(f"labels of {name} must have shape ({n},) or ({seeds}, {n}), got {tuple(labels.shape)}")
+    return labels.to(y.device).expand(seeds, n)

@@ -72,7 +72,7 @@ def two_layer_curve(
     Parameters
     ----------
     train, test
-        (x (n, ...), labels (n,)), float32, on the device of the run.
+        (x (n, ...), labels (n,)), float32 or float64 like the networks then, on the device of the run.
     widths
         Numbers H of hidden units, increasing.
     reuse
@@ -99,7 +99,7 @@ def two_layer_curve(
     Raises
     ------
     ValueError
-        Widths that do not increase, no seeds, examples of another dtype, labels outside the range, and what
+        Widths that do not increase, no seeds, examples of two dtypes or another one, labels outside the range, and what
         ``training.fit_ensemble`` raises.
 
     Warns
@@ -125,17 +125,16 @@ def two_layer_curve(
     _validate.function("progress", progress)
     every = max(1, epochs) if eval_every is None else _validate.positive_int("eval_every", eval_every)
     (x, y), (x_test, y_test) = (_arguments.labelled(n, d, num_classes) for n, d in (("train", train), ("test", test)))
-    for name, part in (("train", x), ("test", x_test)):
-        if part.dtype != torch.float32:
-            raise ValueError(f"{name} must have float32 examples, got {part.dtype}")
+    if x.dtype not in (torch.float32, torch.float64) or x_test.dtype != x.dtype:
+        raise ValueError(f"train and test must both have float32 or float64 examples, got {x.dtype}, {x_test.dtype}")
     d = x[0].numel()
     if x_test[0].numel() != d:
         raise ValueError(f"train and test must have examples of one size, got {d} and {x_test[0].numel()}")
     tables, previous = [], {}
     for width in progress(widths):
         run = fit_ensemble(
-            _builder(d, width, num_classes, previous), seeds, (x, y), epochs=epochs, batch_size=batch_size, lr=lr,
-            momentum=momentum, schedule=schedule, loss=_squared_error, evaluate_on={"test": (x_test, y_test)},
+            _builder(d, width, num_classes, previous, x.dtype), seeds, (x, y), epochs=epochs, batch_size=batch_size,
+            lr=lr, momentum=momentum, schedule=schedule, loss=_squared_error, evaluate_on={"test": (x_test, y_test)},
             eval_every=every,
         )  # fmt: skip
         if reuse:
@@ -152,11 +151,13 @@ def _squared_error(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return (outputs - (labels[..., None] == classes).to(outputs.dtype)).square().sum(-1)
 
 
-def _builder(d: int, width: int, num_classes: int, previous: dict[int, nn.Module]) -> Callable[..., nn.Module]:
+def _builder(
+    d: int, width: int, num_classes: int, previous: dict[int, nn.Module], dtype: torch.dtype
+) -> Callable[..., nn.Module]:
     """``model_fn`` of an ensemble: a fresh network, with the narrower one inside where there is one."""
 
     def build(seed: int) -> nn.Module:
-        model = mlp(d, [width], num_classes, seed=seed)
+        model = mlp(d, [width], num_classes, seed=seed).to(dtype)
         if seed in previous:
             with torch.no_grad():
                 _embed(model, previous[seed])

@@ -39,7 +39,7 @@ def relu_interpolant(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, 
         raise ValueError(f"values must hold at least two points, got shape {tuple(values.shape)}")
     slopes = values.diff(dim=-1) * m
     beta = torch.cat([slopes[..., :1], slopes.diff(dim=-1)], -1)
-    return values[..., 0], beta, torch.arange(m, dtype=values.dtype, device=values.device) / m
+    return values[..., 0].clone(), beta, torch.arange(m, dtype=values.dtype, device=values.device) / m
 
 
 def fit_random_features(

@@ -8,13 +8,18 @@ from torch import nn
 from litrepro import _validate
 
 
+def _linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
+    """A layer whose weights are still to be written: nothing is drawn, from the global generator least of all."""
+    return nn.utils.skip_init(nn.Linear, inputs, outputs, bias=bias, dtype=torch.float64)
+
+
 class _Block(nn.Module):
     """u + V relu(U u + s)."""
 
     def __init__(self, width: int, hidden: int):
         super().__init__()
-        self.inner = nn.Linear(width, hidden, dtype=torch.float64)
-        self.outer = nn.Linear(hidden, width, bias=False, dtype=torch.float64)
+        self.inner = _linear(width, hidden)
+        self.outer = _linear(hidden, width, bias=False)
         for parameter in self.parameters():
             nn.init.zeros_(parameter)
 
@@ -25,9 +30,9 @@ class _Block(nn.Module):
 class _Interpolant(nn.Module):
     def __init__(self, d: int, blocks: int, hidden: int, num_classes: int):
         super().__init__()
-        self.stem = nn.Linear(d, 1 + num_classes, bias=False, dtype=torch.float64)
+        self.stem = _linear(d, 1 + num_classes, bias=False)
         self.blocks = nn.Sequential(*(_Block(1 + num_classes, hidden) for _ in range(blocks)))
-        self.head = nn.Linear(1 + num_classes, num_classes, dtype=torch.float64)
+        self.head = _linear(1 + num_classes, num_classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """The projection and the scores, (B, 1 + num_classes)."""

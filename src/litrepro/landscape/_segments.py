@@ -47,7 +47,7 @@ def rescale_relu(
         raise ValueError(
             f"biases must be (..., h) and (..., c) to go with the weights, got {[tuple(bias.shape) for bias in biases]}"
         )
-    return [alpha * weights[0], weights[1] / alpha], [alpha * biases[0], biases[1]]
+    return [alpha * weights[0], weights[1] / alpha], [alpha * biases[0], biases[1].clone()]
 
 
 def segment(

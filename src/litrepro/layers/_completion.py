@@ -243,9 +243,14 @@ def _resume(checkpoint, about, model, optimizer, generator, rows, samples, count
     """Step and seconds so far; everything else is restored in place."""
     if checkpoint is None or not checkpoint.is_file():
         return 0, 0.0
+    wrong = f"checkpoint must be of this model and training set, got {checkpoint}"
     try:
         state = torch.load(checkpoint, weights_only=True, map_location=next(model.parameters()).device)
-        check_same_run(checkpoint, state.get("run", {}), about)  # older files say nothing of their run
+        run = state.get("run", {})  # older files say nothing of their run
+    except Exception as error:  # torch, pickle and the archive each have their own
+        raise ValueError(f"{wrong}: {error}") from error
+    check_same_run(checkpoint, run, about)
+    try:
         left = [part.cpu() for part in state["samples"]]
         if any(int(part.max()) >= count for part in left):
             raise ValueError(f"it knows samples beyond {count}")
@@ -253,8 +258,8 @@ def _resume(checkpoint, about, model, optimizer, generator, rows, samples, count
         optimizer.load_state_dict(state["optimizer"])
         generator.set_state(state["generator"].cpu())
         step, seconds = state["step"], state["rows"][-1]["seconds"]
-    except Exception as error:  # torch, pickle and the archive each have their own
-        raise ValueError(f"checkpoint must be of this model and training set, got {checkpoint}: {error}") from error
+    except Exception as error:
+        raise ValueError(f"{wrong}: {error}") from error
     rows += state["rows"]
     samples += left
     return step, seconds

@@ -83,9 +83,11 @@ def maxsat_sdp(
     seed = _validate.positive_int("seed", seed, 0)
     lead = S.shape[:-2]
     S = S.detach().reshape(-1, *S.shape[-2:])
+    # Powers of two, which round nothing: the guards against division by zero are absolute.
+    unit = torch.ldexp(S, -torch.frexp(S.abs().amax((-2, -1), keepdim=True)).exponent)
     start = starting_rows(n + 1, k, seed).to(S)
     V = start.expand(len(S), -1, -1).clone()
-    converged = _descend(S, V, max_iter, tol, method)
+    converged = _descend(unit, V, max_iter, tol, method)
     objective = (S @ V).square().sum((-1, -2))
     if not converged:
         warnings.warn(f"maxsat_sdp: not converged after {max_iter} iterations", ConvergenceWarning, stacklevel=2)

@@ -24,7 +24,7 @@ def dbscan(points: torch.Tensor, eps: float, min_samples: int | torch.Tensor) ->
     Parameters
     ----------
     points
-        (N, d) floating, N >= 0.
+        (N, d) floating or integer (voxel indices), N >= 0.
     eps
         Radius > 0, in the unit of the points.
     min_samples
@@ -81,7 +81,7 @@ def intensity_min_samples(intensity: torch.Tensor, low: int, high: int, *, gamma
     Parameters
     ----------
     intensity
-        (N,) floating.
+        (N,) floating or integer (counts).
     low, high
         Integers, 1 <= low <= high.
     gamma
@@ -101,7 +101,7 @@ def intensity_min_samples(intensity: torch.Tensor, low: int, high: int, *, gamma
     >>> intensity_min_samples(torch.tensor([0.0, 0.5, 1.0]), 4, 10)
     tensor([10,  7,  4])
     """
-    _validate.float_tensor("intensity", intensity, 1)
+    intensity = _numbers("intensity", intensity)
     if intensity.ndim != 1 or not bool(intensity.isfinite().all()):
         raise ValueError(f"intensity must be a finite vector (N,), got shape {tuple(intensity.shape)}")
     low, high = _validate.positive_int("low", low), _validate.positive_int("high", high)
@@ -110,19 +110,26 @@ def intensity_min_samples(intensity: torch.Tensor, low: int, high: int, *, gamma
     gamma = _validate.real("gamma", gamma, 0, open_low=True)
     if intensity.numel() == 0 or bool(intensity.max() == intensity.min()):
         return torch.full_like(intensity, low, dtype=torch.int64)
-    x = intensity.double()
-    x = x / x.abs().max()  # the range of the largest numbers would be infinite
+    x = intensity / intensity.abs().max()  # the range of the largest numbers would be infinite
     x = (x - x.min()) / (x.max() - x.min())
     return (high - (high - low) * x**gamma).round().clamp(low, high).long()
 
 
 def _points(points: torch.Tensor) -> torch.Tensor:
-    _validate.float_tensor("points", points)
+    points = _numbers("points", points)
     if points.ndim != 2 or points.shape[1] < 1:
         raise ValueError(f"points must have shape (N, d) with d >= 1, got {tuple(points.shape)}")
     if not bool(points.isfinite().all()):
         raise ValueError("points must be finite, got inf or nan")
-    return points.double()
+    return points
+
+
+def _numbers(name: str, value: torch.Tensor) -> torch.Tensor:
+    """In float64; voxel indices and counts are integers."""
+    if not isinstance(value, torch.Tensor) or value.dtype == torch.bool or value.is_complex():
+        got = getattr(value, "dtype", type(value).__name__)
+        raise ValueError(f"{name} must be a tensor of real numbers, got {got}")
+    return value.double()
 
 
 def _thresholds(min_samples: int | torch.Tensor, points: torch.Tensor) -> int | torch.Tensor:

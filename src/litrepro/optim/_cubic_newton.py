@@ -85,8 +85,8 @@ def cubic_step(matrix: torch.Tensor, g: torch.Tensor, l2: float) -> torch.Tensor
     # Only a hard case leaves a length that rounding in double precision does not explain. The first coordinate becomes
     # what makes the length right: where it was not zero, rounding moves it little.
     hard = (lowest[..., 0] < 0) & (missing > 1e-8 * (r0 + t).square())
-    full = (s[..., 0].square() + missing).sqrt() * torch.where(along[..., 0] > 0, -1.0, 1.0)
-    first = torch.where(hard, full, s[..., 0])
+    full = (s[..., 0].square() + missing).sqrt()
+    first = torch.where(hard, torch.where(along[..., 0] > 0, -full, full), s[..., 0])
     s = torch.cat([first[..., None], s[..., 1:]], -1)
     step = torch.einsum("...ij,...j->...i", vectors, s)
     return torch.where(finite[..., None], step, torch.nan)

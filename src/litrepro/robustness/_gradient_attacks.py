@@ -114,8 +114,8 @@ def pgd(
 
     Returns
     -------
-    (n, *shape), detached: of the clean point, all points at which a gradient was taken (with momentum Nesterov's) and
-    the last one reached, the one with the largest loss (smallest if targeted), example by example.
+    (n, *shape), detached: of the clean point, the iterates of all restarts and the last ones reached, the one with the
+    largest loss (smallest if targeted), example by example. With momentum that costs one more evaluation a step.
 
     Raises
     ------
@@ -200,7 +200,10 @@ def _ascend(search, clean, y, eps, step, delta, norm, steps, momentum) -> _Searc
         ahead = feasible(delta + momentum * (delta - previous)) if momentum else delta
         # The labels were looked at with the clean points: a GPU does not have to wait for it at every step.
         values, gradient = value_and_gradient(search.model, clean + ahead, y, search.loss, check=False)
-        search = search.keep(clean + ahead, values)
+        if momentum:  # the iterate is another point than the one whose gradient leads on
+            with torch.no_grad():
+                values = arguments.losses(search.model(clean + delta), y, search.loss)
+        search = search.keep(clean + delta, values)
         direction = _steepest(sign * gradient, norm, clean + ahead, search.box)
         previous, delta = delta, feasible(ahead + per_example(step, clean) * direction)
     last = clean + delta

@@ -27,6 +27,20 @@ class PatchDescent(NamedTuple):
     loss: torch.Tensor
 
 
+class SplittingInputs(NamedTuple):
+    """Inputs ``Z`` (d + subsets, 2, d), targets ``y`` (d + subsets,) and the hidden splitting ``signs`` (d,).
+
+    Examples
+    --------
+    >>> set_splitting_inputs(3, 0, seed=0).y.tolist()
+    [1.0, 1.0, 1.0]
+    """
+
+    Z: torch.Tensor
+    y: torch.Tensor
+    signs: torch.Tensor
+
+
 @torch.no_grad()
 def convotron(
     Z: torch.Tensor,
@@ -167,7 +181,7 @@ def patch_descent(
     return PatchDescent(torch.stack(filters), torch.stack(outputs), torch.stack(losses))
 
 
-def set_splitting_inputs(d: int, subsets: int, *, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def set_splitting_inputs(d: int, subsets: int, *, seed: int) -> SplittingInputs:
     """Inputs on which fitting relu(<w, z_1>) + relu(<w, z_2>) = 1 is a set splitting problem.
 
     Parameters
@@ -181,9 +195,9 @@ def set_splitting_inputs(d: int, subsets: int, *, seed: int) -> tuple[torch.Tens
 
     Returns
     -------
-    Z (d + subsets, 2, d), y (d + subsets,) of ones, and the splitting: signs (d,) in {-1, 1}, both kinds; float64. The
-    first patch of an input is e_i, or the indicator of a subset, the second its negative, so that the output is
-    |<w, z_1>|: the loss is zero at ``signs``, and at zero loss w is a splitting.
+    ``SplittingInputs``: Z (d + subsets, 2, d), y (d + subsets,) of ones, and the splitting: signs (d,) in {-1, 1}, both
+    kinds; float64. The first patch of an input is e_i, or the indicator of a subset, the second its negative, so that
+    the output is |<w, z_1>|: the loss is zero at ``signs``, and at zero loss w is a splitting.
 
     Raises
     ------
@@ -212,7 +226,8 @@ def set_splitting_inputs(d: int, subsets: int, *, seed: int) -> tuple[torch.Tens
         while signs[chosen].sum().abs() == 3:
             chosen = torch.randperm(d, generator=source, device="cpu")[:3]
         first[d + row, chosen] = 1
-    return torch.stack([first, -first], dim=1), torch.ones(d + subsets, dtype=torch.float64, device="cpu"), signs
+    y = torch.ones(d + subsets, dtype=torch.float64, device="cpu")
+    return SplittingInputs(torch.stack([first, -first], dim=1), y, signs)
 
 
 def cross_patch_moments(Z: torch.Tensor, w: torch.Tensor, w_star: torch.Tensor) -> torch.Tensor:

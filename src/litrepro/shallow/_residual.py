@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 
 from litrepro.linearnets import residual_gradient, residual_risk
 
 
-def residual_linear(A: torch.Tensor, R: torch.Tensor, Sigma: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+class ResidualLinear(NamedTuple):
+    """The ``excess`` risk f - C_opt (...) and its ``gradient`` (..., l, d, d).
+
+    Examples
+    --------
+    >>> import torch
+    >>> residual_linear(torch.zeros(2, 1, 1), torch.eye(1), torch.eye(1)).excess.item()
+    0.0
+    """
+
+    excess: torch.Tensor
+    gradient: torch.Tensor
+
+
+def residual_linear(A: torch.Tensor, R: torch.Tensor, Sigma: torch.Tensor) -> ResidualLinear:
     """Excess population risk f - C_opt = tr(E Sigma E') and its gradient, E = (I + A_l) ... (I + A_1) - R.
 
     Parameters
@@ -19,7 +35,7 @@ def residual_linear(A: torch.Tensor, R: torch.Tensor, Sigma: torch.Tensor) -> tu
 
     Returns
     -------
-    Excess risk (...) and gradient (..., l, d, d): grad_i = 2 (suffix)' E Sigma (prefix)', the pair
+    ``ResidualLinear``: excess risk (...) and gradient (..., l, d, d), grad_i = 2 (suffix)' E Sigma (prefix)', the pair
     (``linearnets.residual_risk``, ``linearnets.residual_gradient``).
 
     Raises
@@ -36,4 +52,4 @@ def residual_linear(A: torch.Tensor, R: torch.Tensor, Sigma: torch.Tensor) -> tu
     >>> risk.item(), gradient.flatten().tolist()  # (1 - 3)^2, and 2 (1 - 3) for both blocks
     (4.0, [-4.0, -4.0])
     """
-    return residual_risk(A, R, Sigma), residual_gradient(A, R, Sigma)
+    return ResidualLinear(residual_risk(A, R, Sigma), residual_gradient(A, R, Sigma))

@@ -11,6 +11,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_adahessian": ["AdaHessian"],
         "_gauss_newton": ["gauss_newton_product", "lbfgs_direction"],
         "_sqgn": ["SQGNResult", "sqgn"],
-        "litrepro.solvers": ["extreme_eigenvalues", "hvp", "lanczos"],
+        "litrepro.solvers": ["extreme_eigenvalues", "hvp", "lanczos", "lanczos_extreme"],
     },
 )
