@@ -92,12 +92,12 @@ pd.DataFrame(methods, columns=["method", "idea", "in the library"]).set_index("m
 # - {doc}`adaptive-labels`: a matrix of residual labels.
 #
 # The review's numbers are for CIFAR-10 and CIFAR-100 with deep networks. Claims on its own tables wait for a run at that scale, which the full profile of
-# {doc}`targets` contains. What is said in general is judged on digits where they can tell, with perceptrons, over five paired seeds; the errors are over seeds, for one
-# sample of digits. Training time matters throughout: soft targets take longer to fit, and after 20 epochs distillation loses nearly
+# {doc}`targets` contains. What is said in general is judged on digits where they can tell, with perceptrons, over five paired seeds, most of them with a sample of
+# digits for every seed. Training time matters throughout: soft targets take longer to fit, and after 20 epochs distillation loses nearly
 # everywhere that it wins after 100.
 #
-# Full runs on MNIST itself are recorded for {doc}`dark-knowledge` (its first two parts), {doc}`teacher-size` and {doc}`label-smoothing`, and drawn there beside or below the quick ones.
-# Most verdicts are the same at both scales; where they differ, the ledger has that of the full run. Three turn in the review's favour at full scale: little
+# Full runs on MNIST itself are recorded for {doc}`dark-knowledge` (its first two parts), {doc}`teacher-size`, {doc}`label-smoothing` and {doc}`adaptive-labels`, and
+# shown there beside or below the quick ones. What five samples of a thousand digits cannot settle is judged by them. Three things turn in the review's favour at full scale: little
 # weight on the labels is best, the teacher's size has a best value, and the information in smoothed logits clearly falls. Two turn against it: soft targets
 # with little data, and distilled assistants.
 #
