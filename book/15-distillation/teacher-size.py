@@ -249,7 +249,7 @@ in_points(
 )
 
 # %% [markdown]
-# In the quick run the gain grows with the teacher over the whole range, and the small ones, who cannot cope with the shifts, do harm. So do the bad
+# In the quick run the gain grows with the teacher over the whole range, and all but the largest, who cope less well with the shifts, do harm. So do the bad
 # teachers: the small one costs a student of three times its size more than a point, and the poor one, whose targets are uniform for all purposes, costs
 # the narrow student nearly two and is worth nothing to the wide one.
 #
@@ -457,11 +457,11 @@ in_points(
 # Here the scales disagree (the table: differences in points). With 1,000 digits both students want half of their weight on the labels; ten times longer training (once, outside this page; see the notes in
 # the ledger) narrows the gap and keeps the order. In the full run, by which the claim is judged, little weight is best for both: 0.1 is better than 0.9 by 0.3 ± 0.1 and 0.2 ± 0.1 points, and
 # all weights up to one half are level. With few examples a teacher's targets take long to fit, and labels help; with many they add nothing. A moderate
-# temperature is best at both scales: 2 in the quick run, where errors are half a point and another draw of digits can move it, and 4 to 8 in the full one, which judges.
+# temperature is best at both scales: 2 in the quick run (0.5 ± 0.3 above T = 1; another draw of digits can move it), and 4 to 8 in the full one, which judges.
 #
 # ## Takeaway
 #
-# The teacher's quality carries over: small and poor teachers harm at both scales, and the way through an assistant gains nothing at either. That speaks against the
+# The teacher's quality carries over: small and poor teachers harm, or at best do nothing, at both scales, and the way through an assistant gains nothing at either. That speaks against the
 # reading of distillation as mere regularization, for which a poor teacher should do, at this weight of the soft term (0.9) and this temperature (4). Regularization it can be
 # all the same: a teacher who knows nothing at weight 0.1 is label smoothing, which helps ({doc}`label-smoothing`). Narrow students want a moderate temperature. What depends on scale is the weight on the
 # labels, the use of distilling an assistant, and the size beyond which a teacher stops being better: none within reach of 1,000 digits, a few hundred units with 20,000.

@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy.optimize import linprog
 
-from litrepro.convexnets import fit_output_weights, sparsify_weights
+from litrepro.convexnets import _simplex, fit_output_weights, sparsify_weights
+from litrepro.convexnets._convex_nn import _start
 from litrepro.convexnets._simplex import least_l1, minimize
 
 
@@ -78,3 +79,38 @@ def test_a_combination_that_is_not_certified_warns(monkeypatch):
     monkeypatch.setattr(_sparsify, "least_l1", lambda A, b: (np.zeros(A.shape[1]), False))
     with pytest.warns(ConvergenceWarning, match="not solved"):
         sparsify_weights(torch.ones(2, 3), torch.ones(3))
+
+
+@pytest.mark.parametrize("careful", [False, True])
+def test_a_pivot_that_is_mostly_rounding_is_passed_over(careful):
+    column = np.array([2e-9, 1.0, -1.0])
+    row, length = _simplex._leave(np.array([0.0, 1e-10, 0.5]), column, np.array([0, 4, 2]), careful)
+    assert (row, length) == (1, 1e-10)
+    row, _ = _simplex._leave(np.array([0.0, 1.0, 0.5]), np.array([0.5, 1.0, -1.0]), np.array([7, 4, 2]), careful)
+    assert row == 0  # the first to block, where its pivot is a number
+
+
+def test_a_basis_that_became_singular_is_given_back(monkeypatch):
+    calls = []
+
+    def inverse(matrix):
+        calls.append(matrix)
+        if len(calls) == 2:  # that of the last basis
+            raise np.linalg.LinAlgError("Singular matrix")
+        return np.linalg.solve(matrix, np.eye(len(matrix)))
+
+    monkeypatch.setattr(np.linalg, "inv", inverse)
+    A = np.array([[1.0, 0.0, 1.0, 0.5], [0.0, 1.0, 0.5, 1.0]])
+    found = minimize(np.array([1.0, 1.0, 0.1, 0.1]), A, np.ones(2), np.arange(2))
+    assert len(calls) == 3
+    assert not found.optimal
+    assert found.basis.tolist() == [0, 1]
+    assert found.x.tolist() == [1.0, 1.0, 0.0, 0.0]
+
+
+def test_a_warm_start_is_a_vertex_or_none():
+    A = np.concatenate([np.eye(2), -np.eye(2), np.array([[1.0, 1.0, -1.0], [0.5, 0.5 + 1e-15, 0.5]])], 1)
+    assert _start(A, None).tolist() == [0, 1]
+    assert _start(A, np.array([4, 1])).tolist() == [4, 1]
+    assert _start(A, np.array([4, 5])).tolist() == [0, 1]  # singular
+    assert _start(A, np.array([6, 1])).tolist() == [0, 1]  # infeasible

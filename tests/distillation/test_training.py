@@ -170,7 +170,8 @@ def test_a_training_set_for_each_seed_equals_single_calls():
         for variant in range(2):
             for name, value in alone.params.items():
                 assert torch.allclose(found.params[name][2 * variant + i], value[variant], atol=1e-6)
-    assert not torch.allclose(*found.params["head.weight"][:2])
+    swapped = train_students(make, [3, 8], (x.flip(0), y.flip(0)), kinds(soft.flip(0)), **options)
+    assert not torch.allclose(found.params["head.weight"], swapped.params["head.weight"])
     for bad in ((x, y[:1]), (x[:, :9], y), (x[:1], y[:1]), (x, y.float()), (x[:, :0], y[:, :0]), (None, y)):
         with pytest.raises(ValueError, match=r"got|must"):
             train_students(make, [3, 8], bad, {"hard": SoftTargets()}, **options)

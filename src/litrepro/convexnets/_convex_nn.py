@@ -85,7 +85,7 @@ def _refit(H: Tensor, y: Tensor, lam: float, basis: NDArray | None) -> tuple[Out
     # Slacks xi and surpluses first, then the two signs of every weight: new units come last, old indices stay.
     A = np.concatenate([np.eye(n), -np.eye(n), np.stack([signed, -signed], 2).reshape(n, 2 * m)], 1)
     cost = np.concatenate([np.ones(n), np.zeros(n), np.full(2 * m, lam)])
-    found = minimize(cost, A, np.ones(n), np.arange(n) if basis is None else basis)
+    found = minimize(cost, A, np.ones(n), _start(A, basis))
     if not found.optimal:
         message = f"the linear program of {n} examples and {m} units was not solved"
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
@@ -93,6 +93,14 @@ def _refit(H: Tensor, y: Tensor, lam: float, basis: NDArray | None) -> tuple[Out
     w = torch.from_numpy(pairs[:, 0] - pairs[:, 1]).to(H)
     dual = torch.from_numpy(found.dual).to(H).clamp(0, 1)
     return OutputFit(w, dual, float(cost @ found.x)), found.basis
+
+
+def _start(A: NDArray, basis: NDArray | None) -> NDArray:
+    """The basis if it is a vertex of the program, else that of the slacks: rounding may move a unit that was there."""
+    n = len(A)
+    if basis is None or np.linalg.cond(A[:, basis]) > 1e12 or np.linalg.solve(A[:, basis], np.ones(n)).min() < -1e-7:
+        return np.arange(n)
+    return basis
 
 
 def convex_nn(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 PRICE = 1e-10  # a reduced cost above minus this, relative to the costs, is none
 PIVOT = 1e-9  # entries below this are no pivots
+SLACK = 1e-9  # by which a variable may be negative, so that a larger pivot can be had (Harris' ratio test)
 REFRESH = 64  # pivots between two inversions of the basis
 STALL = 30  # pivots without progress after which Bland's rule takes over, which cannot cycle
 
@@ -27,13 +28,16 @@ class Solution(NamedTuple):
 def minimize(cost: Array, A: Array, b: Array, basis: NDArray[np.int64], *, max_pivots: int | None = None) -> Solution:
     """Minimize cost'x over A x = b, x >= 0 from a feasible basis (revised simplex, explicit inverse).
 
-    The steepest price enters, the largest pivot among ties leaves; after a run of pivots without progress Bland's rule
-    takes over until there is some. ``A (n, N)``; the basis lists n columns, in the order of the rows of the inverse.
+    The steepest price enters, the largest pivot among near ties leaves; after a run of pivots without progress Bland's
+    rule takes over until there is some. ``A (n, N)``; the basis lists n columns, in the order of the rows of the
+    inverse. Columns that are nearly equal can still make a basis singular in floating point: then the last basis that
+    was not is returned, as one that is not optimal.
     """
     basis = basis.copy()
     limit = 50 * sum(A.shape) if max_pivots is None else max_pivots
     tolerance = PRICE * max(1.0, float(np.abs(cost).max()))
     inverse, x = _refresh(A, b, basis)
+    sound = basis.copy()
     stalled, optimal = 0, False
     for pivots in range(1, limit + 1):
         dual = cost[basis] @ inverse
@@ -56,8 +60,16 @@ def minimize(cost: Array, A: Array, b: Array, basis: NDArray[np.int64], *, max_p
         column[row] = 0.0
         inverse -= np.outer(column, inverse[row])
         if pivots % REFRESH == 0:
-            inverse, x = _refresh(A, b, basis)
-    inverse, x = _refresh(A, b, basis)
+            try:
+                inverse, x = _refresh(A, b, basis)
+            except np.linalg.LinAlgError:
+                break
+            sound = basis.copy()
+    try:
+        inverse, x = _refresh(A, b, basis)
+    except np.linalg.LinAlgError:
+        basis, optimal = sound, False
+        inverse, x = _refresh(A, b, basis)
     full = np.zeros(A.shape[1])
     full[basis] = np.maximum(x, 0.0)
     return Solution(full, cost[basis] @ inverse, basis, optimal)
@@ -73,10 +85,11 @@ def _leave(x: Array, column: Array, basis: NDArray[np.int64], careful: bool) -> 
     candidates = np.flatnonzero(column > PIVOT)
     if not len(candidates):
         return -1, 0.0
-    ratios = np.maximum(x[candidates], 0.0) / column[candidates]
-    length = float(ratios.min())
-    ties = candidates[ratios <= length + 1e-12 * (1.0 + length)]
-    row = ties[basis[ties].argmin()] if careful else ties[column[ties].argmax()]
+    value = np.maximum(x[candidates], 0.0)
+    bound = float(((value + SLACK) / column[candidates]).min())
+    ties = candidates[value / column[candidates] <= bound]
+    large = ties[column[ties] >= 0.1 * column[ties].max()]  # a tiny pivot is mostly rounding
+    row = large[basis[large].argmin()] if careful else ties[column[ties].argmax()]
     return int(row), max(float(x[row]), 0.0) / float(column[row])
 
 

@@ -23,7 +23,7 @@ def with_label_noise(
     num_classes
         Number of classes; at least 2 if p > 0.
     generator
-        Source of randomness, or a seed (the same draws on every device).
+        Source of randomness, or a seed (0 for None; the same draws on every device).
 
     Returns
     -------
@@ -33,7 +33,7 @@ def with_label_noise(
     ------
     ValueError
         p outside [0, 1], a label outside 0..num_classes-1, one class and p > 0, labels that are not integers or of a
-        dtype that does not hold num_classes-1, a generator that is none and no seed.
+        dtype that does not hold num_classes-1, a generator that is neither one nor a seed.
 
     Source: Nakkiran et al. 2019, arXiv:1912.02292, section 4.
 
