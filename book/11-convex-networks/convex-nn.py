@@ -38,9 +38,7 @@ from litrepro.data import double_moon
 ch = Chapter("11-convex-networks", notebook="convex-nn", profile=profile, seed=seed, full_minutes=3)
 n = ch.pick(quick=80, full=200, smoke=30)
 seeds = ch.pick(quick=8, full=30, smoke=2)
-most = ch.pick(
-    quick=40, full=200, smoke=40
-)  # units; the exact oracle needs up to 74 of them for its certificate at n = 200
+most = ch.pick(quick=40, full=200, smoke=40)  # units: at n = 200 the exact oracle's certificate needs up to 74
 lams = [0.3, 1.0]
 warnings.simplefilter("ignore", ConvergenceWarning)  # the approximate oracles often do not meet the stopping rule
 

@@ -266,8 +266,8 @@ if at_scale is None:
 else:
     worse = {name: roles(table).xs("eps = 0.1", level="variant") for name, table in scales.items()}
     found = worse["full scale"]
-    # The smoothed teachers are no worse themselves, and their students learn.
-    sound = bool(found.gain["teacher"] >= 0 and found["accuracy (%)"]["student"] > 80)
+    # The smoothed teachers are no worse themselves, and their students learn, at every scale that is shown.
+    sound = all(bool(t.gain["teacher"] >= 0 and t["accuracy (%)"]["student"] > 80) for t in worse.values())
     ch.claim(
         "ls-teacher-worse",
         value={name: part.loc["student", ["gain", "s.e."]].to_dict() for name, part in worse.items()},

@@ -120,12 +120,13 @@ def train_students(
             raise ValueError(f"train_students sets the {name} itself, got {fit_options[name]!r}")
     _validate.positive_int("epochs", fit_options.get("epochs"), 0)
     _validate.function("model_fn", model_fn)
-    classes = count_classes(
-        "model_fn's network", model_fn(seed=seeds[0]), x[0] if own_sets else x
-    )  # labels of some class may be absent
+    # Labels of some class may be absent, so that the classes are those of a network.
+    classes = count_classes("model_fn's network", model_fn(seed=seeds[0]), x[0] if own_sets else x)
     _arguments.integer_labels(y, classes)
     soft = torch.cat([_per_seed(name, kind, len(seeds), y.shape[-1], classes, x) for name, kind in variants.items()])
     hard = torch.cat([_labels(name, kind, len(seeds), y, classes) for name, kind in variants.items()])
+    if own_sets:
+        x = x.repeat(len(variants), *[1] * (x.ndim - 1))
     names = [name for name in variants for _ in seeds]
     kinds = [variants[name] for name in names]
     fit_options["metrics"] = on_labels_only(fit_options.get("metrics", ("accuracy",)))
@@ -137,10 +138,7 @@ def train_students(
     return fit_ensemble(
         model_fn,
         seeds * len(variants),
-        (
-            x.repeat(len(variants), *[1] * (x.ndim - 1)) if own_sets else x,
-            (hard, _linear_part(hard, soft, alpha, scale / T)),
-        ),
+        (x, (hard, _linear_part(hard, soft, alpha, scale / T))),
         per_member=("x", "y") if own_sets else ("y",),
         loss=_loss,
         loss_params={"plain": 1 - alpha, "tempered": alpha * scale, "inverse": 1 / T},
