@@ -21,12 +21,12 @@ profile = "quick"
 seed = 0
 
 # %%
-
 import pandas as pd
 import torch
 
 from litrepro import Chapter
 from litrepro.layers import ConvNetSudoku, SATNet, fit_completion, solve_sudoku, sudoku_grids, sudoku_puzzles
+from litrepro.training import train_in_turn
 
 ch = Chapter("19-discrete-layers", notebook="sudoku", profile=profile, seed=seed, full_minutes=8)
 box = ch.pick(quick=2, full=3)
@@ -34,19 +34,20 @@ n = box * box
 holes = ch.pick(quick=6, full=36)
 sizes = ch.pick(quick=(200, 88), full=(9000, 1000))
 seeds = ch.pick(quick=2, full=1, smoke=1)
-layer = ch.pick(
-    quick={"m": 100, "aux": 50, "max_iter": 20, "method": "mixing"},
-    full={"m": 600, "aux": 300, "max_iter": 100, "method": "block"},
-)
+sweeps = ch.pick(quick={"mixing": 20, "block": 100}, full={"mixing": 20, "block": 100})
+method = "mixing" if ch.device.type == "cpu" else "block"
+layer = ch.pick(quick={"m": 100, "aux": 50}, full={"m": 600, "aux": 300})
+layer = layer | {"method": method, "max_iter": sweeps[method]}
 training = ch.pick(
     quick={"steps": 30, "batch_size": 40, "lr": 2e-2, "eval_every": 6},
-    full={"steps": 1200, "batch_size": 300, "lr": 5e-3, "eval_every": 60},
+    full={"steps": 4500, "batch_size": 40, "lr": 2e-3, "eval_every": 150},
     smoke={"steps": 4, "batch_size": 40, "lr": 2e-2, "eval_every": 2},
 )
+shape = ch.pick(quick=(48, 4), full=(256, 8), smoke=(8, 2))  # width and depth of the networks
 networks = ch.pick(
-    quick={"width": 48, "depth": 4, "steps": 240, "batch_size": 40},
-    full={"width": 256, "depth": 8, "steps": 1500, "batch_size": 300},
-    smoke={"width": 8, "depth": 2, "steps": 4, "batch_size": 40},
+    quick={"steps": 240, "batch_size": 40, "lr": 2e-3, "eval_every": 240},
+    full={"steps": 1500, "batch_size": 300, "lr": 2e-3, "eval_every": 100},
+    smoke={"steps": 4, "batch_size": 40, "lr": 2e-3, "eval_every": 4},
 )
 
 # %% [markdown]
@@ -76,33 +77,36 @@ boards = {
 # weights than the original ones.
 
 # %%
-trained, tables = {}, []
-for kind, (fit_on, held_out, inverse) in boards.items():
-    for s in ch.progress(range(seeds), kind):
-        run = seed + s + (100 if kind == "permuted" else 0)
-        models = {
-            "SATNet": SATNet(n**3, k=32, cg_iter=20, seed=run, **layer),
-            "ConvNet": ConvNetSudoku(n, False, networks["width"], networks["depth"], seed=run),
-            "ConvNetMask": ConvNetSudoku(n, True, networks["width"], networks["depth"], seed=run),
-        }
-        for name, model in models.items():
-            rest = {key: networks[key] for key in ("steps", "batch_size")} | {
-                "lr": 2e-3,
-                "eval_every": networks["steps"],
-            }
-            history = fit_completion(
-                model.to(ch.device),
-                fit_on,
-                **(training if name == "SATNet" else rest),
-                digits=n,
-                order=inverse,
-                evaluate_on={"train": tuple(x[:1000] for x in fit_on), "test": held_out},
-                seed=run,
-                checkpoint=ch.scratch(f"{name}-{kind}-{run}.pt") if ch.full else None,
-                max_seconds=100 if ch.full else None,
-            )
-            tables.append(history.assign(model=name, board=kind, member=s))
-            trained[name, kind, s] = model
+makers = {
+    "SATNet": lambda seed: SATNet(n**3, k=32, cg_iter=20, seed=seed, **layer),
+    "ConvNet": lambda seed: ConvNetSudoku(n, False, *shape, seed=seed),
+    "ConvNetMask": lambda seed: ConvNetSudoku(n, True, *shape, seed=seed),
+}
+trained = {}
+
+
+def train_one(run):
+    """The history of one run, or None if time ran out before its end."""
+    kind, s, name = run
+    fit_on, held_out, inverse = boards[kind]
+    number = seed + s + (100 if kind == "permuted" else 0)
+    trained[name, kind, s] = model = makers[name](number).to(ch.device)
+    settings = training if name == "SATNet" else networks
+    splits = {"train": tuple(x[:1000] for x in fit_on), "test": held_out}
+    settings = settings | {"digits": n, "order": inverse, "seed": number, "evaluate_on": splits}
+    if ch.full:
+        settings["checkpoint"] = ch.scratch(f"{name}-{kind}-{number}.pt")
+        for reached in range(settings["eval_every"], settings["steps"], settings["eval_every"]):
+            if ch.out_of_time():
+                return None
+            fit_completion(model, fit_on, **settings | {"steps": reached})
+    return fit_completion(model, fit_on, **settings).assign(model=name, board=kind, member=s)
+
+
+runs = [(kind, s, name) for kind in boards for s in range(seeds) for name in makers]
+tables, finished = train_in_turn(runs, train_one, stop=ch.out_of_time, progress=lambda runs: ch.progress(runs, "runs"))
+if not finished:
+    ch.pause()
 curves_table = pd.concat(tables, ignore_index=True)
 last = curves_table[curves_table.metric == "accuracy"].groupby(["board", "model", "member", "split"]).tail(1)
 accuracy = last.groupby(["board", "model", "split"], as_index=False)["value"].mean()

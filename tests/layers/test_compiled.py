@@ -5,6 +5,8 @@ import torch
 
 from litrepro.layers import SATNet, _compiled, assignment_prices, clauses_to_matrix, hungarian, maxsat_sdp
 from litrepro.layers._assignment import _in_step
+from litrepro.layers._descent import mixing_sweeps, normalized, without_diagonal
+from litrepro.layers._satnet import _solve
 
 DTYPES = [torch.float32, torch.float64]
 
@@ -77,3 +79,52 @@ def test_variables_in_no_clause_stay_finite(monkeypatch, compiled, method):
     found.sum().backward()
     assert found.isfinite().all()
     assert layer.S.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("n", "aux", "k"), [(9, 0, 6), (13, 4, 8), (21, 11, 19)])
+def test_gradients_are_the_same_compiled_or_not(monkeypatch, n, aux, k):
+    needs_compiler(torch.float64)
+    layer = SATNet(n, 2 * n, aux, k=k, max_iter=2000, tol=0, method="mixing", cg_iter=300, dtype=torch.float64)
+    g = torch.Generator().manual_seed(n)
+    z, known = torch.rand(5, n, generator=g, dtype=torch.float64), torch.rand(5, n, generator=g) < 0.5
+    known[0], known[1] = True, False  # no row is free (without auxiliary ones), or all are
+    weights, found = torch.rand(5, n, generator=g, dtype=torch.float64), []
+    for flag in ("1", "0"):
+        monkeypatch.setenv("LITREPRO_COMPILE", flag)
+        inputs = z.clone().requires_grad_()
+        found.append(torch.autograd.grad((layer(inputs, known) * weights).sum(), [inputs, layer.S]))
+    for compiled, plain in zip(*found, strict=True):
+        assert plain.norm() > 0.1
+        assert (compiled - plain).norm() < 1e-6 * plain.norm()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_few_steps_of_the_backward_pass_are_the_same_compiled_or_not(monkeypatch, dtype):
+    needs_compiler(dtype)
+    g = torch.Generator().manual_seed(3)
+    S = torch.randn(30, 21, generator=g, dtype=torch.float64).to(dtype)
+    C = without_diagonal(S.mT @ S)
+    V, grad = (torch.randn(21, 4, 11, generator=g, dtype=torch.float64).to(dtype) for _ in range(2))
+    free = torch.rand(21, 4, 1, generator=g) < 0.6
+    free[:, 0], free[:, 1] = False, True
+    V, _ = mixing_sweeps(S, normalized(V), free, 300, 1e-7)
+    for steps in (1, 3, 8):
+        found = []
+        for flag in ("1", "0"):
+            monkeypatch.setenv("LITREPRO_COMPILE", flag)
+            found.append(_solve(C, V, free, grad, steps))
+        assert (found[0] - found[1]).norm() < (1e-4 if dtype == torch.float32 else 1e-10) * found[1].norm()
+        assert found[0][~free[..., 0]].abs().max() == 0
+
+
+def test_samples_stop_by_themselves(monkeypatch):
+    needs_compiler(torch.float64)
+    layer = SATNet(30, 40, 10, k=9, max_iter=300, tol=1e-5, method="mixing", dtype=torch.float64)
+    g = torch.Generator().manual_seed(0)
+    z, known = torch.rand(6, 30, generator=g, dtype=torch.float64), torch.rand(6, 30, generator=g) < 0.5
+    together = layer(z, known)
+    alone = torch.cat([layer(z[i : i + 1], known[i : i + 1]) for i in range(6)])
+    assert torch.equal(together, alone)
+    # Stopped by the tolerance: neither at the limit of sweeps nor where nothing moves any more.
+    finer = SATNet(30, 40, 10, k=9, max_iter=300, tol=1e-9, method="mixing", dtype=torch.float64)
+    assert finer.residual(z, known).max() < 0.1 * layer.residual(z, known).min()

@@ -223,6 +223,36 @@ class Unreadable(VisualSudoku):
         return super().forward(images, given) * torch.nan
 
 
+def test_training_on_images_resumes_and_knows_its_file(tmp_path):
+    z, known = sudoku_puzzles(sudoku_grids(2, 24, seed=0), 4, seed=1)
+    g = torch.Generator().manual_seed(2)
+    labels, images = torch.arange(60) % 4 + 1, torch.rand(60, 1, 4, 4, generator=g)
+    boards, path = (visual_boards(z, 4, labels, seed=2), z, known), tmp_path / "state.pt"
+
+    def fit(**changes):
+        classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 4))
+        torch.nn.init.constant_(classifier[1].weight, 0.1), torch.nn.init.zeros_(classifier[1].bias)
+        model = VisualSudoku(classifier, SATNet(64, 20, k=8, max_iter=5, method="mixing"))
+        settings = {"boards": boards, "steps": 5, "label_givens": True, "batch_size": 7} | changes
+        return fit_visual(model, images, **settings)
+
+    whole = fit()
+    assert fit(steps=2, checkpoint=path) == pytest.approx(whole[:2])
+    assert fit(checkpoint=path) == pytest.approx(whole, abs=1e-5)
+    assert len(fit(steps=3, checkpoint=path)) == 5  # what is done is not undone
+    others = {"batch_size": 6, "rates": {"lr": 0.5}, "seed": 9, "label_givens": False}
+    others["boards"] = {"boards": (boards[0], z.flip(0), known)}
+    for name, changes in others.items():
+        with pytest.raises(ValueError, match=f"must belong to this run.*other {name}"):
+            fit(checkpoint=path, **(changes if isinstance(changes, dict) else {name: changes}))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="checkpoint must be of this model"):
+        fit(checkpoint=path)
+    for bad in (tmp_path, tmp_path / "none" / "state.pt", 3):
+        with pytest.raises(ValueError, match="checkpoint"):
+            fit(checkpoint=bad)
+
+
 def test_visual_boards_show_the_digits_and_training_counts_what_it_should():
     labels = torch.arange(1, 5).repeat(3)
     images = torch.nn.functional.one_hot(labels - 1, 4).float().view(12, 1, 2, 2)

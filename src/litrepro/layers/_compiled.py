@@ -1,8 +1,8 @@
-"""Sweeps of coordinate descent compiled: some forty lines of C, built at first use where there is a C compiler.
+"""Sweeps of coordinate descent compiled: C, built at first use where there is a C compiler.
 
 A sweep updates one short vector after the other, so that in PyTorch its time is that of launching operations and not of
-computing. The C code does the same arithmetic, sample by sample, and reports by how much the objective fell, which
-saves the products that computing it takes. Without a compiler, off the CPU, or with ``LITREPRO_COMPILE=0`` in the
+computing. The C code (`_kernels`) does the same arithmetic, sample by sample, and knows by how much the objective fell,
+which saves the products that computing it takes. Without a compiler, off the CPU, or with ``LITREPRO_COMPILE=0`` in the
 environment, ``available`` is False and the callers iterate in PyTorch.
 """
 
@@ -20,90 +20,11 @@ from pathlib import Path
 
 import torch
 
-WIDTH = 8  # vectors are padded with zeros to a multiple of so many entries
+from litrepro.layers import _kernels
 
-# dense: every sample shares (stride 0) or has its own matrix A (N, N); v_i <- normalize(A_i V).
-# sparse: own columns of S as index and value; v_i <- normalize((own_i + keep) v_i - S_i' Z), Z = S V kept up to date.
-# `fell` is the decrease of <V, C V>: row i changes it by 2 g.(new - old), with g the negative of what is normalized.
-_SOURCE = r"""
-#include <math.h>
-#include <string.h>
-
-#define CHUNK(T, W, STEP) { T acc[W]; for (int c = 0; c < W; c++) acc[c] = 0; STEP \
-    for (int c = 0; c < W; c++) out[c0 + c] = acc[c]; c0 += W; }
-#define CHUNKS(T, W_STEP) { long c0 = 0; \
-    while (k - c0 >= 32) CHUNK(T, 32, W_STEP(32)) while (k - c0 >= 16) CHUNK(T, 16, W_STEP(16)) \
-    while (k - c0 >= 8) CHUNK(T, 8, W_STEP(8)) }
-#define DENSE(W) { real more[W]; long j = 0; for (int c = 0; c < W; c++) more[c] = 0; \
-    for (; j + 1 < N; j += 2) { const real w = a[j], u = a[j + 1]; const real *x = v + j * k + c0, *y = x + k; \
-      for (int c = 0; c < W; c++) { acc[c] += w * x[c]; more[c] += u * y[c]; } } \
-    if (j < N) { const real w = a[j]; const real *x = v + j * k + c0; \
-      for (int c = 0; c < W; c++) acc[c] += w * x[c]; } \
-    for (int c = 0; c < W; c++) acc[c] += more[c]; }
-#define SPARSE(W) for (long e = 0; e < count; e++) { const real w = -value[e]; const real *x = z + index[e] * k + c0; \
-    for (int c = 0; c < W; c++) acc[c] += w * x[c]; }
-
-/* out: minus the gradient; writes out / ||out|| over x, adds to *fell, and returns the largest change of an entry. */
-static real replace(real *x, real *out, long k, real own, real keep, double *fell) {
-  double squares[8] = {0}, inners[8] = {0}, pulls[8] = {0}, square = 0, inner = 0, pull = 0;
-  real most[8] = {0}, largest = 0;
-  for (long c0 = 0; c0 < k; c0 += 8) for (int c = 0; c < 8; c++) {
-    const real g = out[c0 + c] + own * x[c0 + c], all = g + keep * x[c0 + c];
-    inners[c] += (double)g * x[c0 + c]; pulls[c] += (double)g * g; squares[c] += (double)all * all; out[c0 + c] = all;
-  }
-  for (int c = 0; c < 8; c++) { square += squares[c]; inner += inners[c]; pull += pulls[c]; }
-  const double norm = sqrt(square);
-  const real scale = (real)(1 / norm);
-  for (long c0 = 0; c0 < k; c0 += 8) for (int c = 0; c < 8; c++) {
-    const real fresh = out[c0 + c] * scale, change = fresh - x[c0 + c], size = change < 0 ? -change : change;
-    most[c] = size > most[c] ? size : most[c];
-    out[c0 + c] = change; x[c0 + c] = fresh;
-  }
-  for (int c = 0; c < 8; c++) if (most[c] > largest) largest = most[c];
-  *fell += 2 * (sqrt(pull) - inner);
-  return largest;
-}
-
-void dense(const real *A, long stride, real *V, const unsigned char *free_, const unsigned char *active,
-           double *fell, double *moved, real *out, long B, long N, long k, real keep) {
-  for (long b = 0; b < B; b++) {
-    if (!active[b]) continue;
-    real *v = V + b * N * k; real most = 0;
-    fell[b] = 0;
-    for (long i = 0; i < N; i++) {
-      if (!free_[b * N + i]) continue;
-      const real *a = A + b * stride + i * N;
-      CHUNKS(real, DENSE)
-      const real m = replace(v + i * k, out, k, 0, keep, fell + b);
-      if (m > most) most = m;
-    }
-    moved[b] = most;
-  }
-}
-
-void sparse(const long *start, const long *indices, const real *values, const real *own, real *V, real *Z,
-            const unsigned char *active, double *fell, real *out, long B, long M, long N, long k, real keep) {
-  for (long b = 0; b < B; b++) {
-    if (!active[b]) continue;
-    real *v = V + b * N * k, *z = Z;
-    memset(z, 0, sizeof(real) * M * k);
-    fell[b] = 0;
-    for (int pass = 0; pass < 2; pass++) for (long i = pass; i < N; i++) {
-      const long from = start[b * N + i], count = start[b * N + i + 1] - from;
-      const long *index = indices + from; const real *value = values + from; real *change = v + i * k;
-      if (pass) {
-        CHUNKS(real, SPARSE)
-        replace(v + i * k, out, k, own[b * N + i], keep, fell + b);
-        change = out;
-      }
-      for (long e = 0; e < count; e++) {
-        real *x = z + index[e] * k; const real w = value[e];
-        for (long c = 0; c < k; c++) x[c] += w * change[c];
-      }
-    }
-  }
-}
-"""
+WIDTH = 8  # vectors are padded with zeros to a multiple of so many entries where instances have an S of their own
+VECTOR = 64  # and to so many bytes where they share C
+PANEL = 8  # rows of C that are read side by side, at most
 _REALS = {torch.float32: "float", torch.float64: "double"}
 
 
@@ -118,29 +39,29 @@ def _machine() -> str:
 
 
 @functools.cache
-def _library(real: str):
-    """The compiled functions for ``float`` or ``double``, or None where they cannot be built."""
+def _library(real: str, source: str):
+    """A source's compiled functions for ``float`` or ``double``, or None where they cannot be built."""
     compiler = os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), None)
     if compiler is None or os.name != "posix":
         return None
-    key = hashlib.sha256(f"{_SOURCE} {real} {compiler} {_machine()}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{source} {real} {compiler} {_machine()}".encode()).hexdigest()[:16]
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     try:
         folder = Path(base) / "litrepro" / "compiled"
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"sweeps-{real}-{key}.so"
         if not target.is_file():
-            _build(compiler, real, target)
+            _build(compiler, real, source, target)
         return ctypes.CDLL(str(target))
     except (OSError, subprocess.SubprocessError, RuntimeError):
         return None
 
 
-def _build(compiler: str, real: str, target: Path) -> None:
+def _build(compiler: str, real: str, code: str, target: Path) -> None:
     """Compile under a temporary name, then rename: processes may do so side by side."""
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         source, built = Path(folder) / "sweeps.c", Path(folder) / "sweeps.so"
-        source.write_text(_SOURCE, encoding="utf-8")
+        source.write_text(code, encoding="utf-8")
         command = [*compiler.split(), "-O3", "-march=native", "-fno-math-errno", f"-Dreal={real}", "-shared", "-fPIC"]
         for attempt in (command, [word for word in command if word != "-march=native"]):
             done = subprocess.run(
@@ -153,13 +74,13 @@ def _build(compiler: str, real: str, target: Path) -> None:
 
 
 def available(tensor: torch.Tensor) -> bool:
-    """Whether sweeps over this tensor run compiled."""
+    """Whether what is done to this tensor runs compiled."""
     return (
         type(tensor) in (torch.Tensor, torch.nn.Parameter)
         and tensor.device.type == "cpu"
         and tensor.dtype in _REALS
         and os.environ.get("LITREPRO_COMPILE", "1") != "0"
-        and _library(_REALS[tensor.dtype]) is not None
+        and all(_library(_REALS[tensor.dtype], code) is not None for code in (_kernels.SHARED, _kernels.OWN))
     )
 
 
@@ -167,39 +88,59 @@ def _address(tensor: torch.Tensor) -> ctypes.c_void_p:
     return ctypes.c_void_p(tensor.data_ptr())
 
 
-def padded(V: torch.Tensor) -> torch.Tensor:
-    """A contiguous copy of V (B, N, k), k padded with zeros to a multiple of WIDTH."""
+def padded(V: torch.Tensor, width: int = WIDTH) -> torch.Tensor:
+    """A contiguous copy of V (B, N, k), k padded with zeros to a multiple of ``width``."""
     k = V.shape[-1]
-    return torch.nn.functional.pad(V, (0, -k % WIDTH)).contiguous().clone()
+    return torch.nn.functional.pad(V, (0, -k % width)).contiguous().clone()
 
 
 def _scalar(value: float, dtype: torch.dtype):
     return (ctypes.c_float if dtype == torch.float32 else ctypes.c_double)(value)
 
 
-class DenseSweep:
-    """v_i <- normalize(A_i V) for every free i, for samples that share A (N, N); in place.
+class Shared:
+    """Samples that share a symmetric C (N, N) with a zero diagonal; ``free`` (N, B, 1) are the rows that change."""
 
-    ``free`` (B, N) uint8; V (B, N, k) from ``padded``. ``keep`` is the weight of a row's own vector.
-    """
+    def __init__(self, C: torch.Tensor, free: torch.Tensor):
+        self.C, self.free = C.contiguous(), free[..., 0].T.to(torch.uint8).contiguous()
+        self.library = _library(_REALS[C.dtype], _kernels.SHARED)
+        self.library.descend.restype = ctypes.c_long
 
-    def __init__(self, A: torch.Tensor, free: torch.Tensor, k: int, keep: float):
-        self.A, self.free, self.keep = A.contiguous(), free.contiguous(), keep
-        self.run = _library(_REALS[A.dtype]).dense
-        batch = len(free)
-        self.fell = torch.zeros(batch, dtype=torch.float64, device="cpu")
-        self.moved = torch.zeros(batch, dtype=torch.float64, device="cpu")
-        self.out = torch.zeros(k + WIDTH, dtype=A.dtype, device="cpu")
+    def _rows(self, V: torch.Tensor) -> torch.Tensor:
+        """(N, B, k) -> (B, N, k) of its own, padded."""
+        return padded(V.transpose(0, 1), VECTOR // V.element_size())
 
-    def __call__(self, V: torch.Tensor, active: torch.Tensor) -> None:
-        """One sweep over the active samples (B,) uint8; ``fell`` and ``moved`` (B,) are written."""
-        batch, rows, k = V.shape
-        pointers = (self.free, active, self.fell, self.moved, self.out)
-        sizes = (ctypes.c_long(n) for n in (batch, rows, k))
-        self.run(
-            _address(self.A), ctypes.c_long(0), _address(V), *map(_address, pointers), *sizes,
-            _scalar(self.keep, V.dtype),
+    def _call(self, function: str, tensors: tuple, sizes: tuple[int, ...], *rest):
+        """Call with room for row numbers, panels of C and seven sets of rows."""
+        (rows, k), C = tensors[0].shape[1:], self.C
+        rows_of_sample = torch.empty(rows, dtype=torch.int64, device="cpu")
+        panels = torch.empty((rows + PANEL) * rows, dtype=C.dtype, device="cpu")
+        work = torch.empty(7 * (rows + PANEL) * k, dtype=C.dtype, device="cpu")
+        first, *others = tensors
+        pointers = (C, first, self.free, *others, rows_of_sample, panels, work)
+        return getattr(self.library, function)(*map(_address, pointers), *map(ctypes.c_long, sizes), *rest)
+
+    def descend(
+        self, V: torch.Tensor, objective: torch.Tensor, max_iter: int, tol: float, keep: float
+    ) -> tuple[torch.Tensor, int]:
+        """v_i <- -g_i / ||g_i|| row by row from V (N, B, k), until each sample stops: (V, most sweeps of a sample).
+
+        ``objective`` (B,) float64 at V is brought up to date; ``keep`` is the weight of a row's own vector.
+        """
+        W = self._rows(V)
+        still = 4 * torch.finfo(V.dtype).eps
+        sweeps = self._call(
+            "descend", (W, objective), W.shape, _scalar(keep, V.dtype), ctypes.c_long(max_iter), ctypes.c_double(tol),
+            ctypes.c_double(still),
         )  # fmt: skip
+        return W[..., : V.shape[-1]].transpose(0, 1).contiguous(), sweeps
+
+    def solve(self, V: torch.Tensor, grad: torch.Tensor, iterations: int, residual: float) -> torch.Tensor:
+        """u (N, B, k) with P_o(||g_o|| u_o + sum_j C_oj u_j) = P_o grad_o on the free rows, 0 on the others."""
+        W, G = self._rows(V), self._rows(grad)
+        U = torch.empty_like(W)
+        self._call("solve", (W, G, U), W.shape, ctypes.c_long(iterations), ctypes.c_double(residual**2))
+        return U[..., : V.shape[-1]].transpose(0, 1).contiguous()
 
 
 class SparseSweep:
@@ -214,7 +155,7 @@ class SparseSweep:
         self.index = where[:, 1].contiguous()
         self.value = columns[where[:, 0], where[:, 1]].contiguous()
         self.own = columns.square().sum(1).contiguous()
-        self.sizes, self.keep, self.run = (batch, m, rows), keep, _library(_REALS[S.dtype]).sparse
+        self.sizes, self.keep, self.run = (batch, m, rows), keep, _library(_REALS[S.dtype], _kernels.OWN).sparse
         self.fell = torch.zeros(batch, dtype=torch.float64, device="cpu")
         self.Z = torch.zeros(m, k + WIDTH, dtype=S.dtype, device="cpu")
         self.out = torch.zeros(k + WIDTH, dtype=S.dtype, device="cpu")

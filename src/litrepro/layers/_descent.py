@@ -136,23 +136,9 @@ def mixing_sweeps(
 def _compiled_sweeps(
     C: torch.Tensor, trace: torch.Tensor, V: torch.Tensor, free: torch.Tensor, max_iter: int, tol: float
 ) -> tuple[torch.Tensor, int]:
-    """The same in machine code; samples that stopped are skipped, the fall of the objective comes with a sweep."""
-    k = V.shape[-1]
+    """The same in machine code, sample by sample; the fall of the objective comes with a sweep."""
     objective = (trace + torch.linalg.vecdot(V, (C @ V.flatten(1)).view_as(V)).sum(0)).double()
-    W = _compiled.padded(V.transpose(0, 1))
-    run = _compiled.DenseSweep(-C, free[..., 0].T.to(torch.uint8), W.shape[-1], KEEP)
-    active = torch.ones(len(W), dtype=torch.uint8, device="cpu")
-    still = 4 * torch.finfo(V.dtype).eps
-    sweep = 0
-    for sweep in range(1, max_iter + 1):
-        run(W, active)
-        objective = torch.where(active.bool(), objective - run.fell, objective)
-        if sweep > 1:
-            stops = run.moved <= still if tol == 0 else run.fell.abs() <= tol * objective.abs()
-            active[stops] = 0
-            if not bool(active.any()):
-                break
-    return W[..., :k].transpose(0, 1).contiguous(), sweep
+    return _compiled.Shared(C, free).descend(V, objective, max_iter, tol, KEEP)
 
 
 ITERATIONS = {"block": block_iterations, "mixing": mixing_sweeps}

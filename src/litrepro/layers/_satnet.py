@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from litrepro import _validate
+from litrepro.layers import _compiled
 from litrepro.layers._descent import ITERATIONS, stationarity, without_diagonal
 from litrepro.layers._sdp import METHODS, default_rank, starting_rows
 
@@ -174,6 +175,8 @@ def _solve(C: torch.Tensor, V: torch.Tensor, free: torch.Tensor, grad: torch.Ten
 
     The scaling by 1 / ||g_o|| commutes with the projections P_o, which makes it a preconditioner for free.
     """
+    if all(map(_compiled.available, (C, V, grad))):
+        return _compiled.Shared(C, free).solve(V, grad, iterations, RELATIVE_RESIDUAL)
 
     def product(u: torch.Tensor) -> torch.Tensor:
         return (C @ u.flatten(1)).view_as(u)
@@ -185,7 +188,7 @@ def _solve(C: torch.Tensor, V: torch.Tensor, free: torch.Tensor, grad: torch.Ten
         return torch.linalg.vecdot(a, b).sum(0)
 
     weight = torch.linalg.vector_norm(product(V), dim=-1, keepdim=True)
-    scale = 1 / weight.clamp(min=1e-30).maximum(1e-3 * weight.amax(0))
+    scale = 1 / weight.clamp(min=1e-30).maximum(1e-3 * torch.where(free, weight, 0.0).amax(0))
     r = tangent(grad)
     u = torch.zeros_like(r)
     y = scale * r

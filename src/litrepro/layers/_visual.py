@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from litrepro import _validate
+from litrepro._resume import check_same_run, summary, write_state
 from litrepro.layers._completion import bits, completion_accuracy, completion_loss, right_digits
 from litrepro.layers._composed import VisualSudoku
+
+SAVE_EVERY = 50  # steps
 
 
 def visual_boards(z: torch.Tensor, n: int, labels: torch.Tensor, *, seed: int) -> torch.Tensor:
@@ -81,6 +85,7 @@ def fit_visual(
     lr: float = 2e-2,
     classifier_lr: float = 2e-3,
     seed: int = 0,
+    checkpoint: Path | None = None,
     max_seconds: float | None = None,
 ) -> list[float]:
     """Train classifier and layer together on completed boards; returns the loss of every step.
@@ -96,22 +101,31 @@ def fit_visual(
         every given digit is labelled (Chang et al. 2020).
     lr, classifier_lr
         Of Adam, for the layer and for the classifier.
-    max_seconds
-        Stop after so many.
+    checkpoint, max_seconds
+        Continue from this file where it exists, and stop after so many seconds with the state in it; it is written
+        every 50 steps. The other arguments and about a thousand boards are compared, not the initial parameters.
 
-    Raises ``ValueError`` for boards that do not fit each other or the images, sizes < 1, rates that are not positive.
+    Raises ``ValueError`` for boards that do not fit each other or the images, sizes < 1, rates that are not positive, a
+    checkpoint in no folder, and one that cannot be read or is of another run.
     """
     index, z, known = _check(model, images, boards)
     if max_seconds is not None:
         _validate.real("max_seconds", max_seconds, 0)
     steps, batch_size = _validate.positive_int("steps", steps), _validate.positive_int("batch_size", batch_size)
     rates = [_validate.real(name, r, 0, open_low=True) for name, r in (("lr", lr), ("classifier_lr", classifier_lr))]
-    generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    seed = _validate.positive_int("seed", seed, 0)
+    checkpoint = _validate.optional_path("checkpoint", checkpoint)
+    if checkpoint is not None and (checkpoint.is_dir() or not checkpoint.parent.is_dir()):
+        raise ValueError(f"checkpoint must be a file in a folder that exists, got {checkpoint}")
+    generator = torch.Generator().manual_seed(seed)
     groups = zip((model.layer, model.classifier), rates, strict=True)
     optimizer = torch.optim.Adam([{"params": part.parameters(), "lr": rate} for part, rate in groups])
     cells = known.view(len(known), index.shape[1], -1)[..., 0]
-    started, losses = time.perf_counter(), []
-    for _ in range(steps):
+    about = {"batch_size": batch_size, "rates": rates, "seed": seed, "label_givens": bool(label_givens)}
+    if checkpoint is not None:
+        about["boards"] = [summary(part) for part in boards]
+    started, losses = time.perf_counter(), _resume(checkpoint, about, model, optimizer, generator)
+    while len(losses) < steps:
         chosen = torch.randperm(len(z), generator=generator, device="cpu")[:batch_size].to(z.device)
         output = model(images[index[chosen]], cells[chosen])
         counted = torch.ones_like(known[chosen]) if label_givens else ~known[chosen]
@@ -120,9 +134,33 @@ def fit_visual(
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-        if max_seconds is not None and time.perf_counter() - started > max_seconds:
+        ends = len(losses) == steps or (max_seconds is not None and time.perf_counter() - started > max_seconds)
+        if checkpoint is not None and (ends or len(losses) % SAVE_EVERY == 0):
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses, "run": about}
+            write_state(checkpoint, state | {"generator": generator.get_state()})
+        if ends:
             break
     return losses
+
+
+def _resume(checkpoint: Path | None, about: dict[str, Any], model, optimizer, generator) -> list[float]:
+    """The losses so far; everything else is restored in place."""
+    if checkpoint is None or not checkpoint.is_file():
+        return []
+    wrong = f"checkpoint must be of this model and these boards, got {checkpoint}"
+    try:
+        state = torch.load(checkpoint, weights_only=True, map_location=next(model.parameters()).device)
+        run = state["run"]
+    except Exception as error:  # torch, pickle and the archive each have their own
+        raise ValueError(f"{wrong}: {error}") from error
+    check_same_run(checkpoint, run, about)
+    try:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        generator.set_state(state["generator"].cpu())
+        return list(state["losses"])
+    except Exception as error:
+        raise ValueError(f"{wrong}: {error}") from error
 
 
 @torch.no_grad()
