@@ -82,7 +82,7 @@ pd.DataFrame(parts, columns=["part", "what", "in the library"]).set_index("part"
 # ## What is checked, and where
 #
 # - {doc}`maxsat`: optimality, rounding, queens, the gradient of the fixed point.
-# - {doc}`sudoku`: the table of Sudoku, original and permuted; run time; the learned rules.
+# - {doc}`sudoku`: the table of Sudoku, original and permuted; how exact a backward pass should be; run time; the learned rules.
 # - {doc}`visual-sudoku`: parity of strings, Sudoku from images, with and without label leakage.
 # - {doc}`matching`: relaxed against exact matching, tracking in synthetic videos, four gradients, the published tables.
 #

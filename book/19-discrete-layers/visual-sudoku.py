@@ -13,7 +13,7 @@
 # of the whole string. And a digit classifier hands its probabilities to the layer as the known bits of a Sudoku: are both learned from
 # completed boards alone? {cite:t}`chang2020assessing` showed that in the original experiment they are not: the layer hands given cells
 # through, the loss counts them, and so every given digit is labelled. We run it with these labels and without. The 4x4 runs here are
-# small; the review's 9x9 is the full profile.
+# small; the review's 9x9 is recorded.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -37,7 +37,7 @@ from litrepro.layers import (
     visual_boards,
 )
 from litrepro.nets import lenet
-from litrepro.training import train_in_turn
+from litrepro.training import step_decay, train_in_turn
 
 ch = Chapter("19-discrete-layers", notebook="visual-sudoku", profile=profile, seed=seed, full_minutes=8)
 
@@ -112,15 +112,18 @@ for split, part in (("train", grids[: sizes[0]].repeat(2 if box == 2 else 1, 1, 
 
 sweeps = ch.pick(quick={"mixing": 20, "block": 100}, full={"mixing": 20, "block": 100})
 method = "mixing" if ch.device.type == "cpu" else "block"
-layer = ch.pick(quick={"m": 100, "aux": 50}, full={"m": 600, "aux": 300})
-layer = layer | {"method": method, "max_iter": sweeps[method]}
-training = ch.pick(quick={"batch_size": 40, "lr": 2e-2}, full={"batch_size": 40, "lr": 2e-3})
-steps = ch.pick(quick=[40, 40, 40], full=[4500, 3000, 1000], smoke=[2, 2, 2])
+layer = ch.pick(quick={"m": 100, "aux": 50}, full={"m": 600, "aux": 300}) | {
+    "method": method,
+    "max_iter": sweeps[method],
+}
+layer |= {"k": 32} | ch.pick(quick={"cg_iter": 10, "damping": 0.3}, full={"cg_iter": 10, "damping": 0.3})
+training = ch.pick(quick={"batch_size": 40, "lr": 2e-2}, full={"batch_size": 40, "lr": 3e-3})
+steps = ch.pick(quick=[40, 40, 40], full=[2750, 1000, 250], smoke=[2, 2, 2])
 width = ch.pick(quick=32, full=256)
 arms = {
-    "SATNet, givens labelled": (True, lambda: SATNet(n**3, k=32, cg_iter=20, seed=seed, **layer)),
+    "SATNet, givens labelled": (True, lambda: SATNet(n**3, seed=seed, **layer)),
     "ConvNetMask, givens labelled": (True, lambda: ConvNetSudoku(n, True, width, 4, seed=seed)),
-    "SATNet, givens not labelled": (False, lambda: SATNet(n**3, k=32, cg_iter=20, seed=seed, **layer)),
+    "SATNet, givens not labelled": (False, lambda: SATNet(n**3, seed=seed, **layer)),
 }
 
 
@@ -132,12 +135,12 @@ def train_arm(run):
     model = VisualSudoku(lenet(n, seed=seed), make()).to(ch.device)
     settings = training | ({} if name.startswith("SATNet") else {"lr": 2e-3}) | {"classifier_lr": 2e-3, "seed": seed}
     checkpoint = ch.scratch(f"{name}.pt") if ch.full else None
-    for reached in [*range(100, steps, 100), steps] if ch.full else [steps]:
-        if ch.out_of_time():
-            return None
-        fit_visual(
-            model, images["train"], boards["train"], steps=reached, label_givens=labelled, checkpoint=checkpoint, **settings
-        )  # fmt: skip
+    losses = fit_visual(
+        model, images["train"], boards["train"], steps=steps, label_givens=labelled, checkpoint=checkpoint,
+        schedule=step_decay({0.8: 0.1}), callback=lambda *_: ch.out_of_time(), **settings,
+    )  # fmt: skip
+    if len(losses) < steps:
+        return None
     own = tuple(part[: max(1, len(part) // 10)] for part in boards["train"])
     fitted = visual_accuracy(model, images["train"], own, n)["boards"]
     return (
@@ -150,32 +153,51 @@ if not finished:
     ch.pause()
 visual = pd.DataFrame(rows)
 visual["ceiling"] = visual.digits ** (n * n - holes)
-ch.save("visual-sudoku", visual.round(4))
-visual.set_index("arm").round(2)
+visual_recorded = ch.table("visual-sudoku", visual.round(4))
+scales = ch.scales(visual, visual_recorded)
+pd.concat({title: table.set_index("arm") for title, table in scales.items()}).round(2)
 
 # %% [markdown]
-# Read from left to right: boards completed, given digits read rightly, boards whose givens are all right, and the ceiling, the accuracy of
-# digits to the number of givens. Without the labels of given cells the classifier learns next to nothing from completed
-# boards, and the boards collapse with it.
+# Read from left to right: training steps, unseen boards completed, given digits read rightly, boards whose givens are all right, boards of the
+# training set completed, and the ceiling, the accuracy of digits to the number of givens. The recorded run on 9x9 boards took 51 minutes of one CPU
+# core, twelve passes over 9,000 boards. SATNet completes 62.2% of the unseen boards, as good as the 63.2% of the review, and nine of ten
+# of those whose givens it reads; the network with a mask reads as well and completes none, not even of its training boards (it had 1,000 steps). Without
+# the labels of given cells the classifier learns next to nothing from completed boards, and the boards collapse with it: after 250 steps
+# digits are read at chance, where the labelled arm reads 98%.
 
-# %% mystnb={"figure": {"name": "fig-19-visual", "caption": "Visual 4x4 Sudoku after a short training, unseen grids and images: digits read rightly, and boards completed, with and without the labels of given cells."}, "image": {"alt": "Grouped bars for three arms: with labels most digits are read, and SATNet completes half of the boards, ConvNetMask none; without labels digits are read at chance, a quarter, and no board is completed."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-19-visual", "caption": "Visual Sudoku, unseen grids and images: digits read rightly, and boards completed, with and without the labels of given cells; 4x4 after a short training, and the recorded 9x9. Dashes: the ceiling."}, "image": {"alt": "Two panels of grouped bars for three arms. 4x4: with labels nearly all digits are read, and SATNet completes most of the boards that can be read, ConvNetMask hardly any. 9x9: with labels 99 of 100 digits are read, SATNet completes 62% of the boards, close below the ceiling of 69%, ConvNetMask none. Without labels digits are read at chance and no board is completed, in both panels."}} tags=["hide-input"]
 if ch.plots:
-    fig, ax = figure(height=2.8)
-    for k, name in enumerate(("digits", "boards")):
-        ax.bar([i + 0.38 * (k - 0.5) for i in range(len(visual))], visual[name], 0.36, label=name)
-    ax.set(xticks=range(len(visual)), ylabel="share right", ylim=(0, 1.05))
-    ax.set_xticklabels([name.replace(", ", ",\n") for name in visual.arm])
-    ax.legend()
+    fig, axes = figure(1, len(scales), height=2.8, sharey=True, squeeze=False)
+    for ax, (title, table) in zip(axes[0], scales.items()):
+        for k, name in enumerate(("digits", "boards")):
+            ax.bar([i + 0.38 * (k - 0.5) for i in range(len(table))], table[name], 0.36, label=name)
+        for i, ceiling in enumerate(table.ceiling):
+            ax.plot([i, i + 0.38], [ceiling, ceiling], "k--", lw=1)
+        side = 9 if title == "full scale" else n
+        ax.set(xticks=range(len(table)), ylim=(0, 1.05), title=f"{title}, {side}x{side}")
+        ax.set_xticklabels([name.replace(", ", ",\n").replace("not ", "not\n") for name in table.arm], fontsize=8)
+    axes[0, 0].set_ylabel("share right")
+    axes[0, 0].legend()
+
+# %%
+if visual_recorded is not None:
+    full = visual_recorded.set_index("arm")
+    best, other = full.loc["SATNet, givens labelled"], full.loc["ConvNetMask, givens labelled"]
+    # A network in front of which no digit is read would be no rival, nor would a ceiling that counts no mistake be one.
+    ch.require(
+        other.digits > 0.95 and best.ceiling < 0.9, f"both must read digits, not perfectly: {full.digits.to_dict()}"
+    )
 
 # %% tags=["nbval-check-output"]
-share = visual.set_index("arm")["boards"]
-best, other = share["SATNet, givens labelled"], share["ConvNetMask, givens labelled"]
-ceiling = visual.set_index("arm")["ceiling"]["SATNet, givens labelled"]
-ch.claim(
-    "sudoku-visual",
-    value={"SATNet": best, "ConvNetMask": other, "ceiling": ceiling},
-    holds=best <= ceiling + 0.02 and best - other >= 0.3,
-)
+if visual_recorded is None:
+    ch.not_run("sudoku-visual", "no run on 9x9 boards is recorded")
+else:
+    ch.claim(
+        "sudoku-visual",
+        value={"SATNet": best.boards, "ConvNetMask": other.boards, "ceiling": best.ceiling},
+        holds=best.boards <= best.ceiling + 0.02 and best.boards - other.boards >= 0.3,
+        table="visual-sudoku",
+    )
 # The power counts boards only if misread digits are independent: on the two arms that read it is compared with a count.
 reading = visual[visual.digits > 0.8]
 error = (reading.ceiling * (1 - reading.ceiling) / sizes[1]) ** 0.5
@@ -185,12 +207,6 @@ ch.claim(
     value={"0.992^36.2": 0.992**36.2, "counted": reading.readable.tolist(), "power": reading.ceiling.tolist()},
     holds=bool(abs(0.992**36.2 - 0.747) < 0.005 and len(reading) == 2 and counted.all()),
 )
-
-# %% [markdown]
-# ## The recorded table
-
-# %%
-ch.paper("visual-sudoku")
 ch.paper("parity")
 
 # %% [markdown]

@@ -74,6 +74,7 @@ BOARDS = (torch.zeros(2, 16, dtype=torch.int64), torch.ones(2, 64), torch.ones(2
         lambda: ll.fit_completion(LAYER, (Z, KNOWN), steps=1, checkpoint="/nowhere/at/all.pt"),
         lambda: ll.fit_completion(LAYER, (Z, KNOWN), steps=1, checkpoint="/"),
         lambda: ll.fit_completion(LAYER, (Z, KNOWN), steps=1, checkpoint=__file__),
+        lambda: ll.SATNet(3, 4, damping=-0.1),
         lambda: ll.VisualSudoku(None, LAYER),
         lambda: VISUAL(None, KNOWN),
         lambda: ll.visual_boards(None, 4, torch.arange(4), seed=0),

@@ -108,13 +108,38 @@ def test_a_few_steps_of_the_backward_pass_are_the_same_compiled_or_not(monkeypat
     free = torch.rand(21, 4, 1, generator=g) < 0.6
     free[:, 0], free[:, 1] = False, True
     V, _ = mixing_sweeps(S, normalized(V), free, 300, 1e-7)
-    for steps in (1, 3, 8):
+    for steps, damping in ((1, 0.0), (3, 0.0), (8, 0.0), (8, 0.3)):
         found = []
         for flag in ("1", "0"):
             monkeypatch.setenv("LITREPRO_COMPILE", flag)
-            found.append(_solve(C, V, free, grad, steps))
+            found.append(_solve(C, V, free, grad, steps, damping))
         assert (found[0] - found[1]).norm() < (1e-4 if dtype == torch.float32 else 1e-10) * found[1].norm()
         assert found[0][~free[..., 0]].abs().max() == 0
+
+
+@pytest.mark.parametrize("compiled", ["1", "0"])
+@pytest.mark.parametrize("damping", [0.0, 0.3])
+def test_backward_pass_solves_the_damped_system(monkeypatch, compiled, damping):
+    monkeypatch.setenv("LITREPRO_COMPILE", compiled)
+    g = torch.Generator().manual_seed(5)
+    S = torch.randn(20, 18, generator=g, dtype=torch.float64)
+    C = without_diagonal(S.mT @ S)
+    V, grad = (torch.randn(18, 3, 6, generator=g, dtype=torch.float64) for _ in range(2))
+    free = torch.rand(18, 3, 1, generator=g) < 0.5
+    free[:6] = False  # rows that span the space, or a rotation of the others would change nothing
+    V, _ = mixing_sweeps(S, normalized(V), free, 3000, 0.0)
+    found = _solve(C, V, free, grad, 500, damping)
+    for b in range(3):
+        rows = free[:, b, 0].nonzero()[:, 0]
+        v = V[rows, b]
+        w = (C @ V[:, b])[rows].norm(dim=1)
+        w = w + damping * w.mean()
+        P = torch.eye(6, dtype=torch.float64) - v[:, :, None] * v[:, None]  # (f, k, k)
+        full = torch.diag_embed(w)[..., None, None] * torch.eye(6, dtype=torch.float64)
+        full = full + C[rows][:, rows][..., None, None] * torch.eye(6, dtype=torch.float64)
+        full = torch.einsum("iab,ijbc,jcd->iajd", P, full, P).reshape(6 * len(rows), -1)
+        exact = torch.linalg.pinv(full, rtol=1e-9) @ (P @ grad[rows, b][..., None]).reshape(-1)
+        assert (found[rows, b].reshape(-1) - exact).norm() < 1e-6 * exact.norm()
 
 
 def test_samples_stop_by_themselves(monkeypatch):

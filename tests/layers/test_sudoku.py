@@ -240,6 +240,12 @@ def test_training_on_images_resumes_and_knows_its_file(tmp_path):
     assert fit(steps=2, checkpoint=path) == pytest.approx(whole[:2])
     assert fit(checkpoint=path) == pytest.approx(whole, abs=1e-5)
     assert len(fit(steps=3, checkpoint=path)) == 5  # what is done is not undone
+    decayed = fit(schedule=lambda t: float(t < 0.5))
+    assert decayed[:4] == pytest.approx(whole[:4])  # three steps were taken at the full rate
+    assert decayed[4] != pytest.approx(whole[4], abs=1e-4)
+    asked = []
+    assert len(fit(steps=160, callback=lambda step, model: asked.append(step) or step == 100)) == 100
+    assert asked == [50, 100]
     others = {"batch_size": 6, "rates": {"lr": 0.5}, "seed": 9, "label_givens": False}
     others["boards"] = {"boards": (boards[0], z.flip(0), known)}
     for name, changes in others.items():

@@ -135,11 +135,19 @@ class Shared:
         )  # fmt: skip
         return W[..., : V.shape[-1]].transpose(0, 1).contiguous(), sweeps
 
-    def solve(self, V: torch.Tensor, grad: torch.Tensor, iterations: int, residual: float) -> torch.Tensor:
-        """u (N, B, k) with P_o(||g_o|| u_o + sum_j C_oj u_j) = P_o grad_o on the free rows, 0 on the others."""
+    def solve(
+        self, V: torch.Tensor, grad: torch.Tensor, iterations: int, damping: float, residual: float
+    ) -> torch.Tensor:
+        """u (N, B, k) with P_o(w_o u_o + sum_j C_oj u_j) = P_o grad_o on the free rows, 0 on the others.
+
+        w_o is ||g_o|| plus ``damping`` times its mean.
+        """
         W, G = self._rows(V), self._rows(grad)
         U = torch.empty_like(W)
-        self._call("solve", (W, G, U), W.shape, ctypes.c_long(iterations), ctypes.c_double(residual**2))
+        self._call(
+            "solve", (W, G, U), W.shape, ctypes.c_long(iterations), ctypes.c_double(damping),
+            ctypes.c_double(residual**2),
+        )  # fmt: skip
         return U[..., : V.shape[-1]].transpose(0, 1).contiguous()
 
 

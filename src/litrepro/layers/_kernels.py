@@ -139,9 +139,11 @@ static void tangent(real *y, const real *v, long n, long k) {
   }
 }
 
-/* Conjugate gradients for P_o(||g_o|| u_o + sum_j C_oj u_j) = P_o grad_o, preconditioned by 1 / ||g_o||. */
+/* Conjugate gradients for P_o(w_o u_o + sum_j C_oj u_j) = P_o grad_o, preconditioned by 1 / w_o; w_o is ||g_o|| plus
+   damping times its mean. */
 void solve(const real *C, const real *V, const unsigned char *free_, const real *grad, real *U, long *rows,
-           real *panels, real *work, long B, long N, long k, long iterations, double target) {
+           real *panels, real *work, long B, long N, long k, long iterations, double damping,
+           double target) {
   const long size = (N + ROWS) * k;
   real *x = work, *r = x + size, *p = r + size, *u = p + size, *Ap = u + size, *weight = Ap + size, *scale = weight + N;
   for (long b = 0; b < B; b++) {
@@ -155,9 +157,11 @@ void solve(const real *C, const real *V, const unsigned char *free_, const real 
     for (long i = 0; i < n; i += ROWS) sums(panels + i * (N - n), x + n * k, 0, N - n, k, Ap + i * k);
     fill(C, N, rows, n, 0, n, panels);
     for (long i = 0; i < n; i += ROWS) sums(panels + i * n, x, 0, n, k, Ap + i * k);
+    double mean = 0;
+    for (long i = 0; i < n; i++) mean += (weight[i] = (real)sqrt(dot(Ap + i * k, Ap + i * k, k))) / (double)n;
     real largest = 0;
     for (long i = 0; i < n; i++) {
-      weight[i] = (real)sqrt(dot(Ap + i * k, Ap + i * k, k));
+      weight[i] += (real)(damping * mean);
       if (weight[i] > largest) largest = weight[i];
     }
     const real least = largest * (real)1e-3 > (real)1e-30 ? largest * (real)1e-3 : (real)1e-30;

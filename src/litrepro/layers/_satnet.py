@@ -33,6 +33,11 @@ class SATNet(nn.Module):
         progress per pass.
     cg_iter
         Iterations of conjugate gradients in the backward pass, which stops at a relative residual of 1e-10.
+    damping
+        Of the backward pass: this share of a sample's mean ||g_o|| is added to every ||g_o||. 0 gives the gradient at
+        the fixed point. A forward pass that stops short of it leaves directions of hardly any or of negative
+        curvature, which conjugate gradients blow up: on 9x9 boards 0.3 keeps the gradient one to learn from. (The
+        authors' code adds 0.01 to every ||g_o||.)
     seed
         Of the parameter ``S`` (m, n + 1 + aux), N(0, 1) sqrt(0.5 / (n + 1 + aux + m)), and of the buffers: ``V0``
         (n + 1 + aux, k), the starting rows, row 0 the truth vector, and ``U`` (n, k), unit vectors orthogonal to it.
@@ -66,6 +71,7 @@ class SATNet(nn.Module):
         tol: float = 1e-4,
         method: str = "block",
         cg_iter: int = 40,
+        damping: float = 0.0,
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
     ):
@@ -78,6 +84,7 @@ class SATNet(nn.Module):
         self.max_iter, self.tol = _validate.positive_int("max_iter", max_iter), _validate.real("tol", tol, 0)
         self.method = _validate.choice("method", method, METHODS)
         self.cg_iter = _validate.positive_int("cg_iter", cg_iter)
+        self.damping = _validate.real("damping", damping, 0)
         seed = _validate.positive_int("seed", seed, 0)
         columns = n + 1 + aux
         generator = torch.Generator().manual_seed(seed)
@@ -102,7 +109,7 @@ class SATNet(nn.Module):
         if not len(flat):
             return z.clone()
         start, free = self._start(flat, mask)
-        V = _FixedPoint.apply(self.S, start, free, self.method, self.max_iter, self.tol, self.cg_iter)
+        V = _FixedPoint.apply(self.S, start, free, self.method, self.max_iter, self.tol, self.cg_iter, self.damping)
         # The slope of arccos is infinite at the ends.
         limit = 1 - torch.finfo(V.dtype).eps
         cosine = -(V[1 : self.n + 1] @ self.V0[0]).T
@@ -153,30 +160,33 @@ class _FixedPoint(torch.autograd.Function):
     """Rows at the fixed point g_o / ||g_o|| = -v_o, as a function of S and of the rows that are not free."""
 
     @staticmethod
-    def forward(ctx, S, start, free, method, max_iter, tol, cg_iter):
+    def forward(ctx, S, start, free, method, max_iter, tol, cg_iter, damping):
         V, _ = ITERATIONS[method](S.detach(), start.detach().contiguous(), free, max_iter, tol)
         ctx.save_for_backward(S, V, free)
-        ctx.cg_iter = cg_iter
+        ctx.settings = cg_iter, damping
         return V
 
     @staticmethod
     def backward(ctx, grad):
         S, V, free = ctx.saved_tensors
         C = without_diagonal(S.mT @ S)
-        U = -_solve(C, V, free, grad.contiguous(), ctx.cg_iter)
+        U = -_solve(C, V, free, grad.contiguous(), *ctx.settings)
         M = U.flatten(1) @ V.flatten(1).T
         M.fill_diagonal_(0)
         fixed = torch.where(free, 0.0, grad + (C @ U.flatten(1)).view_as(U))
-        return S @ (M + M.T), fixed, None, None, None, None, None
+        return S @ (M + M.T), fixed, None, None, None, None, None, None
 
 
-def _solve(C: torch.Tensor, V: torch.Tensor, free: torch.Tensor, grad: torch.Tensor, iterations: int) -> torch.Tensor:
-    """u with P_o(||g_o|| u_o + sum_j C_oj u_j) = P_o grad_o on free rows, by conjugate gradients for every sample.
+def _solve(
+    C: torch.Tensor, V: torch.Tensor, free: torch.Tensor, grad: torch.Tensor, iterations: int, damping: float = 0.0
+) -> torch.Tensor:
+    """u with P_o(w_o u_o + sum_j C_oj u_j) = P_o grad_o on free rows, by conjugate gradients for every sample.
 
-    The scaling by 1 / ||g_o|| commutes with the projections P_o, which makes it a preconditioner for free.
+    w_o is ||g_o|| plus ``damping`` times its mean over the free rows. The scaling by 1 / w_o commutes with the
+    projections P_o, which makes it a preconditioner for free.
     """
     if all(map(_compiled.available, (C, V, grad))):
-        return _compiled.Shared(C, free).solve(V, grad, iterations, RELATIVE_RESIDUAL)
+        return _compiled.Shared(C, free).solve(V, grad, iterations, damping, RELATIVE_RESIDUAL)
 
     def product(u: torch.Tensor) -> torch.Tensor:
         return (C @ u.flatten(1)).view_as(u)
@@ -187,8 +197,9 @@ def _solve(C: torch.Tensor, V: torch.Tensor, free: torch.Tensor, grad: torch.Ten
     def inner(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return torch.linalg.vecdot(a, b).sum(0)
 
-    weight = torch.linalg.vector_norm(product(V), dim=-1, keepdim=True)
-    scale = 1 / weight.clamp(min=1e-30).maximum(1e-3 * torch.where(free, weight, 0.0).amax(0))
+    weight = torch.where(free, torch.linalg.vector_norm(product(V), dim=-1, keepdim=True), 0.0)
+    weight = weight + damping * weight.sum(0) / free.sum(0).clamp(min=1)
+    scale = 1 / weight.clamp(min=1e-30).maximum(1e-3 * weight.amax(0))
     r = tangent(grad)
     u = torch.zeros_like(r)
     y = scale * r

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,10 @@ def fit_visual(
     lr: float = 2e-2,
     classifier_lr: float = 2e-3,
     seed: int = 0,
+    schedule: Callable[[float], float] | None = None,
     checkpoint: Path | None = None,
     max_seconds: float | None = None,
+    callback: Callable[[int, VisualSudoku], Any] | None = None,
 ) -> list[float]:
     """Train classifier and layer together on completed boards; returns the loss of every step.
 
@@ -101,9 +104,13 @@ def fit_visual(
         every given digit is labelled (Chang et al. 2020).
     lr, classifier_lr
         Of Adam, for the layer and for the classifier.
+    schedule
+        Factor of both rates as a function of the share of the steps done, e.g. ``training.step_decay({0.8: 0.1})``.
     checkpoint, max_seconds
         Continue from this file where it exists, and stop after so many seconds with the state in it; it is written
         every 50 steps. The other arguments and about a thousand boards are compared, not the initial parameters.
+    callback
+        ``callback(step, model)`` every 50 steps; if it returns True, training stops there.
 
     Raises ``ValueError`` for boards that do not fit each other or the images, sizes < 1, rates that are not positive, a
     checkpoint in no folder, and one that cannot be read or is of another run.
@@ -113,6 +120,9 @@ def fit_visual(
         _validate.real("max_seconds", max_seconds, 0)
     steps, batch_size = _validate.positive_int("steps", steps), _validate.positive_int("batch_size", batch_size)
     rates = [_validate.real(name, r, 0, open_low=True) for name, r in (("lr", lr), ("classifier_lr", classifier_lr))]
+    for name, function in (("schedule", schedule), ("callback", callback)):
+        if function is not None:
+            _validate.function(name, function)
     seed = _validate.positive_int("seed", seed, 0)
     checkpoint = _validate.optional_path("checkpoint", checkpoint)
     if checkpoint is not None and (checkpoint.is_dir() or not checkpoint.parent.is_dir()):
@@ -124,8 +134,12 @@ def fit_visual(
     about = {"batch_size": batch_size, "rates": rates, "seed": seed, "label_givens": bool(label_givens)}
     if checkpoint is not None:
         about["boards"] = [summary(part) for part in boards]
+    if schedule is not None:
+        about["steps"] = steps
     started, losses = time.perf_counter(), _resume(checkpoint, about, model, optimizer, generator)
     while len(losses) < steps:
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * (1.0 if schedule is None else schedule(len(losses) / steps))
         chosen = torch.randperm(len(z), generator=generator, device="cpu")[:batch_size].to(z.device)
         output = model(images[index[chosen]], cells[chosen])
         counted = torch.ones_like(known[chosen]) if label_givens else ~known[chosen]
@@ -134,8 +148,10 @@ def fit_visual(
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
+        pause = len(losses) % SAVE_EVERY == 0
         ends = len(losses) == steps or (max_seconds is not None and time.perf_counter() - started > max_seconds)
-        if checkpoint is not None and (ends or len(losses) % SAVE_EVERY == 0):
+        ends = ends or (pause and callback is not None and callback(len(losses), model) is True)
+        if checkpoint is not None and (ends or pause):
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses, "run": about}
             write_state(checkpoint, state | {"generator": generator.get_state()})
         if ends:
