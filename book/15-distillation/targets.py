@@ -439,7 +439,7 @@ judge("virtual-kd", ["KD", "virtual-KD"], lambda: without("virtual-KD"))
 if thrice is None or recorded is None:
     shown = pd.DataFrame({"state": ["not recorded"]}, index=["table3-longer"])
 else:
-    kept = recorded.variant.isin(thrice.variant.unique()) & recorded.seed.isin(thrice.seed.unique())
+    kept = recorded.variant.isin(late.index) & recorded.seed.isin(thrice.seed.unique())
     lengths = {}
     for part, table in ((recorded, paired_gains(recorded[kept], "hard")), (thrice, late)):
         row = 100 * table.set_axis(["accuracy (%)", "gain (points)", "s.e."], axis=1)
