@@ -449,7 +449,7 @@ else:
 shown
 
 # %% [markdown]
-# Distillation gains at both lengths, 0.9 points after the long one (standard error 0.15), and stays ahead: of self-KD by 0.4 points, of the best hand-made
+# Distillation gains at both lengths, 0.9 points after the long one (standard error 0.16), and stays ahead: of self-KD by 0.4 points, of the best hand-made
 # target by 0.6. Self-KD loses in a short training and gains in a long one, as the high temperature did on the digits: half of what the teacher gives.
 # The geometric target, the review's favourite, wins at neither length: whoever the student took for the next class is not worth telling it.
 #
