@@ -78,7 +78,7 @@ boards = {
 #
 # Whether SATNet learns is decided by its forward pass: stopped too early, the gradient belongs to no fixed point (see
 # {doc}`maxsat`). Twenty sequential sweeps leave a residual of a few percent and learn within twenty steps; they run as compiled C on a CPU, at
-# a tenth of their time in PyTorch, to the same result. A parallel iteration suits a GPU and needs about five times as many. The backward pass is
+# a sixth of their time in PyTorch, to the same result. A parallel iteration suits a GPU and needs about five times as many. The backward pass is
 # damped; why, the next section shows. Each run of a network has its own seed; the permuted runs of SATNet start from other weights than the original ones.
 
 # %%
