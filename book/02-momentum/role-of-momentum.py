@@ -355,6 +355,14 @@ for kind, problem in problems.items():
         tables.append(logistic_sweep(problem, rule(name), grid, decay=decay).assign(method=label, data=kind))
 sparse_table = pd.concat(tables, ignore_index=True)
 recorded = ch.table("sparse-logistic", sparse_table)
+# Half a decade is coarse for a narrow valley: a few step sizes more around the best ones.
+finer = {("sgd", False): [5.5, 7], ("heavy-ball", False): [0.7], ("adam", False): [0.17]}
+between = [
+    logistic_sweep(problem, rule(name), grid, decay=decay).assign(method=name, data=kind)
+    for kind, problem in problems.items()
+    for (name, decay), grid in finer.items()
+]
+sparse_table = pd.concat([sparse_table, *between], ignore_index=True)
 mean = sparse_table.groupby(["data", "method", "lr"])["loss"].mean()
 at_best = {key: mean[key].min() for key in mean.index.droplevel("lr").unique()}
 tuned_rows = sparse_table[
@@ -410,7 +418,7 @@ ch.claim(
 
 # %% [markdown]
 # The same runs answer whether one optimizer is best everywhere. Adam and the heavy ball, both tuned, trade places
-# between the two kinds of data.
+# between the two kinds of data, by a wide margin on sparse features and a narrow one on dense.
 
 # %% tags=["nbval-check-output"]
 lead = {}

@@ -117,33 +117,63 @@ worst = {e: (part.lowest.to_numpy().min(), part.gradient.to_numpy().max() / e) f
 ch.claim("second-order-point", value={"lowest curvature, gradient over eps": worst, "bound": floor},
          holds=all(low >= floor[e] and ratio <= 1 for e, (low, ratio) in worst.items()))  # fmt: skip
 
+# %% [markdown]
+# Does algorithm 4 end lower? At $\epsilon=0.1$ every start passes gradient descent's test already, so that it takes no step while
+# algorithm 4 spends hundreds of gradients and products. A third arm therefore gives gradient descent as many gradients as
+# algorithm 4 took from the same start, and no test.
+
+
 # %%
-paired = {}
+def descent_on(x, budget):
+    """Gradient descent with step 1 that does not stop: every run takes its own number of steps."""
+    for t in range(int(budget.max())):
+        x = torch.where((t < budget)[:, None], x - gradient(wells, x), x)
+    return x
+
+
+def paired(ours, others):
+    """Means of both, of the paired differences, and the standard error of the last."""
+    gaps = ours - others
+    return tuple(v.item() for v in (ours.mean(), others.mean(), gaps.mean(), gaps.std() / math.sqrt(len(gaps))))
+
+
+at_tolerance, at_budget, took = {}, {}, {}
+equal = "GD, as many gradients"
 for eps in (0.1, 0.01):
-    ours, plain = (final[(final.method == m) & (final.eps == eps)].f.to_numpy() for m in ("algorithm 4", "GD"))
-    paired[eps] = (ours.mean(), plain.mean(), (ours - plain).mean(), (ours - plain).std(ddof=1) / 8)
+    fourth, plain = ends["algorithm 4", eps], ends["GD", eps]
+    spent = descent_on(x0, fourth.oracle_calls)
+    at_tolerance[eps] = paired(wells(fourth.x), wells(plain.x))
+    at_budget[eps] = paired(wells(fourth.x), wells(spent))
+    took[eps] = [run.oracle_calls.double().median().item() for run in (fourth, plain)]
+    rest = zip(wells(spent).tolist(), lowest_curvature(spent).tolist(), gradient(wells, spent).norm(dim=-1).tolist())
+    final = pd.concat([final, pd.DataFrame([(equal, eps, *row) for row in rest], columns=final.columns)])
 
 # %% tags=["nbval-check-output"]
-_, _, difference, error = paired[0.1]
-ch.claim("better-minima", value={"f: algorithm 4, GD, paired difference, its s.e.": paired},
-         holds=difference < -2 * error)  # fmt: skip
+_, _, difference, error = at_tolerance[0.1]
+as_low = at_budget[0.1][1] < at_budget[0.1][0] + 0.01 * at_tolerance[0.1][1]
+ch.claim(
+    "better-minima",
+    value={"f: algorithm 4, GD, paired difference, its s.e.": at_tolerance, equal: at_budget, "calls": took},
+    holds=difference < -2 * error and ("partly" if as_low else True),
+)
 
-# %% mystnb={"figure": {"name": "fig-04-second-order", "caption": "Where the 64 runs on the rotated cosine end: value of f and lowest curvature, for eps = 0.1 and 0.01. At the coarse tolerance gradient descent stays at the saddles where it starts, at the fine one both methods are at the minimum (f near 0, positive curvature)."}, "image": {"alt": "Two scatter plots. At eps 0.1 gradient descent's points are spread over f from 2 to 13 at curvatures near minus one, algorithm 4's are all near f = 0 and curvature one half. At eps 0.01 both sit in that corner."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-04-second-order", "caption": "Where the 64 runs on the rotated cosine end: value of f and lowest curvature, for eps = 0.1 and 0.01. At the coarse tolerance gradient descent stops at the saddles where it starts, at the fine one both methods are at the minimum (f near 0, positive curvature). With as many gradients as algorithm 4 takes, and no test, gradient descent is there as well."}, "image": {"alt": "Two scatter plots. At eps 0.1 gradient descent's points are spread over f from 2 to 13 at curvatures near minus one, algorithm 4's are all near f = 0 and curvature one half, and so are those of gradient descent with as many gradients. At eps 0.01 all three sit in that corner."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
     fig, axes = figure(1, 2, height=3.0, sharey=True, sharex=True)
     for ax, eps in zip(axes, (0.1, 0.01)):
-        for index, name in enumerate(("GD", "algorithm 4")):
+        for index, name in enumerate(("GD", "algorithm 4", equal)):
             part = final[(final.method == name) & (final.eps == eps)]
-            ax.plot(part.f, part.lowest, "os"[index], ms=5, alpha=0.6, label=name)
+            ax.plot(part.f, part.lowest, "os^"[index], ms=5, alpha=0.6, label=name)
         ax.set(xlabel="f at the end", title=f"eps = {eps:g}")
     axes[0].set_ylabel("lowest curvature")
     axes[0].legend()
 
 # %% [markdown]
-# So "better minima" is a statement about coarse tolerances. A small gradient is a weak certificate near a saddle; with a
-# tolerance below the gradient at the start, gradient descent leaves the saddle by itself.
+# So "better minima" is a statement about a stopping rule at a coarse tolerance. A small gradient is a weak certificate near a
+# saddle; with a tolerance below the gradient at the start, or simply with as many gradients as algorithm 4 takes, gradient descent
+# leaves the saddle by itself and ends as low.
 #
 # No Hessian is formed on the way. We replace torch's Hessian functions by counters, and look at every call of autograd:
 

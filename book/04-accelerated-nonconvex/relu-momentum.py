@@ -162,20 +162,23 @@ if ch.plots:
 # ## Gradient descent and the heavy ball
 #
 # Both with step $1/\lambda_{\max}$, from the same five starts, at a width that is far below the $\lambda^{-4}n^4\kappa^2$ of
-# the theorem. The review's momentum lacks a root, $(1-\frac1{2\hat\kappa})^2$; it is the third run.
+# the theorem. The review's momentum lacks a root, $(1-\frac1{2\hat\kappa})^2$; it is the third run. The step $1/\lambda_{\max}$ belongs to
+# the theorem of the heavy ball. Gradient descent on a quadratic has its best rate at $2/(\lambda_{\max}+\lambda)$, about twice as long a
+# step, and that is the fourth run; momentum is judged against the better of the two.
 
 # %%
 steps = ch.pick(quick={"easy": 400, "hard": 1500}, full={"easy": 400, "hard": 1500, "large": 400},
                 smoke={"easy": 400, "hard": 1500})  # fmt: skip
-runs = ("gradient descent", "Polyak", "momentum as printed")
+runs = ("gradient descent", "Polyak", "momentum as printed", "gradient descent, longer step")
 norms = {}
 for name, (x, y) in data.items():
     c = constants[name]
     w, signs = start(wide, x.shape[1])
     lr, beta = polyak_parameters(c["lam"], c["lmax"])
-    momenta = torch.tensor([0.0, beta, (1 - 1 / (2 * c["kappa_hat"])) ** 2], **f64)
-    trained, _ = train_relu_output(x, y, w[:, None], signs[:, None], lr=lr, momentum=momenta, steps=steps[name])
-    norms[name] = (trained / trained[0]).cpu()  # (steps + 1, seeds, 3)
+    momenta = torch.tensor([0.0, beta, (1 - 1 / (2 * c["kappa_hat"])) ** 2, 0.0], **f64)
+    lrs = torch.tensor([lr, lr, lr, 2 / (c["lmax"] + c["lam"])], **f64)
+    trained, _ = train_relu_output(x, y, w[:, None], signs[:, None], lr=lrs, momentum=momenta, steps=steps[name])
+    norms[name] = (trained / trained[0]).cpu()  # (steps + 1, seeds, 4)
 
 
 def bound_holds(relative, kappa_hat):
@@ -195,17 +198,18 @@ def reached(relative, level):
 kept = {name: {run: bound_holds(r[..., i], constants[name]["kappa_hat"]).tolist() for i, run in enumerate(runs)}
         for name, r in norms.items()}  # fmt: skip
 sharp = reached(norms["hard"], 1e-6)
-gain = (sharp[:, 0] / sharp[:, 1]).tolist()
+gain = (sharp[:, [0, 3]].min(1).values / sharp[:, 1]).tolist()  # over gradient descent at the better of its steps
 
 # %% tags=["nbval-check-output"]
 ch.claim("relu-polyak-bound", value={name: k["Polyak"] for name, k in kept.items()},
          holds=all(all(k["Polyak"]) for k in kept.values()))  # fmt: skip
-ch.claim("relu-acceleration", value={"steps to 1e-6 (GD, Polyak, printed)": sharp.tolist(), "ratio": gain},
-         holds=min(gain) > 1.5 and bool((sharp[:, :2] <= steps["hard"]).all()))  # fmt: skip
+arrived = bool((sharp[:, [0, 1, 3]] <= steps["hard"]).all())
+ch.claim("relu-acceleration", value={f"steps to 1e-6 ({', '.join(runs)})": sharp.tolist(), "ratio": gain},
+         holds=arrived and min(gain) > 1.1 and (min(gain) > 1.5 or "partly"))  # fmt: skip
 ch.claim("erratum-polyak-root", value={name: k["momentum as printed"] for name, k in kept.items()},
          holds=all(not any(k["momentum as printed"]) and all(k["Polyak"]) for k in kept.values()))  # fmt: skip
 
-# %% mystnb={"figure": {"name": "fig-04-relu-residuals", "caption": "Residual relative to its start, five seeds, for the well-conditioned (left) and the ill-conditioned data (right). Dashed: the bound of theorem 3.1. The heavy ball stays below it; with the momentum as it is printed in the review it oscillates and crosses it. On well-conditioned data gradient descent is as good."}, "image": {"alt": "Two panels of residuals on a logarithmic axis against step. Left: gradient descent and Polyak fall together. Right: Polyak falls about four times as fast as gradient descent; the printed momentum decays slowest and crosses the dashed bound in both panels."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-04-relu-residuals", "caption": "Residual relative to its start, five seeds, for the well-conditioned (left) and the ill-conditioned data (right). Dashed: the bound of theorem 3.1. The heavy ball stays below it; with the momentum as it is printed in the review it oscillates and crosses it. On well-conditioned data gradient descent is as good or better."}, "image": {"alt": "Two panels of residuals on a logarithmic axis against step. Left: gradient descent and Polyak fall together, gradient descent with the longer step faster. Right: Polyak falls about four times as fast as gradient descent and about twice as fast as with the longer step; the printed momentum decays slowest and crosses the dashed bound in both panels."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 2, height=3.2, sharey=True)
     for ax, name in zip(axes, ("easy", "hard")):
@@ -272,7 +276,7 @@ ch.claim("erratum-relu-step", value={name: [min(v, 1e300) for v in pair] for nam
 rate_rows = [
     (name, run, s, *(reached(relative[:, :, i], level)[s].item() for level in (1e-2, 1e-4, 1e-6)))
     for name, relative in norms.items()
-    for i, run in enumerate(runs)
+    for i, run in enumerate(runs[:3])
     for s in range(seeds)
 ]
 relu_rates = pd.DataFrame(rate_rows, columns=["data", "run", "seed", "steps to 1e-2", "steps to 1e-4", "steps to 1e-6"])
@@ -286,7 +290,9 @@ counted(pd.concat(shown, names=["scale"]))
 # %% [markdown]
 # Eight times the width leaves the counts of both momenta within a few per cent. Gradient descent profits on the hard data, 461 steps
 # instead of 644 to a millionth, since the Gram matrix of a wider network moves less and its smallest eigenvalue stays closer to that
-# of the mean; so the gain of momentum falls from 3.7 to 2.6. The large data, as well conditioned as the easy ones, take as many steps
+# of the mean; so the gain of momentum at equal steps falls from 3.7 to 2.6. The table has gradient descent at $1/\lambda_{\max}$
+# alone. With the longer step it needs 325 at width 1,000 and 234 at width 8,192, and the gain is 1.9 and 1.3: where the recorded
+# verdict at full scale says reproduced, it says so of equal steps. The large data, as well conditioned as the easy ones, take as many steps
 # as those. There the review's step does its harm more slowly: the residual rises to 83 times its start within the hundred steps,
 # short of the thousand that the criterion asks for, which is the dissenting verdict at full scale above.
 
@@ -353,6 +359,7 @@ if ch.plots:
 # ## Takeaway
 #
 # Theorem 3.1 holds on every run, at widths of a thousand where it asks for many orders of magnitude more, and the heavy
-# ball needs about a quarter of gradient descent's steps on the ill-conditioned data (two fifths at width 8,192). The missing root in the momentum is
+# ball needs about half of gradient descent's steps on the ill-conditioned data, each at its own step size (three quarters at width 8,192;
+# at equal step sizes a quarter and two fifths). The missing root in the momentum is
 # not cosmetic: with the printed value the bound is broken on every seed, and the heavy ball is *slower* than gradient
 # descent.

@@ -374,40 +374,58 @@ pd.DataFrame(needed, columns=["kappa", "smallest depth that halves"]).round(1).s
 #
 # ## At equal numbers of oracle calls
 #
-# One call is the gradient, or one Hessian-vector product, of one sample. Gradient descent and SVRG {cite}`johnson2013accelerating` are
-# tuned over a grid of step sizes, for each $\lambda$; LiSSA is not tuned at all ($S_1=1$, $S_2$ from the theorem, `scale`
-# $=\beta$). Exact Newton pays $d$ products per sample and step.
+# One call is the gradient, or one Hessian-vector product, of one sample. For each $\lambda$ gradient descent is tuned over a grid of step
+# sizes, and SVRG {cite}`johnson2013accelerating` over step sizes and lengths $m$ of its epochs, each of which costs $n+2m$ calls. LiSSA runs
+# with the depth of the theorem, which needs no tuning, and with a half and a quarter of it ($S_1=1$, `scale` $=\beta$); a step is $n+S_2$
+# calls. Exact Newton pays $d$ products per sample and step.
 
 # %%
 rates = torch.tensor([0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0], dtype=f64)
-race, total = [], {}
-for weight in (0.05, 0.01):
+svrg_rates = torch.tensor([0.25, 0.5, 1.0, 2.0, 4.0, 6.0, 8.0], dtype=f64)
+long_rates = torch.tensor([8.0, 12.0, 16.0, 20.0, 32.0, 48.0, 56.0, 64.0, 72.0, 80.0], dtype=f64)  # of gradient descent
+n, racers = len(x), 20
+decays = (0.05, 0.01)
+
+
+def theorem_depth(weight, shares):
+    """Shares of the depth 2 kappa ln(4 kappa)."""
+    kappa = (0.25 + weight) / weight
+    return [math.ceil(share * 2 * kappa * math.log(4 * kappa)) for share in shares]
+
+
+def candidates(weight):
+    """Every setting of every method: (method, setting, distances (steps + 1, seeds), calls of a step)."""
     target = logistic_newton(x, y, weight, steps=20)[-1]
-    bound = 0.25 + weight
-    depth = math.ceil(2 * bound / weight * math.log(4 * bound / weight))
-    n = len(x)
-    epochs = 10 if weight > 0.02 else 25
-    second = lissa(logistic_loss(weight), torch.zeros(10, x.shape[1], dtype=f64, device=x.device), (x, y),
-                   s2=depth, steps=14, scale=bound, seed=seed)  # fmt: skip
-    distances = {
-        "LiSSA": ((second.w - target).norm(dim=-1), n + depth),
-        "SVRG": ((logistic_svrg(x, y, weight, lr=rates, epochs=epochs, seeds=range(10)) - target).norm(dim=-1), 3 * n),
-        "gradient descent": (
-            (logistic_descent(x, y, weight, lr=2 * rates, steps=900) - target).norm(dim=-1)[..., None],
-            n,
-        ),
-        "SGD": (
-            (logistic_svrg(x, y, weight, lr=rates[:4], epochs=40, seeds=range(3), plain=True) - target).norm(dim=-1),
-            n,
-        ),
-        "Newton": ((logistic_newton(x, y, weight, steps=12) - target).norm(dim=-1)[:, None], n * (1 + x.shape[1])),
-    }
-    for method, (distance, cost) in distances.items():
-        if distance.ndim == 3:  # the step size whose median seed is first, or ends nearest
-            reached = calls_to_distance(distance, cost, 1e-8).median(-1).values
-            pick = reached.argmin() if reached.isfinite().any() else distance[-1].median(-1).values.argmin()
-            distance = distance[:, pick]
-        total[method, weight] = calls_to_distance(distance, cost, 1e-8).median().item()
+    most = 12_000 if weight > 0.02 else 20_000  # calls of a run of SVRG
+    for depth in theorem_depth(weight, (0.25, 0.5, 1)):
+        w0 = torch.zeros(racers, x.shape[1], dtype=f64, device=x.device)
+        run = lissa(logistic_loss(weight), w0, (x, y), s2=depth, steps=11, scale=0.25 + weight, seed=seed)
+        yield "LiSSA", depth, (run.w - target).norm(dim=-1), n + depth
+    for inner in (40, 71, 142, 284, 569):
+        cost = n + 2 * inner
+        options = {"inner": inner, "epochs": most // cost, "seeds": range(racers)}
+        found = (logistic_svrg(x, y, weight, lr=svrg_rates, **options) - target).norm(dim=-1)
+        yield from (("SVRG", (inner, rate), found[:, i], cost) for i, rate in enumerate(svrg_rates.tolist()))
+    found = (logistic_descent(x, y, weight, lr=long_rates, steps=900) - target).norm(dim=-1)
+    yield from (("gradient descent", rate, found[:, i, None], n) for i, rate in enumerate(long_rates.tolist()))
+    found = (logistic_svrg(x, y, weight, lr=rates[:4], epochs=40, seeds=range(3), plain=True) - target).norm(dim=-1)
+    yield from (("SGD", rate, found[:, i], n) for i, rate in enumerate(rates[:4].tolist()))
+    yield "Newton", None, (logistic_newton(x, y, weight, steps=12) - target).norm(dim=-1)[:, None], n * (1 + x.shape[1])
+
+
+# %%
+race, total, chosen, untuned = [], {}, {}, {}
+for weight in ch.progress(decays, "race"):
+    best_of = {}
+    for method, setting, distance, cost in candidates(weight):
+        calls = calls_to_distance(distance, cost, 1e-8).median().item()
+        rank = (calls, distance[-1].median().item())  # the first to arrive, or the one that ends nearest
+        if method not in best_of or rank < best_of[method][0]:
+            best_of[method] = rank, setting, distance, cost
+        if method == "LiSSA" and setting == theorem_depth(weight, [1])[0]:
+            untuned[weight] = calls
+    for method, (rank, setting, distance, cost) in best_of.items():
+        total[method, weight], chosen[method, weight] = rank[0], setting
         race += [
             {"decay": weight, "method": method, "calls": cost * t, "distance": value}
             for t, row in enumerate(distance.tolist())
@@ -416,23 +434,32 @@ for weight in (0.05, 0.01):
 race = pd.DataFrame(race)
 
 # %% tags=["nbval-check-output"]
-beats = {f"{method} {weight}": value for (method, weight), value in total.items() if math.isfinite(value)}
-ahead = [
-    total["LiSSA", weight] < min(total["SVRG", weight], total["gradient descent", weight]) for weight in (0.05, 0.01)
-]
-# A rival that never arrives would be beaten by anything.
-raced = all(math.isfinite(calls) for (method, _), calls in total.items() if method in ("SVRG", "gradient descent"))
-ch.claim("lissa-beats-first-order", value=beats, holds=raced and (all(ahead) or ("partly" if any(ahead) else False)))
+rivals = {weight: min(total["SVRG", weight], total["gradient descent", weight]) for weight in decays}
+# A step of LiSSA is an eighth of its race: only what is more than that can be told apart.
+ahead = [total["LiSSA", weight] < 0.8 * rivals[weight] for weight in decays]
+# A rival that never arrives would be beaten by anything, and a LiSSA that never arrives by anyone.
+raced = all(math.isfinite(calls) for (method, _), calls in total.items() if method not in ("SGD", "Newton"))
+ch.require(raced, f"a method has not arrived at 1e-8: {total}")
+ch.claim(
+    "lissa-beats-first-order",
+    value={f"{method} {weight}": value for (method, weight), value in total.items() if math.isfinite(value)}
+    | {f"LiSSA with the theorem's depth {weight}": value for weight, value in untuned.items()},
+    holds=all(ahead) or ("partly" if any(ahead) else False),
+)
 
 # %% tags=["hide-input"]
-pd.DataFrame([{"method": method, "lambda": weight, "calls": calls} for (method, weight), calls in total.items()]).pivot(
+rows = total | {("LiSSA, depth of the theorem", weight): value for weight, value in untuned.items()}
+pd.DataFrame([{"method": method, "lambda": weight, "calls": calls} for (method, weight), calls in rows.items()]).pivot(
     index="method", columns="lambda", values="calls"
 ).sort_values(0.05).map("{:.0f}".format)
 
 # %% [markdown]
-# Calls until the distance is $10^{-8}$, median over seeds; `inf` where that is not reached. SGD with a decreasing step size is nowhere near it.
+# Calls until the distance is $10^{-8}$, median over seeds; `inf` where that is not reached. LiSSA and SVRG are level: they differ by less than
+# a tenth, and a step of either is as much. The best epochs of SVRG are short, 40 and 71 samples, with step sizes of 2 and 4; with epochs of all $n=569$ it
+# needs about twice the calls. What LiSSA has for itself is that the depth of the theorem is nearly as good as the best one. SGD with a decreasing
+# step size is nowhere near it.
 
-# %% mystnb={"figure": {"name": "fig-05-calls", "caption": "Distance to the optimum against oracle calls (gradients and products of single samples), regularization 0.05 and 0.01: medians over seeds with quartiles. First-order methods at their best step size."}, "image": {"alt": "Two panels. LiSSA's line falls most steeply; gradient descent follows before SVRG on the left, SVRG long before gradient descent on the right; SGD flattens out; Newton drops in few but very expensive steps."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-05-calls", "caption": "Distance to the optimum against oracle calls (gradients and products of single samples), regularization 0.05 and 0.01: medians over seeds with quartiles. Every method at its best settings: step sizes, length of SVRG's epochs, LiSSA's depth."}, "image": {"alt": "Two panels. The lines of LiSSA and SVRG fall most steeply, close to each other; gradient descent follows soon; SGD flattens out; Newton drops in few but very expensive steps."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 2, sharey=True)
     for ax, (weight, part) in zip(axes, race.groupby("decay", sort=False)):
@@ -530,5 +557,6 @@ ch.claim(
 #
 # LiSSA does what it promises, once two things are put right: every factor of the series needs a sample of its own, and the
 # samples have to be scaled below one. Then one direction of batch 1 suffices, far below the theorem's $S_1$, and no step size has to be tuned.
-# Its depth has to grow with the condition number. On these data, at condition numbers of 6 and 26, it needs fewer calls than gradient descent and SVRG at their best
-# step sizes; Newton's method, which pays for every entry of the Hessian, needs more than ten times as many.
+# Its depth has to grow with the condition number. On these data, at condition numbers of 6 and 26, it needs fewer calls than gradient descent at its
+# best step size, by about a quarter, and as many as SVRG, a first-order method that samples as well, if the epochs of that have a good length. Newton's method, which pays for
+# every entry of the Hessian, needs more than ten times as many.

@@ -167,5 +167,6 @@ ch.ledger()
 # ## Takeaway
 #
 # The formulas hold once put right, and the estimators do what they promise. Of the thesis little is left: measured from each optimizer's own best rate,
-# none of three problems shows a wider interval of good rates for second-order methods than for AdamW or SGD with momentum, beyond what chance
-# explains, and on a small transformer AdaHessian's is the narrower one. Curvature pays where the problem is one of conditioning: on regularized regression, and on coupled parameters.
+# neither of two problems shows a wider interval of good rates for second-order methods than for AdamW or SGD with momentum, beyond what chance
+# explains, and on a small transformer AdaHessian's is the narrower one. Curvature pays over gradient descent where the problem is one of conditioning, a little on
+# regularized regression and much on coupled parameters; but the best first-order methods, SVRG for the one and conjugate gradients for the other, do as well.

@@ -46,7 +46,9 @@ warnings.simplefilter("ignore", ConvergenceWarning)  # divergence at large rates
 # Digits with a tanh perceptron 64-64-64-10, five epochs of batches of 32. Tanh, because in a ReLU network the curvature within a layer
 # is zero almost everywhere. First a logarithmic grid of rates, whose best mean accuracy defines each optimizer's base rate; then the published
 # multiples of that base, and 10 and 20 times it. Four rates at a time, with all seeds, are one stacked run. Epochs, batches and initial weights are the same
-# for all; AdamW and AdaHessian have weight decay 0.01, SGD has momentum 0.9.
+# for all; AdamW and AdaHessian have weight decay 0.01, SGD has momentum 0.9. The decay is decoupled, that is, multiplied by the rate: where an
+# optimizer works at larger rates, as AdaHessian does, the same 0.01 shrinks the weights more, and SGD and SQGN have none. Part of what
+# limits AdaHessian's rates may therefore be its decay.
 
 
 # %%
@@ -181,8 +183,8 @@ if ch.plots:
 #
 # ## Three problems, four optimizers
 #
-# One problem is one problem. The same measurement, again with four rates per decade, on softmax regression for the breast-cancer data (ten epochs;
-# convex and nearly separable, so that rates hardly matter) and on a small version of the seismic inversion of {doc}`quasi-gauss-newton` (200 models, 24
+# One problem is one problem. The same measurement, again with four rates per decade, on softmax regression for the breast-cancer data (ten epochs,
+# no weight decay for anyone; convex and nearly separable, so that large rates do no harm) and on a small version of the seismic inversion of {doc}`quasi-gauss-newton` (200 models, 24
 # hidden units, 20 epochs; the score is minus the logarithm of the held-out RMS error, so that a tolerance of 0.02 is 2 %). Intervals are from 1,000
 # bootstrap resamples of the seeds.
 
@@ -199,7 +201,8 @@ frames = [both]
 for problem, epochs, batch, ranges in ch.progress(tasks, "problems"):
     for method, (low, high) in ranges.items():
         rates, chunk = geometric(low, high, per_decade), 5 if problem is tomography else None
-        frame = sweep_rates(method, problem, rates, seeds, epochs=epochs, batch=batch, chunk=chunk, **decays[method])
+        decay = {} if problem is cancer else decays[method]  # nothing but a decay would limit the rates there
+        frame = sweep_rates(method, problem, rates, seeds, epochs=epochs, batch=batch, chunk=chunk, **decay)
         frames.append(frame)
         widths[problem.name, method] = width_of(frame, 0.02)
 everything = pd.concat(frames)
@@ -241,7 +244,7 @@ bounded = all(found["censored"] < 2 for found in widths.values())  # none is as 
 good = all(found["best"] > {"digits": 0.8, "breast cancer": 0.9}.get(name, 0) for (name, _), found in widths.items())
 ch.require(bounded and good, f"an optimizer did not learn, or its rate did not matter: {widths}")
 wins, gains = {}, {}
-for name in ("digits", "breast cancer", "tomography"):
+for name in ("digits", "tomography"):  # on breast cancer no rate of the grids does harm
     first = max((widths[name, method] for method in ("sgd", "adamw")), key=lambda found: found["width"])
     second = max((widths[name, method] for method in ("adahessian", "sqgn")), key=lambda found: found["width"])
     gains[name], wins[name] = second["width"] - first["width"], wider(second, first)
@@ -260,14 +263,15 @@ recorded = ch.table(
 )
 
 # %% [markdown]
-# On digits and on breast cancer the widest intervals are those of first-order methods. On tomography SQGN's is the widest, but its bootstrap interval
-# reaches from below AdamW's to above it.
+# On digits the widest interval is that of a first-order method. On tomography SQGN's is the widest, but its bootstrap interval
+# reaches from below AdamW's to above it. On breast cancer nothing is decided: without decay no optimizer collapses up to the end of its grid. At
+# the largest rates all have accuracies of 0.95 to 0.97, about 0.02 below the best, which is the tolerance, and chance decides where an interval ends.
 #
 # ## On a transformer
 #
 # The published table is for a transformer. At full scale: four layers of width 128 on tiny Shakespeare, 1,000 steps on batches of 16 windows of 64
-# characters, four seeds, three rates per decade over two and a half decades for AdamW and AdaHessian. The claims are judged on the recorded table;
-# without one they are open.
+# characters, four seeds, three rates per decade over two and a half decades for AdamW and AdaHessian, both with weight decay 0.01. The claims are judged
+# on the recorded table; without one they are open.
 
 # %%
 size = ch.pick(
@@ -326,10 +330,12 @@ else:
 # %% [markdown]
 # The recorded run, on a CPU: AdamW's interval is 0.80 decades wide, AdaHessian's 0.63, with bootstrap intervals that overlap (0.76 to 0.82, 0.47 to
 # 0.80). AdamW ends lower at its best rate, a training loss of 1.72 against 1.80 with errors of 0.01, and on a perceptron an epoch of
-# AdaHessian takes about twice as long ({doc}`adahessian`). The training is short; over a longer one the order may be another.
+# AdaHessian takes about twice as long ({doc}`adahessian`). The training is short; over a longer one the order may be another. And the decay is not the same
+# for both: multiplied by the best rates, 0.055 for AdaHessian and 0.0012 for AdamW, it shrinks AdaHessian's weights 48 times as fast. How much of the difference
+# in loss and in width is due to that, the recorded run does not tell.
 #
 # ## Takeaway
 #
-# Measured from each optimizer's own best rate, on these three problems, the second-order methods have no wider interval of good rates than AdamW and
-# SGD with momentum have, as far as five seeds can tell, nor on a small transformer. The published table can still be right for its own; what does
+# Measured from each optimizer's own best rate, on digits and on tomography, the second-order methods have no wider interval of good rates than AdamW and
+# SGD with momentum have, as far as five seeds can tell, nor on a small transformer, with the weight decay that we gave both. The published table can still be right for its own; what does
 # not follow from it is that robustness is a property of second-order methods in general.

@@ -11,7 +11,7 @@
 #
 # The review's main table: a layer that completes Sudoku boards and has never been told a rule, against convolutional networks, with
 # the bits of the board in order and permuted {cite}`wang2019satnet`. The quick profile plays on 4x4 boards, of which there are
-# only 288: the split is by grid, or the test set would leak. The full profile plays on the review's 9x9.
+# only 288: the split is by grid, or the test set would leak. The full profile plays on the review's 9x9; its recorded tables stand beside.
 #
 # A board is $n^3$ bits, one per cell and digit. SATNet sees the givens as fixed vectors and relaxes the rest; the baselines see the digits
 # as channels, with or without a mask of what is known.
@@ -21,6 +21,8 @@ profile = "quick"
 seed = 0
 
 # %%
+from contextlib import nullcontext
+
 import pandas as pd
 import torch
 
@@ -28,7 +30,7 @@ from litrepro import Chapter
 from litrepro.layers import (
     ConvNetSudoku, SATNet, completion_loss, fit_completion, solve_sudoku, sudoku_grids, sudoku_puzzles,
 )  # fmt: skip
-from litrepro.training import train_in_turn
+from litrepro.training import half_precision, step_decay, train_in_turn
 
 ch = Chapter("19-discrete-layers", notebook="sudoku", profile=profile, seed=seed, full_minutes=8)
 box = ch.pick(quick=2, full=3)
@@ -45,15 +47,16 @@ layer = ch.pick(quick={"m": 100, "aux": 50}, full={"m": 600, "aux": 300}) | {
 layer |= {"k": 32} | ch.pick(quick={"cg_iter": 10, "damping": 0.3}, full={"cg_iter": 10, "damping": 0.3})
 training = ch.pick(
     quick={"steps": 30, "batch_size": 40, "lr": 2e-2, "eval_every": 6},
-    full={"steps": 4500, "batch_size": 40, "lr": 3e-3, "eval_every": 150},
+    full={"steps": 3600, "batch_size": 40, "lr": 3e-3, "eval_every": 300},
     smoke={"steps": 4, "batch_size": 40, "lr": 2e-2, "eval_every": 2},
 )
-shape = ch.pick(quick=(48, 4), full=(256, 8), smoke=(8, 2))  # width and depth of the networks
+shape = ch.pick(quick=(48, 4), full=(192, 8), smoke=(8, 2))  # width and depth of the networks
 networks = ch.pick(
-    quick={"steps": 240, "batch_size": 40, "lr": 2e-3, "eval_every": 240},
-    full={"steps": 1500, "batch_size": 300, "lr": 2e-3, "eval_every": 100},
+    quick={"steps": 160, "batch_size": 40, "lr": 2e-3, "eval_every": 160},
+    full={"steps": 2700, "batch_size": 100, "lr": 1e-3, "eval_every": 270},
     smoke={"steps": 4, "batch_size": 40, "lr": 2e-3, "eval_every": 4},
 )
+decay = ch.pick(quick={}, full={0.8: 0.1})  # the last fifth of the full run has a tenth of the rate
 
 # %% [markdown]
 # ## Boards
@@ -79,13 +82,16 @@ boards = {
 # Whether SATNet learns is decided by its forward pass: stopped too early, the gradient belongs to no fixed point (see
 # {doc}`maxsat`). Twenty sequential sweeps leave a residual of a few percent and learn within twenty steps; they run as compiled C on a CPU, at
 # a sixth of their time in PyTorch, to the same result. A parallel iteration suits a GPU and needs about five times as many. The backward pass is
-# damped; why, the next section shows. Each run of a network has its own seed; the permuted runs of SATNet start from other weights than the original ones.
+# damped; why, the next section shows. Each run has its own seed; the permuted runs of SATNet start from other weights than the original ones.
+#
+# A rival that has not learned its own boards would be a straw man. Eight plain convolutions on 9x9 boards are one: they stay at the uniform
+# guess. With batch normalization between them they know their training boards by heart, after some 25 passes over them.
 
 # %%
 makers = {
     "SATNet": lambda seed: SATNet(n**3, seed=seed, **layer),
-    "ConvNet": lambda seed: ConvNetSudoku(n, False, *shape, seed=seed),
-    "ConvNetMask": lambda seed: ConvNetSudoku(n, True, *shape, seed=seed),
+    "ConvNet": lambda seed: ConvNetSudoku(n, False, *shape, seed=seed, norm=True),
+    "ConvNetMask": lambda seed: ConvNetSudoku(n, True, *shape, seed=seed, norm=True),
 }
 trained = {}
 
@@ -100,12 +106,13 @@ def train_one(run):
     splits = {"train": tuple(x[:1000] for x in fit_on), "test": held_out}
     settings = settings | {"digits": n, "order": inverse, "seed": number, "evaluate_on": splits}
     if ch.full:
-        settings["checkpoint"] = ch.scratch(f"{name}-{kind}-{number}.pt")
-        for reached in range(settings["eval_every"], settings["steps"], settings["eval_every"]):
-            if ch.out_of_time():
-                return None
-            fit_completion(model, fit_on, **settings | {"steps": reached})
-    return fit_completion(model, fit_on, **settings).assign(model=name, board=kind, member=s)
+        settings |= {"checkpoint": ch.scratch(f"{name}-{kind}-{number}.pt"), "callback": lambda *_: ch.out_of_time()}
+        settings["schedule"] = step_decay(decay)
+    with half_precision(ch.device, cpu=ch.full) if name != "SATNet" else nullcontext():
+        history = fit_completion(model, fit_on, **settings)
+    if history.step.max() < settings["steps"]:
+        return None
+    return history.assign(model=name, board=kind, member=s)
 
 
 runs = [(kind, s, name) for kind in boards for s in range(seeds) for name in makers]
@@ -113,30 +120,37 @@ tables, finished = train_in_turn(runs, train_one, stop=ch.out_of_time, progress=
 if not finished:
     ch.pause()
 curves_table = pd.concat(tables, ignore_index=True)
-last = curves_table[curves_table.metric == "accuracy"].groupby(["board", "model", "member", "split"]).tail(1)
-accuracy = last.groupby(["board", "model", "split"], as_index=False)["value"].mean()
-ch.save("sudoku-accuracy", accuracy.round(4))
-ch.save("sudoku-curves", curves_table.drop(columns="seconds").round(4))
-accuracy.pivot_table("value", ["board", "model"], "split")[["train", "test"]].round(2)
+final = curves_table[curves_table.metric == "accuracy"].groupby(["board", "model", "member", "split"]).tail(1)
+accuracy = final.groupby(["board", "model", "split"], as_index=False)["value"].mean()
+recorded = ch.table("sudoku-accuracy", accuracy.round(4))
+curves_recorded = ch.table("sudoku-curves", curves_table.drop(columns="seconds").round(4))
+scales, curves = ch.scales(accuracy, recorded), ch.scales(curves_table, curves_recorded)
+shown = {name: table.pivot_table("value", ["board", "model"], "split") for name, table in scales.items()}
+pd.concat(shown, axis=1).round(2)
 
-# %% mystnb={"figure": {"name": "fig-19-sudoku", "caption": "Left: share of unseen boards that SATNet completes without a mistake, during training, original and permuted; every run of two. Right: the final share for all three models, mean and runs."}, "image": {"alt": "Left, curves that rise from a tenth to one within about twenty steps. Right, bars: SATNet at one on both kinds of board, the networks between a third and a half on the original and near zero on the permuted boards."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-19-sudoku", "caption": "Left: share of unseen boards that SATNet completes without a mistake, during training, original and permuted; every run. Right: the share at the end for all three models, mean (bars) and runs (dots); the dashes are the share of training boards. Top: 4x4, two seeds. Bottom, where it is recorded: 9x9, one seed, 16 passes over 9,000 boards for SATNet and 30 for the networks; the rate falls for the last fifth."}, "image": {"alt": "4x4: curves that rise to one within about twenty steps; bars of SATNet at one on both kinds of board, of the networks near a half on the original and near zero on the permuted boards, with dashes at one for all. 9x9: curves that rise to a half in 2,700 steps and jump above 0.8 when the rate falls; bars of SATNet above 0.8 on both kinds of board, of the networks at zero, with dashes at one for the networks and a little below for SATNet."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
-    fig, axes = figure(1, 2, height=3)
-    part = curves_table[(curves_table.model == "SATNet") & (curves_table.split == "test")]
-    for k, (kind, rows) in enumerate(part.groupby("board", sort=False)):
-        for s, run in rows.groupby("member"):
-            axes[0].plot(run.step, run["value"], "o-", color=f"C{k}", ms=3, label=kind if s == 0 else None)
-    axes[0].set(xlabel="training step", ylabel="test boards solved")
-    axes[0].legend()
-    shown = last[last.split == "test"]
-    for k, kind in enumerate(boards):
-        for j, name in enumerate(("SATNet", "ConvNetMask", "ConvNet")):
-            values = shown[(shown.board == kind) & (shown.model == name)]["value"]
-            axes[1].bar(j + 0.38 * (k - 0.5), values.mean(), 0.36, color=f"C{k}", label=kind if j == 0 else None)
-            axes[1].plot([j + 0.38 * (k - 0.5)] * len(values), values, "k.", ms=5)
-    axes[1].set(xticks=range(3), xticklabels=("SATNet", "ConvNetMask", "ConvNet"), ylabel="test boards solved")
+    fig, axes = figure(len(scales), 2, height=2.7, squeeze=False)
+    for (left, right), (scale, table) in zip(axes, curves.items()):
+        side = 9 if scale == "full scale" else n
+        tests = table[table.metric == "accuracy"]
+        for k, kind in enumerate(boards):
+            part = tests[(tests.board == kind) & (tests.model == "SATNet") & (tests.split == "test")]
+            for s, run in part.groupby("member"):
+                left.plot(run.step, run["value"], "o-", color=f"C{k}", ms=3, label=kind if s == 0 else None)
+            for j, name in enumerate(makers):
+                ends = tests[(tests.board == kind) & (tests.model == name)].groupby(["member", "split"])["value"].last()
+                at, ends = j + 0.38 * (k - 0.5), ends.unstack()
+                right.bar(at, ends.test.mean(), 0.36, color=f"C{k}", label=kind if j == 0 else None)
+                right.plot([at] * len(ends), ends.test, "k.", ms=5)
+                right.hlines(ends.train.mean(), at - 0.18, at + 0.18, color="k", ls="--", lw=1)
+        left.set(
+            xlabel="training step", ylabel="unseen boards solved", title=f"SATNet, {side}x{side}", ylim=(-0.03, 1.05)
+        )
+        right.set(xticks=range(3), xticklabels=makers, title=f"at the end, {side}x{side}", ylim=(-0.03, 1.08))
+        left.legend()
 
 # %% [markdown]
 # ## An exact gradient of the wrong point
@@ -144,9 +158,11 @@ if ch.plots:
 # A forward pass that stops after twenty sweeps is no minimum: some directions have hardly any curvature left, or a negative one. Conjugate
 # gradients run for long solve the linearized equations there all the better, and return mostly these directions. Below, the gradient in $S$
 # before the first step, beside the one at the fixed point (a thousand sweeps in double precision); and what unseen boards say after a few
-# steps with each. Few iterations are a remedy, adding a share of the mean $\lVert g\rVert$ to every $\lVert g\rVert$ is a better one.
+# steps with each (ten at 4x4). Few iterations are a remedy, adding a share of the mean $\lVert g\rVert$ to every $\lVert g\rVert$ is a better one. At 9x9
+# the gradients differ alike, and 150 steps, where it is recorded, are too few for any of the three.
 
 # %%
+starts, few = ch.pick(quick=3, full=1), ch.pick(quick=10, full=150, smoke=1)
 backward = {"60 iterations": (60, 0.0), "20 iterations": (20, 0.0), "10 iterations, damped": (10, 0.3)}
 
 
@@ -162,10 +178,10 @@ exact = SATNet(
 )
 reference, rows = gradient(exact.to(ch.device)), []
 for name, (cg_iter, damping) in backward.items():
-    for s in range(ch.pick(quick=3, full=1)):
+    for s in range(starts):
         net = SATNet(n**3, seed=seed + s, **layer | {"cg_iter": cg_iter, "damping": damping}).to(ch.device)
         found = gradient(net) if s == 0 else None
-        settings = training | {"steps": ch.pick(quick=10, full=300, smoke=1), "digits": n, "seed": seed + s}
+        settings = training | {"steps": few, "digits": n, "seed": seed + s}
         history = fit_completion(net, train, **settings, evaluate_on={"test": test})
         solved = history[history.metric == "accuracy"]["value"].iloc[-1]
         row = {"backward pass": name, "boards solved": solved}
@@ -174,52 +190,62 @@ for name, (cg_iter, damping) in backward.items():
             row["cosine"] = (found @ reference / found.norm() / reference.norm()).item()
         rows.append(row)
 damped = pd.DataFrame(rows).groupby("backward pass", sort=False, as_index=False).mean()
-ch.save("sudoku-backward", damped.round(4))
-damped.set_index("backward pass").round(2)
+damped_recorded = ch.table("sudoku-backward", damped.round(4))
+tables = ch.scales(damped, damped_recorded)
+pd.concat({scale: table.set_index("backward pass") for scale, table in tables.items()}).round(2)
 
 # %% [markdown]
 # ## The verdicts
 #
-# SATNet has no notion of neighbourhood: permuting the columns of $S$ and the rows of the start gives the permuted output. The networks
-# have nothing else. On 4x4 boards, six holes among sixteen cells, that is enough to complete a third to a half of them, so that "do not learn" is not what
-# we see; nor does the mask help, which in the review makes the difference between 0.04% and 15.1%. Whether this is a matter of size, the 9x9 boards would tell.
+# SATNet has no notion of neighbourhood: permuting the columns of $S$ and the rows of the start gives the permuted output, after every step of the parallel
+# iteration (sequential sweeps visit the bits in another order then, and agree where they have converged). The networks have nothing else. On 4x4 boards, six holes among sixteen cells, that is enough to complete almost a half of them, so that "do not learn" is not what
+# we see there. On 9x9 boards it is: the recorded networks know every one of their training boards and complete none of a thousand unseen ones, with the mask or
+# without, in order or permuted. (The review has 15.1% with the mask.) SATNet completes 87% of the unseen boards, and 83% of the permuted ones from other weights, after 16
+# passes over the training set; the review's 98.3% took a hundred.
 
 # %%
-solver, twin = trained["SATNet", "original", 0], SATNet(n**3, seed=seed, **layer).to(ch.device)
+solver = trained["SATNet", "original", 0]
 columns = torch.cat([torch.zeros(1, dtype=torch.int64, device=order.device), order + 1])
 columns = torch.cat([columns, torch.arange(n**3 + 1, solver.S.shape[1], device=order.device)])
-some = [x[:10] for x in test]
-pair = []
+some, outputs = [x[:10] for x in test], {}
 with torch.no_grad():
-    twin.S.copy_(solver.S[:, columns])
-    twin.V0.copy_(solver.V0[columns])
-    twin.U.copy_(solver.U[order])
-    for net in (solver, twin):
-        before = net.max_iter, net.tol
-        net.max_iter, net.tol = ch.pick(quick=200, full=2000), 0.0
-        pair.append(net)
-    moved = (twin(some[0][:, order], some[1][:, order]) - solver(*some)[:, order]).abs().max().item()
-    for net in pair:
-        net.max_iter, net.tol = before
+    for name, rows_of_s, bits in (("as it is", slice(None), slice(None)), ("permuted", columns, order)):
+        net = SATNet(n**3, dtype=torch.float64, tol=0, **layer | {"method": "block", "max_iter": 100}).to(ch.device)
+        net.S.copy_(solver.S[:, rows_of_s])
+        net.V0.copy_(solver.V0[rows_of_s])
+        net.U.copy_(solver.U[bits])
+        outputs[name] = net(some[0][:, bits], some[1][:, bits])
+moved = (outputs["permuted"] - outputs["as it is"][:, order]).abs().max().item()
+
+# %%
+nets, limits = ["ConvNet", "ConvNetMask"], {"quick": (0.97, 0.1), "full scale": (0.9, 0.5)}
+tested = {"quick": sizes[1], "full scale": 1000}
+learns, ahead, rivals, same, lost, value, drops = [], [], [], [moved < 1e-4], [], {}, {}
+for scale, table in shown.items():
+    enough, margin = limits[scale]
+    own, unseen = table["train"]["original"], table["test"].unstack(0)
+    rivals.append(unseen.original[nets].max())
+    learns.append(unseen.original.SATNet >= enough)
+    # To be ahead of networks that do not know their own boards would be no feat.
+    ahead.append(own[nets].min() > 0.9 and unseen.original.SATNet - rivals[-1] >= margin)
+    drop = unseen.original - unseen.permuted
+    shares = unseen.loc["SATNet"]
+    error = ((shares * (1 - shares)).sum() / tested[scale]) ** 0.5  # of their difference, from so many boards
+    same.append(abs(drop.SATNet) <= 0.02 + 2 * error)
+    lost += [drop[name] for name in nets if unseen.original[name] >= 0.2]  # what completes nothing loses nothing
+    value |= {f"{name}, {scale}": x for name, x in unseen.original.items()}
+    drops |= {f"{name}, {scale}": x for name, x in drop.items()}
 
 # %% tags=["nbval-check-output"]
-found = accuracy[accuracy.split == "test"].set_index(["board", "model"])["value"].to_dict()
-rival = max(found["original", "ConvNet"], found["original", "ConvNetMask"])
-enough, ahead = (0.9, 0.5) if ch.full else (0.97, 0.1)
-# At 4x4 the networks do learn their training boards: to be ahead of networks that did not would be no feat.
-fitted = accuracy[(accuracy.split == "train") & (accuracy.board == "original")].set_index("model")["value"]
-rivals = ch.full or fitted[["ConvNet", "ConvNetMask"]].min() > 0.5
 ch.claim(
     "sudoku-original",
-    value={f"{model}, {kind}": value for (kind, model), value in found.items() if kind == "original"},
-    holds=bool(rivals and found["original", "SATNet"] >= enough and found["original", "SATNet"] - rival >= ahead)
-    and (bool(rival <= 0.2) or "partly"),
+    value=value,
+    holds=all(ahead) and (bool(all(learns) and max(rivals) <= 0.2) or "partly"),
 )
-drops = {name: found["original", name] - found["permuted", name] for name in ("SATNet", "ConvNet", "ConvNetMask")}
 ch.claim(
     "sudoku-permuted",
     value={"drop": drops, "equivariance": moved},
-    holds=abs(drops["SATNet"]) <= 0.02 and moved < 1e-4 and min(drops["ConvNet"], drops["ConvNetMask"]) >= 0.2,
+    holds=bool(all(same)) and (bool(min(lost) >= 0.2) if lost else "partly"),
 )
 
 # %% [markdown]
@@ -256,7 +282,8 @@ else:
 #
 # $S^\top S$ couples bits. If the layer has learned Sudoku, bits that exclude each other (the same digit twice in a row, column or box; two digits
 # in one cell) should repel, that is have a positive entry, and all other pairs less so. The area under the ROC curve says how
-# well the entry tells the pairs apart; the auxiliary variables carry the rest of the rules.
+# well the entry tells the pairs apart; the auxiliary variables carry the rest of the rules. After thirty steps on 4x4 boards it does so in part; in the recorded
+# run on 9x9 boards the area is 0.998.
 
 # %%
 cell, digit = torch.arange(n**3) // n, torch.arange(n**3) % n
@@ -286,16 +313,9 @@ if ch.plots:
     fig.colorbar(image, ax=axes, label="coupling (scaled)", shrink=0.8)
 
 # %% [markdown]
-# ## The recorded table
-
-# %%
-ch.paper("sudoku-accuracy")
-ch.paper("sudoku-curves")
-
-# %% [markdown]
 # ## Takeaway
 #
-# The layer learns to complete every unseen 4x4 board within thirty steps, whatever the order of the bits; the networks complete up to a half of
-# them, and hardly any once the bits are permuted. Its couplings show
-# part of the rules: that a digit excludes itself from a row, column or box is visible, that two digits exclude each other from a cell is not.
+# The layer learns to complete every unseen 4x4 board within thirty steps, and six of seven 9x9 boards in sixteen passes, whatever the order of the bits. The networks
+# learn boards: of the unseen ones they complete almost a half at 4x4 and none at 9x9, and hardly any once the bits are permuted. The layer's couplings show
+# part of the rules at 4x4: that a digit excludes itself from a row, column or box is visible, that two digits exclude each other from a cell is not.
 # What it does not do is outrun a solver: it is a way to learn constraints, not a way to solve them.

@@ -18,6 +18,8 @@ from litrepro.layers import (
     visual_boards,
 )
 
+PUZZLES = (torch.zeros(2, 3), torch.zeros(2, 3, dtype=torch.bool))
+
 
 def valid(grids, box):
     n = box * box
@@ -89,6 +91,45 @@ def test_convnet_hides_what_is_unknown(mask):
     assert torch.allclose(net(z[1], known[1]), out[1], atol=1e-6)
 
 
+def test_a_normalized_network_judges_every_board_alone():
+    z, known = sudoku_puzzles(sudoku_grids(2, 24, seed=0), 6, seed=0)
+    net = ConvNetSudoku(4, True, 8, 3, seed=1, norm=True)
+    assert sum(isinstance(layer, torch.nn.BatchNorm2d) for layer in net.body) == 3
+    settings = {"digits": 4, "batch_size": 8, "lr": 1e-2}
+    table = fit_completion(net, (z, known), steps=9, evaluate_on={"train": (z, known)}, **settings)
+    assert net.training
+    right = table[table.metric == "accuracy"]["value"].item()
+    net.eval()
+    alone = torch.cat([net(z[i : i + 1], known[i : i + 1]) for i in range(len(z))])
+    assert right == completion_accuracy(alone, z, digits=4).double().mean().item()
+    assert torch.allclose(alone, net(z, known), atol=1e-6)
+    frozen = fit_completion(net, (z, known), steps=1, evaluate_on={"train": (z, known)}, **settings)
+    assert not net.training
+    assert len(frozen) == 2
+
+
+def test_a_normalized_network_learns_where_a_plain_one_does_not():
+    z, known = sudoku_puzzles(sudoku_grids(2, 100, seed=0), 6, seed=0)
+    learned = {}
+    for norm in (False, True):
+        net = ConvNetSudoku(4, False, 16, 6, seed=0, norm=norm)
+        options = {"steps": 60, "batch_size": 50, "lr": 5e-3, "digits": 4, "evaluate_on": {"train": (z, known)}}
+        learned[norm] = fit_completion(net, (z, known), **options)["value"].iloc[-1]
+    assert learned[True] > 0.8
+    assert learned[False] < 0.2
+
+
+def test_autocast_rounds_no_probability():
+    z, known = sudoku_puzzles(sudoku_grids(2, 3, seed=0), 6, seed=0)
+    net = ConvNetSudoku(4, True, 8, 2, seed=1)
+    with torch.no_grad():
+        net.head.bias += 7  # a rounded probability of 0.9991 would be one
+        with torch.autocast("cpu", torch.bfloat16):
+            found = net(z, known)
+    assert found.dtype == torch.float32
+    assert 0.998 < found[~known].min() <= found[~known].max() < 1
+
+
 def test_accuracy_compares_cells_in_their_own_order():
     target = torch.eye(4).flatten()[None].repeat(2, 1)
     output = target * 0.4 + 0.1
@@ -158,6 +199,36 @@ def test_resuming_goes_on_in_the_same_pass(tmp_path):
         fit_completion(layer(), (z, known), steps=9, checkpoint=path)
 
 
+def test_a_schedule_scales_the_rate_and_a_callback_ends_training(tmp_path):
+    z, known = sudoku_puzzles(sudoku_grids(2, 24, seed=0), 3, seed=0)
+    settings = {"steps": 8, "batch_size": 8, "lr": 1e-2, "eval_every": 2, "checkpoint": tmp_path / "state.pt"}
+    shares, seen = [], []
+
+    def schedule(share):
+        shares.append(share)
+        return 1.0 if share < 0.5 else 0.0
+
+    def stop(step, model):
+        seen.append((step, model.head.weight.clone()))
+        return step == 6
+
+    net = ConvNetSudoku(4, True, 4, 1, seed=0)
+    table = fit_completion(net, (z, known), schedule=schedule, callback=stop, **settings)
+    assert shares == [step / 8 for step in range(6)]
+    assert [step for step, _ in seen] == [2, 4, 6]
+    assert table.step.max() == 6
+    assert not torch.equal(seen[0][1], seen[1][1])
+    assert torch.equal(seen[1][1], seen[2][1])  # a rate of zero moves nothing
+    by_hand = ConvNetSudoku(4, True, 4, 1, seed=0)
+    fit_completion(by_hand, (z, known), **settings | {"steps": 4, "checkpoint": None})
+    assert torch.equal(by_hand.head.weight, seen[1][1])
+    finished = ConvNetSudoku(4, True, 4, 1, seed=0)
+    fit_completion(finished, (z, known), schedule=schedule, callback=lambda *_: False, **settings)
+    assert shares[6:] == [6 / 8, 7 / 8]
+    with pytest.raises(ValueError, match=r"must belong to this run.*other steps"):
+        fit_completion(net, (z, known), schedule=schedule, **settings | {"steps": 9})
+
+
 def test_a_checkpoint_belongs_to_its_training_set_and_settings(tmp_path):
     z, known = sudoku_puzzles(sudoku_grids(2, 24, seed=0), 3, seed=0)
     path = tmp_path / "state.pt"
@@ -211,6 +282,8 @@ def test_a_pass_sees_every_sample_once(n, sizes):
         lambda: ConvNetSudoku(4, True, 4, 2)(torch.zeros(2, 63), torch.zeros(2, 63, dtype=torch.bool)),
         lambda: completion_accuracy(torch.zeros(2, 5), torch.zeros(2, 5), digits=4),
         lambda: fit_completion(SATNet(3, 3), (torch.zeros(2, 3), torch.zeros(2, 3)), steps=1),
+        lambda: fit_completion(SATNet(3, 3), PUZZLES, steps=1, schedule=0.5),
+        lambda: fit_completion(SATNet(3, 3), PUZZLES, steps=1, callback=0.5),
     ],
 )
 def test_bad_input(call):
@@ -272,6 +345,12 @@ def test_visual_boards_show_the_digits_and_training_counts_what_it_should():
     assert scores["digits"] == scores["readable"] == 1
     unread = visual_accuracy(Unreadable(classifier, model.layer), images, (index, z, known), 4)
     assert unread["digits"] == unread["readable"] == unread["boards"] == 0
+    normalized = VisualSudoku(classifier, ConvNetSudoku(4, True, 8, 2, seed=0, norm=True))
+    fit_visual(normalized, images, (index, z, known), steps=5, label_givens=True, batch_size=6)
+    scores = visual_accuracy(normalized, images, (index, z, known), 4)
+    assert normalized.training
+    ones = [visual_accuracy(normalized, images, (index[i, None], z[i, None], known[i, None]), 4) for i in range(12)]
+    assert scores["boards"] == pytest.approx(sum(one["boards"] for one in ones) / 12)
     # With the labels of givens most bits are right already, so that the mean loss is smaller.
     losses = [
         fit_visual(model, images, (index, z, known), steps=1, label_givens=g, lr=1e-6, batch_size=12)

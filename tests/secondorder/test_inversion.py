@@ -110,7 +110,12 @@ def test_logistic_baselines_reach_scikit_learns_optimum():
     calls = secondorder.calls_to_distance((svrg - best).norm(dim=-1), 90, 1e-6)
     first = next(t for t in range(61) if (svrg[t, 0, 1] - best).norm() <= 1e-6)
     assert calls[0, 1] == 90 * first
-    for bad in ({"epochs": 0}, {"seeds": []}):
+    several = secondorder.logistic_svrg(x, y, 0.05, lr=lr, epochs=3, seeds=[0, 1], inner=30)
+    torch.testing.assert_close(several, secondorder.logistic_svrg(x, y, 0.05, lr=lr, epochs=3, seeds=[0, 1]))
+    # At its reference the sampled gradient is the full one, so that epochs of one step are gradient descent.
+    single = secondorder.logistic_svrg(x, y, 0.05, lr=lr, epochs=9, seeds=[0], inner=1)
+    torch.testing.assert_close(single[:, :, 0], descent[:10])
+    for bad in ({"epochs": 0}, {"seeds": []}, {"inner": 0}, {"inner": 2.5}):
         with pytest.raises(ValueError):
             secondorder.logistic_svrg(x, y, 0.05, **({"lr": lr, "epochs": 1, "seeds": [0]} | bad))
     for bad in ({"decay": 0.0}, {"steps": 0}):

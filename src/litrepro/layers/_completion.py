@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,8 +123,10 @@ def fit_completion(
     evaluate_on: Mapping[str, Puzzles] | None = None,
     eval_every: int | None = None,
     seed: int = 0,
+    schedule: Callable[[float], float] | None = None,
     checkpoint: Path | None = None,
     max_seconds: float | None = None,
+    callback: Callable[[int, nn.Module], Any] | None = None,
 ) -> pd.DataFrame:
     """Train ``model(z, known)`` by Adam on the cross-entropy of the unknown bits.
 
@@ -140,10 +143,14 @@ def fit_completion(
     evaluate_on
         From a split to (z, known); the share of samples without a mistake is recorded every ``eval_every`` steps and at
         the end.
+    schedule
+        Factor of ``lr`` as a function of the share of the steps done, e.g. ``training.step_decay({0.8: 0.1})``.
     checkpoint, max_seconds
         Continue from this file where it exists, in the order of samples that it was in, and stop after so many seconds
-        with the state in it. ``batch_size``, ``lr`` and ``seed`` are compared, the shape of ``train``, and about a
-        thousand of its rows up to rounding; not the initial parameters.
+        with the state in it. ``batch_size``, ``lr`` and ``seed`` are compared, with a schedule ``steps`` too, the shape
+        of ``train``, and about a thousand of its rows up to rounding; not the initial parameters.
+    callback
+        ``callback(step, model)`` every ``eval_every`` steps, after the checkpoint; if it returns True, training stops.
 
     Returns
     -------
@@ -180,11 +187,16 @@ def fit_completion(
     steps, batch_size = _validate.positive_int("steps", steps), _validate.positive_int("batch_size", batch_size)
     lr, seed = _validate.real("lr", lr, 0, open_low=True), _validate.positive_int("seed", seed, 0)
     eval_every = steps if eval_every is None else _validate.positive_int("eval_every", eval_every)
+    for name, function in (("schedule", schedule), ("callback", callback)):
+        if function is not None:
+            _validate.function(name, function)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     rows: list[dict] = []
     order_of_samples: list[torch.Tensor] = []
     about = {} if checkpoint is None else _describe(z, known, batch_size, lr, seed)
+    if checkpoint is not None and schedule is not None:
+        about["steps"] = steps
     first, before = _resume(checkpoint, about, model, optimizer, generator, rows, order_of_samples, len(z))
     per_pass, losses, started = -(-len(z) // batch_size), [], time.perf_counter()
 
@@ -198,14 +210,16 @@ def fit_completion(
         if not order_of_samples:
             order_of_samples = _one_pass(len(z), batch_size, generator)
         chosen = order_of_samples.pop().to(z.device)
+        optimizer.param_groups[0]["lr"] = lr * (1.0 if schedule is None else schedule(step / steps))
         optimizer.zero_grad()
         loss = completion_loss(model(z[chosen], known[chosen]), z[chosen], ~known[chosen])
         loss.backward()
         optimizer.step()
         losses.append(loss.detach())
         step += 1
-        out_of_time = max_seconds is not None and time.perf_counter() - started > max_seconds
-        if step % eval_every == 0 or step == steps or out_of_time:
+        ends = max_seconds is not None and time.perf_counter() - started > max_seconds
+        pause = step % eval_every == 0 or step == steps
+        if pause or ends:
             note("train", "loss", torch.stack(losses).mean().item(), step)
             losses = []
             for split, (target, mask) in (evaluate_on or {}).items():
@@ -215,15 +229,27 @@ def fit_completion(
                 state = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
                 state |= {"generator": generator.get_state(), "rows": rows, "samples": order_of_samples, "run": about}
                 write_state(checkpoint, state)
-        if out_of_time:
+        if ends or (pause and callback is not None and callback(step, model) is True):
             break
     return pd.DataFrame(rows)
+
+
+@contextlib.contextmanager
+def judging(model: nn.Module) -> Iterator[None]:
+    """Normalizing layers use their averages inside, so that a sample is judged whoever its neighbours are."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 @torch.no_grad()
 def predict(model: nn.Module, z: torch.Tensor, known: torch.Tensor, batch_size: int = 500) -> torch.Tensor:
     """Completed bits (N, n), in batches."""
-    return torch.cat([model(a, b) for a, b in zip(z.split(batch_size), known.split(batch_size), strict=True)])
+    with judging(model):
+        return torch.cat([model(a, b) for a, b in zip(z.split(batch_size), known.split(batch_size), strict=True)])
 
 
 def _one_pass(n: int, batch_size: int, generator: torch.Generator) -> list[torch.Tensor]:

@@ -24,6 +24,9 @@ class ConvNetSudoku(nn.Module):
         Channels, and 3 x 3 convolutions with rectifiers; a 1 x 1 convolution and a sigmoid follow.
     seed
         Of the weights.
+    norm
+        Batch normalization between every convolution and its rectifier. Without it a network of eight layers does not
+        leave the uniform guess on 9x9 boards in hundreds of steps; a network of four layers learns 4x4 boards.
 
     Notes
     -----
@@ -40,7 +43,7 @@ class ConvNetSudoku(nn.Module):
     torch.Size([3, 64])
     """
 
-    def __init__(self, n: int, mask: bool, width: int, depth: int, *, seed: int = 0):
+    def __init__(self, n: int, mask: bool, width: int, depth: int, *, seed: int = 0, norm: bool = False):
         super().__init__()
         self.n, self.mask = _validate.positive_int("n", n), bool(mask)
         width, depth = _validate.positive_int("width", width), _validate.positive_int("depth", depth)
@@ -48,7 +51,10 @@ class ConvNetSudoku(nn.Module):
         sizes = [(channels, width)] + [(width, width)] * (depth - 1)
 
         def build() -> tuple[nn.Module, nn.Module]:
-            layers = [layer for i, o in sizes for layer in (nn.Conv2d(i, o, 3, padding=1), nn.ReLU())]
+            layers: list[nn.Module] = []
+            for i, o in sizes:
+                between = [nn.BatchNorm2d(o)] if norm else []
+                layers += [nn.Conv2d(i, o, 3, padding=1), *between, nn.ReLU()]
             return nn.Sequential(*layers), nn.Conv2d(width, n, 1)
 
         self.body, self.head = build_seeded(build, _validate.positive_int("seed", seed, 0))
@@ -65,5 +71,6 @@ class ConvNetSudoku(nn.Module):
         bits = torch.where(known, z, 0.0).reshape(-1, n, n, n).permute(0, 3, 1, 2)
         if self.mask:
             bits = torch.cat([bits, known.to(z.dtype).reshape(-1, n, n, n).permute(0, 3, 1, 2)], 1)
-        found = torch.sigmoid(self.head(self.body(bits))).permute(0, 2, 3, 1).reshape(z.shape)
+        # Under autocast the logits are rounded; probabilities must not be, or those near one become one.
+        found = torch.sigmoid(self.head(self.body(bits)).to(z.dtype)).permute(0, 2, 3, 1).reshape(z.shape)
         return torch.where(known, z, found)

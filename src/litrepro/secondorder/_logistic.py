@@ -80,22 +80,33 @@ def logistic_descent(x: torch.Tensor, y: torch.Tensor, decay: float, *, lr: torc
 
 
 def logistic_svrg(
-    x: torch.Tensor, y: torch.Tensor, decay: float, *, lr: torch.Tensor, epochs: int, seeds: Sequence[int], plain=False
+    x: torch.Tensor,
+    y: torch.Tensor,
+    decay: float,
+    *,
+    lr: torch.Tensor,
+    epochs: int,
+    seeds: Sequence[int],
+    inner: int | None = None,
+    plain=False,
 ) -> torch.Tensor:
-    """SVRG from zero (Johnson and Zhang 2013): n steps on single samples per epoch, reference at its start.
+    """SVRG from zero (Johnson and Zhang 2013): steps on single samples in every epoch, reference at its start.
 
     Parameters
     ----------
     lr
         (R,) step sizes; every seed runs with each of them on one and the same stream of samples.
+    inner
+        Steps on single samples in an epoch; n unless given.
     plain
         Stochastic gradient descent with the step size lr/(1 + 2 epoch) instead, without references.
 
     Returns
     -------
-    (epochs + 1, R, S, d). An epoch costs 3 n oracle calls, plain n.
+    (epochs + 1, R, S, d). An epoch costs n + 2 inner oracle calls (3 n by default), plain inner.
 
-    Raises ``ValueError`` for epochs < 1, decay < 0, rates that are not positive, no seeds, and x and y that do not fit.
+    Raises ``ValueError`` for epochs or inner < 1, decay < 0, rates that are not positive, no seeds, and x and y that do
+    not fit.
 
     Examples
     --------
@@ -107,6 +118,7 @@ def logistic_svrg(
     if _rates(lr).ndim != 1:
         raise ValueError(f"lr must have shape (R,), got {tuple(lr.shape)}")
     seeds = [_validate.positive_int("a seed", seed, 0) for seed in _validate.sequence("seeds", seeds)]
+    inner = len(x) if inner is None else _validate.positive_int("inner", inner)
     streams = [torch.Generator().manual_seed(seed) for seed in seeds]
     n, d = x.shape
     w = torch.zeros(len(lr), len(seeds), d, dtype=x.dtype, device=x.device)
@@ -114,7 +126,8 @@ def logistic_svrg(
     signed = -y[:, None] * x  # the gradient of one sample is sigmoid(signed.w) signed + decay w
     path = [w]
     for epoch in range(epochs):
-        rows = torch.stack([torch.randint(n, (n,), generator=each, device="cpu") for each in streams], 1).to(x.device)
+        drawn = [torch.randint(n, (inner,), generator=each, device="cpu") for each in streams]
+        rows = torch.stack(drawn, 1).to(x.device)
         reference, full = w, _gradient(w, x, y, decay)
         step = rate / (1 + 2 * epoch) if plain else rate
         for row in rows:
