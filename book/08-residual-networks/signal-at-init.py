@@ -218,8 +218,10 @@ ch.claim("erratum-dirac-kernel", value=misses, holds=misses["Dirac"] == 0 and mi
 # to start says more. Small networks (channels 4, 8, 16) on 200 digits of 7 x 7, momentum 0.9: Xavier, small weights,
 # Fixup {cite}`zhang2019fixup` (the second convolution of every block and the head at zero; its scalar parameters are left
 # out), and Xavier with batch norm {cite}`ioffe2015batch`. With Xavier weights the usable step size falls with depth.
-# With small weights and Fixup it does not, or hardly. Batch norm tolerates most step sizes, and is by far the
-# fastest.
+# With small weights and Fixup it does not, or hardly. Batch norm tolerates most step sizes, and is the fastest by a factor of
+# about two: at its best step size it comes to half the loss of guessing in three to four epochs at every depth. Of the three starts
+# without it Xavier's is the fastest, in six to seven, at steps that fall with depth; small weights and Fixup begin slowly and
+# need ten or more.
 
 # %%
 tiny = digits(7, 200)
@@ -239,7 +241,6 @@ for kind in ("Xavier", "small", "Fixup", "batch norm"):
         run = fit_ensemble(
             lambda seed, kind=kind, blocks=blocks: start(kind, blocks, seed), members.network.tolist(), tiny, epochs=epochs,
             batch_size=32, lr=members.lr.tolist(), momentum=0.9, metrics=("loss",), members=members, vectorize=True,
-            eval_every=1 if kind in ("Xavier", "batch norm") else epochs,  # the others' speed is not compared
         ).history  # fmt: skip
         rows.append(run.assign(kind=kind, blocks=blocks))
 phase = pd.concat(rows)[["kind", "blocks", "network", "lr", "epoch", "value"]]
@@ -255,7 +256,9 @@ limits = limits.reindex(cells, fill_value=0.0).groupby(["kind", "blocks"], sort=
 usable = {kind: limits[kind].tolist() for kind in phase.kind.unique()}
 # One more than all epochs where no step size gets there.
 halfway = phase[phase.value < 0.5 * math.log(10)].groupby(which)["epoch"].min().reindex(cells, fill_value=epochs + 1)
-quickest = {kind: halfway[kind].groupby("blocks", sort=False).mean().tolist() for kind in ("Xavier", "batch norm")}
+quickest = {kind: halfway[kind].groupby("blocks", sort=False).mean().tolist() for kind in phase.kind.unique()}
+# By depth, the fastest of the three starts without batch norm.
+rival = [min(values) for values in zip(*(quickest[kind] for kind in ("Xavier", "small", "Fixup")))]
 
 # %% tags=["nbval-check-output"]
 deep, shallow = {k: v[-1] for k, v in usable.items()}, {k: v[0] for k, v in usable.items()}
@@ -267,11 +270,9 @@ ch.claim(
 )
 ch.claim(
     "erratum-bn-time",
-    value={"batch norm": quickest["batch norm"], "without": quickest["Xavier"]},
-    # Without batch norm the networks train as well, and get there at one depth at least.
-    holds=sum(quickest["batch norm"]) <= 0.75 * sum(quickest["Xavier"])
-    and min(usable["Xavier"]) > 0
-    and min(quickest["Xavier"]) <= epochs,
+    value=quickest,
+    # Without batch norm some start gets there at every depth.
+    holds=sum(quickest["batch norm"]) <= 0.75 * sum(rival) and max(rival) <= epochs,
 )
 
 # %% mystnb={"figure": {"name": "fig-08-phase", "caption": "Training loss after twelve epochs against step size and blocks per width for four ways to start (median of three networks, digits of 7 x 7): bright is low, the darkest colour is the loss of guessing or worse; white cells with a cross are step sizes at which most diverge."}, "image": {"alt": "Four heat maps. Xavier: the bright region moves to smaller step sizes as blocks are added, with crosses to its right. Small and Fixup: dark at small step sizes, bright around 0.1, at every depth. Batch norm: bright over most of the map."}} tags=["hide-input"]

@@ -288,7 +288,8 @@ if ch.plots:
 # other, they fall on the same side of $w$ and of $w^*$, and the products of averages over different events, whose norm is
 # $L_{cross}$, nearly vanish. Here $z_i \propto u + \tan(\alpha)\, e_i$ with a common direction $u$: from $\alpha = 0.05$,
 # nearly parallel, to $1.56$, unrelated. Gradient descent on 500 inputs of 8 patches in 10 dimensions; at full scale on 5,000,
-# which lowers the counts a little and leaves their order.
+# which lowers the counts a little and leaves their order. One step for all angles first, and then the best step for each: the
+# average over unrelated patches is short, so that its loss is flat and bears a longer step.
 
 # %%
 angles, corr_seeds, most = [0.05, 0.3, 0.7, 1.2, 1.56], 4, 300
@@ -305,16 +306,22 @@ def teacher_and_starts(g):
 
 
 # %%
-steps_needed, cross = {}, {}
+def steps_to_teacher(Z, w, w0, step, iterations):
+    """Gradient steps until the filter is within 1e-2 of the teacher, median over starts; divergence takes all."""
+    run = patch_descent(Z, mean_output(Z, w), w0, eighth, step=step, iterations=iterations, train_output=False)
+    near = (run.w - w).norm(dim=-1) <= 1e-2  # false for nan as well
+    return (~near).sum(0).double().median().item()
+
+
+# %%
+steps_needed, cross, inputs = {}, {}, {}
 for s, angle in itertools.product(range(corr_seeds), angles):
     g = ch.generator(40 + s)
     w, w0, directions = teacher_and_starts(g)
     Z = correlated_patches(4 * patch_inputs, 8, 10, angle, generator=g)
     cross[s, angle] = cross_patch_moments(Z, directions, w).max().item()
-    Z, w, w0 = Z[:patch_inputs].to(ch.device), w.to(ch.device), w0.to(ch.device)
-    run = patch_descent(Z, mean_output(Z, w), w0, eighth, step=1.0, iterations=most, train_output=False)
-    far = (run.w - w).norm(dim=-1) > 1e-2
-    steps_needed[s, angle] = far.sum(0).double().median().item()
+    inputs[s, angle] = Z[:patch_inputs].to(ch.device), w.to(ch.device), w0.to(ch.device)
+    steps_needed[s, angle] = steps_to_teacher(*inputs[s, angle], 1.0, most)
 needed = pd.Series(steps_needed).unstack()
 cross = pd.Series(cross).unstack()
 correlated = needed.melt(var_name="angle", value_name="steps").assign(cross=cross.melt()["value"])
@@ -325,15 +332,41 @@ by_angle = {
 }
 pd.concat(by_angle, axis=1)
 
+# %%
+step_grid = (2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
+tuned = pd.DataFrame(
+    [
+        {"seed": s, "angle": angle, "step": step, "steps": steps_to_teacher(*inputs[s, angle], step, 60)}
+        for (s, angle), step in itertools.product(inputs, step_grid)
+    ]
+)
+best_steps = tuned.groupby(["angle", "seed"])["steps"].min().unstack(0)  # seeds down, angles across
+tuned.groupby(["angle", "step"])["steps"].median().unstack().round(1)
+
 # %% tags=["nbval-check-output"]
 monotone = bool((needed.diff(axis=1).iloc[:, 1:] >= 0).all(axis=None))
 # Equal counts are in order, too: every run has to arrive, and the angle to make a difference.
 differs = bool((needed < most).all(axis=None) and (needed[1.56] > 2 * needed[0.05]).all())
-ch.claim("correlated-faster", value={f"angle {a:g}": needed[a].tolist() for a in angles}, holds=monotone and differs)
+slowdown = {name: (counts[1.56] / counts[0.05]).median() for name, counts in (("one", needed), ("best", best_steps))}
+# With the best step for every angle the order has to stay, and at least half of the slowdown.
+stays = bool((best_steps.mean().diff().iloc[1:] >= -0.5).all() and slowdown["best"] >= 0.5 * slowdown["one"])
+ch.claim(
+    "correlated-faster",
+    value={
+        "one step": {f"angle {a:g}": needed[a].tolist() for a in angles},
+        "best step": {f"angle {a:g}": best_steps[a].tolist() for a in angles},
+        "slowdown": slowdown,
+    },
+    holds=False if not (monotone and differs) else True if stays else "partly",
+)
 ratio = cross[0.05] / cross[0.7]
 ch.claim("lcross-small", value={f"angle {a:g}": cross[a].mean() for a in angles}, holds=bool((ratio <= 0.5).all()))
 
 # %% [markdown]
+# With one step for all angles unrelated patches take nine times as many steps as nearly parallel ones. That is mostly the length of the
+# average: parallel patches diverge at a step of 4, which is short for unrelated ones. With the best step for each angle the order stays,
+# from 4 or 5 steps to 11 or 12, and a factor of less than three.
+#
 # ## Output weights as well
 #
 # $f = \sum_j a_j\,\mathrm{relu}\langle w, z_j\rangle$ with disjoint Gaussian patches, both $w$ and $a$ trained from random
@@ -440,7 +473,8 @@ if ch.plots:
 # %% [markdown]
 # ## Takeaway
 #
-# One filter is learned fast when patches are disjoint or nearly parallel, and slowly when they overlap; $P$ says how slowly. In one
+# One filter is learned fast when patches are disjoint or nearly parallel, and slowly when they overlap; $P$ says how slowly. Correlation
+# as such is worth less than it seems as long as all cases share one step. In one
 # dimension its smallest eigenvalue never falls below one half as long as there are enough patches, so overlap costs time and not
 # learnability. Adversarial inputs cost learnability: with the same network, the same loss and a solution that exists,
 # not one of the random starts finds it.

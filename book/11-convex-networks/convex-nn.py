@@ -75,9 +75,11 @@ ch.claim(
 # %% [markdown]
 # ## Exact and approximate oracles
 #
-# The review reports a surprise: the exact oracle tests worse (5.3%) than approximate ones (3.68%). Our set-up: 80 points on two moons,
-# 2,000 test points, eight seeds. The oracles are logistic regression, a linear support vector machine and the perceptron, all weighted;
-# and tanh units found by the logistic oracle, refined by gradient ascent, with joint tuning of all weights after each stage.
+# The review reports a surprise: the exact oracle tests worse (5.3%) than an approximate one (3.68%). Its approximate algorithm differs
+# in more than the oracle: all weights are tuned jointly after each stage. Our set-up: 80 points on two moons, 2,000 test points,
+# eight seeds. The oracles are logistic regression, a linear support vector machine and the perceptron, all weighted, with sign units,
+# so that only the oracle differs; and, as in the review, tanh units found by the logistic oracle, refined by gradient ascent, with
+# joint tuning. Their test errors are judged at full scale, 200 points and 30 seeds.
 
 # %%
 arms = {
@@ -115,18 +117,27 @@ pd.concat(summaries, axis=1).round(3)
 errors = table.pivot(index="seed", columns=["lam", "oracle"], values="error")
 learned = bool((errors.mean() < 0.2).all())  # of every arm: chance is one half, and two arms at chance are level
 ch.require(learned, f"an arm did not learn, the comparison of oracles says nothing: {errors.mean().to_dict()}")
-paired = {lam: errors[lam, "logistic"] - errors[lam, "exact"] for lam in lams}
-better = [bool(d.mean() < -2 * d.sem()) for d in paired.values()]
+judged = table if recorded is None else recorded
+judged = judged.pivot(index="seed", columns=["lam", "oracle"], values="error")
+ch.require((judged.mean() < 0.2).all(), f"an arm did not learn at full scale: {judged.mean().to_dict()}")
+gains = {
+    arm: [(d.mean(), d.sem()) for d in (judged[lam, arm] - judged[lam, "exact"] for lam in lams)]
+    for arm in ("logistic", "tanh, tuned")
+}
+better = {arm: all(mean < -2 * error for mean, error in each) for arm, each in gains.items()}
 ch.claim(
     "cnn-approx-better",
-    value={str(lam): {arm: errors[lam, arm].mean() for arm in arms} for lam in lams},
-    holds=any(better),
+    value={"differences to exact and their errors": {arm: [list(pair) for pair in each] for arm, each in gains.items()}}
+    | {str(lam): {arm: judged[lam, arm].mean() for arm in arms} for lam in lams},
+    holds=True if all(better.values()) else "partly" if any(better.values()) else False,
+    table="convex-nn",
 )
 objective = table.groupby(["lam", "oracle"])["objective"].mean()
 ratio = {lam: objective[lam, "logistic"] / objective[lam, "exact"] for lam in lams}
+single = table[table.oracle == "logistic"].groupby("lam")["units"].agg(lambda units: (units == 1).mean())
 ch.claim(
     "cnn-approx-premature",
-    value={str(lam): ratio[lam] for lam in lams},
+    value={str(lam): {"ratio": ratio[lam], "share of single units": single[lam]} for lam in lams},
     holds=min(ratio.values()) >= 1.5 and learned,  # a network that is good at something, and stops early
 )
 sign_units = table[table["oracle"] != "tanh, tuned"]
@@ -169,6 +180,11 @@ if ch.plots:
     axes[0].set_ylabel("$x_2$")
 
 # %% [markdown]
+# At full scale the tuned tanh units test better than the exact oracle, by 1.7 and 1.6 points, as the review has it: 0.5% and 0.8%
+# against 2.3%. With sign units, where only the oracle differs, logistic regression tests worse, by 4.9 points at either penalty:
+# in 48 of 60 runs it stops with a single unit, a line, and the line errs on 7%. So an approximate oracle is no advantage by itself.
+# The advantage belongs to the units and their tuning. The perceptron, which stops with about four units, is ahead by 0.7 and 0.4 points.
+#
 # ## Objective and certificate
 #
 # While the network grows, its dual, scaled until no half plane violates it, bounds the optimum over all networks from below. The
@@ -206,4 +222,6 @@ if ch.plots:
 # ## Takeaway
 #
 # Column generation with the exact oracle is provably optimal and stops with few units. Approximate oracles stop early because they answer a
-# different question: the best logistic fit to the weighted examples need not violate the dual constraint although some line does.
+# different question: the best logistic fit to the weighted examples need not violate the dual constraint although some line does. With
+# sign units logistic regression mostly gives up at the first line. The lower test errors that the review reports come with smooth units and
+# joint tuning.

@@ -472,6 +472,12 @@ if ch.plots and images is not None:
 # nothing else has to change for the opposite conclusion. What the convex program is better at is what it is made for, the training
 # objective, as on the twenty points above.
 #
+# One thing is unequal. The network has biases in both layers, as networks do; the program, as the review writes it, has no constant:
+# its gates pass through the origin, its blocks have no intercept, and the ten targets, whose mean is a tenth, are not centred.
+# That is no handicap here. With a constant of one in every block, at the same strength and on one seed (150 iterations), the program comes to
+# 44.3% on CIFAR-10, where it has 45.2% without, and to 84.7% on Fashion-MNIST, where the table has 86.2%; with gates that have one too, to
+# 43.9% on CIFAR-10. The strength was not tuned again.
+#
 # ## Takeaway
 #
 # The program's optimum is the network's, to the last digit that we can compute, and no trained network went below it. Width

@@ -27,6 +27,7 @@ import torch
 
 from litrepro import Chapter
 from litrepro.convexnets import frank_wolfe, project_gamma1, relu_lmo_search, sparsify_weights
+from litrepro.solvers import project_l1_ball
 
 ch = Chapter("11-convex-networks", notebook="frank-wolfe", profile=profile, seed=seed, full_minutes=1)
 f64 = torch.float64
@@ -165,50 +166,134 @@ ch.claim(
 # %% [markdown]
 # ## Few samples per step
 #
-# With a batch of samples the oracle sees part of the gradient. A constant batch of three leaves an error that does not shrink; a batch
-# that grows with the step removes it. The review has the Lipschitz constants of function and gradient exchanged in its rule for
-# the growth.
+# With a batch of samples the oracle sees part of the gradient. The review says that batches which grow with the step make up for it
+# (its rule for the growth has the Lipschitz constants of function and gradient exchanged). A growing batch that has reached all samples
+# is no longer stochastic: with 20 samples, $b = 2 + t/4$ has them all from step 72 on. So we use more samples than the batch
+# reaches, and compare with a constant batch that sees the same number of samples in all.
+#
+# Two kinds of data. On whitened data, 200 points in 205 dimensions, a neuron can be fitted to the batch and be silent elsewhere. In the
+# plane, 1,000 points with noisy targets, a batch is like the rest; the oracle tries 60 neurons on a circle, and the optimum over
+# these is found by projected gradient.
 
 # %%
-repeats = ch.pick(quick=6, full=50, smoke=2)
-rules = {"b = 3": lambda t: 3, "b = 2 + t/4": lambda t: 2 + t // 4, "all samples": None}
-stochastic = []
-for s in range(repeats):
-    g = ch.generator(100 + s)
-    A_s = whitened(1, 20, 25, g)[0]
-    y_s = planted(A_s, 10, g)
-    y_s = y_s / y_s.norm() * 2
-    size = 0.8 * (y_s.clamp(min=0).norm() + y_s.clamp(max=0).norm()).item()
-    best = (project_gamma1(y_s, size) - y_s).square().sum().item()
-    for name, rule in rules.items():
-        losses = frank_wolfe(A_s, y_s, size, iterations=200, batch_size=rule, generator=s).loss
-        start = y_s.square().sum().item() - best
-        stochastic += [
-            {"seed": s, "batch": name, "t": k + 1, "excess": (v - best) / start} for k, v in enumerate(losses.tolist())
-        ]
-stochastic = pd.DataFrame(stochastic)
+repeats = ch.pick(quick=4, full=50, smoke=2)
+turn = torch.arange(60, dtype=f64) * (torch.pi / 30)
+circle = torch.stack([turn.cos(), turn.sin()], -1)
 
-# %% tags=["nbval-check-output"]
-last = stochastic[stochastic.t > 190].groupby("batch")["excess"].mean()
-ch.claim(
-    "sfw-growing-batch",
-    value={name: last[name] for name in rules},
-    holds=bool(last["b = 2 + t/4"] < 0.02 and last["b = 3"] > 0.2),
+
+def circle_lmo(A, g):
+    """The best neuron on the circle, with its sign."""
+    value = torch.einsum("...n,...nk->...k", g, (A @ circle.T).clamp(min=0))
+    best = value.abs().argmax(-1)
+    return circle[best], value.gather(-1, best[..., None])[..., 0].sign()
+
+
+def circle_optimum(A, y, size, iterations=3000):
+    """Least loss of networks on the circle in the ball, by accelerated projected gradient, and its duality gap."""
+    atoms = (A @ circle.T).clamp(min=0)
+    gram, linear = atoms.mT @ atoms, (atoms.mT @ y[..., None])[..., 0]
+    step = 1 / (2 * torch.linalg.eigvalsh(gram)[..., -1:])
+    w = v = torch.zeros_like(linear)
+    for k in range(iterations):
+        ahead = project_l1_ball(v - step * 2 * ((gram @ v[..., None])[..., 0] - linear), size)
+        w, v = ahead, ahead + k / (k + 3) * (ahead - w)
+    g = 2 * ((gram @ w[..., None])[..., 0] - linear)
+    loss = ((atoms @ w[..., None])[..., 0] - y).square().sum(-1)
+    return loss, (g * w).sum(-1) + size * g.abs().amax(-1)
+
+
+# %%
+def whitened_problem(n):
+    """Data, planted targets, radius and optimum."""
+    g = ch.generator(100 + n)
+    A = whitened(repeats, n, n + 5, g)
+    y = torch.nn.functional.normalize(planted(A, 10, g), dim=-1)
+    size = 0.8 * (y.clamp(min=0).norm(dim=-1) + y.clamp(max=0).norm(dim=-1))
+    return A, y, size, (project_gamma1(y, size) - y).square().sum(-1)
+
+
+g = ch.generator(100)
+A_s = torch.randn(repeats, 1000, 2, generator=g, dtype=f64)
+y_s, noise = planted(A_s, 10, g), torch.randn(repeats, 1000, generator=g, dtype=f64)
+y_s = torch.nn.functional.normalize(y_s, dim=-1) + torch.nn.functional.normalize(noise, dim=-1)
+size = 0.8 * y_s.norm(dim=-1) / (A_s @ circle.T).clamp(min=0).norm(dim=-2).mean(-1)
+best, uncertain = circle_optimum(A_s, y_s, size)
+ch.require((uncertain / best).max() < 1e-3, f"the optimum in the plane is known to {uncertain} only")
+problems = {"whitened": whitened_problem(200), "plane": (A_s, y_s, size, best)}
+
+# %%
+lengths = {"whitened": 1000, "plane": 1600}
+growing = {"whitened": lambda t: max(1, 200 * t // (t + 20)), "plane": lambda t: 2 + t // 4}
+excess, batches = {}, {}
+for data, (A_s, y_s, size, best) in problems.items():
+    drawn = [growing[data](t) for t in range(1, lengths[data] + 1)]
+    same = round(sum(drawn) / len(drawn))
+    rules = {"growing": growing[data], "same in all": lambda t, b=same: b, "b = 3": lambda t: 3}
+    batches[data] = {"last": drawn[-1], "same in all": same, "of": y_s.shape[-1]}
+    for k, (name, rule) in enumerate(rules.items()):
+        options = {"lmo": circle_lmo if data == "plane" else None, "generator": ch.generator(110 + k)}
+        losses = frank_wolfe(A_s, y_s, size, iterations=lengths[data], batch_size=rule, **options).loss
+        excess[data, name] = (losses - best[:, None]) / (y_s.square().sum(-1) - best)[:, None]
+A_s, y_s, size, best = whitened_problem(20)
+for name, rule in {"b = 2 + t/4": growing["plane"], "b = 3": lambda t: 3}.items():
+    losses = frank_wolfe(A_s, y_s, size, iterations=200, batch_size=rule, generator=ch.generator(120)).loss
+    excess["20 points", name] = (losses - best[:, None]) / (y_s.square().sum(-1) - best)[:, None]
+
+
+def around(data, name, share=1.0):
+    """Excess of every draw over the 20 steps up to a share of the run."""
+    end = round(share * excess[data, name].shape[-1])
+    return excess[data, name][:, end - 20 : end].mean(-1)
+
+
+pd.DataFrame(
+    {
+        (data, name): {f"step {round(s * length)}": around(data, name, s).mean().item() for s in (0.25, 0.5, 1.0)}
+        for (data, name) in excess
+        if (length := excess[data, name].shape[-1])
+    }
 )
 
-# %% mystnb={"figure": {"name": "fig-11-sfw", "caption": "Stochastic Frank-Wolfe: excess relative to the start, mean (thick) and single seeds (thin). A constant batch of three out of twenty stalls, a growing one goes on falling, behind the full gradient. One run with all samples is below the picture: its targets are of one sign, and it is at the optimum after a step."}, "image": {"alt": "Three bundles of falling curves on logarithmic axes; that of the constant batch levels off high above the other two, of which that of all samples ends far lower."}} tags=["hide-input"]
-if ch.plots:
-    from litrepro.plotting import curves
+# %% tags=["nbval-check-output"]
+arms = [(data, name) for data in problems for name in ("growing", "same in all")]
+falls = {key: (around(*key).mean() / around(*key, 0.5).mean()).item() for key in arms}
+against = {data: (around(data, "growing").mean() / around(data, "same in all").mean()).item() for data in problems}
+few = {name: around("20 points", name).mean().item() for name in ("b = 2 + t/4", "b = 3")}
+converges = all(falls[data, "growing"] < 0.7 and against[data] < 0.85 for data in problems)
+stalls = all(falls[data, "same in all"] > 0.85 for data in problems)
+partial = all(batches[data]["last"] < batches[data]["of"] for data in problems)
+ch.claim(
+    "sfw-growing-batch",
+    value={
+        "end over half way": {f"{data}, {name}": fall for (data, name), fall in falls.items()},
+        "growing over same in all": against,
+        "batches": batches,
+        "20 points, step 200": few,
+    },
+    holds=converges and stalls and partial and few["b = 2 + t/4"] < 0.02 and few["b = 3"] > 0.2,
+)
 
-    fig, ax = figure(height=3)
-    for color, name in zip(PALETTE, rules):
-        single = stochastic[stochastic.batch == name].pivot_table(index="t", columns="seed", values="excess")
-        ax.plot(single.index, single.clip(lower=1e-12), color=color, lw=0.6, alpha=0.5)
-    curves(stochastic, "t", "excess", "batch", ax=ax, error="none", order=list(rules))
-    ax.set(xscale="log", yscale="log", xlabel="step $t$", ylabel="excess / excess at start", ylim=(5e-6, 4))
-    ax.legend()
+# %% mystnb={"figure": {"name": "fig-11-sfw", "caption": "Stochastic Frank-Wolfe on whitened data (left) and in the plane (right): excess relative to the start, mean (thick) and single draws (thin). A constant batch that sees as many samples in all as the growing one is ahead at first, and stalls; the growing one, which never has all samples, goes on falling and ends below it."}, "image": {"alt": "Two panels on logarithmic axes with three bundles of curves each. Batches of three level off high up. The constant batch of the same total falls first and levels off; the growing one falls in a straight line and crosses it towards the end."}} tags=["hide-input"]
+if ch.plots:
+    fig, axes = figure(1, 2, height=3, sharey=True)
+    for ax, data in zip(axes, problems):
+        labels = {"growing": f"growing to {batches[data]['last']}", "b = 3": "3"}
+        labels["same in all"] = f"{batches[data]['same in all']}, the same in all"
+        for color, (name, label) in zip(PALETTE, labels.items()):
+            steps = range(1, excess[data, name].shape[-1] + 1)
+            ax.plot(steps, excess[data, name].T, color=color, lw=0.5, alpha=0.4)
+            ax.plot(steps, excess[data, name].mean(0), color=color, label=label)
+        ax.set(xscale="log", yscale="log", xlabel="step $t$", title=f"{data}, {batches[data]['of']} points")
+        ax.set(ylim=(2e-3, 4))
+        ax.legend(title="batch", fontsize=7)
+    axes[0].set_ylabel("excess / excess at start")
 
 # %% [markdown]
+# Growing batches converge: over the second half of the steps the excess halves on both data, while constant batches with the same number
+# of samples in all stay where they are. The price is in the first steps, where the constant batch is ahead. How large a batch has to be is a
+# matter of the data. In the plane 200 samples of 1,000 leave an excess of about 2%; on whitened data, where a neuron sees
+# only the samples it was fitted to, 184 of 200 are needed for 1%.
+#
 # ## Without whitening, and wider problems
 #
 # For any other data the oracle is a search: many starts, subgradient ascent, all as one batch. The review concludes from the paper's

@@ -129,5 +129,5 @@ ch.ledger()
 #
 # Four of the five ideas stand: networks are convex problems seen from the wrong coordinates, and small ones can be solved to a
 # certified optimum. The fifth, a convex objective for several neurons, does not exist in that form; its gradient is useful for another
-# reason. The comparisons fare worse: the logistic oracle does not test better than the exact one, more dimensions do not make
-# Frank-Wolfe faster, and on images tuned SGD is ahead of the convex program.
+# reason. The comparisons fare worse: the logistic oracle tests better than the exact one with smooth units and joint tuning only, more
+# dimensions do not make Frank-Wolfe faster, and on images tuned SGD is ahead of the convex program.

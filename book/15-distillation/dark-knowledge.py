@@ -173,7 +173,7 @@ pd.concat(
 # %% [markdown]
 # The threes are in the targets of the other digits. Shuffling them costs nearly all of it, so here it is the similarities that
 # teach. In the full run this is plainer still: half of the threes are right without any correction, nine in ten at the best bias, 8, where the student
-# has 97 % of all digits right; of the shuffled student's threes it is one in a hundred.
+# has 96 % of all digits right; of the shuffled student's threes it is two in a hundred.
 #
 # The review gives the count as 14 of 1,000 threes after the correction. The bundled digits are a sample with a hundred of each class; in the full run, on the whole
 # test set, there are 1,010, as in Hinton's paper.
@@ -185,12 +185,16 @@ ch.claim("erratum-threes", value=count, holds=count == 1010)
 # %% [markdown]
 # ## With less data
 #
-# The teacher has seen all digits, the student a hundred or three hundred of them.
+# The teacher has seen all digits, the student a hundred or three hundred of them. With few examples a student wants part of its weight on
+# the labels and a low temperature: one half and $T = 2$ are what the quick sweeps of {doc}`teacher-size` find best with a thousand. That setting is judged;
+# those of the weight 0.9, with which the other pages distil, stand beside it.
 
 # %%
+trials = [(1.0, 0.9), (4.0, 0.9), (4.0, 0.5), (2.0, 0.5)]  # T, weight of the soft term
 gains = {}
 for n in few:
-    variants = {"hard": SoftTargets(), **{f"T = {T:g}": SoftTargets.from_logits(v[:n], T) for T in (1.0, 4.0)}}
+    variants = {f"T = {T:g}, weight {a:g}": SoftTargets.from_logits(v[:n], T, a) for T, a in trials}
+    variants = {"hard": SoftTargets()} | variants
     history = train_students(
         perceptrons(side, 30), numbers, (x[:n], y[:n]), variants, epochs=few_epochs, lr=5e-3, evaluate_on={"test": test}, **options
     ).history  # fmt: skip
@@ -199,32 +203,35 @@ less = pd.concat(gains, names=["examples"])
 (100 * less).round(1).rename(columns={"mean": "accuracy (%)", "error": "s.e."})
 
 # %% tags=["nbval-check-output"]
-helped = [bool((g.gain > 2 * g.error)["T = 4"] and g["mean"]["hard"] > 0.5) for g in gains.values()]
+chosen = "T = 2, weight 0.5"
+helped = [bool((g.gain > 2 * g.error)[chosen] and g["mean"]["hard"] > 0.5) for g in gains.values()]
+# What holds here and not at full scale holds in part.
+full_run = load_verdicts(ch.folder / "results").get("soft-targets-less-data", {"value": {}, "verdict": "not recorded"})
+alike = ch.full or full_run["verdict"] in ("reproduced", "not recorded")
 ch.claim(
     "soft-targets-less-data",
-    value={str(n): 100 * g.gain["T = 4"] for n, g in gains.items()},
-    holds=True if all(helped) else "partly" if any(helped) else False,
+    value={str(n): 100 * g.gain["T = 4, weight 0.9"] for n, g in gains.items()}
+    | {f"{n}, {chosen}": 100 * g.gain[chosen] for n, g in gains.items()},
+    holds=True if all(helped) and alike else "partly" if any(helped) else False,
 )
 
 # %% [markdown]
-# The full run asks more of it: 50,000 digits for the teacher, 300 epochs for students, and a thousand digits besides. Its gains at $T = 4$ (its verdicts
-# are recorded, its errors are not):
+# The full run asks more of it: 50,000 digits of 28 x 28 pixels for the teacher, 300 epochs for students, and a thousand digits besides. Its recorded gains:
 
 # %% tags=["hide-input"]
-full_run = load_verdicts(ch.folder / "results").get("soft-targets-less-data", {"value": {}, "verdict": "not recorded"})
-shown = {int(n): gain for n, gain in full_run["value"].items()}
-pd.DataFrame({"gain in the full run (points)": shown}).sort_index().round(1).rename_axis(
-    f"examples ({full_run['verdict']})"
-)
+recorded = pd.Series(full_run["value"], name="gain in the full run (points)", dtype=float)
+recorded.index = [name if "," in name else f"{name}, T = 4, weight 0.9" for name in recorded.index]
+recorded.to_frame().round(1)
 
 # %% [markdown]
-# The claim is judged by this run. Only the hundred digits are left: +0.8 points, more than two standard errors. With 300 and 1,000 digits of 28 x 28 pixels the soft targets lose by one and two points. So the advantage with
-# little data is one of very little data, or of training that is long for the number of digits.
+# There the soft targets gain in one case, a hundred digits at $T = 4$ and weight 0.9, one point; with 300 and 1,000 digits that setting loses 1.6 and 2.2, and the
+# other one, the best of the quick sweeps, loses a quarter of a point to 0.7. So the gain belongs to the small setting, and the claim holds in part.
 #
 # ## Noisy labels
 #
-# 30 % of the labels are wrong, for teacher and student. The teacher stops early, before it has learned the noise by heart, and the student
-# trains to the end. Label smoothing is the control without a teacher.
+# 30 % of the labels are wrong, for teacher and student. The teacher stops early, before it has learned the noise by heart, and sees shifted copies; the student
+# trains to the end, on the digits as they are. Controls without a teacher are label smoothing, and students of the noisy labels that are given one of the teacher's
+# two aids: the early stop, or the shifts.
 
 # %%
 generator = ch.generator(2)
@@ -232,39 +239,56 @@ wrong = torch.rand(noisy_n, generator=generator) < 0.3
 moved = (y[:noisy_n].cpu() + torch.randint(1, K, (noisy_n,), generator=generator)) % K
 noisy = torch.where(wrong, moved, y[:noisy_n].cpu()).to(ch.device)
 xn = x[:noisy_n]
+stop = ch.pick(quick=8, full=5, smoke=1)
 teachers = fit_ensemble(
-    perceptrons(side, 200), [s + 50 for s in numbers], (xn, noisy), epochs=ch.pick(quick=8, full=5, smoke=1), lr=2e-3,
-    augment=random_shift, evaluate_on={"test": test}, **options,
+    perceptrons(side, 200), [s + 50 for s in numbers], (xn, noisy), epochs=stop, lr=2e-3, augment=random_shift,
+    evaluate_on={"test": test}, **options,
 )  # fmt: skip
 w = teachers(xn)
 variants = {
     "hard": SoftTargets(labels=noisy),
     "label smoothing": SoftTargets(torch.full((noisy_n, K), 1 / K), 0.1, labels=noisy),
     **{f"T = {T:g}": SoftTargets.from_logits(w, T, labels=noisy) for T in (1.0, 4.0)},
+    "T = 4, weight 0.5": SoftTargets.from_logits(w, 4.0, 0.5, labels=noisy),
 }
-noise = {}
-for width in (20, 100):
-    history = train_students(
-        perceptrons(side, width), numbers, (xn, noisy), variants, epochs=noise_epochs, lr=5e-3, evaluate_on={"test": test}, **options
-    ).history  # fmt: skip
-    noise[width] = paired_gains(history, "hard")
+aids = {"hard, early stop": {"epochs": stop}, "hard, shifts": {"epochs": noise_epochs, "augment": random_shift}}
+arms = [(variants, {"epochs": noise_epochs}), *(({name: variants["hard"]}, aid) for name, aid in aids.items())]
+noisy_runs = {
+    width: pd.concat([train_students(
+        perceptrons(side, width), numbers, (xn, noisy), kinds, lr=5e-3, evaluate_on={"test": test}, **options, **how
+    ).history for kinds, how in arms]) for width in (20, 100)
+}  # fmt: skip
+noise = {width: paired_gains(runs, "hard") for width, runs in noisy_runs.items()}
 table = pd.concat(noise, names=["hidden units"])
 (100 * table).round(1).rename(columns={"mean": "accuracy (%)", "error": "s.e."})
 
+
 # %% tags=["nbval-check-output"]
-helped = [bool((g.gain > 2 * g.error)["T = 4"] and g["mean"]["hard"] > 0.5) for g in noise.values()]
+def ahead(runs, others):
+    """Whether a weight of the teacher's answers at T = 4 is two standard errors above each of these students."""
+    over = {name: paired_gains(runs, name) for name in others}
+    return any(all(bool(g.gain[kind] > 2 * g.error[kind]) for g in over.values()) for kind in taught)
+
+
+taught = ["T = 4", "T = 4, weight 0.5"]
+learns = [bool(g["mean"]["hard"] > 0.5) for g in noise.values()]
+helped = [ok and ahead(runs, ["hard"]) for ok, runs in zip(learns, noisy_runs.values())]
+alone = [ok and ahead(runs, ["hard", *aids]) for ok, runs in zip(learns, noisy_runs.values())]
 ch.claim(
     "teacher-denoises",
-    value={str(n): 100 * g.gain["T = 4"] for n, g in noise.items()},
-    holds=True if all(helped) else "partly" if any(helped) else False,
+    value={f"{n}, {kind}": 100 * g.gain[kind] for n, g in noise.items() for kind in [*taught, *aids]},
+    holds=True if all(alone) else "partly" if any(helped) else False,
 )
 
 # %% [markdown]
 # On a hundred digits soft targets are worth several points, on three hundred fewer, once training is long enough; after 60 epochs they still lose.
-# Against wrong labels the teacher helps the wide student most, which would otherwise learn the noise by heart, and it helps far more than smoothing does.
+# Against wrong labels the teacher helps the wide student most, which would otherwise learn the noise by heart, and it helps far more than smoothing does. But what helps
+# is mostly what the teacher had and the student had not. Hard labels that see the shifts, as the teacher did, are as good as its answers for the narrow student, and several points
+# better for the wide one, for which stopping as early as the teacher is enough. A teacher passes on that it stopped before the noise was learned; a
+# student can do so itself.
 #
 # ## Takeaway
 #
 # Here dark knowledge is real, at both scales. A student recognizes most threes that it never saw, and its twin with shuffled wrong classes, just as soft, recognizes hardly
-# any. Against noisy labels a teacher helps clearly. With little data it helps too, but at full scale only where the data are fewest: soft targets
-# take longer to fit, and there that decides. Noisy labels have no full run yet.
+# any. Against noisy labels a teacher helps whoever trains to the end, and no more than shifted copies do without one. With little data soft targets help in
+# the quick run; at full scale, where one setting is recorded, only where the data are fewest. Noisy labels have no full run yet.

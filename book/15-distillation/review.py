@@ -99,7 +99,7 @@ pd.DataFrame(methods, columns=["method", "idea", "in the library"]).set_index("m
 # Full runs on MNIST itself are recorded for {doc}`dark-knowledge` (its first two parts), {doc}`teacher-size`, {doc}`label-smoothing` and {doc}`adaptive-labels`, and
 # shown there beside or below the quick ones. What five samples of a thousand digits cannot settle is judged by them. Three things turn in the review's favour at full scale: little
 # weight on the labels is best, the teacher's size has a best value, and the information in smoothed logits clearly falls. Two turn against it: soft targets
-# with little data, and distilled assistants.
+# with little data (at one weight and temperature), and distilled assistants.
 #
 # ## Errata
 #
@@ -121,6 +121,7 @@ ch.ledger()
 #
 # As formulas both halves of the thesis stand: high temperature is mimicking, label smoothing is distillation from a teacher who knows nothing. As an explanation
 # regularization is half of the story. On digits soft targets without any similarity help, but the teacher's help more, shuffled ones do not, and a
-# student recognizes threes that it never saw. Poor and small teachers, the review's main witnesses, do not help here, at either scale, with nine tenths of
+# student recognizes threes that it never saw. Some of what teachers pass on there is only what they had: shifted copies, and an early stop before noise is learned, serve a student
+# of hard labels as well. Poor and small teachers, the review's main witnesses, do not help here, at either scale, with nine tenths of
 # the weight on their answers; at one tenth a teacher who knows nothing is label smoothing, which helps. The review's own table, differences of tenths of
 # a point between single runs, needs seeds before it can be read.

@@ -351,7 +351,8 @@ else:
 #
 # A perceptron with 32 hidden units, trained for three epochs like LeNet, chooses a fifth of the digits, once; then a fresh LeNet is trained on its
 # choice, on LeNet's own, and on a random one. Beside the test accuracy stands how well each choice matches the gradients of the LeNet that it is for,
-# class by class. Students differ by points of accuracy from seed to seed, so that a difference counts if it exceeds a point and two standard errors.
+# class by class. Students differ by points of accuracy from seed to seed, so that a difference counts if it exceeds a point and two standard errors. And that a
+# proxy's choice does as well as LeNet's own says something only where LeNet's own does better than the random one.
 
 
 # %%
@@ -389,19 +390,25 @@ proxies = pd.DataFrame(rows)
 proxies.set_index("run").agg(["mean", "sem"]).round(3)
 
 # %% tags=["nbval-check-output"]
-behind = proxies.own - proxies.proxy
+behind, ahead = proxies.own - proxies.proxy, proxies.own - proxies.random
 ranks = bool((proxies.correlation > 0.7).all())
-as_well = not bool(behind.mean() > 0.01 and behind.mean() > 2 * behind.sem())
+tells = bool(ahead.mean() > 2 * ahead.sem())  # where lots do as well, so does any choice
+as_well = tells and not bool(behind.mean() > 0.01 and behind.mean() > 2 * behind.sem())
 # Students that learn nothing are level, and a proxy that learnt nothing would choose no closer than lots do.
 learnt = min(proxies.own.mean(), proxies.proxy.mean()) > 0.5
 informed = proxies["error, proxy"].mean() < proxies["error, random"].mean()
 ch.claim(
     "proxy-correlation",
-    value=proxies.drop(columns="run").mean().to_dict() | {"standard error of the difference": behind.sem()},
+    value=proxies.drop(columns="run").mean().to_dict()
+    | {"standard error of the difference": behind.sem()}
+    | {"own over random": ahead.mean(), "its standard error": ahead.sem()},
     holds=bool(learnt and informed and (ranks or as_well)) and ((ranks and as_well) or "partly"),
 )
 
 # %% [markdown]
+# The two networks rank the examples alike in part, with a correlation of 0.63. On the proxy's choice LeNet tests as well as on its own, but so it does on the random one:
+# a fifth of the digits is as good as another, as far as five seeds can tell. So nothing is shown of how well the proxy selects.
+#
 # ## When do coresets pay?
 #
 # Seconds of training and selection to a training accuracy of 90 %, by fraction and interval, with all data beside them; every run has about the same

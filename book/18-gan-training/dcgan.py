@@ -128,7 +128,7 @@ ch.claim(
 # %% [markdown]
 # One row is a surprise. The review has a score of 1.1 for SGD with negative momentum on the DCGAN, and concludes that tuning does not
 # help. It names one step size, 0.001. At 0.1 the same method, without any adaptation of its step, draws digits that score like
-# those of Adam, on every seed; on perceptrons it does fail ({doc}`mnist-gans`).
+# those of Adam, on every seed; on perceptrons it stays far behind, after 1,500 steps at the best of five step sizes ({doc}`mnist-gans`).
 
 # %% [markdown]
 # ## The clipped WGAN
@@ -177,17 +177,19 @@ if wgan_recorded is None:
     ch.not_run("wgan-adamnm-best", "the full-scale table wgan-scores is not recorded")
 else:
     wgan_mean, wgan_error = (getattr(wgan_recorded.groupby("variant")["IS"], kind)() for kind in ("mean", "sem"))
-    # Three that have not started, or are one method, would not be in the review's order either.
-    apart = wgan_mean[order].nunique() == 3
-    ch.require(apart and wgan_mean[order].max() > 1.2, f"no WGAN has started, or two are one: {wgan_mean.to_dict()}")
-    gaps = [wgan_mean[a] - wgan_mean[b] - max(wgan_error[a], wgan_error[b]) for a, b in itertools.pairwise(order)]
-    ch.claim("wgan-adamnm-best", value=wgan_mean[order].to_dict(), holds=bool(min(gaps) > 0), table="wgan-scores")
+    wgan_worst = wgan_recorded.groupby("variant")["IS"].min()
+    ch.require(wgan_mean[order].nunique() == 3, f"two of the WGANs are one: {wgan_mean.to_dict()}")
+    if (wgan_worst[order] > 2).all():  # as for the plain GAN: below 2 there is no order yet
+        gaps = [wgan_mean[a] - wgan_mean[b] - max(wgan_error[a], wgan_error[b]) for a, b in itertools.pairwise(order)]
+        ch.claim("wgan-adamnm-best", value=wgan_mean[order].to_dict(), holds=bool(min(gaps) > 0), table="wgan-scores")
+    else:
+        ch.not_run("wgan-adamnm-best", "networks of each variant have not started to learn within the recorded epochs")
 if wgan_recorded is None or "WGAN SGD" not in wgan_mean or recorded is None:
     ch.not_run("wgan-weak", "its full-scale scores, or those of the DCGAN, are not recorded")
 else:
     last = recorded[(recorded["variant"] == "Adam") & (recorded["step"] == recorded["step"].max())]["IS"].mean()
     starts = bool(wgan_mean["WGAN"] > 1.2 and wgan_mean["WGAN SGD"] < 1.2)
-    level = bool(abs(wgan_mean["WGAN"] / last - 1) < 0.1)
+    level = bool(wgan_worst["WGAN"] > 2 and abs(wgan_mean["WGAN"] / last - 1) < 0.1)
     ch.claim(
         "wgan-weak",
         value=wgan_mean.to_dict() | {"DCGAN": last},
@@ -196,12 +198,14 @@ else:
     )
 
 # %% [markdown]
-# Recorded on 60 of the review's 200 epochs, five seeds: with SGD nothing starts (1.00 and 1.01, as in the review). Of the three Adams the plain one is ahead, 2.0
-# +- 0.2, then optimism, 1.5 +- 0.3; negative momentum, best in the review, has hardly started, 1.2 +- 0.1. All are far below the DCGAN, which scores
-# 4.8 after three epochs, where the review's table has both at the same height.
+# Recorded on 60 of the review's 200 epochs, five seeds: with SGD nothing starts (1.00 and 1.01, as in the review). Of the three Adams the plain one has 2.0
+# +- 0.2, optimism 1.5 +- 0.3, negative momentum, best in the review, 1.2 +- 0.1. That is no order yet: of each of the three some seeds are below 2,
+# the mark above which variants are compared here ({doc}`mnist-gans`), with negative momentum three of five still draw what scores 1.00, as a network does
+# before it has learnt anything. So their order is not judged. Nor is it said whether the WGAN comes to the height of the DCGAN, where the review's table has it:
+# the DCGAN scores 4.8 after three epochs, and the WGAN is on its way.
 
 # %% [markdown]
 # ## Takeaway
 #
 # On the DCGAN the variants of Adam score alike, as in the review, and SGD with negative momentum joins them once its step size is large enough. The clipped WGAN on
-# perceptrons hardly starts; over 60 epochs plain Adam takes it furthest, and not far.
+# perceptrons hardly starts in 60 epochs, with SGD not at all; how Adam's variants compare on it takes longer training to say.

@@ -330,6 +330,8 @@ def external():
 ch.not_run("candidates-external", reason) if reason else ch.claim("candidates-external", *external())
 
 # %% [markdown]
+# Of the first forty by shear modulus 23 are in the true top 5%, one short of the bar; the parameters of the regression are not tuned.
+#
 # The list (GPa, predicted beside computed) is made mostly of borides and carbides of transition metals, as it should be; but at
 # its very top stands a blunder, a phosphate of tin that is six times softer than predicted. A regression has no means to say
 # how sure it is. Ranking by a *lower bound* is the usual remedy. Split conformal prediction gives bounds that 90% of exchangeable compounds exceed; it needs a scale of the
