@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from typer.testing import CliRunner
 
 from litrepro.build import cli, execute, notebooks, record
 from litrepro.build.execute import Settings
@@ -41,6 +42,12 @@ def test_executed_once_then_fresh_and_the_same_bytes_again(toy):
     compared = run(toy, compare=True)["toy"]
     assert compared.state == "differs"
     assert "its output changed" in compared.problems[0]
+    # The summary at the end says which and how once more: a CI server shows the end of its log.
+    told = CliRunner().invoke(cli.app, ["run", "--compare", "--workers", "1"])
+    summary = told.output[told.output.index("CPU-seconds") :]
+    assert told.exit_code == 1
+    assert "differs 01-toy/toy" in summary
+    assert "its output changed" in summary
     # ... and, because outputs are sealed, even without executing.
     assert execute.state_of(notebooks.discover(toy.book)[0]) == "edited"
     assert run(toy)["toy"].state == "executed"

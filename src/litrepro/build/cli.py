@@ -24,6 +24,7 @@ app = typer.Typer(
 console = Console(highlight=False, soft_wrap=True)
 
 Patterns = Annotated[list[str] | None, typer.Argument(help="Chapters or notebooks: 02, 02-momentum/iris, '*/review'.")]
+_LAST_WORDS = 12  # lines of what went wrong with a notebook, in the summary
 _STYLE = {
     "fresh": "dim",
     "reworded": "green",
@@ -88,6 +89,11 @@ def run(
         counts[outcome.state] = counts.get(outcome.state, 0) + 1
     cpu = sum(outcome.cpu_seconds for outcome in outcomes)
     console.print(", ".join(f"{count} {state}" for state, count in counts.items()) + f"; {cpu:.0f} CPU-seconds")
+    # Once more at the end: of a long log on a CI server this is the part that is read.
+    for outcome in bad:
+        said = outcome.error["reason"] if outcome.error else "\n".join(outcome.problems)
+        console.print(f"[{_STYLE[outcome.state]}]{outcome.state:>11}[/] {outcome.pair.key}")
+        console.print(escape(_indent("\n".join(said.splitlines()[:_LAST_WORDS]))))
     raise typer.Exit(1 if bad else 0)
 
 
