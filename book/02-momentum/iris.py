@@ -324,7 +324,7 @@ if ch.plots:
 timed = draw_splits(len(x), [seed], train=100, batch=10, steps=20)
 # Short looks in turn, the fastest of all: what else the machine does meets no optimizer alone.
 rounds = [
-    {name: seconds_per_step(x, y, timed, rule(name), reference, widths, repeats=10) for name in seven} for _ in range(5)
+    {name: seconds_per_step(x, y, timed, rule(name), reference, widths, repeats=4) for name in seven} for _ in range(5)
 ]
 cost = pd.DataFrame(rounds).min().to_dict()
 curve = selected(runs, "equal step size 0.01")

@@ -126,6 +126,6 @@ ch.ledger()
 #
 # Where it can be computed, double descent is understood: the peak is where a model has just enough freedom to fit its data,
 # counted in real coefficients. The small print matters: a network has no peak after a short training, or with clean labels and a
-# decaying step, and the right ridge removes that of linear regression. The sweeps of convolutional networks are judged on one run
-# per width, 4,000 images and 200 epochs. At that size the peak of the CNN over the width is faint, that of ResNet18 would lie at or
-# below the narrowest recorded width, and the second descent in time is absent.
+# decaying step, and the right ridge removes that of linear regression. The sweeps of convolutional networks are judged on
+# 4,000 images and 200 epochs, three runs at each of the narrowest widths and one beyond. At that size the peak of the CNN over the width is small and
+# lies before the network begins to fit, ResNet18 has none that stands out from the scatter of its runs, and the second descent in time is absent.

@@ -523,7 +523,7 @@ def coordinates(kind):
 plane = pd.DataFrame({name: coordinates(kind) for name, kind in targets.items() if kind.targets is not None}).T
 plane.columns = ["entropy", "information"]
 
-# %% mystnb={"figure": {"name": "fig-15-plane", "caption": "All targets on one plane: entropy against what their wrong-class part says about the single example, coloured by the gain over hard labels (points of test accuracy, quick run)."}, "image": {"alt": "Scatter plot of twelve kinds of targets. Uniform, flat and virtual targets lie at zero information, at entropies from 0.1 to 2.3, with gains of 0.2 to 1.9 points; the teacher's targets at T = 4 and 20 lie a little above them with the largest gains; geometric and reduced-gap targets lie high at small entropy with losses, and the teacher's at T = 1 below them with a gain."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-15-plane", "caption": "All targets on one plane: entropy against what their wrong-class part says about the single example, coloured by the gain over hard labels (points of test accuracy, quick run)."}, "image": {"alt": "Scatter plot of twelve kinds of targets. Uniform, flat and virtual targets lie at zero information, at entropies from 0.1 to 2.3, with gains of 0.2 to 1.7 points; the teacher's targets at T = 4 and 20 lie a little above them with the largest gains; geometric and reduced-gap targets lie high at small entropy with losses, and the teacher's at T = 1 below them with a gain."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure(height=4.4)
     strength = 100 * small.gain[plane.index]

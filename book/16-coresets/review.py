@@ -113,5 +113,5 @@ ch.ledger()
 #
 # The mathematics holds after small repairs, and the winner is the winner: GRAD-MATCH matches gradients best and, in the steps of the comparison, trains to the
 # lowest loss of the coreset methods; with ten times the epochs the lead is gone. The method that the review proposes fails as printed, because raw inner products prefer long gradients;
-# with cosines it beats GLISTER as printed, not GLISTER as published (loss 0.28 against 0.23). And the surprise reported there, that all data beats every
+# with cosines it beats GLISTER as printed, not GLISTER as published (loss 0.28 against 0.24). And the surprise reported there, that all data beats every
 # coreset at equal time, holds here too, and is none on small data sets, where choosing costs as much as learning.

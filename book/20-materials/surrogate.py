@@ -54,7 +54,7 @@ ch = Chapter("20-materials", notebook="surrogate", profile=profile, seed=seed, f
 n, grains, pairs, steps, tau = ch.pick(
     quick=(48, 30, 256, 12, 5.0), full=(128, 200, 5000, 12, 5.0), smoke=(32, 14, 24, 4, 5.0)
 )
-width, levels, iterations, batch = ch.pick(quick=(16, 3, 150, 16), full=(32, 4, 8000, 32), smoke=(4, 2, 4, 8))
+width, levels, iterations, batch = ch.pick(quick=(16, 3, 200, 8), full=(32, 4, 8000, 32), smoke=(4, 2, 4, 8))
 n_tune, n_test = ch.pick(quick=(32, 64), full=(200, 500), smoke=(4, 8))
 
 

@@ -23,8 +23,9 @@ from litrepro.coresets import (
     rank_correlation,
     train_on_coresets,
 )
+from litrepro.coresets._coreset import LONG, total
 from litrepro.nets import cnn5, mlp
-from litrepro.training import fit
+from litrepro.training import evaluate, fit
 
 
 def data(n=60, d=6, classes=3, seed=0):
@@ -139,6 +140,38 @@ def test_every_method_trains_and_reports(method):
     assert 0 < history.selection_seconds.iloc[-1] < history.seconds.iloc[-1]
     assert history.selection_seconds.iloc[-1] == pytest.approx(chosen.seconds.sum())
     assert not model.training
+
+
+@pytest.mark.parametrize("method", ["random", "craig", "glister-online"])
+def test_a_record_and_the_selection_after_it_share_one_pass(method):
+    train, runs = data(), []
+    for look in (3, 12):
+        model, seen = mlp(6, [5], 3, seed=1), []
+        start = evaluate(model, train)
+        model.body.register_forward_hook(lambda module, args, out, seen=seen: seen.append(args[0]))
+        options = {
+            "fraction": 0.2,
+            "every": 3,
+            "epochs": 12,
+            "batch_size": 4,
+            "lr": 0.02,
+            "eval_every": look,
+            "seed": 3,
+        }
+        history, chosen = train_on_coresets(model, train, method=method, **options)
+        assert history[history.epoch == 0].value.tolist() == pytest.approx(list(start.values()), rel=1e-6)
+        assert (history.seconds.diff().dropna() >= 0).all()
+        runs.append((history[history.epoch == 12].value.tolist(), chosen.drop(columns="seconds"), seen))
+    (often, first, some), (rarely, second, others) = runs
+    assert often == rarely
+    pd.testing.assert_frame_equal(first, second)
+    assert [len(part) for part in some if len(part) > 4] == [len(part) for part in others if len(part) > 4]
+
+
+def test_the_total_in_float64_is_that_of_long_and_of_short_gradients():
+    for shape in ((7, LONG + 5), (2, 7, LONG), (3, 7, 4)):
+        g = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        assert torch.allclose(total(g), g.double().sum(-2), rtol=1e-12, atol=1e-12)
 
 
 def test_a_run_is_repeated_by_its_seed_and_leaves_the_global_generator_alone():

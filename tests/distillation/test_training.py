@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
+from litrepro import ConvergenceWarning
 from litrepro.distillation import (
     SoftTargets,
     distill,
@@ -14,6 +15,7 @@ from litrepro.distillation import (
     smooth_labels,
     train_students,
 )
+from litrepro.distillation._twins import MANY
 from litrepro.nets import mlp
 from litrepro.training import evaluate, fit
 
@@ -177,8 +179,53 @@ def test_a_training_set_for_each_seed_equals_single_calls():
             train_students(make, [3, 8], bad, {"hard": SoftTargets()}, **options)
 
 
+def test_many_kinds_of_targets_equal_few():
+    # Many are trained as one wide network per seed, few as separate members.
+    sets = [data(60, 0), data(60, 5)]
+    x, y = (torch.stack(parts) for parts in zip(*sets))
+    soft = torch.stack([smooth_labels(labels, 3, epsilon=0.5) for labels in y])
+    kinds = {"hard": SoftTargets(), "noisy": SoftTargets(soft, 0.2, 2.0, labels=(y + 1) % 3)}
+    kinds |= {f"T = {T}": SoftTargets(soft, 0.7, float(T), scale=1.5 if T == 3 else None) for T in range(1, 7)}
+    make = lambda seed: mlp(4, [5, 6], 3, seed=seed)  # noqa: E731
+    augment = lambda part, generator: part + 0.1 * torch.randn(part.shape, generator=generator)  # noqa: E731
+    options = OPTIONS | {"evaluate_on": {"test": data(30, 1)}, "augment": augment, "eval_every": 2}
+    for train, variants in (
+        ((x, y), kinds),
+        (sets[0], {k: SoftTargets(None if v.targets is None else v.targets[0], *v[1:4]) for k, v in kinds.items()}),
+    ):
+        found = train_students(make, [3, 8], train, variants, **options)
+        names = list(variants)
+        assert len(found) == 16
+        assert len(names) >= MANY > 4
+        first, second = (
+            train_students(make, [3, 8], train, {k: variants[k] for k in part}, **options)
+            for part in (names[:4], names[4:])
+        )
+        for name, value in found.params.items():
+            assert torch.allclose(value, torch.cat([first.params[name], second.params[name]]), atol=1e-4)
+        assert found.module.state_dict().keys() == first.module.state_dict().keys()
+        expected = pd.concat(
+            [first.history, second.history.assign(member=second.history.member + 8)], ignore_index=True
+        )
+        assert found.history.columns.tolist() == expected.columns.tolist()
+        keys = ["member", "epoch", "step", "split", "metric", "variant", "seed"]
+        pd.testing.assert_frame_equal(found.history[keys], expected[keys])
+        assert (found.history.value - expected.value).abs().max() < 0.04  # one example of thirty on the fence
+
+
+def test_one_of_many_kinds_that_diverges_leaves_the_others_alone():
+    train = data()
+    soft = smooth_labels(train[1], 3, epsilon=0.5)
+    kinds = {str(k): SoftTargets(soft, 0.5, 1.0 + k) for k in range(MANY)}
+    make = lambda seed: mlp(4, [5], 3, seed=seed)  # noqa: E731
+    fine = train_students(make, [3, 8], train, kinds, **OPTIONS)
+    with pytest.warns(ConvergenceWarning, match="member"):
+        found = train_students(make, [3, 8], train, kinds | {"bad": SoftTargets(soft * torch.inf, 0.5)}, **OPTIONS)
+    for name, value in fine.params.items():
+        assert torch.allclose(found.params[name][: 2 * MANY], value, atol=1e-4)
+
+
 def test_paired_gains_by_hand():
-    import pandas as pd
 
     values = {("a", 0): 0.5, ("a", 1): 0.7, ("b", 0): 0.6, ("b", 1): 0.9}
     rows = [(v, s, e, "test", "accuracy", a + (e - 2)) for (v, s), a in values.items() for e in (1, 2)]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from litrepro import _validate
 from litrepro.convexnets import _arguments
-from litrepro.convexnets._descent import descend
+from litrepro.convexnets._descent import adam, descend
 
 
 def relu_networks(
@@ -45,14 +45,22 @@ def relu_networks(
     W = torch.randn(*shape, starts, width, X.shape[-1], **options).to(X.device)
     a = torch.randn(*shape, starts, width, **options).to(X.device)
     scale = width**-0.25
-    inputs, targets = X[..., None, :, :], y[..., None, :]
+    inputs, targets = X.mT, y[..., None, :]
+    decay = beta[..., None]
 
-    def objective(W: Tensor, a: Tensor) -> Tensor:
-        fit = ((inputs @ W.mT).clamp(min=0) @ a[..., None])[..., 0]
-        return (fit - targets).square().sum(-1) / 2 + beta / 2 * (W.square().sum((-1, -2)) + a.square().sum(-1))
+    def forward(W: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:
+        seen = (W.flatten(-3, -2) @ inputs).unflatten(-2, W.shape[-3:-1]).clamp_(min=0)  # (..., starts, m, n)
+        return seen, (a[..., None, :] @ seen)[..., 0, :] - targets
 
-    (W, a), value = descend(objective, (scale * W, scale * a), steps=steps, lr=lr)
-    return W, a, value
+    def slopes(W: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:  # by hand: for so few neurons a graph costs more
+        seen, residual = forward(W, a)
+        back = ((seen > 0) * residual[..., None, :]).mul_(a[..., None])
+        by_weight = (back.flatten(-3, -2) @ X).unflatten(-2, W.shape[-3:-1])
+        return by_weight + decay[..., None] * W, (seen @ residual[..., None])[..., 0] + decay * a
+
+    W, a = adam(slopes, [scale * W, scale * a], steps=steps, lr=lr)
+    penalty = W.square().sum((-1, -2)) + a.square().sum(-1)
+    return W, a, forward(W, a)[1].square().sum(-1) / 2 + beta / 2 * penalty
 
 
 def subnetworks(
@@ -90,15 +98,27 @@ def subnetworks(
     def draw(*shape: int) -> Tensor:
         return torch.randn(starts, count, *shape, generator=source, dtype=X.dtype, device=source.device).to(X.device)
 
-    def objective(W1: Tensor, w2: Tensor, w3: Tensor) -> Tensor:
-        unit = W1 / W1.norm(dim=(-1, -2), keepdim=True).clamp(min=1e-12)
-        first = (X @ unit).clamp(min=0)  # (starts, K, n, m1)
-        second = (first @ w2[..., None])[..., 0].clamp(min=0)
-        fit = (second * w3).sum(1)
-        return (fit - y).square().sum(-1) / 2 + beta / 2 * (w2.square().sum((-1, -2)) + w3.square().sum((-1, -2)))
+    decay = beta[..., None, None]
 
-    _, value = descend(objective, (draw(X.shape[1], hidden), draw(hidden), draw(1)), steps=steps, lr=lr)
-    return value
+    def forward(W1: Tensor, w2: Tensor, w3: Tensor) -> tuple[Tensor, ...]:
+        size = W1.norm(dim=(-1, -2), keepdim=True).clamp(min=1e-12)
+        unit = W1 / size
+        first = (X @ unit).clamp_(min=0)  # (starts, K, n, m1)
+        second = (first @ w2[..., None])[..., 0].clamp_(min=0)
+        return size, unit, first, second, (second * w3).sum(1) - y
+
+    def slopes(W1: Tensor, w2: Tensor, w3: Tensor) -> tuple[Tensor, ...]:  # by hand: a graph of them costs more
+        size, unit, first, second, residual = forward(W1, w2, w3)
+        by_last = (second * residual[:, None]).sum(-1, keepdim=True) + decay * w3
+        back = (second > 0) * residual[:, None] * w3  # (starts, K, n)
+        by_second = (back[..., None, :] @ first)[..., 0, :] + decay * w2
+        by_unit = X.mT @ ((first > 0) * back[..., None] * w2[..., None, :])
+        along = (unit * by_unit).sum((-1, -2), keepdim=True)  # the norm of W1 does not matter
+        return (by_unit - along * unit) / size, by_second, by_last
+
+    W1, w2, w3 = adam(slopes, [draw(X.shape[1], hidden), draw(hidden), draw(1)], steps=steps, lr=lr)
+    penalty = w2.square().sum((-1, -2)) + w3.square().sum((-1, -2))
+    return forward(W1, w2, w3)[-1].square().sum(-1) / 2 + beta / 2 * penalty
 
 
 def linear_networks(

@@ -146,11 +146,13 @@ def per_sample_gradients(model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, 
         return functional.cross_entropy(scores, label[None])
 
     one = vmap(grad(loss), (None, 0, 0))
-    parts = []
-    for xs, ys in zip(x.split(batch_size), y.split(batch_size)):
+    sizes = [value.numel() for value in params.values()]
+    rows = next(iter(params.values())).new_empty(len(y), sum(sizes))
+    for part, xs, ys in zip(rows.split(batch_size), x.split(batch_size), y.split(batch_size)):
         found = one(params, xs, ys)
-        parts.append(torch.cat([found[name].flatten(1) for name in params], 1))
-    return torch.cat(parts).detach()
+        for name, columns in zip(params, part.split(sizes, 1)):
+            columns.copy_(found[name].detach().flatten(1))
+    return rows
 
 
 @torch.no_grad()

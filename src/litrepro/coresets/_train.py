@@ -14,14 +14,15 @@ from torch.nn import functional
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
 from litrepro.coresets._clock import Clock
-from litrepro.coresets._coreset import Coreset, check_k, equal_weights, gradient_error
+from litrepro.coresets._coreset import Coreset, all_finite, check_k, equal_weights, gradient_error, total
 from litrepro.coresets._glister import online_greedy
 from litrepro.coresets._gradients import (
     check_range,
     forward,
-    last_layer_gradients,
     last_layer_refresh,
+    outer,
     per_sample_gradients,
+    residuals,
 )
 from litrepro.coresets._select import METHODS, check_options, check_per_class, class_quotas, select, select_batches
 from litrepro.training import batches, cosine, evaluate
@@ -139,16 +140,17 @@ def train_on_coresets(
     epochs, warm = _validate.positive_int("epochs", epochs, 0), _validate.positive_int("warm_start", warm_start, 0)
     batch_size = _validate.positive_int("batch_size", batch_size)
     eval_every = _validate.positive_int("eval_every", eval_every)
-    run.plan(epochs, warm if method != "full" else epochs, batch_size)
+    run.plan(epochs, warm if method != "full" else epochs, batch_size, every)
     sets = {"train": train} | {name: tuple(part.to(run.x.device) for part in data) for name, data in further.items()}
+    # Ten small tensors, one by one, are a tenth of a step.
+    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in model.parameters())
     optimizer = torch.optim.SGD(
         model.parameters(), _validate.real("lr", lr, 0), _validate.real("momentum", momentum, 0),
-        weight_decay=_validate.real("weight_decay", weight_decay, 0),
+        weight_decay=_validate.real("weight_decay", weight_decay, 0), fused=fused,
     )  # fmt: skip
     rows, recorded = run.rows(0, sets), 0
     for epoch in range(epochs):
-        due = epoch >= run.warm and (epoch - run.warm) % every == 0
-        finite, done = not due or run.choose(epoch), epoch
+        finite, done = not run.due(epoch) or run.choose(epoch), epoch
         if finite:
             finite, done = run.epoch(epoch, optimizer, lr), epoch + 1
         if recorded < done and (done % eval_every == 0 or done == epochs or not finite):
@@ -206,6 +208,7 @@ class _Run:
         everything = torch.arange(len(self.y), device=self.x.device)
         self.now = Coreset(everything, torch.ones(len(everything), dtype=self.x.dtype, device=self.x.device))
         self.clock, self.selecting = Clock(self.x.device), Clock(self.x.device)
+        self.seen: tuple[torch.Tensor, torch.Tensor, float] | None = None
         self.selections: list[tuple] = []
         self.steps = 0
 
@@ -217,39 +220,52 @@ class _Run:
             classes = self.model.eval()(self.x[:1]).shape[-1]
         check_range(self.y, classes)
 
-    def plan(self, epochs: int, warm: int, batch_size: int) -> None:
-        """How many steps there will be, for the cosine."""
-        self.warm, self.batch_size = min(warm, epochs), batch_size
+    def plan(self, epochs: int, warm: int, batch_size: int, every: int) -> None:
+        """How many steps there will be, for the cosine, and when to select."""
+        self.epochs, self.warm, self.batch_size, self.every = epochs, min(warm, epochs), batch_size, every
         if self.per_batch and (len(self.y) % batch_size or self.k % batch_size):
             got = f"{len(self.y)} examples and {self.k} of a coreset"
             raise ValueError(f"with per_batch both must be multiples of batch_size {batch_size}, got {got}")
         per_epoch = [-(-size // batch_size) for size in (len(self.y), self.k)]
         self.total = self.warm * per_epoch[0] + (epochs - self.warm) * per_epoch[1]
 
+    def due(self, epoch: int) -> bool:
+        """Whether there is a selection before this epoch, counted from 0."""
+        return self.warm <= epoch < self.epochs and (epoch - self.warm) % self.every == 0
+
     def choose(self, epoch: int) -> bool:
         """Select on the model as it is, unless it has diverged; the diagnosis of the error is not timed."""
         with self.clock.running(), self.selecting.running():
             before = self.selecting.seconds
-            g = None if self.method == "random" else self.gradients()
+            g = None if self.method == "random" else self.gradients(timed=True)
             if g is not None and self._diverged(epoch, g):
                 return False
             self.now = self._select(g)
         seconds = self.selecting.seconds - before
         if g is None and self._diverged(epoch, g := self.gradients()):
             return False
-        error = gradient_error(g, self.now) / g.sum(0, dtype=torch.float64).norm().clamp_min(1e-300)
+        target = total(g)
+        error = gradient_error(g, self.now, target=target) / target.norm().clamp_min(1e-300)
         self.selections.append((epoch, self.k, float(error), seconds))
         return True
 
     @staticmethod
     def _diverged(epoch: int, g: torch.Tensor) -> bool:
         """Whether training has led to gradients that are not finite; at the start they are bad input."""
-        return epoch > 0 and not bool(g.isfinite().all())
+        return epoch > 0 and not all_finite(g)
 
-    def gradients(self) -> torch.Tensor:
-        """Of the chosen kind, one row per example."""
-        compute = last_layer_gradients if self.kind == "last" else per_sample_gradients
-        return compute(self.model, self.x, self.y, batch_size=self.chunk)
+    def gradients(self, timed: bool = False) -> torch.Tensor:
+        """Of the chosen kind, one row per example; what a pass made for the record took is added if it is timed."""
+        if self.kind == "all":
+            return per_sample_gradients(self.model, self.x, self.y, batch_size=self.chunk)
+        if self.seen is None:
+            features, scores = forward(self.model, self.x, self.y, self.chunk)
+        else:
+            features, scores, took = self.seen
+            for clock in (self.clock, self.selecting) if timed else ():
+                clock.seconds += took
+        self.seen = None
+        return outer(residuals(scores, self.y), features, bias=True)
 
     def _select(self, g: torch.Tensor | None) -> Coreset:
         if self.method != "glister-online":
@@ -309,8 +325,18 @@ class _Run:
         return [
             (epoch, self.steps, name, metric, value, *times)
             for name, data in sets.items()
-            for metric, value in evaluate(self.model, data, batch_size=self.chunk).items()
+            for metric, value in self._measure(name, data, epoch).items()
         ]
+
+    def _measure(self, name: str, data: Data, epoch: int) -> dict[str, float]:
+        """Metrics on one set. The gradients of a selection that is due need the same pass over the training data."""
+        if name != "train" or self.kind == "all" or not self.due(epoch):
+            return evaluate(self.model, data, batch_size=self.chunk)
+        clock = Clock(self.x.device)
+        with clock.running():
+            features, scores = forward(self.model, *data, self.chunk)
+        self.seen = (features, scores, clock.seconds)
+        return evaluate(nn.Identity(), (scores, data[1]))
 
 
 def _further(sets: Any) -> dict[str, Data]:

@@ -11,6 +11,7 @@ from torch import nn
 from litrepro import _validate
 from litrepro.distillation import _arguments
 from litrepro.distillation._distill import count_classes, on_labels_only, plain_pair
+from litrepro.distillation._twins import train_twins
 from litrepro.training import Ensemble, fit_ensemble, paired_difference
 
 if TYPE_CHECKING:
@@ -125,25 +126,30 @@ def train_students(
     _arguments.integer_labels(y, classes)
     soft = torch.cat([_per_seed(name, kind, len(seeds), y.shape[-1], classes, x) for name, kind in variants.items()])
     hard = torch.cat([_labels(name, kind, len(seeds), y, classes) for name, kind in variants.items()])
-    if own_sets:
-        x = x.repeat(len(variants), *[1] * (x.ndim - 1))
     names = [name for name in variants for _ in seeds]
     kinds = [variants[name] for name in names]
-    fit_options["metrics"] = on_labels_only(fit_options.get("metrics", ("accuracy",)))
     weights = [0.0 if kind.targets is None else _arguments.weight("alpha", kind.alpha) for kind in kinds]
     temperatures = [float(_arguments.temperature(kind.temperature)) for kind in kinds]
     scales = [T**2 if kind.scale is None else kind.scale for kind, T in zip(kinds, temperatures)]
     like = {"dtype": soft.dtype, "device": "cpu"}
     alpha, T, scale = (torch.tensor(values, **like) for values in (weights, temperatures, scales))
+    linear = _linear_part(hard, soft, alpha, scale / T)
+    params = {"plain": 1 - alpha, "tempered": alpha * scale, "inverse": 1 / T}
+    given = {name: value for name, value in fit_options.items() if value is not None}
+    twins = train_twins(model_fn, seeds, x, hard, linear, params, own_sets, names, given)
+    if twins is not None:
+        return twins
+    if own_sets:
+        x = x.repeat(len(variants), *[1] * (x.ndim - 1))
     return fit_ensemble(
         model_fn,
         seeds * len(variants),
-        (x, (hard, _linear_part(hard, soft, alpha, scale / T))),
+        (x, (hard, linear)),
         per_member=("x", "y") if own_sets else ("y",),
         loss=_loss,
-        loss_params={"plain": 1 - alpha, "tempered": alpha * scale, "inverse": 1 / T},
+        loss_params=params,
         members={"variant": names, "seed": seeds * len(variants)},
-        **{name: value for name, value in fit_options.items() if value is not None},
+        **given | {"metrics": on_labels_only(given.get("metrics", ("accuracy",)))},
     )
 
 

@@ -35,11 +35,15 @@ class Player:
         self.shapes = {name: value.shape[1:] for name, value in stacked.items()}
         self.initial = torch.cat([value.detach().flatten(1) for value in stacked.values()], 1)
 
-    def __call__(self, flat: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Output of the network with parameters flat (P,)."""
+    def __call__(self, flat: torch.Tensor, *inputs: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        """Output of the network with parameters flat (P,), or the outputs for several inputs.
+
+        Each input is a batch of its own, and flat is taken apart once: so are its gradients put together once.
+        """
         pieces = flat.split([math.prod(shape) for shape in self.shapes.values()])
         values = {name: piece.reshape(shape) for (name, shape), piece in zip(self.shapes.items(), pieces)}
-        return torch.func.functional_call(self.module, values, (x,))
+        outputs = tuple(torch.func.functional_call(self.module, values, (x,)) for x in inputs)
+        return outputs[0] if len(outputs) == 1 else outputs
 
 
 class Stepper:
@@ -181,7 +185,9 @@ class GANEnsemble:
         generator, parameters = self.players[0], self.snapshots[step]
         source = torch.Generator("cpu").manual_seed(seed)
         noise = torch.randn(n, generator.latent, generator=source, device="cpu").to(parameters)
-        return torch.func.vmap(generator, in_dims=(0, None))(parameters, noise)
+        # On a CPU a few members at a time, for its cache.
+        together = None if parameters.is_cuda else 2
+        return torch.func.vmap(generator, in_dims=(0, None), chunk_size=together)(parameters, noise)
 
 
 def check_ensemble(name: str, value: Any) -> GANEnsemble:

@@ -9,6 +9,8 @@ from litrepro import _validate
 from litrepro.nets._seeded import build_seeded
 from litrepro.training import fit
 
+PORTION = 250  # images at a time on a CPU: what the convolutions write stays in its cache
+
 
 class ScoreNet(nn.Module):
     """A small convolutional classifier of 28 x 28 images: ``(n, 1, 28, 28) -> (n, 10)`` logits.
@@ -55,12 +57,14 @@ class ScoreNet(nn.Module):
     @torch.no_grad()
     def probabilities(self, x: torch.Tensor) -> torch.Tensor:
         """(..., 1, 28, 28) to class probabilities (..., classes)."""
-        return self(_images("x", x, batched=True).flatten(0, -4)).softmax(-1).reshape(*x.shape[:-3], -1)
+        return self.head(self.embed(x)).softmax(-1)
 
     @torch.no_grad()
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """(..., 1, 28, 28) to features (..., 64)."""
-        return self.features(_images("x", x, batched=True).flatten(0, -4)).reshape(*x.shape[:-3], -1)
+        images = _images("x", x, batched=True).flatten(0, -4)
+        portions = [images] if images.is_cuda else images.split(PORTION)
+        return torch.cat([self.features(part) for part in portions]).reshape(*x.shape[:-3], -1)
 
 
 def _images(name: str, x: torch.Tensor, batched: bool = False) -> torch.Tensor:

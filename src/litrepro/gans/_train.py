@@ -290,7 +290,7 @@ def _gradients(players: tuple[Player, Player], kind: str, gamma: torch.Tensor | 
     generate, judge = players
 
     def loss_d(phi, theta, real, noise):
-        return gan_losses(judge(phi, real), judge(phi, generate(theta, noise)), kind)[0]
+        return gan_losses(*judge(phi, real, generate(theta, noise)), kind)[0]
 
     def loss_g(theta, phi, real, noise):
         # The logits on data are a constant for the generator: none are computed.

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from litrepro import _validate
+from litrepro._warnings import ConvergenceWarning
 from litrepro.interpolation import _arguments
+from litrepro.interpolation._two_layer_run import errors, train_members
 from litrepro.nets import mlp
 from litrepro.training import fit_ensemble
 
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Data = tuple[torch.Tensor, torch.Tensor]
+_NAMES = ("body.0.weight", "body.0.bias", "head.weight", "head.bias")  # of the weights of an ``mlp``
 
 
 def two_layer_parameters(d: int, hidden: int, num_classes: int) -> int:
@@ -130,25 +135,45 @@ def two_layer_curve(
     d = x[0].numel()
     if x_test[0].numel() != d:
         raise ValueError(f"train and test must have examples of one size, got {d} and {x_test[0].numel()}")
+    lr, momentum = _validate.real("lr", lr, 0), _validate.real("momentum", momentum, 0)
+    x, x_test = x.reshape(len(x), -1), x_test.reshape(len(x_test), -1).to(x.device)
+    hot, hot_test = (functional.one_hot(labels, num_classes).to(x) for labels in (y, y_test))
     tables, previous = [], {}
     for width in progress(widths):
-        run = fit_ensemble(
-            _builder(d, width, num_classes, previous, x.dtype), seeds, (x, y), epochs=epochs, batch_size=batch_size,
-            lr=lr, momentum=momentum, schedule=schedule, loss=_squared_error, evaluate_on={"test": (x_test, y_test)},
-            eval_every=every,
+        start = fit_ensemble(  # of no length: the members, stacked, and a look at all settings
+            _builder(d, width, num_classes, previous, x.dtype), seeds, (x, y), epochs=0, batch_size=batch_size, lr=lr,
+            momentum=momentum, schedule=schedule, metrics=(),
         )  # fmt: skip
+        weights = [start.params[name] for name in _NAMES]
+        records = [(0, _measure(weights, (x, hot), (x_test, hot_test)))]
+        training = train_members(
+            weights, x, hot, seeds, epochs=epochs, batch_size=batch_size, lr=lr, momentum=momentum, schedule=schedule
+        )
+        stopped: list[int] = []
+        for epoch, lost in enumerate(training, 1):
+            if lost:
+                message = f"loss not finite in epoch {epoch}: member {', '.join(map(str, lost))} stops"
+                warnings.warn(message, ConvergenceWarning, 2)
+            stopped += lost
+            if epoch % every == 0 or epoch == epochs or len(stopped) == len(seeds):
+                records.append((epoch, _measure(weights, (x, hot), (x_test, hot_test))))
+        bad = set((~records[-1][1][:, 0].isfinite()).nonzero()[:, 0].tolist()) - set(stopped)
+        if bad:  # the last step of all may be the one that diverges
+            message = f"training loss not finite at the end: member {', '.join(map(str, sorted(bad)))}"
+            warnings.warn(message, ConvergenceWarning, 2)
         if reuse:
-            previous = {seed: run.member(m) for m, seed in enumerate(seeds)}
-        history = run.history if eval_every is not None else run.history[run.history.epoch == run.history.epoch.max()]
-        tables.append(_rows(history, width, two_layer_parameters(d, width, num_classes)))
+            previous = {seed: start.member(m) for m, seed in enumerate(seeds)}
+        if eval_every is None:
+            records = records[-1:]
+        tables.append(_rows(records, width, two_layer_parameters(d, width, num_classes)))
     frame = pd.concat(tables, ignore_index=True)
     return frame.drop(columns="epoch") if eval_every is None else frame
 
 
-def _squared_error(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Squared distance (B,) of the outputs (B, K) to one-hot targets, summed over classes."""
-    classes = torch.arange(outputs.shape[-1], device=outputs.device)
-    return (outputs - (labels[..., None] == classes).to(outputs.dtype)).square().sum(-1)
+def _measure(weights: list[torch.Tensor], *sets: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    """Squared and classification errors on training and test set, (M, 4), in the order of the table."""
+    found = torch.stack([errors(weights, x, hot) for x, hot in sets], -1)  # (M, error, set)
+    return found.flatten(1).cpu()
 
 
 def _builder(
@@ -176,15 +201,15 @@ def _embed(model: nn.Module, narrow: nn.Module) -> None:
     model.head.bias.copy_(narrow.head.bias.cpu())
 
 
-def _rows(history: pd.DataFrame, width: int, parameters: int) -> pd.DataFrame:
+def _rows(records: list[tuple[int, torch.Tensor]], width: int, parameters: int) -> pd.DataFrame:
     """One row per member and recorded epoch."""
-    table = history.pivot(index=["member", "epoch"], columns=["split", "metric"], values="value")
-    frame = table.index.to_frame(index=False)
-    for split in ("train", "test"):
-        frame[f"{split}_mse"] = table[(split, "loss")].to_numpy()
-    for split in ("train", "test"):
-        frame[f"{split}_error"] = 1 - table[(split, "accuracy")].to_numpy()
-    frame.insert(0, "width", width)
-    frame.insert(1, "parameters", parameters)
-    order = ["width", "parameters", "member", "epoch", "train_mse", "test_mse", "train_error", "test_error"]
-    return frame[order]
+    import pandas as pd
+
+    columns = ["train_mse", "test_mse", "train_error", "test_error"]
+    frame = pd.concat(
+        [
+            pd.DataFrame(values.numpy(), columns=columns).rename_axis("member").reset_index().assign(epoch=epoch)
+            for epoch, values in records
+        ]
+    ).sort_values(["member", "epoch"], ignore_index=True)
+    return frame.assign(width=width, parameters=parameters)[["width", "parameters", "member", "epoch", *columns]]

@@ -86,12 +86,12 @@ class PatchDiscriminator(nn.Module):
         width = _validate.positive_int("width", width)
         with torch.random.fork_rng(devices=[]):
             self.layers = nn.Sequential(
-                nn.Conv2d(2, width, 4, 2, 1, padding_mode="circular"),
+                _TorusConv2d(2, width, 4, 2, 1),
                 nn.LeakyReLU(0.2),
-                nn.Conv2d(width, 2 * width, 4, 2, 1, padding_mode="circular"),
+                _TorusConv2d(width, 2 * width, 4, 2, 1),
                 nn.GroupNorm(1, 2 * width),
                 nn.LeakyReLU(0.2),
-                nn.Conv2d(2 * width, 1, 3, 1, 1, padding_mode="circular"),
+                _TorusConv2d(2 * width, 1, 3, 1, 1),
             )
         _initialize(self, generator)
 
@@ -103,6 +103,48 @@ class PatchDiscriminator(nn.Module):
         return self.layers(pair.to(self.layers[0].weight.dtype)).flatten(1)
 
 
+class _Wrap(torch.autograd.Function):
+    """Circular padding (..., n, n) -> (..., n + 2 p, n + 2 p).
+
+    The gradient of ``functional.pad(mode="circular")`` fills and adds an array of full size for every edge, which costs
+    as much as the convolutions; here only the edges are added.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: torch.Tensor, reach: int) -> torch.Tensor:
+        rows, columns = x.shape[-2:]
+        wide = x.new_empty(*x.shape[:-2], rows + 2 * reach, columns + 2 * reach)
+        middle = wide[..., reach : rows + reach, :]
+        middle[..., reach : columns + reach] = x
+        middle[..., :reach], middle[..., columns + reach :] = x[..., -reach:], x[..., :reach]
+        wide[..., :reach, :], wide[..., rows + reach :, :] = middle[..., -reach:, :], middle[..., :reach, :]
+        return wide
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.reach = inputs[1]
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor):
+        reach = ctx.reach
+        for axis in (-2, -1):
+            size = gradient.shape[axis] - 2 * reach
+            inner = gradient.narrow(axis, reach, size).clone()
+            inner.narrow(axis, size - reach, reach).add_(gradient.narrow(axis, 0, reach))
+            inner.narrow(axis, 0, reach).add_(gradient.narrow(axis, size + reach, reach))
+            gradient = inner
+        return gradient, None
+
+
+class _TorusConv2d(nn.Conv2d):
+    """A convolution with circular padding, the same on all sides."""
+
+    def _conv_forward(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        return functional.conv2d(_Wrap.apply(x, self.padding[0]), weight, bias, self.stride)
+
+
 class _Block(nn.Sequential):
     """Two circular 3 x 3 convolutions with group normalization."""
 
@@ -110,7 +152,7 @@ class _Block(nn.Sequential):
         layers: list[nn.Module] = []
         for channels in (before, after):
             layers += [
-                nn.Conv2d(channels, after, 3, padding=1, padding_mode="circular"),
+                _TorusConv2d(channels, after, 3, padding=1),
                 nn.GroupNorm(math.gcd(4, after), after),
                 nn.ReLU(),
             ]

@@ -227,11 +227,26 @@ def _denominator(vs: list, rule: Rule, t: int) -> list:
     """H_t, newly allocated."""
     if rule.second == "max":
         return torch._foreach_add(vs, rule.eps)
-    roots = torch._foreach_sqrt(vs)
-    if rule.debias and rule.second == "average":
-        torch._foreach_div_(roots, math.sqrt(1.0 - rule.beta2**t))
+    unbiased = math.sqrt(1.0 - rule.beta2**t) if rule.debias and rule.second == "average" else 1.0
+    roots = _roots(vs, rule.eps * unbiased)
+    if unbiased != 1.0:
+        torch._foreach_div_(roots, unbiased)
     if rule.eps > 0:
         torch._foreach_add_(roots, rule.eps)
+    return roots
+
+
+def _roots(vs: list, eps: float) -> list:
+    """Square roots, to which ``eps`` will be added.
+
+    On a CPU the root of zero, as of a unit that is never active, takes five times as long as that of any other number.
+    Where eps is so much larger that the sum cannot tell, the smallest normal number stands in for it.
+    """
+    smallest, unit = torch.finfo(vs[0].dtype).tiny, torch.finfo(vs[0].dtype).eps
+    if vs[0].device.type != "cpu" or math.sqrt(smallest) >= eps * unit / 4:
+        return torch._foreach_sqrt(vs)
+    roots = torch._foreach_clamp_min(vs, smallest)
+    torch._foreach_sqrt_(roots)
     return roots
 
 

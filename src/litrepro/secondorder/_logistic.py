@@ -130,15 +130,18 @@ def logistic_svrg(
         rows = torch.stack(drawn, 1).to(x.device)
         reference, full = w, _gradient(w, x, y, decay)
         step = rate / (1 + 2 * epoch) if plain else rate
-        for row in rows:
-            a = signed[row]
+        # The steps are small and many: what does not depend on w is computed before, the rest in place.
+        samples, shrink, w = signed[rows], 1 - step * decay, w.clone()
+        if not plain:
+            fixed = torch.sigmoid(torch.einsum("tsd,rsd->trs", samples, reference))[..., None]
+            drift = step * (full - decay * reference)
+        for t, a in enumerate(samples):
             weight = torch.sigmoid((a * w).sum(-1, keepdim=True))
-            if plain:
-                g = weight * a + decay * w
-            else:
-                weight = weight - torch.sigmoid((a * reference).sum(-1, keepdim=True))
-                g = weight * a + decay * (w - reference) + full
-            w = w - step * g
+            w.mul_(shrink)
+            if not plain:
+                weight.sub_(fixed[t])
+                w.sub_(drift)
+            w.addcmul_(weight.mul_(step), a, value=-1)
         path.append(w)
     return torch.stack(path)
 

@@ -156,10 +156,10 @@ class AdaHessian(torch.optim.Optimizer):
             )
             for index, z, hz in zip(curved, signs, products):
                 if sample < samples[index]:
-                    totals[index] += z * hz
+                    totals[index].addcmul_(z, hz)
         with torch.no_grad():
             return [
-                _smooth(totals[index] / samples[index], group["block"]) if index in totals else None
+                _smooth(totals[index].div_(samples[index]), group["block"]) if index in totals else None
                 for index, (_, group) in enumerate(pairs)
             ]
 
@@ -176,11 +176,12 @@ class AdaHessian(torch.optim.Optimizer):
         lr = _rate(group["lr"], p)
         if group["weight_decay"]:
             p.mul_(1 - lr * group["weight_decay"])
-        mean = state["m"] / (1 - beta1 ** state["step"])
+        # In place: for an ensemble of networks the cost is memory traffic.
+        step = state["m"] / (1 - beta1 ** state["step"])
         curvature = (state["v"] / (1 - beta2 ** state["renewals"])).sqrt_()
         if group["power"] != 1:
-            curvature = curvature ** group["power"]
-        p.sub_(lr * mean / curvature.add_(group["eps"]))
+            curvature.pow_(group["power"])
+        p.sub_(step.mul_(lr).div_(curvature.add_(group["eps"])))
 
 
 def _smooth(diagonal: torch.Tensor, block: int) -> torch.Tensor:

@@ -126,6 +126,24 @@ def two_loop(
 
     ``scale`` (...) is gamma.
     """
+    parts = (g, scale, *s, *y, *rho)
+    if torch.is_grad_enabled() and any(part.requires_grad for part in parts):
+        return _two_loop_traced(g, s, y, rho, scale)
+    # In place: the recursion passes over g forty times for ten pairs, and fresh memory costs more than the arithmetic.
+    g, room = g.clone(), torch.empty_like(g)
+    alphas: list[torch.Tensor] = []
+    for a, b, r in zip(reversed(s), reversed(y), reversed(rho)):
+        alphas.append(r * torch.mul(a, g, out=room).sum(-1))
+        g.addcmul_(alphas[-1][..., None], b, value=-1)
+    g.mul_(scale[..., None])
+    for a, b, r, alpha in zip(s, y, rho, reversed(alphas)):
+        beta = r * torch.mul(b, g, out=room).sum(-1)
+        g.addcmul_((alpha - beta)[..., None], a)
+    return g
+
+
+def _two_loop_traced(g: torch.Tensor, s, y, rho, scale: torch.Tensor) -> torch.Tensor:
+    """The same for tensors that are differentiated."""
     alphas: list[torch.Tensor] = []
     for a, b, r in zip(reversed(s), reversed(y), reversed(rho)):
         alpha = r * (a * g).sum(-1)

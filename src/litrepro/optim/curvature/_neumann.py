@@ -129,7 +129,7 @@ def lissa(
     one_number(_validate.answer("loss", lambda at: loss(at, *data), w[0]))
     shared = (None,) * len(data)
     full_gradient = vmap(grad(loss), in_dims=(0, *shared))
-    product = vmap(vmap(_product_of(loss)))  # over trials and over directions
+    product = vmap(_product_of(loss))  # over trials and directions, which are one dimension: a second map costs time
     streams = [torch.Generator().manual_seed(seed * 1_000_003 + trial) for trial in range(len(w))]
     path = [w]
     for _ in range(warm_start):
@@ -140,12 +140,13 @@ def lissa(
         rows = torch.stack([torch.randint(n, (s2, s1, batch), generator=each, device="cpu") for each in streams], 1).to(
             w.device
         )
-        repeated = w[:, None].expand(-1, s1, -1)
+        repeated = w.repeat_interleave(s1, 0)
 
         def sampled(y: torch.Tensor, j: int, rows=rows, at=repeated) -> torch.Tensor:
-            return product(at, y, *(part[rows[j - 1]] for part in data))
+            return product(at, y, *(part[rows[j - 1]].flatten(0, 1) for part in data))
 
-        direction = neumann_solve(sampled, g[:, None].expand(-1, s1, -1), depth=s2, scale=scale)
+        direction = neumann_solve(sampled, g.repeat_interleave(s1, 0), depth=s2, scale=scale)
+        direction = direction.unflatten(0, (len(w), s1))
         w = w - direction.mean(1)
         path.append(w)
     return LissaResult(torch.stack(path).reshape(len(path), *w0.shape), calls)

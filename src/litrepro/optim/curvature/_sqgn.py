@@ -191,11 +191,12 @@ class _Run:
             g = self.gradient(w, inputs, targets)
             self.calls += 1
             if variance_reduction:
-                g = g - self.gradient(reference, inputs, targets) + full
+                g = (g - self.gradient(reference, inputs, targets)).add_(full)
                 self.calls += 1
             s, y, rho = zip(*self.pairs) if self.pairs else ((), (), ())
-            w = w - rate * two_loop(g, s, y, rho, self.scale)
-            self.sum, self.steps = self.sum + w, self.steps + 1
+            w = w - two_loop(g, s, y, rho, self.scale).mul_(rate)
+            self.sum.add_(w)
+            self.steps += 1
             if self.steps % every == 0:
                 self._renew(self.sum / every)
                 self.sum = torch.zeros_like(w)
