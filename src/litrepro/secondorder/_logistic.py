@@ -10,6 +10,8 @@ from torch.nn import functional
 from litrepro import _validate
 from litrepro.secondorder import _arguments
 
+PORTION = 1024  # steps of the stochastic methods whose samples are gathered at a time
+
 
 def logistic_loss(decay: float) -> Callable[..., torch.Tensor]:
     """``loss(w (..., d), x (n, d), y (n,) in {-1, 1}) -> (...)``: mean log(1 + exp(-y x.w)) + decay/2 ||w||^2.
@@ -131,17 +133,17 @@ def logistic_svrg(
         reference, full = w, _gradient(w, x, y, decay)
         step = rate / (1 + 2 * epoch) if plain else rate
         # The steps are small and many: what does not depend on w is computed before, the rest in place.
-        samples, shrink, w = signed[rows], 1 - step * decay, w.clone()
-        if not plain:
-            fixed = torch.sigmoid(torch.einsum("tsd,rsd->trs", samples, reference))[..., None]
-            drift = step * (full - decay * reference)
-        for t, a in enumerate(samples):
-            weight = torch.sigmoid((a * w).sum(-1, keepdim=True))
-            w.mul_(shrink)
-            if not plain:
-                weight.sub_(fixed[t])
-                w.sub_(drift)
-            w.addcmul_(weight.mul_(step), a, value=-1)
+        shrink, drift, w = 1 - step * decay, step * (full - decay * reference), w.clone()
+        for portion in rows.split(PORTION):
+            samples = signed[portion]  # (steps, S, d)
+            fixed = None if plain else torch.sigmoid(torch.einsum("tsd,rsd->trs", samples, reference))[..., None]
+            for t, a in enumerate(samples):
+                weight = torch.sigmoid((a * w).sum(-1, keepdim=True))
+                w.mul_(shrink)
+                if fixed is not None:
+                    weight.sub_(fixed[t])
+                    w.sub_(drift)
+                w.addcmul_(weight.mul_(step), a, value=-1)
         path.append(w)
     return torch.stack(path)
 
