@@ -20,8 +20,8 @@ def gans(device):
 
     data = randn(50, 3, dtype=torch.float32, device=device)
     variants = [Variant("Adam"), Variant("OAdam", optimism=1.0), Variant("SGD", optimizer="sgd", lr=0.01, gamma=0.1)]
-    found = train_gans(*players((3,)), data, variants, steps=12, batch=8, critic_steps=2, snapshots=(5,))
-    return found.snapshots[5], found.snapshots[12], found.history
+    found = train_gans(*players((3,)), data, variants, steps=6, batch=8, critic_steps=2, snapshots=(3,))
+    return found.snapshots[3], found.snapshots[6], found.history
 
 
 @case

@@ -1,7 +1,8 @@
 """Solvers and training loops follow the device of their inputs and compute the same there as on the CPU.
 
-On a machine without CUDA two things can be checked all the same: that every case runs, and that nothing inside draws a
-tensor on the default device. For the latter the default is the meta device, on which a forgotten ``device=`` fails.
+On a machine without CUDA a device that only says it is another one takes its place (``elsewhere``): what would lie on
+two sides fails. Where PyTorch has no means for that, nothing may at least be made on the default device, which is the
+meta device then.
 """
 
 import pytest
@@ -15,6 +16,7 @@ from tests.gpu import (  # noqa: F401
     cases_optim,
     cases_solvers,
     cases_theory,
+    elsewhere,
 )
 from tests.gpu.cases import CASES, DRAWS, NETWORKS
 
@@ -33,6 +35,43 @@ def tensors(name, device):
     return found
 
 
+def compare(name, there, here):
+    """Equal up to rounding, unless what is drawn on the device differs by right."""
+    for one, other in zip(there, here, strict=True):
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
+        tolerance = TOLERANCE.get(other.dtype, 0.0)
+        close = torch.allclose(one.cpu().double(), other.double(), rtol=tolerance, atol=tolerance)
+        assert close or name in DRAWS, name
+
+
+@pytest.mark.skipif(not elsewhere.AVAILABLE, reason="this torch has no backends written in Python")
+@pytest.mark.parametrize("name", CASES)
+def test_another_device_computes_what_the_cpu_computes(name):
+    with elsewhere.elsewhere() as device:
+        there = [elsewhere.here(part) for part in tensors(name, device)]
+    compare(name, there, tensors(name, "cpu"))
+
+
+@pytest.mark.skipif(not elsewhere.AVAILABLE, reason="this torch has no backends written in Python")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda x, device: x + torch.ones(3),
+        lambda x, device: torch.ones(3) * x.sum(),
+        lambda x, device: torch.cat([x, torch.ones(3)]),
+        lambda x, device: torch.nn.Linear(3, 2)(x),
+        lambda x, device: x.numpy(),
+        lambda x, device: torch.rand(3, generator=torch.Generator().manual_seed(0), device=device),
+        lambda x, device: torch.randperm(3, generator=torch.Generator(device), device="cpu"),
+        lambda x, device: x.normal_(generator=torch.Generator()),
+    ],
+)
+def test_what_a_gpu_refuses_is_refused(wrong):
+    with elsewhere.elsewhere() as device, pytest.raises((elsewhere.MixedDevices, RuntimeError)):
+        wrong(torch.ones(3).to(device), device)
+
+
+@pytest.mark.skipif(elsewhere.AVAILABLE, reason="every case runs on another device")
 @pytest.mark.parametrize("name", [name for name in CASES if name not in NETWORKS])
 def test_nothing_is_made_on_the_default_device(name):
     expected = tensors(name, "cpu")
@@ -43,17 +82,8 @@ def test_nothing_is_made_on_the_default_device(name):
         assert torch.equal(one, other) or torch.allclose(one.double(), other.double(), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_a_case_with_a_network_runs(name):
-    assert all(part.device.type == "cpu" for part in tensors(name, "cpu"))
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("name", CASES)
 def test_a_gpu_computes_what_the_cpu_computes(name):
-    for there, here in zip(tensors(name, "cuda"), tensors(name, "cpu"), strict=True):
-        assert (there.shape, there.dtype) == (here.shape, here.dtype)
-        tolerance = TOLERANCE.get(here.dtype, 0.0)
-        close = torch.allclose(there.cpu().double(), here.double(), rtol=tolerance, atol=tolerance)
-        assert close or name in DRAWS, name
+    compare(name, tensors(name, "cuda"), tensors(name, "cpu"))

@@ -117,6 +117,22 @@ def test_a_few_steps_of_the_backward_pass_are_the_same_compiled_or_not(monkeypat
         assert found[0][~free[..., 0]].abs().max() == 0
 
 
+def test_a_sample_that_met_a_negative_curvature_stays_where_it_is_compiled_or_not(monkeypatch):
+    needs_compiler(torch.float64)
+    g = torch.Generator().manual_seed(3)
+    S = torch.randn(30, 21, generator=g, dtype=torch.float64)
+    C = without_diagonal(S.mT @ S)
+    V, grad = (torch.randn(21, 9, 11, generator=g, dtype=torch.float64) for _ in range(2))
+    free = torch.rand(21, 9, 1, generator=g) < 0.7
+    V, _ = mixing_sweeps(S, normalized(V), free, 2, 0.0)  # far from a minimum
+    monkeypatch.setenv("LITREPRO_COMPILE", "1")
+    few, many = (_solve(C, V, free, grad, steps, 0.0) for steps in (12, 30))
+    monkeypatch.setenv("LITREPRO_COMPILE", "0")
+    stopped = (few == many).flatten(2).all(2).all(0)
+    assert 0 < stopped.sum() < 9
+    torch.testing.assert_close(_solve(C, V, free, grad, 30, 0.0)[:, stopped], many[:, stopped], rtol=1e-6, atol=1e-8)
+
+
 @pytest.mark.parametrize("compiled", ["1", "0"])
 @pytest.mark.parametrize("damping", [0.0, 0.3])
 def test_backward_pass_solves_the_damped_system(monkeypatch, compiled, damping):

@@ -205,11 +205,12 @@ def _solve(
     y = scale * r
     p, rho = y, inner(r, y)
     target = RELATIVE_RESIDUAL**2 * inner(r, r)
+    go = torch.ones_like(target, dtype=torch.bool)
     for _ in range(iterations):
         Ap = tangent(weight * p + product(p))
         curvature = inner(p, Ap)
-        # Past its target, or where the forward pass stopped short of a minimum, a sample keeps what it has.
-        go = (inner(r, r) > target) & (curvature > 0)
+        # Past its target, or where the forward pass stopped short of a minimum, a sample keeps what it has for good.
+        go = go & (inner(r, r) > target) & (curvature > 0)
         if not bool(go.any()):
             break
         alpha = torch.where(go, rho / torch.where(go, curvature, 1.0), 0.0)[:, None]
