@@ -72,10 +72,14 @@ for d in dims:
     w_star[0, 0] = 1
     directions = torch.randn(starts, 1, d, generator=g, dtype=f64)
     directions = (directions / directions.norm(dim=-1, keepdim=True)).to(ch.device)
-    W0 = torch.tensor(radii, dtype=f64, device=ch.device)[:, None, None, None] * directions
-    path = population_descent(W0, w_star, step=0.5, iterations=400, every=4)
-    error = (path - w_star).norm(dim=(-2, -1))
-    paths[d] = path[..., 0, :].cpu()
+    errors = []
+    for part in directions.split(500):  # ten thousand paths in 500 dimensions would take 20 GB
+        W0 = torch.tensor(radii, dtype=f64, device=ch.device)[:, None, None, None] * part
+        path = population_descent(W0, w_star, step=0.5, iterations=400, every=4)
+        errors.append((path - w_star).norm(dim=(-2, -1)))
+        if d == 2:
+            paths.setdefault(d, path[..., 0, :].cpu())  # those of the first portion are drawn
+    error = torch.cat(errors, -1)
     inside, reached = (error[0] < 1).cpu(), (error[-1] < 1e-6).cpu()
     for i, radius in enumerate(radii):
         rows.append(
