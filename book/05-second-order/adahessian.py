@@ -281,7 +281,7 @@ def gain_of_delay(order):
     return delayed - always
 
 
-orders = ch.pick(quick=3, full=3, smoke=1)
+orders = ch.pick(quick=3, full=3, smoke=2)
 first = accuracy["curvature every 5 steps"] - accuracy["AdaHessian"]  # order 0 has been trained above
 delay = torch.stack([first, *map(gain_of_delay, range(1, orders))]).mean(1)
 delay_gap, delay_se = delay.mean().item(), (delay.std() / math.sqrt(orders)).item()

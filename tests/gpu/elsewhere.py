@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import runpy
+import sys
 
 import torch
 from torch.utils import backend_registration
@@ -197,3 +199,13 @@ def elsewhere():
             yield NAME
     finally:
         torch.Generator = OF_THE_CPU
+
+
+def main(page: str) -> None:
+    """Run a page as a script while the device can be had; ``LITREPRO_DEVICE=elsewhere`` makes the page use it."""
+    with elsewhere():
+        runpy.run_path(page, run_name="__main__")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
