@@ -165,20 +165,19 @@ def patch_descent(
     shape = _validate.broadcast(Z=Z.shape[:-3], y=y.shape[:-1], w0=w0.shape[:-1], a0=a0.shape[:-1])
     step, iterations = _validate.real("step", step), _validate.positive_int("iterations", iterations, 0)
     w, a = w0.expand(*shape, r), a0.expand(*shape, k)
-    losses, filters, outputs = [], [], []
+    # Small results that are kept one by one between large temporary ones would tear holes into the memory.
+    losses, filters, outputs = (w.new_empty(iterations + 1, *shape, *size) for size in ((), (r,), (k,)))
     for t in range(iterations + 1):
         score = torch.einsum("...nkr,...r->...nk", Z, w)
         hidden = score.relu()
         error = torch.einsum("...nk,...k->...n", hidden, a) - y
-        losses.append(error.square().mean(-1) / 2)
-        filters.append(w)
-        outputs.append(a)
+        losses[t], filters[t], outputs[t] = error.square().mean(-1) / 2, w, a
         if t < iterations:
             back = error[..., None] * (score > 0) * a[..., None, :] / n
             gradient_a = torch.einsum("...nk,...n->...k", hidden, error) / n
             w = w - step * torch.einsum("...nk,...nkr->...r", back, Z)
             a = a - step * gradient_a if train_output else a
-    return PatchDescent(torch.stack(filters), torch.stack(outputs), torch.stack(losses))
+    return PatchDescent(filters, outputs, losses)
 
 
 def set_splitting_inputs(d: int, subsets: int, *, seed: int) -> SplittingInputs:
