@@ -43,6 +43,9 @@ class Elsewhere(torch.Tensor):
     def __repr__(self):
         return f"{self.here!r} elsewhere"
 
+    def __reduce_ex__(self, protocol):  # a file of it is read with map_location="cpu"
+        return self.here.__reduce_ex__(protocol)
+
     @classmethod
     def __torch_dispatch__(cls, operation, types, args=(), kwargs=None):
         return compute(operation, args, kwargs or {})
@@ -175,7 +178,7 @@ def indices(index):
     if isinstance(index, tuple):
         return tuple(map(indices, index))
     if isinstance(index, list) or (type(index).__module__ == "numpy" and getattr(index, "ndim", 0)):
-        made = torch.as_tensor(index, device="cpu")
+        made = torch.as_tensor(plain(index), device="cpu")
         return (made if made.numel() else made.long()).to(NAME)
     return index
 
