@@ -52,13 +52,19 @@ grids = {
 }
 
 
+# %%
 def characters(name):
     """One optimizer at its five step sizes."""
+    text = tiny_shakespeare()[: 5000 if ch.smoke else None]
+    options = {"context": context, "hidden": hidden, "batch": batch, "steps": steps, "eval_every": max(1, steps // 20)}
     table = train_characters(
-        tiny_shakespeare()[: 5000 if ch.smoke else None], {name: grids[name]}, context=context, hidden=hidden,
-        batch=batch, steps=steps, eval_every=max(1, steps // 20), seed=seed, device=ch.device,
+        text,
+        {name: grids[name]},
+        **options,
+        seed=seed,
+        device=ch.device,
         progress=lambda s: ch.progress(s, name),
-    )  # fmt: skip
+    )
     return table.replace(float("inf"), 1e9).round(5)
 
 
@@ -145,6 +151,7 @@ def zoo(small):
     }
 
 
+# %%
 small = not ch.full or ch.smoke
 if small:
     train = mnist("train", n=images, size=14, source="bundled", seed=seed)
@@ -158,15 +165,22 @@ x_new, y_new = test.images.to(ch.device), test.labels.to(ch.device)
 def trained(name, model):
     """Errors of one network after its training, a row."""
     size = count_parameters(model)
+    options = {"batch_size": 128 if ch.full else 50, "lr": 0.05, "momentum": 0.9, "schedule": cosine}
     history = fit(
-        model.to(ch.device), (x, y), epochs=epochs, batch_size=128 if ch.full else 50, lr=0.05, momentum=0.9,
-        schedule=cosine, evaluate_on={"test": (x_new, y_new)}, eval_every=epochs, seed=seed,
-    )  # fmt: skip
+        model.to(ch.device),
+        (x, y),
+        epochs=epochs,
+        evaluate_on={"test": (x_new, y_new)},
+        eval_every=epochs,
+        seed=seed,
+        **options,
+    )
     last = history[(history.epoch == epochs) & (history.metric == "accuracy")].set_index("split")["value"]
     errors = {"train_error": 1 - last["train"], "test_error": 1 - last["test"]}
     return pd.DataFrame([{"network": name, "parameters": size} | errors])
 
 
+# %%
 parts = ch.progress(list(zoo(small).items()), "architectures")
 networks = pd.concat([ch.kept(name, partial(trained, name, model)) for name, model in parts], ignore_index=True)
 recorded = ch.table("architectures", networks.round(6))

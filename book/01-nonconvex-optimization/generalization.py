@@ -95,6 +95,7 @@ def sweep():
     return pd.concat(frames)
 
 
+# %%
 by_width = sweep()
 recorded = ch.table("width-sweep", by_width.round(6))
 first = by_width[by_width.data == by_width.data.iloc[0]]
@@ -106,8 +107,11 @@ drop_error = drop.std() / len(drop) ** 0.5
 
 # %% tags=["nbval-check-output"]
 wide = means[means.index >= 8]
-ch.claim("generalization-gap", value={str(w): list(row) for w, row in wide.iterrows()},
-         holds=bool((wide.test_error > wide.train_error).all() and wide.train_error.max() < 0.1))  # fmt: skip
+ch.claim(
+    "generalization-gap",
+    value={str(w): list(row) for w, row in wide.iterrows()},
+    holds=bool((wide.test_error > wide.train_error).all() and wide.train_error.max() < 0.1),
+)
 ch.claim(
     "overparam-helps",
     value={"narrowest that fits": fitted[0], "drop": drop.mean(), "standard error": drop_error},
@@ -154,8 +158,9 @@ grids = {
 }
 
 
-def at_level(name, batch):
-    """Train an optimizer on its grid, all repetitions at once; sharpness and test error at the level."""
+# %%
+def trained_to_level(name, batch):
+    """An optimizer on its grid of step sizes, all repetitions at once: step sizes in turn, repetitions within."""
     kind, rates = grids[name, batch]
     copies = len(rates)
     model = StackedMLP(shape, trials=copies * repeats).to(ch.device)
@@ -163,33 +168,38 @@ def at_level(name, batch):
         target.data = source.data.repeat(copies, 1, 1).to(ch.device)
     lr = torch.tensor(rates, device=ch.device).repeat_interleave(repeats)
     x, y = own_train[0].repeat(copies, 1, 1), own_train[1].repeat(copies, 1)
+    options = {"target": level, "batch": batch, "max_steps": most_steps, "seeds": list(range(repeats)) * copies}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the column `reached` says it
-        found = train_to_level(
-            model, x, y, kind, lr, target=level, batch=batch, max_steps=most_steps, seeds=list(range(repeats)) * copies
-        )
-    w = found.weights.double().reshape(copies, repeats, -1)
+        return train_to_level(model, x, y, kind, lr, **options)
+
+
+def at_level(name, batch):
+    """Sharpness and test error of every run at the level, and the weights (step sizes, repetitions, ...)."""
+    found, rates = trained_to_level(name, batch), grids[name, batch][1]
+    w = found.weights.double().reshape(len(rates), repeats, -1)
     rows = []
     for k in range(repeats):
         risk = mlp_objective(shape, own_train[0][k].double(), own_train[1][k])
         sharp = sharpness(risk, w[:, k], steps=15, generator=ch.generator(60))
         wrong = mlp_scores(shape, w[:, k], own_test[0][k].double()).argmax(-1) != own_test[1][k]
         for i, rate in enumerate(rates):
+            row = {"optimizer": name, "batch": batch, "lr": rate, "repeat": k}
+            row |= {"sharpness": sharp[i].item(), "test_error": wrong[i].double().mean().item()}
             place = i * repeats + k
-            rows.append(
-                {"optimizer": name, "batch": batch, "lr": rate, "repeat": k, "sharpness": sharp[i].item(),
-                 "test_error": wrong[i].double().mean().item(), "steps": int(found.steps[place]),
-                 "reached": bool(found.reached[place])}
-            )  # fmt: skip
+            rows.append(row | {"steps": int(found.steps[place]), "reached": bool(found.reached[place])})
     return rows, w
 
 
+# %%
 minima, weights = [], {}
 for name, batch in ch.progress(list(grids), "optimizers"):
     rows, weights[name, batch] = at_level(name, batch)
     minima += rows
 minima = pd.DataFrame(minima)
 recorded_minima = ch.table("sharpness", minima.round(6))
+
+# %%
 summary = minima.groupby(["optimizer", "batch", "lr"])[["sharpness", "test_error", "steps", "reached"]].agg(
     {"sharpness": ["mean", "sem"], "test_error": ["mean", "sem"], "steps": "mean", "reached": "min"}
 )
@@ -210,6 +220,12 @@ ch.claim(
     holds=bool((large_batch > small_batch).all()) and bool(minima[minima.optimizer == "SGD"].reached.all()),
 )
 
+# %% [markdown]
+# Now the optimizers at batch 50: each adaptive method at every step size against SGD at every step size, and each at the
+# one of lowest test error. Noise would be above and below as well: so every run has to arrive, and each method's sharpness
+# has to follow its step size.
+
+# %%
 errors = minima[minima.batch == 50].pivot_table(index="repeat", columns=["optimizer", "lr"], values="test_error")
 best = {name: errors[name].mean().idxmin() for name in ("SGD", "Adam", "RMSProp", "AdaGrad")}
 
@@ -225,18 +241,22 @@ pairs = {
     for name in ("Adam", "RMSProp")
 }
 at_best = {name: margin(sharp[name, 50, best[name]], sharp["SGD", 50, best["SGD"]]) for name in pairs}
-always = all(min(values) > 1 for values in pairs.values())
-sometimes = any(max(values) > 1 for values in pairs.values())
-# Noise would be above and below as well: every run has arrived, and each method's sharpness follows its step size.
 ends = {name: (min(errors[name]), max(errors[name])) for name in ("SGD", "Adam", "RMSProp")}
 follows = all(margin(sharp[name, 50, low], sharp[name, 50, high]) > 1 for name, (low, high) in ends.items())
 trained = bool(minima.reached.all() and errors.max().max() < 0.2)
+
+# %% tags=["nbval-check-output"]
+always = all(min(values) > 1 for values in pairs.values())
+sometimes = any(max(values) > 1 for values in pairs.values())
 ch.claim(
     "adaptive-sharper",
-    value={"step sizes of lowest test error": best, "margin there": at_best,
-           "margins, lowest and highest": {name: [min(v), max(v)] for name, v in pairs.items()}},
+    value={
+        "step sizes of lowest test error": best,
+        "margin there": at_best,
+        "margins, lowest and highest": {name: [min(v), max(v)] for name, v in pairs.items()},
+    },
     holds=trained and follows and (True if always else "partly" if sometimes else False),
-)  # fmt: skip
+)
 
 # %% tags=["nbval-check-output"]
 behind = errors["Adam", best["Adam"]] - errors["SGD", best["SGD"]]
@@ -245,10 +265,14 @@ apart = bool((sharp["Adam", 50, best["Adam"]] != sharp["SGD", 50, best["SGD"]]).
 ch.require(trained and apart, "Adam and SGD have not been trained to the same level in two different ways")
 ch.claim(
     "adaptive-overfits-digits",
-    value={"SGD": errors["SGD", best["SGD"]].mean(), "Adam": errors["Adam", best["Adam"]].mean(),
-           "difference": behind.mean(), "standard error": behind.std() / len(behind) ** 0.5},
+    value={
+        "SGD": errors["SGD", best["SGD"]].mean(),
+        "Adam": errors["Adam", best["Adam"]].mean(),
+        "difference": behind.mean(),
+        "standard error": behind.std() / len(behind) ** 0.5,
+    },
     holds=bool(behind.mean() > 2 * behind.std() / len(behind) ** 0.5),
-)  # fmt: skip
+)
 
 # %% mystnb={"figure": {"name": "fig-01-sharpness", "caption": "Sharpness at a training loss of 0.02 against the step size (left; relative to the smallest of each grid) and test error against sharpness (right; one point per method and step size, bars two standard errors). For SGD, Adam and RMSProp sharpness falls as the step size grows; the differences in test error are within the bars."}, "image": {"alt": "Left: four lines, three that fall clearly and AdaGrad's nearly level one. Right: points in a narrow band of test errors with bars that overlap."}} tags=["hide-input"]
 if ch.plots:
@@ -316,7 +340,13 @@ def squared(w):
 
 
 zero = torch.zeros(samples.shape[1], dtype=torch.float64)
-runs = {"sgd": (0.1, 4000), "heavy-ball": (0.02, 4000), "adagrad": (0.1, 3000), "rmsprop": (5e-4, 6000), "adam": (5e-4, 6000)}  # fmt: skip
+runs = {  # step size, steps
+    "sgd": (0.1, 4000),
+    "heavy-ball": (0.02, 4000),
+    "adagrad": (0.1, 3000),
+    "rmsprop": (5e-4, 6000),
+    "adam": (5e-4, 6000),
+}
 unseen = {}
 for name, (rate, steps) in runs.items():
     v = descend(squared, zero, name, rate, steps, record_every=steps).x[-1]

@@ -22,7 +22,7 @@ seed = 0
 import torch
 
 from litrepro import Chapter
-from litrepro.landscape import hessian, tensor_decomposition
+from litrepro.landscape import hessian, sampled_tensor_gradient, tensor_decomposition
 from litrepro.optim import descend, noisy_descent
 
 ch = Chapter("03-escaping-saddle-points", notebook="tensor", profile=profile, seed=seed, full_minutes=1)
@@ -42,21 +42,6 @@ f64 = {"dtype": torch.float64, "device": ch.device}
 
 # %%
 basis = torch.linalg.qr(torch.randn(d, d, generator=ch.generator(1), dtype=torch.float64))[0].to(ch.device)
-drawn = ch.generator(2)
-
-
-def sampled_gradient(x, t):
-    """Gradient of ten drawn terms, projected to the tangent space of the unit spheres."""
-    u = x.reshape(-1, components, d)
-    length = u.norm(dim=-1, keepdim=True)
-    u = u / length
-    rows = basis[torch.randint(d, (len(u), 10), generator=drawn).to(x.device)]
-    dots = torch.einsum("rkd,rld->rkl", u, rows)
-    squares = dots**2
-    others = squares.sum(1, keepdim=True) - squares
-    g = 4 * torch.einsum("rkl,rld->rkd", dots * others, rows) * d / 10
-    g = (g - (g * u).sum(-1, keepdim=True) * u) / length
-    return g.reshape(x.shape)
 
 
 def error(x):
@@ -67,21 +52,17 @@ def error(x):
 
 x0 = torch.randn(runs, components, d, generator=ch.generator(3), dtype=torch.float64)
 x0 = torch.nn.functional.normalize(x0, dim=-1).reshape(runs, -1).to(ch.device)
-common = {"steps": steps, "grad": sampled_gradient, "record_every": 20}
-paths, curves_by_lr = {}, {}
+
+# %%
+gradient = sampled_tensor_gradient(basis, 10, generator=ch.generator(2))
+common = {"steps": steps, "grad": gradient, "record_every": 20}
+normalized = {"radius": 0.5, "kind": "gaussian", "every": 50, "normalize": True}
+paths = {}
 for lr in (0.01, 0.03, 0.1):
     paths["noisy GD", lr] = noisy_descent(error, x0, lr=lr, radius=0.1, generator=ch.generator(4), **common)
-    paths["Saddle-NGD", lr] = noisy_descent(
-        error,
-        x0,
-        lr=lr / 10,
-        radius=0.5,
-        kind="gaussian",
-        every=50,
-        normalize=True,
-        generator=ch.generator(5),
-        **common,
-    )
+    paths["Saddle-NGD", lr] = noisy_descent(error, x0, lr=lr / 10, generator=ch.generator(5), **normalized, **common)
+
+# %%
 median = {key: path.f.median(1).values.cpu() for key, path in paths.items()}
 t = paths["noisy GD", 0.03].t
 early = {name: median[name, 0.03][t == 200].item() for name in ("noisy GD", "Saddle-NGD")}
@@ -126,6 +107,8 @@ def factorization(x):
 
 begin = torch.randn(starts, n * rank, generator=ch.generator(7), dtype=torch.float64).to(ch.device)
 begin = 1e-3 * begin / begin.norm(dim=-1, keepdim=True)
+
+# %%
 low_rank = descend(factorization, begin, "sgd", 0.1, ch.pick(quick=800, full=800, smoke=800), record_every=100)
 relative = (low_rank.f[-1] / low_rank.f[0]).cpu()
 lowest = torch.linalg.eigvalsh(hessian(factorization, torch.zeros(n * rank, **f64)))[0].item()

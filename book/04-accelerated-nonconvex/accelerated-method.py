@@ -29,7 +29,7 @@ import torch
 
 from litrepro import Chapter, ConvergenceWarning
 from litrepro.landscape import cosine_wells, fading_slope, gradient, hessian, near_critical
-from litrepro.optim import pagd_constants, perturbed_agd
+from litrepro.optim import budgeted_descent, pagd_constants, perturbed_agd
 from litrepro.optim.accelerated import (
     accelerated_gradient,
     accelerated_nonconvex,
@@ -38,20 +38,13 @@ from litrepro.optim.accelerated import (
     gradient_descent,
     guarded_agd,
 )
+from litrepro.solvers import power_law
 
 ch = Chapter("04-accelerated-nonconvex", notebook="accelerated-method", profile=profile, seed=seed, full_minutes=7)
 d = ch.pick(quick=10, full=1000, smoke=10)
 flipped = ch.pick(quick=None, full=10, smoke=None)
 slow_eps = ch.pick(quick=[1e-2, 3e-3, 1e-3], full=[1e-2, 3e-3, 1e-3, 3e-4, 1e-4], smoke=[1e-2, 3e-3])
 f64 = {"dtype": torch.float64, "device": ch.device}
-
-
-def slope(x, y):
-    """Slope and intercept of log y against log x."""
-    lx, ly = (torch.tensor([math.log(v) for v in values], dtype=torch.float64) for values in (x, y))
-    rise = (((lx - lx.mean()) * (ly - ly.mean())).sum() / (lx - lx.mean()).square().sum()).item()
-    return rise, (ly.mean() - rise * lx.mean()).item()
-
 
 # %% [markdown]
 # ## Second-order points
@@ -76,6 +69,7 @@ def lowest_curvature(x):
     return (a * torch.cos(x @ q.mT)).amin(-1)
 
 
+# %%
 arrivals = []  # share of the runs of perturbed descent that reach such a point
 
 
@@ -85,13 +79,14 @@ def perturbed_calls(fn, x, eps, low, gap, constants, steps):
     chosen = {key: named[key] for key in ("lr", "theta", "gamma", "s", "t_thres", "radius")}
     every = max(1, steps // 500)
     path = perturbed_agd(fn, x, steps=steps, g_thres=eps, generator=ch.generator(3), record_every=every, **chosen)
-    good = torch.stack([(gradient(fn, y).norm(dim=-1) <= eps) & (low(y) >= -2 * math.sqrt(eps * constants["hessian_lipschitz"]))
-                        for y in path.x])  # fmt: skip
+    bound = -2 * math.sqrt(eps * constants["hessian_lipschitz"])
+    good = torch.stack([(gradient(fn, y).norm(dim=-1) <= eps) & (low(y) >= bound) for y in path.x])
     arrivals.append(good.any(0).double().mean().item())
     first = path.t.to(x.device)[good.to(torch.int8).argmax(0)].double()
     return torch.where(good.any(0), 2 * first, 2.0 * steps + 2)  # more than it was given, if never
 
 
+# %%
 rows, ends = [], {}
 for eps in (1e-1, 3e-2, 1e-2):
     ends["GD", eps] = gradient_descent(wells, x0, lr=1.0, tol=eps)
@@ -101,13 +96,17 @@ for eps in (1e-1, 3e-2, 1e-2):
     pagd = perturbed_calls(wells, x0, eps, lowest_curvature, gap, known, 1000)
     counts = {name: end.oracle_calls.double() for (name, e), end in ends.items() if e == eps} | {"PAGD": pagd}
     rows += [("cosine", name, eps, value.median().item()) for name, value in counts.items()]
-final = pd.DataFrame(
-    [(name, eps, f, low, norm)
-     for (name, eps), end in ends.items()
-     for f, low, norm in zip(wells(end.x).tolist(), lowest_curvature(end.x).tolist(),
-                             gradient(wells, end.x).norm(dim=-1).tolist())],
-    columns=["method", "eps", "f", "lowest", "gradient"],
-)  # fmt: skip
+
+
+# %%
+def end_rows(name, eps, x):
+    """Value, lowest curvature and gradient of every end point, as rows."""
+    found = (wells(x), lowest_curvature(x), gradient(wells, x).norm(dim=-1))
+    return [(name, eps, *row) for row in zip(*(values.tolist() for values in found))]
+
+
+columns = ["method", "eps", "f", "lowest", "gradient"]
+final = pd.DataFrame([row for key, end in ends.items() for row in end_rows(*key, end.x)], columns=columns)
 
 # %% tags=["nbval-check-output"]
 fourth = final[final.method == "algorithm 4"]
@@ -124,29 +123,22 @@ ch.claim("second-order-point", value={"lowest curvature, gradient over eps": wor
 
 
 # %%
-def descent_on(x, budget):
-    """Gradient descent with step 1 that does not stop: every run takes its own number of steps."""
-    for t in range(int(budget.max())):
-        x = torch.where((t < budget)[:, None], x - gradient(wells, x), x)
-    return x
-
-
 def paired(ours, others):
     """Means of both, of the paired differences, and the standard error of the last."""
     gaps = ours - others
     return tuple(v.item() for v in (ours.mean(), others.mean(), gaps.mean(), gaps.std() / math.sqrt(len(gaps))))
 
 
+# %%
 at_tolerance, at_budget, took = {}, {}, {}
 equal = "GD, as many gradients"
 for eps in (0.1, 0.01):
     fourth, plain = ends["algorithm 4", eps], ends["GD", eps]
-    spent = descent_on(x0, fourth.oracle_calls)
+    spent = budgeted_descent(wells, x0, lr=1.0, budget=fourth.oracle_calls)
     at_tolerance[eps] = paired(wells(fourth.x), wells(plain.x))
     at_budget[eps] = paired(wells(fourth.x), wells(spent))
     took[eps] = [run.oracle_calls.double().median().item() for run in (fourth, plain)]
-    rest = zip(wells(spent).tolist(), lowest_curvature(spent).tolist(), gradient(wells, spent).norm(dim=-1).tolist())
-    final = pd.concat([final, pd.DataFrame([(equal, eps, *row) for row in rest], columns=final.columns)])
+    final = pd.concat([final, pd.DataFrame(end_rows(equal, eps, spent), columns=columns)])
 
 # %% tags=["nbval-check-output"]
 _, _, difference, error = at_tolerance[0.1]
@@ -236,17 +228,19 @@ def slow_calls(eps):
     return {name: run.oracle_calls.item() for name, run in found.items()} | {"PAGD": pagd.item()}
 
 
+# %%
 slow_counts = {eps: slow_calls(eps) for eps in ch.progress(slow_eps, "slow function")}
 rows += [("slow function", name, eps, n) for eps, counts in slow_counts.items() for name, n in counts.items()]
 methods = list(slow_counts[slow_eps[0]])
 inverse = [1 / eps for eps in slow_eps]
-fits = {name: slope(inverse, [slow_counts[e][name] for e in slow_eps]) for name in methods}
-crossing = math.exp(-(fits["algorithm 4"][1] - fits["GD"][1]) / (fits["GD"][0] - fits["algorithm 4"][0]))
+fits = {name: power_law(inverse, [slow_counts[e][name] for e in slow_eps]) for name in methods}
+exponents = {name: law.exponent.item() for name, law in fits.items()}
+ours, plain = fits["algorithm 4"], fits["GD"]
+crossing = (plain.constant / ours.constant).pow(1 / (plain.exponent - ours.exponent)).item()
 counts_frame = pd.DataFrame(rows, columns=["problem", "method", "eps", "calls"])
 recorded = ch.table("calls-against-eps", counts_frame)
 
 # %% tags=["nbval-check-output"]
-exponents = {name: rise for name, (rise, _) in fits.items()}
 ch.claim(
     "complexity-7-4",
     value={"exponents": exponents, "calls": slow_counts, "eps where the lines cross": crossing},
@@ -324,10 +318,13 @@ plain_convex, proxy = ([run.oracle_calls.item() for run in runs] for runs in (pl
 solved = all(
     run.x.abs().item() ** 7 <= 1.001 * e for runs in (plain_runs, proxy_runs) for run, e in zip(runs, convex_eps)
 )
+
+# %%
+convex_inverse = [1 / e for e in convex_eps]
 measured = {
     "GD, non-convex": (exponents["GD"], 2.0),
-    "GD, convex": (slope([1 / e for e in convex_eps], plain_convex)[0], 1.0),
-    "AGD, convex": (slope([1 / e for e in convex_eps], proxy)[0], 0.5),
+    "GD, convex": (power_law(convex_inverse, plain_convex).exponent.item(), 1.0),
+    "AGD, convex": (power_law(convex_inverse, proxy).exponent.item(), 0.5),
     "cubic Newton": (exponents["cubic Newton"], 1.5),
     "algorithm 4": (exponents["algorithm 4"], 1.75),
 }
@@ -394,6 +391,7 @@ def straightness(exponents, calls):
     return r**2, (calls[-1] - calls[-2]) / (calls[1] - calls[0])
 
 
+# %%
 linear = {
     "modified": {k: modified(10.0**-k) for k in (2, 4, 6, 8, 10, 12)},
     "algorithm 4": {k: alone(10.0**-k) for k in (2, 3, 4, 5, 6)},

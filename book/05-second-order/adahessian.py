@@ -28,7 +28,7 @@ import torch
 from litrepro import Chapter
 from litrepro.data import breast_cancer
 from litrepro.optim.curvature import hessian_power_step, hutchinson_diagonal
-from litrepro.secondorder import digits_problem, logistic_loss, logistic_newton, train_flat
+from litrepro.secondorder import digits_problem, gap_at_level, logistic_loss, logistic_newton, train_flat
 
 ch = Chapter("05-second-order", notebook="adahessian", profile=profile, seed=seed, full_minutes=2)
 seeds = list(range(ch.pick(quick=10, full=50, smoke=2)))
@@ -48,6 +48,7 @@ y = 2.0 * table.labels.double() - 1
 H = torch.func.jacrev(torch.func.grad(logistic_loss(0.01)))(logistic_newton(x, y, 0.01, steps=20)[-1], x, y)
 exact = H.diagonal()
 
+# %%
 draws = hutchinson_diagonal(lambda z: z @ H, torch.zeros(20_000, 30, dtype=f64), generator=ch.generator(1))
 off_diagonal = (H.square().sum(1) - exact**2).sqrt()
 spread = (draws.std(0) / off_diagonal - 1).abs().max().item()
@@ -61,6 +62,8 @@ for count in counts:
 logs = torch.tensor([[math.log(count), math.log(error)] for count, error in errors.items()])
 centred = logs - logs.mean(0)
 slope = (centred.prod(1).sum() / centred[:, 0].square().sum()).item()
+
+# %%
 signs = 2.0 * torch.randint(2, (20_000, 30), generator=ch.generator(9)).double() - 1
 products = signs @ H
 mean_of_products = (products.mean(0) / (products.std(0) / math.sqrt(20_000))).abs().max().item()
@@ -142,6 +145,7 @@ ch.claim(
 
 # %%
 def adam_by_hand(printed, steps=30, lr=0.05):
+    """Adam on a quadratic with its sums written out; printed: every gradient at x_t, and no epsilon."""
     w = torch.tensor([1.0, -2.0], dtype=f64)
     scale, past = torch.tensor([1.0, 20.0], dtype=f64), []
     for t in range(1, steps + 1):
@@ -153,6 +157,7 @@ def adam_by_hand(printed, steps=30, lr=0.05):
     return w
 
 
+# %%
 p = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=f64))
 peer = torch.optim.Adam([p], lr=0.05)
 for _ in range(30):
@@ -178,6 +183,7 @@ padding = -used % 8
 
 
 def padded_model(w, inputs):
+    """The network, blind to the weights that pad it."""
     return problem.model(w[..., :used], inputs)
 
 
@@ -193,6 +199,7 @@ def best_rate(method, rates, order=0, **options):
     return accuracy[pick], rates[pick]
 
 
+# %%
 variants = {
     "AdamW": ("adamw", [0.003, 0.006, 0.01, 0.02], {"weight_decay": 0.01}),
     "AdaHessian": ("adahessian", [0.03, 0.06, 0.1, 0.2, 0.3], {}),
@@ -210,19 +217,15 @@ def paired(a, b):
     return difference.mean().item(), (difference.std() / math.sqrt(len(difference))).item()
 
 
-summary = pd.DataFrame(
-    [
-        {
-            "variant": name,
-            "accuracy": f"{values.mean():.3f} ± {values.std() / math.sqrt(len(values)):.3f}",
-            "rate": rate,
-        }
-        for name, (values, rate) in found.items()
-    ]
-).set_index("variant")
-
 # %% tags=["hide-input"]
-summary
+def with_error(values):
+    """Mean and standard error as text."""
+    return f"{values.mean():.3f} ± {values.std() / math.sqrt(len(values)):.3f}"
+
+
+pd.DataFrame(
+    [{"variant": name, "accuracy": with_error(values), "rate": rate} for name, (values, rate) in found.items()]
+).set_index("variant")
 
 # %% tags=["nbval-check-output"]
 time_gain, time_se = paired("AdaHessian", "no average over time")
@@ -252,8 +255,6 @@ ch.claim(
 
 # %%
 wide = digits_problem(widths=(64, 256, 256, 10), device=ch.device)
-
-
 kinds = {
     "AdamW": ("adamw", {"weight_decay": 0.01}),
     "AdaHessian": ("adahessian", {}),
@@ -262,6 +263,7 @@ kinds = {
 
 
 def epoch_seconds(method, options):
+    """CPU seconds of an epoch of one network."""
     w0 = wide.start([0])
     return train_flat(method, wide.model, wide.loss, w0, wide.train, lr=0.01, epochs=1, batch=32, **options).seconds
 
@@ -303,35 +305,15 @@ ch.claim(
 
 # %%
 small = digits_problem(n=1000, device=ch.device)
-level = 0.05
-
-
-def gap_at_level(method, lr, **options):
-    """Test minus training loss, (S,), at the epoch where the training loss first falls below the level; nan if never."""
-    history = []
-
-    def look(_, w):
-        with torch.no_grad():
-            losses = [
-                torch.vmap(lambda each, x=x, y=y: small.loss(small.model(each, x), y))(w)
-                for x, y in (small.train, small.test)
-            ]
-        history.append(torch.stack(losses).cpu())
-
-    run = {"lr": lr, "epochs": 12, "batch": 32, "seed": seed, "on_epoch": look} | options
-    train_flat(method, small.model, small.loss, small.start(seeds), small.train, **run)
-    path = torch.stack(history)  # (epochs + 1, 2, S)
-    below = path[:, 0] <= level
-    first = below.int().argmax(0)
-    gaps = (path[:, 1] - path[:, 0]).gather(0, first[None])[0]
-    return torch.where(below.any(0), gaps, torch.nan)
-
-
-gaps = {
-    "SGD": gap_at_level("sgd", 0.05),
-    "AdamW": gap_at_level("adamw", found["AdamW"][1], weight_decay=0.01),
-    "AdaHessian": gap_at_level("adahessian", found["AdaHessian"][1]),
+equal = {"level": 0.05, "epochs": 12, "batch": 32, "seed": seed}
+tuned = {
+    "SGD": ("sgd", {"lr": 0.05}),
+    "AdamW": ("adamw", {"lr": found["AdamW"][1], "weight_decay": 0.01}),
+    "AdaHessian": ("adahessian", {"lr": found["AdaHessian"][1]}),
 }
+gaps = {name: gap_at_level(method, small, seeds, **equal, **options).cpu() for name, (method, options) in tuned.items()}
+
+# %%
 reached = all(bool(values.isfinite().all()) for values in gaps.values())
 # That no gap is larger than another means something where all three overfit, each in its own way.
 overfit = min(values.mean().item() for values in gaps.values()) > 0.1

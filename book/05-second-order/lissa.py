@@ -25,6 +25,7 @@ profile = "quick"
 seed = 0
 
 # %%
+import itertools
 import math
 
 import pandas as pd
@@ -33,13 +34,14 @@ import torch
 from litrepro import Chapter
 from litrepro.optim.curvature import hvp, lissa, neumann_solve, newton_descent
 from litrepro.secondorder import (
+    best_racers,
     calls_to_distance,
     logistic_descent,
     logistic_loss,
     logistic_newton,
+    logistic_race,
     logistic_svrg,
 )
-import itertools
 
 ch = Chapter("05-second-order", notebook="lissa", profile=profile, seed=seed, full_minutes=3)
 trials = ch.pick(quick=20_000, full=200_000, smoke=2_000)
@@ -75,6 +77,7 @@ def binary(name):
     return (x / x.norm(dim=1).max()).to(ch.device), y.to(ch.device)
 
 
+# %%
 x, y = binary("breast cancer")
 weights = logistic_newton(x, y, 0.05, steps=12)[-1]
 p = torch.sigmoid(x @ weights)
@@ -310,6 +313,7 @@ convergence = pd.DataFrame(
 recorded = ch.table("lissa-convergence", convergence)
 
 
+# %%
 def share_halving(distance, floor=1e-12):
     before, after = distance[:-1], distance[1:]
     fine = (after <= before / 2) | (before <= floor)
@@ -383,8 +387,7 @@ pd.DataFrame(needed, columns=["kappa", "smallest depth that halves"]).round(1).s
 rates = torch.tensor([0.5, 1.0, 2.0, 4.0, 6.0, 8.0, 12.0], dtype=f64)
 svrg_rates = torch.tensor([0.25, 0.5, 1.0, 2.0, 4.0, 6.0, 8.0], dtype=f64)
 long_rates = torch.tensor([8.0, 12.0, 16.0, 20.0, 32.0, 48.0, 56.0, 64.0, 72.0, 80.0], dtype=f64)  # of gradient descent
-n, racers = len(x), 20
-decays = (0.05, 0.01)
+racers, decays = 20, (0.05, 0.01)
 
 
 def theorem_depth(weight, shares):
@@ -393,42 +396,35 @@ def theorem_depth(weight, shares):
     return [math.ceil(share * 2 * kappa * math.log(4 * kappa)) for share in shares]
 
 
-def candidates(weight):
-    """Every setting of every method: (method, setting, distances (steps + 1, seeds), calls of a step)."""
-    target = logistic_newton(x, y, weight, steps=20)[-1]
-    most = 12_000 if weight > 0.02 else 20_000  # calls of a run of SVRG
-    for depth in theorem_depth(weight, (0.25, 0.5, 1)):
-        w0 = torch.zeros(racers, x.shape[1], dtype=f64, device=x.device)
-        run = lissa(logistic_loss(weight), w0, (x, y), s2=depth, steps=11, scale=0.25 + weight, seed=seed)
-        yield "LiSSA", depth, (run.w - target).norm(dim=-1), n + depth
-    for inner in (40, 71, 142, 284, 569):
-        cost = n + 2 * inner
-        options = {"inner": inner, "epochs": most // cost, "seeds": range(racers)}
-        found = (logistic_svrg(x, y, weight, lr=svrg_rates, **options) - target).norm(dim=-1)
-        yield from (("SVRG", (inner, rate), found[:, i], cost) for i, rate in enumerate(svrg_rates.tolist()))
-    found = (logistic_descent(x, y, weight, lr=long_rates, steps=900) - target).norm(dim=-1)
-    yield from (("gradient descent", rate, found[:, i, None], n) for i, rate in enumerate(long_rates.tolist()))
-    found = (logistic_svrg(x, y, weight, lr=rates[:4], epochs=40, seeds=range(3), plain=True) - target).norm(dim=-1)
-    yield from (("SGD", rate, found[:, i], n) for i, rate in enumerate(rates[:4].tolist()))
-    yield "Newton", None, (logistic_newton(x, y, weight, steps=12) - target).norm(dim=-1)[:, None], n * (1 + x.shape[1])
+def raced(weight):
+    """All settings of all methods at one lambda. LiSSA: the depth of the theorem, half and a quarter of it."""
+    return logistic_race(
+        x,
+        y,
+        weight,
+        depths=theorem_depth(weight, (0.25, 0.5, 1)),
+        inner=(40, 71, 142, 284, 569),
+        svrg_rates=svrg_rates,
+        descent_rates=long_rates,
+        sgd_rates=rates[:4],
+        calls=12_000 if weight > 0.02 else 20_000,
+        seeds=racers,
+        seed=seed,
+    )
 
 
 # %%
-race, total, chosen, untuned = [], {}, {}, {}
+race, total, untuned = [], {}, {}
 for weight in ch.progress(decays, "race"):
-    best_of = {}
-    for method, setting, distance, cost in candidates(weight):
-        calls = calls_to_distance(distance, cost, 1e-8).median().item()
-        rank = (calls, distance[-1].median().item())  # the first to arrive, or the one that ends nearest
-        if method not in best_of or rank < best_of[method][0]:
-            best_of[method] = rank, setting, distance, cost
-        if method == "LiSSA" and setting == theorem_depth(weight, [1])[0]:
-            untuned[weight] = calls
-    for method, (rank, setting, distance, cost) in best_of.items():
-        total[method, weight], chosen[method, weight] = rank[0], setting
+    runs = raced(weight)
+    (deepest,) = theorem_depth(weight, [1])
+    by_theorem = [run for run in runs if run.method == "LiSSA" and run.setting == deepest]
+    untuned[weight] = best_racers(by_theorem, 1e-8)["LiSSA"][0]
+    for method, (calls, run) in best_racers(runs, 1e-8).items():
+        total[method, weight] = calls
         race += [
-            {"decay": weight, "method": method, "calls": cost * t, "distance": value}
-            for t, row in enumerate(distance.tolist())
+            {"decay": weight, "method": method, "calls": run.cost * t, "distance": value}
+            for t, row in enumerate(run.distance.tolist())
             for value in row
         ]
 race = pd.DataFrame(race)
@@ -438,8 +434,8 @@ rivals = {weight: min(total["SVRG", weight], total["gradient descent", weight]) 
 # A step of LiSSA is an eighth of its race: only what is more than that can be told apart.
 ahead = [total["LiSSA", weight] < 0.8 * rivals[weight] for weight in decays]
 # A rival that never arrives would be beaten by anything, and a LiSSA that never arrives by anyone.
-raced = all(math.isfinite(calls) for (method, _), calls in total.items() if method not in ("SGD", "Newton"))
-ch.require(raced, f"a method has not arrived at 1e-8: {total}")
+arrived = all(math.isfinite(calls) for (method, _), calls in total.items() if method not in ("SGD", "Newton"))
+ch.require(arrived, f"a method has not arrived at 1e-8: {total}")
 ch.claim(
     "lissa-beats-first-order",
     value={f"{method} {weight}": value for (method, weight), value in total.items() if math.isfinite(value)}

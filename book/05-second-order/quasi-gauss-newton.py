@@ -70,6 +70,7 @@ def network(w):
     return mlp_scores((8, 6, 3), w, inputs, "tanh")
 
 
+# %%
 outputs = network(weights)
 noise = torch.randn(40, 3, generator=generator, dtype=f64)
 labels = torch.eye(3, dtype=f64)[torch.randint(3, (40,), generator=generator)]
@@ -141,17 +142,15 @@ x, y = (part.double() for part in softmax.train)
 tenth = len(x) // 10
 solvers = {"exact": {"cg_steps": 650, "cg_tol": 1e-8}, "inexact": {"cg_steps": 5, "sample": tenth}}
 inexact = []
+starts = softmax.start(range(5)).double()
 for name, options in solvers.items():
     run = gauss_newton_cg(
-        softmax.model, softmax.loss, softmax.start(range(5)).double(), (x, y), decay=1e-3, damping=1e-3, outer=80,
-        seed=seed, **options,
-    )  # fmt: skip
-    share = options.get("sample", len(x)) / len(x)
-    inexact.append(
-        pd.DataFrame({"outer steps": run.outer, "products": run.products, "done": run.converged}).assign(
-            solver=name, gradients=lambda f, share=share: f["outer steps"] + 2 * share * f["products"]
-        )
+        softmax.model, softmax.loss, starts, (x, y), decay=1e-3, damping=1e-3, outer=80, seed=seed, **options
     )
+    table = pd.DataFrame({"solver": name, "outer steps": run.outer, "products": run.products, "done": run.converged})
+    share = options.get("sample", len(x)) / len(x)
+    table["gradients"] = table["outer steps"] + 2 * share * table["products"]
+    inexact.append(table)
 inexact = pd.concat(inexact)
 outer = inexact.groupby("solver")[["outer steps", "products", "gradients"]].mean()
 # A solver that gets nowhere would need many outer steps, too.
@@ -226,8 +225,10 @@ settings = ch.pick(
 kind, hidden = ch.pick(quick=("perceptron", 48), full=("convnet", 16), smoke=("convnet", 2))
 epochs, batch = ch.pick(quick=(30, 50), full=(100, 100), smoke=(2, 8))
 members = list(range(ch.pick(quick=10, full=5, smoke=2)))
+
+# %%
 survey = seismic_survey(
-    count + held_out, size=side, device=ch.device, seed=seed, chunk=ch.pick(quick=100, full=500, smoke=16), **settings
+    count + held_out, size=side, device=ch.device, seed=seed, chunk=ch.pick(quick=25, full=500, smoke=16), **settings
 )
 problem = tomography_problem(survey, count, hidden=hidden, model=kind)
 truth = survey.velocity[count:]
@@ -242,15 +243,8 @@ if ch.plots:
     late = survey.shots[..., survey.shots.shape[-2] // 2 :, :].square().mean().sqrt()
     for shot in (0, 1):
         trace = torch.asinh(survey.shots[count + 3, shot] / late)
-        axes[1 + shot].imshow(
-            trace,
-            cmap="gray",
-            vmin=-2,
-            vmax=2,
-            aspect="auto",
-            extent=[*extent_x, survey.dt * len(trace), 0],
-            interpolation="bilinear",
-        )
+        looks = {"cmap": "gray", "vmin": -2, "vmax": 2, "aspect": "auto", "interpolation": "bilinear"}
+        axes[1 + shot].imshow(trace, extent=[*extent_x, survey.dt * len(trace), 0], **looks)
         axes[1 + shot].set(xlabel="receiver (km)", title=f"shot {shot + 1}")
     axes[1].set(ylabel="time (s)")
     for ax in axes:
@@ -279,26 +273,36 @@ def train(method, rates, seeds, look=None, **options):
     return train_flat(method, problem.model, problem.loss, w0, problem.train, **settings)
 
 
+# %%
 tuning = {
     method: train(method, grid, [100, 101], seed=seed + 7) for method, grid in ch.progress(grids.items(), "tuning")
 }
 tuned = {method: grids[method][run.losses[-1].mean(1).argmin().item()] for method, run in tuning.items()}
 
 # %%
-curve, snapshots, depth_error = [], {method: {} for method in tuned}, {method: {} for method in tuned}
-for method, rate in ch.progress(tuned.items(), "training"):
-    seen = []
+snapshots, depth_error = {method: {} for method in tuned}, {method: {} for method in tuned}
 
-    def look(epoch, w, method=method, seen=seen):
+
+def looker(method, seen):
+    """What is done after every epoch: quality on held-out models for all seeds, and pictures of the first one's."""
+
+    def look(epoch, w):
         quality = inversion_quality(problem, survey, count, w[0])
         seen.append(pd.DataFrame({
             "method": titles[method], "epoch": epoch, "seed": members, "SSIM": quality.ssim.cpu(),
             "held-out loss": quality.loss.cpu(), "TV ratio": quality.variation.cpu(),
         }))  # fmt: skip
-        snapshots[method][epoch] = quality.images[0, :4].cpu()  # of the first seed
+        snapshots[method][epoch] = quality.images[0, :4].cpu()
         depth_error[method][epoch] = (quality.images[0] - truth).square().mean((0, 2)).sqrt().cpu()
 
-    run = train(method, [rate], members, look, seed=seed)
+    return look
+
+
+# %%
+curve = []
+for method, rate in ch.progress(tuned.items(), "training"):
+    seen = []
+    run = train(method, [rate], members, looker(method, seen), seed=seed)
     curve += [part.assign(**{"training loss": losses.cpu()}) for part, losses in zip(seen, run.losses[:, 0])]
 curve = pd.concat(curve, ignore_index=True)
 final = curve[curve.epoch == epochs].set_index(["method", "seed"])
@@ -322,6 +326,7 @@ def compare(column):
     return float(a.mean() - b.mean()), float((a.sem() ** 2 + b.sem() ** 2) ** 0.5)
 
 
+# %%
 loss_gap, loss_se = compare("training loss")
 ssim_gap, ssim_se = compare("SSIM")
 spread = final.groupby("method").SSIM.std()
@@ -340,15 +345,17 @@ ended = final.groupby("method")[["training loss", "SSIM"]].mean()
 trained = (ended["training loss"] < 0.6 * begun["training loss"]).all() and (ended.SSIM > begun.SSIM).all()
 ch.require(trained, f"Adam or SQGN has not learnt to invert: {ended.to_dict()} from {begun.to_dict()}")
 better = [loss_gap < -2 * loss_se, ssim_gap - 0.02 > 2 * ssim_se]
+measured = {"training loss": [loss_gap, loss_se], "SSIM": [ssim_gap, ssim_se]}
 ch.claim(
     "sqgn-adam",
-    value={
-        "training loss": [loss_gap, loss_se],
-        "SSIM": [ssim_gap, ssim_se],
-        "held-out loss": list(compare("held-out loss")),
-    },
+    value=measured | {"held-out loss": list(compare("held-out loss"))},
     holds=all(better) or ("partly" if any(better) else False),
 )
+
+# %% [markdown]
+# Whether the runs of SQGN are more alike, and whether a higher similarity means more realistic images: a total variation that is farther from the true one would say no.
+
+# %% tags=["nbval-check-output"]
 ch.claim(
     "sqgn-variance",
     value={"standard deviations": spread.to_dict(), "p": p_value},
@@ -370,17 +377,8 @@ if ch.plots:
     fig, axes = figure(1, 2)
     after = curve[curve.epoch > 0]
     curves(after, "epoch", "training loss", "method", ax=axes[0], error="sd", logy=True)
-    curves(
-        after,
-        "epoch",
-        "held-out loss",
-        "method",
-        ax=axes[0],
-        error="none",
-        ls=":",
-        lw=1,
-        labels={"Adam": "Adam, held out", "SQGN": "SQGN, held out"},
-    )
+    held_out_lines = {"error": "none", "ls": ":", "lw": 1, "labels": {m: f"{m}, held out" for m in ("Adam", "SQGN")}}
+    curves(after, "epoch", "held-out loss", "method", ax=axes[0], **held_out_lines)
     curves(after, "epoch", "SSIM", "method", ax=axes[1], error="sd")
     axes[0].set(xlabel="epoch", ylabel="loss")
     axes[1].set(xlabel="epoch", ylabel="SSIM, held-out models")
@@ -407,29 +405,35 @@ if ch.plots:
 # dotted line is the error of the mean training model. The surface is learnt first. Down to about 0.7 km both are better than the mean model; below, where
 # reflections arrive late or after the recording ends, they are not.
 
+
+# %%
+def draw_epoch(epoch, depth_axis, mean_model):
+    """One picture of the slider: a model, its reconstructions, and the error by depth, over all held-out models."""
+    fig, axes = plt.subplots(1, 4, figsize=(7.2, 2.6), layout="none")
+    fig.subplots_adjust(left=0.09, right=0.975, bottom=0.3, top=0.9, wspace=0.4)
+    panels = {"true": truth[1], "Adam": snapshots["adamw"][epoch][1], "SQGN": snapshots["sqgn"][epoch][1]}
+    for ax, (title, image) in zip(axes, panels.items()):
+        ax.imshow(image, cmap="turbo", vmin=1.5, vmax=4.5, extent=[0, 0.05 * side, 0.05 * side, 0])
+        ax.set(title=title, xlabel="km")
+        ax.grid(False)
+    for color, method in zip(PALETTE, tuned):
+        axes[3].plot(depth_error[method][epoch], depth_axis, color=color, label=titles[method])
+    axes[3].plot(mean_model, depth_axis, "k:", lw=1, label="mean model")
+    axes[3].set(xlabel="RMS (km/s)", title="error by depth", xlim=(0, 1.5))
+    axes[3].invert_yaxis()
+    fig.legend(*axes[3].get_legend_handles_labels(), loc="lower right", ncols=3, fontsize=8, frameon=False)
+    axes[0].set(ylabel="depth (km)")
+    return fig
+
+
 # %% tags=["hide-input"]
 if ch.plots:
     import matplotlib.pyplot as plt
 
     depth_axis = 0.05 * (np.arange(side) + 0.5)
     mean_model = (truth - survey.velocity[:count].mean(0)).square().mean((0, 2)).sqrt()
-    figures = {}
-    for epoch in (epoch for epoch in (0, 1, 3, 10, epochs) if epoch in snapshots["adamw"]):
-        fig, axes = plt.subplots(1, 4, figsize=(7.2, 2.6), layout="none")
-        fig.subplots_adjust(left=0.09, right=0.975, bottom=0.3, top=0.9, wspace=0.4)
-        panels = {"true": truth[1], "Adam": snapshots["adamw"][epoch][1], "SQGN": snapshots["sqgn"][epoch][1]}
-        for ax, (title, image) in zip(axes, panels.items()):
-            ax.imshow(image, cmap="turbo", vmin=1.5, vmax=4.5, extent=[0, 0.05 * side, 0.05 * side, 0])
-            ax.set(title=title, xlabel="km")
-            ax.grid(False)
-        for color, method in zip(PALETTE, tuned):
-            axes[3].plot(depth_error[method][epoch], depth_axis, color=color, label=titles[method])
-        axes[3].plot(mean_model, depth_axis, "k:", lw=1, label="mean model")
-        axes[3].set(xlabel="RMS (km/s)", title="error by depth", xlim=(0, 1.5))
-        axes[3].invert_yaxis()
-        fig.legend(*axes[3].get_legend_handles_labels(), loc="lower right", ncols=3, fontsize=8, frameon=False)
-        axes[0].set(ylabel="depth (km)")
-        figures[epoch] = fig
+    shown_epochs = [epoch for epoch in (0, 1, 3, 10, epochs) if epoch in snapshots["adamw"]]
+    figures = {epoch: draw_epoch(epoch, depth_axis, mean_model) for epoch in shown_epochs}
     alt = "True model, reconstructions of Adam and SQGN, error by depth."
     display(frames(figures, label="epoch", alt=alt, name="slider-05"))
 
@@ -460,10 +464,12 @@ def epoch_cost(method):
     return sorted(run.seconds for run in several)[1] / length - evaluation, several[0].oracle_calls / length
 
 
+# %%
 prices = {method: epoch_cost(method) for method in grids}
 seconds_ratio = prices["sqgn"][0] / prices["adamw"][0]
 calls_ratio = prices["sqgn"][1] / prices["adamw"][1]
 
+# %%
 five = members[:5]
 half = epochs // 2
 longer = round(half * 34 / 14)  # oracle calls of an epoch: 34 with variance reduction, 14 without
@@ -475,16 +481,21 @@ plain = without[half]
 savings = {"equal epochs": plain - reduced[-1], "equal work": without[-1] - reduced[-1]}
 saved = {name: (s.mean().item(), (s.std() / math.sqrt(len(five))).item()) for name, s in savings.items()}
 
-untuned = {}
+# %%
 candidates = [0.003, 0.01, 0.03, 0.1, 0.3]
-for task, length in ((digits, 10), (breast_cancer_problem(), 10), (problem, epochs // 2)):
+
+
+def at_candidates(task, length):
+    """Training losses of SQGN at every candidate rate, mean over two seeds."""
     w0 = task.start([0, 1]).expand(len(candidates), 2, -1)
     lr = torch.tensor(candidates, device=w0.device)[:, None].expand(-1, 2)
-    losses = (
-        train_flat("sqgn", task.model, task.loss, w0, task.train, lr=lr, epochs=length, batch=batch, seed=seed)
-        .losses[-1]
-        .mean(1)
-    )
+    settings = {"lr": lr, "epochs": length, "batch": batch, "seed": seed}
+    return train_flat("sqgn", task.model, task.loss, w0, task.train, **settings).losses[-1].mean(1)
+
+
+untuned = {}  # the loss at rate 0.1 over that at the best one, and the best rate
+for task, length in ((digits, 10), (breast_cancer_problem(), 10), (problem, epochs // 2)):
+    losses = at_candidates(task, length)
     untuned[task.name] = (losses[candidates.index(0.1)] / losses.min()).item(), candidates[losses.argmin().item()]
 
 # %% tags=["hide-input"]
@@ -504,6 +515,8 @@ ch.claim(
 moved = plain.max().item() < 0.8 * begun["training loss"]["SQGN"]  # a run that blows up could not but be worse
 pays = {name: moved and mean > 2 * se for name, (mean, se) in saved.items()}
 ch.claim("variance-reduction", value=saved, holds=pays["equal epochs"] and (pays["equal work"] or "partly"))
+
+# %% tags=["nbval-check-output"]
 close = [ratio <= 1.2 for ratio, _ in untuned.values()]
 ch.claim(
     "sqgn-untuned",

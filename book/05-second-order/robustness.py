@@ -59,10 +59,12 @@ def matrix(frame):
 
 
 def geometric(low, high, per_decade=4):
+    """Rates from low to high, evenly spaced in their logarithm."""
     count = round(per_decade * np.log10(high / low)) + 1
     return [float(rate) for rate in np.geomspace(low, high, count)]
 
 
+# %%
 names = {"sgd": "SGD", "adamw": "AdamW", "adahessian": "AdaHessian", "sqgn": "SQGN"}
 decays = {"sgd": {}, "adamw": {"weight_decay": 0.01}, "adahessian": {"weight_decay": 0.01}, "sqgn": {}}
 seeds = list(range(n_seeds))
@@ -73,32 +75,22 @@ grids = {
     "adahessian": geometric(0.01, 3.0),
     "sqgn": geometric(1e-3, 0.3),
 }
-coarse = pd.concat(
-    [
-        sweep_rates(method, digits, grids[method], seeds, epochs=5, batch=32, chunk=4, **decays[method])
-        for method in ch.progress(names, "rates")
-    ]
-)
+
+
+def on_digits(method, rates):
+    """Every rate from every seed on digits, four rates a stack."""
+    return sweep_rates(method, digits, rates, seeds, epochs=5, batch=32, chunk=4, **decays[method])
+
+
+coarse = pd.concat([on_digits(method, grids[method]) for method in ch.progress(names, "rates")])
+
+# %%
 scales = [0.5, 1, 2, 3, 4, 5, 10, 20]
 base = {method: rate_width(*matrix(coarse[coarse.method == method]), tolerance=0.02)["best_rate"] for method in names}
-multiples = pd.concat(
-    [
-        sweep_rates(
-            method,
-            digits,
-            [base[method] * scale for scale in scales],
-            seeds,
-            epochs=5,
-            batch=32,
-            chunk=4,
-            **decays[method],
-        )
-        for method in ("adamw", "adahessian", "sgd")
-    ]
-)
-multiples["scale"] = [
-    scales[int(np.argmin(np.abs(np.array(scales) - r.lr / base[r.method])))] for r in multiples.itertuples()
-]
+scaled = ("adamw", "adahessian", "sgd")
+multiples = pd.concat([on_digits(method, [base[method] * scale for scale in scales]) for method in scaled])
+steps = multiples.lr / multiples.method.map(base)
+multiples["scale"] = [scales[int(np.argmin(np.abs(np.array(scales) - step)))] for step in steps]
 
 # %% [markdown]
 # ## The table, with error bars
@@ -109,27 +101,19 @@ multiples["scale"] = [
 
 # %% tags=["hide-input"]
 cells = multiples.groupby(["method", "scale"]).score.agg(["mean", "sem"]) * 100
-table = pd.DataFrame(
-    {
-        f"x {scale:g}": [
-            f"{cells.loc[(m, scale), 'mean']:.1f} ± {cells.loc[(m, scale), 'sem']:.1f}"
-            for m in ("adamw", "adahessian", "sgd")
-        ]
-        for scale in scales
-    },
-    index=[f"{names[m]} ({base[m]:.3g})" for m in ("adamw", "adahessian", "sgd")],
+entry = lambda m, scale: "{:.1f} ± {:.1f}".format(*cells.loc[(m, scale), ["mean", "sem"]])  # noqa: E731
+pd.DataFrame(
+    {f"x {scale:g}": [entry(m, scale) for m in scaled] for scale in scales},
+    index=[f"{names[m]} ({base[m]:.3g})" for m in scaled],
 )
-table
 
 # %%
-both = (
-    pd.concat([coarse, multiples.drop(columns="scale")])
-    .groupby(["problem", "method", "lr", "seed"], as_index=False)
-    .mean()
-)
+runs = pd.concat([coarse, multiples.drop(columns="scale")])
+both = runs.groupby(["problem", "method", "lr", "seed"], as_index=False).mean()
 
 
 def width_of(frame, tolerance):
+    """Width of the interval of good rates, in decades, with the ends of its bootstrap interval."""
     return rate_width(*matrix(frame), tolerance=tolerance, bootstrap=resamples, seed=seed)
 
 
@@ -141,6 +125,7 @@ def wider(one, other):
     return bool(one["low"] > other["high"])
 
 
+# %%
 # Optimizers that learn nothing at any rate would have equal intervals, and so would scores that do not fall with it.
 works = all(
     widths["digits", method]["best"] > 0.8
@@ -156,9 +141,7 @@ collapse = {
 # %% tags=["nbval-check-output"]
 ch.claim(
     "lr-robustness",
-    value={
-        names[m]: [widths["digits", m][key] for key in ("width", "low", "high")] for m in ("adamw", "adahessian", "sgd")
-    }
+    value={names[m]: [widths["digits", m][key] for key in ("width", "low", "high")] for m in scaled}
     | {"points lost at x 5": {names[m]: -value for m, value in collapse.items()}},
     holds=wider(widths["digits", "adahessian"], widths["digits", "adamw"]),
 )
@@ -197,6 +180,8 @@ tasks = [
     (tomography, 20, 50, {"sgd": (1e-4, 3e-3), "adamw": (1e-4, 3e-3), "adahessian": (3e-3, 0.1), "sqgn": (0.03, 3)}),
 ]
 per_decade = ch.pick(quick=4, full=4, smoke=1)
+
+# %%
 frames = [both]
 for problem, epochs, batch, ranges in ch.progress(tasks, "problems"):
     for method, (low, high) in ranges.items():
@@ -206,6 +191,8 @@ for problem, epochs, batch, ranges in ch.progress(tasks, "problems"):
         frames.append(frame)
         widths[problem.name, method] = width_of(frame, 0.02)
 everything = pd.concat(frames)
+
+# %%
 rows = [
     {"problem": name, "method": names[method], **{key: found[key] for key in ("best_rate", "best", "width", "low", "high")},
      "open ends": found["censored"]}
@@ -289,6 +276,7 @@ def transformer_runs(problem, method, rate):
     return frame.assign(**clipped)
 
 
+# %%
 if ch.full:
     from litrepro.data import tiny_shakespeare
     from litrepro.secondorder import character_problem
@@ -302,19 +290,26 @@ if ch.full:
     ch.save("transformer-rates", pd.concat(runs, ignore_index=True))
 transformer = ch.paper("transformer-rates")
 
+
+# %%
+def intervals(frame):
+    """Per optimizer the width of its interval of good rates, its losses at the best rate, and whether it learnt."""
+    width, final, learnt = {}, {}, []
+    for method, part in frame.groupby("method"):
+        tolerance = 0.05 * -part.groupby("lr").score.mean().max()  # 5% of the best validation loss
+        found = rate_width(*matrix(part), tolerance=tolerance)
+        width[method] = found["width"]
+        learnt.append(found["best"] > -3 and found["censored"] < 2)  # with 65 characters the loss is 4.2 at the start
+        final[method] = part[part.lr == part.groupby("lr").train_loss.mean().idxmin()].train_loss
+    return width, final, learnt
+
+
 # %% tags=["nbval-check-output"]
 if transformer is None:
     for claim in ("lr-robustness-transformer", "adahessian-curves"):
         ch.not_run(claim, "the full-scale table transformer-rates is not recorded")
 else:
-    transformer_widths, final = {}, {}  # width of the good interval, training losses at the best rate
-    learnt = []  # with 65 characters the loss is 4.2 at the start
-    for method, part in transformer.groupby("method"):
-        tolerance = 0.05 * -part.groupby("lr").score.mean().max()  # 5% of the best validation loss
-        found = rate_width(*matrix(part), tolerance=tolerance)
-        transformer_widths[method] = found["width"]
-        learnt.append(found["best"] > -3 and found["censored"] < 2)
-        final[method] = part[part.lr == part.groupby("lr").train_loss.mean().idxmin()].train_loss
+    transformer_widths, final, learnt = intervals(transformer)
     low = max(losses.mean() for losses in final.values()) < 3
     ch.require(all(learnt) and low, f"a transformer did not learn, or its rate did not matter: {transformer_widths}")
     ch.claim(

@@ -24,13 +24,14 @@ import pandas as pd
 import torch
 
 from litrepro import Chapter
-from litrepro.data import gas_sensor_ethanol
+from litrepro.data import diabetes, gas_sensor_ethanol
 from litrepro.linearnets import (
     balance_gap,
     balanced_factors,
     emulate,
     end_to_end,
     optimal_power_loss,
+    pad_factors,
     power_loss,
     power_loss_grad,
     steps_to,
@@ -43,16 +44,6 @@ steps = ch.pick(quick=3000, full=200_000, smoke=60)
 every = ch.pick(quick=10, full=200, smoke=5)
 lr = ch.pick(quick={2: 0.03, 4: 0.03}, full={2: 0.01, 4: 0.001}, smoke={2: 0.01, 4: 0.001})
 seeds, widths, depths, powers = 3, (1, 10, 100), (2, 3), (2, 4)
-
-
-def diabetes():
-    """scikit-learn's diabetes data (442 x 10), z-scored, y (1, n)."""
-    from sklearn.datasets import load_diabetes
-
-    table = load_diabetes()
-    x, y = torch.tensor(table.data), torch.tensor(table.target)[None]
-    return (x - x.mean(0)) / x.std(0, correction=0), (y - y.mean()) / y.std(correction=0)
-
 
 # %% [markdown]
 # **Quick**: diabetes, 442 patients and 10 features, step 0.03, 3,000 steps. **Full**: the gas sensors, 128 features;
@@ -75,50 +66,54 @@ def random_start(depth, width, count, offset):
     return [normal(count, b, a, offset=offset + j) for j, (a, b) in enumerate(itertools.pairwise(sizes))]
 
 
-def padded(factors):
-    """The same network with hidden layers of the largest width: units without weights keep none under descent."""
-    wide = [d, *[hidden_most] * (len(factors) - 1), 1]
-    return [
-        torch.nn.functional.pad(f, (0, a - f.shape[-1], 0, b - f.shape[-2])) for f, a, b in zip(factors, wide, wide[1:])
-    ]
-
-
 def all_starts(depth):
     """Factors (widths, 2, seeds, ...): balanced and random starts of all widths in one batch."""
     each = []
     for width in widths:
         balanced = balanced_factors(normal(seeds, 1, d, offset=1), depth, width)
         random = random_start(depth, width, seeds, 100 * depth + 10 * width)
-        each.append([torch.stack(pair) for pair in zip(padded(balanced), padded(random))])
+        each.append(
+            [torch.stack(pair) for pair in zip(*(pad_factors(factors, hidden_most) for factors in (balanced, random)))]
+        )
     return [torch.stack(layer) for layer in zip(*each)]
 
 
-print(f"{len(x):,} examples, {d} features")
-rows, runs = [], {}
-for p in powers:
+# %%
+def losses_of(p, depth):
+    """Losses (t, widths, 2, seeds) of the trained networks of all starts, and of the rule from their products."""
 
-    def grad(w, p=p):
+    def grad(w):
         """Gradient of the loss at the end-to-end matrix."""
         return power_loss_grad(w, x, y, p)
 
-    for depth in depths:
-        origin = all_starts(depth)
-        settings = {"lr": lr[p], "steps": steps, "every": every}
-        ruled = emulate(grad, end_to_end(origin), depth=depth, **settings)
-        trained, _ = train_factors(grad, origin, **settings)
-        for kind, record in (("trained", trained), ("emulated", ruled)):
-            losses = torch.stack([power_loss(w, x, y, p) for w in record]).cpu()
-            runs |= {(p, depth, width, kind): losses[:, index] for index, width in enumerate(widths)}
-t = torch.arange(0, steps + 1, every)[: len(ruled)]
-for (p, depth, width, kind), value in runs.items():
-    if kind == "trained":
-        first = value[0].mean().item()
-        gap = (value - runs[p, depth, width, "emulated"]).abs().amax((0, 2)) / first
-        late = steps_to(t, value, 0.6 * first) / steps_to(t, runs[p, depth, width, "emulated"], 0.6 * first)
-        reach = steps_to(t, value, 0.6 * first).median(-1).values
-        for start, name in enumerate(("balanced", "random")):
-            rows.append({"p": p, "depth": depth, "width": width, "start": name, "deviation": gap[start].item(),
-                         "steps to 60%": reach[start].item(), "trained / emulated": late[start].nanmedian().item()})  # fmt: skip
+    origin = all_starts(depth)
+    settings = {"lr": lr[p], "steps": steps, "every": every}
+    ruled = emulate(grad, end_to_end(origin), depth=depth, **settings)
+    trained, _ = train_factors(grad, origin, **settings)
+    return [torch.stack([power_loss(w, x, y, p) for w in record]).cpu() for record in (trained, ruled)]
+
+
+# %%
+print(f"{len(x):,} examples, {d} features")
+runs = {}
+for p, depth in itertools.product(powers, depths):
+    for kind, losses in zip(("trained", "emulated"), losses_of(p, depth)):
+        runs |= {(p, depth, width, kind): losses[:, index] for index, width in enumerate(widths)}
+t = torch.arange(0, steps + 1, every)
+
+# %%
+rows = []
+for p, depth, width in itertools.product(powers, depths, widths):
+    value, ruled = runs[p, depth, width, "trained"], runs[p, depth, width, "emulated"]
+    first = value[0].mean().item()
+    gap = (value - ruled).abs().amax((0, 2)) / first
+    arrival = steps_to(t, value, 0.6 * first)
+    late = arrival / steps_to(t, ruled, 0.6 * first)
+    reach = arrival.median(-1).values
+    for start, name in enumerate(("balanced", "random")):
+        row = {"p": p, "depth": depth, "width": width, "start": name, "deviation": gap[start].item()}
+        row |= {"steps to 60%": reach[start].item(), "trained / emulated": late[start].nanmedian().item()}
+        rows.append(row)
 table = pd.DataFrame(rows)
 ch.save("emulate-deviation", table)
 
@@ -187,12 +182,14 @@ ch.claim(
 )
 
 
+# %%
 def spread(frame):
     """Largest over smallest number of steps to 60% of the initial loss over the widths, the worst (p, depth)."""
     reach = frame.groupby(["p", "depth"])["steps to 60%"]
     return float((reach.max() / reach.min()).fillna(1e9).clip(upper=1e9).max())
 
 
+# %% tags=["nbval-check-output"]
 ratios = {"balanced": spread(balanced), "random": spread(random)}
 whole, half = ratios["random"] <= 1.5, ratios["balanced"] <= 1.35
 # That widths differ from a random start is a finding only if the widest one trains from there.

@@ -24,10 +24,10 @@ import torch
 
 from litrepro import Chapter
 from litrepro.linearnets import (
-    balance_gap,
     balanced_factors,
     circulation,
     emulate,
+    emulation_errors,
     end_to_end,
     factor_gradients,
     induced_direction,
@@ -35,6 +35,7 @@ from litrepro.linearnets import (
     preconditioner,
     train_factors,
 )
+from litrepro.solvers import power_law
 
 ch = Chapter("06-implicit-acceleration", notebook="theory", profile=profile, seed=seed, full_minutes=1)
 matrices = ch.pick(quick=100, full=1000, smoke=10)
@@ -50,11 +51,7 @@ def normal(*shape, offset):
 # ## Factors and their product
 #
 # The gradient with respect to a factor is $(W_N\cdots W_{j+1})^\top G\,(W_{j-1}\cdots W_1)^\top$, with $G$ the gradient
-# at the product. We compare it, and one step with weight decay, with automatic differentiation. Then: is every matrix a
-# product of factors? Yes if the hidden width is at least $\min(k, d)$; below that, the best product misses
-# $W$ by the singular values that have no room. So we factorize random matrices, and we train factors of depth 2 and 3 to
-# become random $4\times5$ matrices with singular values 2, 1.5, 1 and 0.5: with a hidden width of 4 gradient descent has to
-# arrive, with 1, 2 and 3 it has to end where the theorem of Eckart and Young says, in the Frobenius norm.
+# at the product. We compare it, and one step with weight decay, with automatic differentiation.
 
 # %%
 factors = [normal(3, 4, offset=1), normal(5, 3, offset=2), normal(2, 5, offset=3)]
@@ -70,6 +67,16 @@ chain_rule = {
     "a step": max((a - b).abs().max().item() for a, b in zip(stepped, trained)),
 }
 
+# %% tags=["nbval-check-output"]
+ch.claim("factor-chain-rule", value=chain_rule, holds=max(chain_rule.values()) < 1e-10)
+
+# %% [markdown]
+# Is every matrix a product of factors? Yes if the hidden width is at least $\min(k, d)$; below that, the best product misses
+# $W$ by the singular values that have no room. So we factorize random matrices, and we train factors of depth 2 and 3 to
+# become random $4\times5$ matrices with singular values 2, 1.5, 1 and 0.5: with a hidden width of 4 gradient descent has to
+# arrive, with 1, 2 and 3 it has to end where the theorem of Eckart and Young says, in the Frobenius norm.
+
+# %%
 misses = []
 for index in range(matrices):
     k, d = (int(n) for n in torch.randint(1, 7, (2,), generator=ch.generator(1000 + index)))
@@ -82,6 +89,7 @@ targets = (left * values) @ right.mT
 no_room = values.square().flip(0).cumsum(0).flip(0)[1:].sqrt()  # norm of what is left beyond rank 1, 2, 3
 
 
+# %%
 def trained_miss(depth):
     """Norm of what training leaves of ten targets, (hidden widths 1 to 4, targets); narrow factors are padded by zeros."""
     room = (torch.arange(4) < torch.arange(1, 5)[:, None]).double()[:, None]
@@ -92,12 +100,12 @@ def trained_miss(depth):
     return torch.linalg.matrix_norm(path[-1] - targets)
 
 
+# %%
 left_over = {depth: trained_miss(depth) for depth in (2, 3)}
 wide = max(miss[3].max().item() for miss in left_over.values()) / values.norm().item()
 ratios = torch.stack([miss[:3] / no_room[:, None] for miss in left_over.values()])
 
 # %% tags=["nbval-check-output"]
-ch.claim("factor-chain-rule", value=chain_rule, holds=max(chain_rule.values()) < 1e-10)
 ch.claim(
     "expressiveness-unchanged",
     value={
@@ -125,48 +133,36 @@ x, y = normal(30, 4, offset=5), normal(3, 30, offset=6)
 start = 0.5 * normal(3, 4, offset=7)
 
 
-def errors(depth, decay=0.0):
-    """Balance gap and distance between trained and emulated after one unit of time, per step size."""
-    found = []
-    for eta in etas:
-        steps = round(1 / eta)
-        keep = {"lr": eta, "steps": steps, "every": steps, "weight_decay": decay}
-        _, last = train_factors(lambda w: power_loss_grad(w, x, y), balanced_factors(start, depth), **keep)
-        rule = emulate(lambda w: power_loss_grad(w, x, y), start, depth=depth, **keep)
-        found.append((balance_gap(last).item(), (end_to_end(last) - rule[-1]).norm().item()))
-    return torch.tensor(found, dtype=torch.float64)
-
-
-def slope(values):
-    """Least-squares slope of log values against log step size."""
-    u, v = torch.tensor(etas, dtype=torch.float64).log(), values.log()
-    return (((u - u.mean()) * (v - v.mean())).sum() / ((u - u.mean()) ** 2).sum()).item()
+def gradient(w):
+    """Gradient of the loss at the product."""
+    return power_loss_grad(w, x, y)
 
 
 def ruled(depth, decay):
     """Where the rule ends after one unit of time, with the largest step."""
     steps = round(1 / etas[0])
     keep = {"lr": etas[0], "steps": steps, "every": steps, "weight_decay": decay}
-    return emulate(lambda w: power_loss_grad(w, x, y), start, depth=depth, **keep)[-1]
+    return emulate(gradient, start, depth=depth, **keep)[-1]
 
 
-plain = errors(3)
-decayed = {depth: errors(depth, 0.1)[:, 1] for depth in (2, 3)}
+plain = emulation_errors(gradient, start, 3, lrs=etas)
+gap_slope, distance_slope = (power_law(etas, error).exponent.item() for error in (plain.gap, plain.distance))
+decayed = {depth: emulation_errors(gradient, start, depth, lrs=etas, weight_decay=0.1).distance for depth in (2, 3)}
 # A test of the decay says something only if the decay moves the end.
 moved = {depth: (ruled(depth, 0.1) - ruled(depth, 0.0)).norm().item() for depth in decayed}
 
 # %% tags=["nbval-check-output"]
 ch.claim(
     "balance-preserved",
-    value={"gap": plain[:, 0].tolist(), "slope": slope(plain[:, 0])},
-    holds=abs(slope(plain[:, 0]) - 1) < 0.1,
+    value={"gap": plain.gap.tolist(), "slope": gap_slope},
+    holds=abs(gap_slope - 1) < 0.1,
 )
 ch.claim(
     "end-to-end-rule",
-    value={"distance": plain[:, 1].tolist(), "slope": slope(plain[:, 1])},
-    holds=abs(slope(plain[:, 1]) - 1) < 0.1,
+    value={"distance": plain.distance.tolist(), "slope": distance_slope},
+    holds=abs(distance_slope - 1) < 0.1,
 )
-slopes = {f"N = {depth}": slope(values) for depth, values in decayed.items()}
+slopes = {f"N = {depth}": power_law(etas, values).exponent.item() for depth, values in decayed.items()}
 ch.claim(
     "weight-decay-rule",
     value={"slopes": slopes, "what decay moves": {f"N = {depth}": value for depth, value in moved.items()}},
@@ -212,6 +208,7 @@ def residual(depth, shift=1):
     return ((p @ vectors - vectors * c).abs().max() / spectrum(depth).max()).item()
 
 
+# %%
 def power(m, exponent):
     """Power of a symmetric positive semidefinite matrix, M^0 = I."""
     values, vectors = torch.linalg.eigh(m)
@@ -227,11 +224,15 @@ def kronecker(depth, denominator):
     )
 
 
+# %%
 depths = (2, 3, 5)
 eigen = {depth: residual(depth) for depth in depths}
 printed_eigen = {depth: residual(depth, 2) for depth in depths}
 exact = {depth: preconditioner(w, depth) for depth in depths}
-vec = {depth: (exact[depth] @ g.T.flatten() - induced_direction(w, g, depth).T.flatten()).abs().max().item() for depth in depths}  # fmt: skip
+vec = {
+    depth: (exact[depth] @ g.T.flatten() - induced_direction(w, g, depth).T.flatten()).abs().max().item()
+    for depth in depths
+}
 sums = {
     name: {n: ((kronecker(n, over or n) - p).norm() / p.norm()).item() for n, p in exact.items()}
     for name, over in (("exponents over N", None), ("as printed", 1))
@@ -243,17 +244,28 @@ increasing = all(
     bool((c.diff(dim=0) <= 1e-12).all() and (c.diff(dim=1) <= 1e-12).all() and c.argmax() == 0)
     for c in ordered.values()
 )
+
+# %%
 row_w, row_g = normal(50, 1, 6, offset=10), normal(50, 1, 6, offset=11)
-# The matrix formula at k = 1, through the preconditioner, which decomposes W.
-single = max(
-    (torch.einsum("nij,nj->ni", preconditioner(row_w, n), row_g[:, 0]) - induced_direction(row_w, row_g, n)[:, 0])
-    .abs().max().item() for n in (1, 2, 3, 5)
-)  # fmt: skip
+
+
+def single_output_gap(n):
+    """The rule at k = 1 against the matrix formula, through the preconditioner, which decomposes W."""
+    by_matrix = torch.einsum("nij,nj->ni", preconditioner(row_w, n), row_g[:, 0])
+    return (by_matrix - induced_direction(row_w, row_g, n)[:, 0]).abs().max().item()
+
+
+single = max(single_output_gap(n) for n in (1, 2, 3, 5))
 
 # %% tags=["nbval-check-output"]
 ch.claim("precond-eigen", value=eigen, holds=max(eigen.values()) < 1e-10)
 ch.claim("favours-travelled", value={"largest": {n: c[0, 0] for n, c in ordered.items()}}, holds=increasing)
 ch.claim("single-output-rule", value=single, holds=single < 1e-12)
+
+# %% [markdown]
+# The three misprints, each beside its correction:
+
+# %% tags=["nbval-check-output"]
 ch.claim(
     "erratum-kronecker",
     value=sums,
@@ -312,7 +324,7 @@ ch.claim(
 # integral is judged against its own change when the number of points doubles.
 
 # %%
-loops, change, at_one = {}, {}, {}
+loops, change = {}, {}
 for d in (2, 5):
     xs, ys = normal(50, d, offset=20 + d), normal(1, 50, offset=30 + d)
     corners = torch.zeros(4, 1, d, dtype=torch.float64)
@@ -327,6 +339,20 @@ for d in (2, 5):
             coarse, fine = (circulation(lambda w, n=n: field(w, n), corners, points=m).item() for m in (2000, 4000))
             loops[d, p, n], change[d, p, n] = fine, abs(fine - coarse)
 tested = [key for key in loops if key[2] in (3, 5)]
+
+# %% tags=["nbval-check-output"]
+ch.claim(
+    "not-a-gradient-field",
+    value={f"d = {d}, p = {p}, N = {n}": value for (d, p, n), value in loops.items()},
+    holds=all(abs(loops[key]) > 20 * change[key] and abs(loops[key]) > 1e-4 for key in tested)
+    and all(abs(loops[key]) < 1e-4 for key in loops if key[2] == 1),
+)
+
+# %% [markdown]
+# Two losses whose field is a gradient all the same. A linear one, $\langle c, W\rangle$, at $N = 2$: around the half annulus
+# of the proof the integral has a closed form, which vanishes at that depth.
+
+# %%
 linear = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
 angles = torch.linspace(0, math.pi, 1441, dtype=torch.float64)
 arc = torch.stack([angles.cos(), angles.sin()], 1)[:, None]
@@ -343,12 +369,14 @@ half = {
     n: abs(circulation(lambda w, n=n: induced_direction(w, linear.expand_as(w), n), annulus, points=20).item())
     for n in (2, 3, 5)
 }
-inner = linear[0, 0] * annulus[:, 0, 0]
-potential = annulus[:, 0].norm(dim=-1) * inner  # ||W|| <c, W>
-by_potential = torch.func.vmap(torch.func.grad(lambda v: v.norm() * v[0]))(annulus[:, 0])
+by_potential = torch.func.vmap(torch.func.grad(lambda v: v.norm() * v[0]))(annulus[:, 0])  # of ||W|| <c, W>
 by_rule = induced_direction(annulus, linear.expand_as(annulus), 2)[:, 0]
 
-# The loss |W|^2 / 2 has no slope at zero: its field N |W|^(2-2/N) W is radial, a gradient at every depth.
+# %% [markdown]
+# And $\tfrac12\lVert W\rVert^2$, which has no slope at zero: its field $N\lVert W\rVert^{2-2/N}\,W$ is radial, a gradient at
+# every depth.
+
+# %%
 rectangle = torch.tensor([[0.1, 0.2], [0.9, 0.2], [0.9, 0.6], [0.1, 0.6]], dtype=torch.float64)[:, None]
 radial, by_radial = {}, {}
 for n in (2, 3, 5):
@@ -358,12 +386,6 @@ for n in (2, 3, 5):
     by_radial[n] = (field_of - torch.func.vmap(potential_of)(annulus[:, 0])).abs().max().item()
 
 # %% tags=["nbval-check-output"]
-ch.claim(
-    "not-a-gradient-field",
-    value={f"d = {d}, p = {p}, N = {n}": value for (d, p, n), value in loops.items()},
-    holds=all(abs(loops[key]) > 20 * change[key] and abs(loops[key]) > 1e-4 for key in tested)
-    and all(abs(loops[key]) < 1e-4 for key in loops if key[2] == 1),
-)
 ch.claim(
     "erratum-gradient-field",
     value={

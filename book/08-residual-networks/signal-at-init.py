@@ -27,8 +27,8 @@ from torch import nn
 
 from litrepro import Chapter
 from litrepro.data import mnist
-from litrepro.nets import allconv_resnet, fixup_, grouped
-from litrepro.training import batches
+from litrepro.nets import allconv_resnet, fixup_
+from litrepro.training import train_side_by_side
 
 ch = Chapter("08-residual-networks", notebook="signal-at-init", profile=profile, seed=seed, full_minutes=5)
 sizes = ch.pick(quick=(2, 3, 5, 7, 9), full=(2, 3, 5, 7, 9, 14), smoke=(2, 3))
@@ -174,37 +174,6 @@ class Block(nn.Module):
 
 
 # %%
-def side_by_side(models, seeds, lr, data, loss, epochs, momentum=0.0, every=1):
-    """Train M networks on gray images, each in its seed's order; losses (M,) before and after every so many epochs.
-
-    They become one network with grouped convolutions, a member's image its channel; far faster than one by one.
-    """
-    (x, y), m = data, len(models)
-    side = grouped(models).to(ch.device, memory_format=torch.channels_last)
-    # All weights have the members in their first dimension, one behind the other.
-    weights, lr = list(side.parameters()), torch.tensor(list(lr), device=ch.device)
-    rates = [lr.repeat_interleave(len(p) // m).view(-1, *[1] * (p.ndim - 1)) for p in weights]
-    speeds, found = [torch.zeros_like(p) for p in weights], []
-
-    def mean(chosen):
-        return loss(side.body(x[chosen, 0]), y[chosen]).mean(0)
-
-    for epoch in range(epochs + 1):
-        if epoch % every == 0:
-            side.eval()
-            with torch.no_grad():
-                found.append(mean(torch.arange(len(x), device=ch.device)[:, None].expand(-1, m)))
-            side.train()
-        for parts in zip(*(batches(len(x), 32, s, epoch) for s in seeds if epoch < epochs)):
-            # The sum's gradient is every member's own.
-            gradient = torch.autograd.grad(mean(torch.stack(parts, 1).to(ch.device)).sum(), weights)
-            with torch.no_grad():
-                torch._foreach_mul_(speeds, momentum)
-                torch._foreach_add_(speeds, gradient)
-                torch._foreach_addcmul_(weights, speeds, rates, -1.0)
-    return found
-
-
 def squared_error(pixels, targets):
     """Mean over the pixels (B, M) of images that come as (B, M pixels)."""
     return (pixels.view(targets.shape) - targets).square().mean(-1)
@@ -217,9 +186,10 @@ members = pd.DataFrame([(lr, seed + s) for lr in grid for s in range(5)], column
 rows = []
 for shortcut in (True, False):
     models = [Block(shortcut, s) for s in members.seed]
-    last = side_by_side(
-        models, members.seed, members.lr, (pictures, pictures.flatten(1)), squared_error, epochs=10, every=10
-    )[-1]
+    last = train_side_by_side(
+        models, (pictures, pictures.flatten(1)), seeds=members.seed, lr=members.lr, loss=squared_error, epochs=10,
+        record_every=10,
+    )[-1]  # fmt: skip
     rows.append(members.assign(shortcut=shortcut, value=last.tolist()))
 identity = pd.concat(rows).replace(math.inf, math.nan)
 ends = identity.groupby(["shortcut", "lr"])["value"].agg(["mean", "sem", "count"])
@@ -269,18 +239,13 @@ def start(kind, blocks, seed):
     return fixup_(network, seed) if kind == "Fixup" else network
 
 
-def cross_entropy(scores, labels):
-    """Loss (B, M) of scores (B, M, K)."""
-    return nn.functional.cross_entropy(scores.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
-
-
 members = pd.DataFrame([(s, lr) for s in range(seed, seed + networks) for lr in step_sizes], columns=["network", "lr"])
 rows = []
 for kind in ("Xavier", "small", "Fixup", "batch norm"):
     for blocks in stages:
         fresh = {s: start(kind, blocks, s) for s in range(seed, seed + networks)}
         models = [fresh[s] for s in members.network]
-        run = side_by_side(models, members.network, members.lr, tiny, cross_entropy, epochs, momentum=0.9)
+        run = train_side_by_side(models, tiny, seeds=members.network, lr=members.lr, epochs=epochs, momentum=0.9)
         rows += [
             members.assign(kind=kind, blocks=blocks, epoch=e, value=losses.tolist()) for e, losses in enumerate(run)
         ]

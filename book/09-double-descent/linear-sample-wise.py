@@ -146,9 +146,12 @@ def apart(n):
             "error": spread.std().item() / repeats**0.5}  # fmt: skip
 
 
+# %%
 parts = pd.DataFrame([apart(n) for n in points]).set_index("n")
 exact = linear_risk(torch.tensor(points), small, noise=sigma)
 parts = parts.assign(exact_bias=exact.bias.tolist(), exact_variance=exact.variance.tolist())
+
+# %%
 grid = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)
 limit_risk = (1 - grid) + sigma**2 * grid / (1 - grid)
 noise_only = sample_wise_curve([44, 56], 50, trials=4000, noise=1.0, signal=0.0, generator=ch.generator(3))
@@ -194,6 +197,7 @@ for n in (40, 50, 60):
     apart_from_limit = (path - shortest[:, None]).norm(dim=-1) / shortest.norm(dim=-1, keepdim=True)
     problems[n] = {"x": x, "y": y, "shortest": shortest, "distance": apart_from_limit}
 
+# %%
 wide = problems[40]
 kernel = torch.eye(small, dtype=torch.float64) - torch.linalg.pinv(wide["x"]) @ wide["x"]
 start = torch.randn(10, small, generator=ch.generator(5), dtype=torch.float64)
@@ -224,15 +228,9 @@ ch.claim(
     holds=bool(last[50] < 1e-4 and median_at_d < 20 and torch.isinf(linear_risk(d, d, noise=sigma).risk)),
 )
 
-# %% mystnb={"figure": {"name": "fig-09-linear", "caption": "Top: excess risk against the number of samples; median with quartiles and mean of the simulation, the exact expectation and its limit, and optimal ridge regression. Bottom left: squared bias and variance at d = 50, lines exact, markers simulated. Bottom right: relative distance of gradient descent from its limit, median over ten problems."}, "image": {"alt": "Top: the risk falls from 1, rises to a peak at n = d, and falls again; the thin exact curve runs through the simulated means; the ridge curve has no peak. Bottom left: bias falls to zero at n = 50, variance rises from zero over a low hump, peaks at 50 and falls. Bottom right: for n = 40 and 60 the distance vanishes within a few thousand steps, for n = 50 it takes about a million."}} tags=["hide-input"]
+# %% tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, band, figure
-
-    fig, axes = figure(2, 2, height=3.1)
-    grid_spec = axes[0, 0].get_gridspec()
-    for ax in axes[0]:
-        ax.remove()
-    top = fig.add_subplot(grid_spec[0, :])
 
     def draw(ax, frame, dim):
         part = frame[frame.method == "minimum norm"]
@@ -248,7 +246,14 @@ if ch.plots:
         ax.set(yscale="log", ylim=(3e-3, 30), xlabel="samples $n$", ylabel="excess risk", title=f"$d$ = {dim}")
         ax.legend(ncol=2, fontsize=8)
 
-    draw(top, summary, d)
+
+# %% mystnb={"figure": {"name": "fig-09-linear", "caption": "Top: excess risk against the number of samples; median with quartiles and mean of the simulation, the exact expectation and its limit, and optimal ridge regression. Bottom left: squared bias and variance at d = 50, lines exact, markers simulated. Bottom right: relative distance of gradient descent from its limit, median over ten problems."}, "image": {"alt": "Top: the risk falls from 1, rises to a peak at n = d, and falls again; the thin exact curve runs through the simulated means; the ridge curve has no peak. Bottom left: bias falls to zero at n = 50, variance rises from zero over a low hump, peaks at 50 and falls. Bottom right: for n = 40 and 60 the distance vanishes within a few thousand steps, for n = 50 it takes about a million."}} tags=["hide-input"]
+if ch.plots:
+    fig, axes = figure(2, 2, height=3.1)
+    grid_spec = axes[0, 0].get_gridspec()
+    for ax in axes[0]:
+        ax.remove()
+    draw(fig.add_subplot(grid_spec[0, :]), summary, d)
     ax = axes[1, 0]
     dense = torch.arange(0, 101)
     theory = linear_risk(dense, small, noise=sigma)

@@ -46,6 +46,7 @@ noise = ch.pick(quick=0.2, full=0.0, smoke=0.2)
 members = range(seed, seed + ch.pick(quick=10, full=5, smoke=2))
 clean_widths = ch.pick(quick=[8, 13, 20, 50, 150], full=[20, 40, 50, 80, 400], smoke=[8, 20])
 
+# %%
 if ch.full and not ch.smoke:
     pool, test = mnist("train", source="full"), mnist("test", source="full")
 else:
@@ -57,25 +58,18 @@ labels = labels.to(ch.device)
 held_out = (test.images.to(ch.device), test.labels.to(ch.device))
 d = x[0].numel()
 threshold, target = threshold_width(n, d, 10), 10 * n
+common = {"lr": lr, "momentum": 0.95, "batch_size": batch, "seeds": members}
 
 
+# %%
 def fresh(width):
     """Networks of one width from their random start, recorded every ``each`` epochs."""
-    return two_layer_curve(
-        (x, noisy), held_out, [width], reuse=False, epochs=total, lr=lr, momentum=0.95, batch_size=batch,
-        seeds=members, eval_every=each,
-    )  # fmt: skip
+    return two_layer_curve((x, noisy), held_out, [width], reuse=False, epochs=total, eval_every=each, **common)
 
 
-def start(width):
-    """Errors of the untrained network do not belong on a curve over widths."""
-    return width[width.epoch > 0]
-
-
-alone = start(
-    pd.concat([ch.kept(f"fresh-{width}", partial(fresh, width)) for width in ch.progress(widths, "widths")])
-).assign(run="fresh")
-common = {"lr": lr, "momentum": 0.95, "batch_size": batch, "seeds": members}
+alone = pd.concat([ch.kept(f"fresh-{width}", partial(fresh, width)) for width in ch.progress(widths, "widths")])
+# Errors of the untrained network do not belong on a curve over widths.
+alone = alone[alone.epoch > 0].assign(run="fresh")
 chained = two_layer_curve((x, noisy), held_out, widths, reuse=True, epochs=each, **common)
 clean = two_layer_curve(
     (x, labels), held_out, clean_widths, reuse=False, epochs=each, schedule=lambda t: 1 - t, **common
@@ -93,10 +87,6 @@ def curve(run, epoch, column="test_mse"):
     return part.groupby("width")[column].agg(["mean", "sem", "std"])
 
 
-late, early = curve("fresh", total), curve("fresh", each)
-reused, unspoiled = curve("reuse", each), curve("clean", each)
-
-
 def bump(frame):
     """Width of the largest mean beyond the narrowest network, its height over the minimum before it, standard error."""
     top = frame["mean"].iloc[1:].idxmax()
@@ -105,6 +95,9 @@ def bump(frame):
     return top, frame["mean"].loc[top] - frame["mean"].loc[bottom], error
 
 
+# %%
+late, early = curve("fresh", total), curve("fresh", each)
+reused, unspoiled = curve("reuse", each), curve("clean", each)
 overview = pd.concat(
     {"parameters": pd.Series({width: two_layer_parameters(d, width, 10) for width in widths}),
      f"fresh, {each} epochs": early["mean"], f"fresh, {total}": late["mean"], "standard error": late["sem"],
@@ -151,9 +144,7 @@ ch.claim(
 
 # %%
 matched = max((i for i in range(len(widths)) if (i + 1) * each <= total), key=lambda i: -abs(widths[i] - threshold))
-at = widths[matched]
-same_total = curve("fresh", (matched + 1) * each)["mean"].loc[at]
-left = (reused["mean"].loc[at] - same_total) / (reused["mean"].loc[at] - early["mean"].loc[at])
+places = range(1, matched + 1)  # the narrowest network has nothing to reuse
 
 
 def falls(frame):
@@ -164,15 +155,16 @@ def falls(frame):
     return bool(gap > 2 * (beyond["sem"].loc[first] ** 2 + beyond["sem"].loc[last] ** 2) ** 0.5)
 
 
-places = range(1, matched + 1)  # the narrowest network has nothing to reuse
-
-
 def pooled(frame):
     """Standard deviation over seeds, pooled over the widths up to that nearest the threshold; one frame, or one a width."""
     frames = frame if isinstance(frame, list) else [frame] * len(places)
     return (sum(part["std"].iloc[i] ** 2 for part, i in zip(frames, places)) / len(places)) ** 0.5
 
 
+# %%
+at = widths[matched]
+same_total = curve("fresh", (matched + 1) * each)["mean"].loc[at]
+left = (reused["mean"].loc[at] - same_total) / (reused["mean"].loc[at] - early["mean"].loc[at])
 with_reuse, without = bump(reused), bump(early)
 # Networks that diverge show no second descent either: with reuse the training error has to fall with the width.
 fits = curve("reuse", each, "train_mse")["mean"]
@@ -205,6 +197,11 @@ ch.claim(
     value={"reuse falls": str(falls(reused)), "fresh falls": str(falls(late)), "training MSE, reuse": fits.tolist()},
     holds=fitted and falls(late) and not falls(reused),
 )
+
+# %% [markdown]
+# Does reuse make the outcome depend less on the start?
+
+# %% tags=["nbval-check-output"]
 ch.require(fitted, f"networks that reuse weights have not trained: {fits.tolist()}")
 ch.claim(
     "reuse-stabilizes",
@@ -212,7 +209,7 @@ ch.claim(
     holds=spreads["fresh, the same epochs in total"] / spreads["reuse"] > 1.5,
 )
 
-# %% mystnb={"figure": {"name": "fig-09-two-layer", "caption": "Two-layer networks on 200 digits, a fifth of the labels wrong; mean of ten seeds, bands of two standard errors. Test MSE and training MSE against the number of parameters (vertical line: nK), test MSE against epochs for fresh networks of eight and more hidden units."}, "image": {"alt": "Left: test MSE of fresh networks after 1200 epochs has a peak near 2000 parameters and falls for wide networks; after 200 epochs there is hardly one; with reuse the error rises and stays high; clean labels fall throughout. Middle: training MSE falls with the number of parameters. Right: the test MSE of networks near the threshold rises most during training."}} tags=["hide-input"]
+# %% tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, band, figure
 
@@ -231,6 +228,9 @@ if ch.plots:
         fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncol=2)
         return fig, axes
 
+
+# %% mystnb={"figure": {"name": "fig-09-two-layer", "caption": "Two-layer networks on 200 digits, a fifth of the labels wrong; mean of ten seeds, bands of two standard errors. Test MSE and training MSE against the number of parameters (vertical line: nK), test MSE against epochs for fresh networks of eight and more hidden units."}, "image": {"alt": "Left: test MSE of fresh networks after 1200 epochs has a peak near 2000 parameters and falls for wide networks; after 200 epochs there is hardly one; with reuse the error rises and stays high; clean labels fall throughout. Middle: training MSE falls with the number of parameters. Right: the test MSE of networks near the threshold rises most during training."}} tags=["hide-input"]
+if ch.plots:
     fig, axes = draw(runs)
     for ax in axes[:2]:
         ax.axvline(target, color="0.6", lw=0.8, zorder=0)

@@ -36,10 +36,11 @@ from litrepro.interpolation import (
     gradient_descent_risk,
     min_norm,
     rff_curve,
+    two_layer_training_errors,
 )
-from litrepro.nets import cnn5, count_parameters, grouped, mlp, resnet18
+from litrepro.nets import cnn5, count_parameters, resnet18
 from litrepro.plotting import counted
-from litrepro.training import batches, fit, half_precision, train_in_turn
+from litrepro.training import fit_grouped, half_precision, train_in_turn
 
 ch = Chapter("09-double-descent", notebook="width-and-epochs", profile=profile, seed=seed, full_minutes=20)
 if ch.full and not ch.smoke:  # needs no scikit-learn
@@ -133,6 +134,7 @@ for kind in ("complex", "real"):
             errors.append((part @ min_norm(part, wanted) - wanted).abs().square().sum(-1).mean(-1))
         estimates[kind, width] = effective_model_complexity(torch.stack(errors, -1), sizes, epsilon=1e-8).tolist()
 
+# %%
 held_out = (test.images, test.labels)
 around = [50, 75, 100, 150, 200]
 rows = []
@@ -173,56 +175,33 @@ grid = [20, 30, 40, 60, 80, 110, 160, 220, 320, 450, 640]
 lengths, repeats = (40, 80, 160), 10
 levels = (0.1, 0.3)
 orders = torch.stack([torch.randperm(len(pool), generator=ch.generator(30 + s)) for s in range(repeats)])
-
-
-def trained(x, labels, seeds):
-    """Training errors (members, lengths) of two-layer networks, x (members, n, 64): batches of ten, momentum 0.9.
-
-    Their gradients are written out. For networks as small as these a general training loop takes several times as long.
-    """
-    models = [mlp(64, [10], 10, seed=s) for s in seeds]
-    names = ("body.0.weight", "body.0.bias", "head.weight", "head.bias")
-    weights = [torch.stack([model.get_parameter(name).detach() for model in models]) for name in names]
-    speeds, found, n = [torch.zeros_like(value) for value in weights], [], labels.shape[1]
-    hot, own = functional.one_hot(labels, 10).to(x), torch.arange(len(seeds))[:, None]
-
-    def forward(part):
-        hidden = torch.baddbmm(weights[1][:, None], part, weights[0].mT).relu_()
-        return hidden, torch.baddbmm(weights[3][:, None], hidden, weights[2].mT)
-
-    for epoch in range(lengths[-1]):
-        order = torch.stack([batches(n, n, s, epoch)[0] for s in seeds])
-        for part, wanted in zip(x[own, order].split(10, 1), hot[own, order].split(10, 1)):
-            hidden, scores = forward(part)
-            above = (scores.softmax(-1) - wanted) / part.shape[1]
-            below = (above @ weights[2]) * (hidden > 0)
-            torch._foreach_mul_(speeds, 0.9)
-            torch._foreach_add_(speeds, [below.mT @ part, below.sum(1), above.mT @ hidden, above.sum(1)])
-            torch._foreach_add_(weights, speeds, alpha=-0.03)
-        if epoch + 1 in lengths:
-            found.append((forward(x)[1].argmax(-1) != labels).double().mean(1))
-    return torch.stack(found, 1)
-
-
-# %%
 errors = {}
 for size in grid:
     chosen = orders[:, :size].repeat(len(levels), 1)
     noisy = torch.cat([
         with_label_noise(pool.labels[orders[:, :size]], p, num_classes=10, generator=ch.generator(40)) for p in levels
     ])  # fmt: skip
-    errors[size] = trained(pool.images[chosen].flatten(2), noisy, [*range(repeats)] * len(levels))
+    errors[size] = two_layer_training_errors(
+        pool.images[chosen].flatten(2),
+        noisy,
+        10,
+        lengths,
+        seeds=[*range(repeats)] * len(levels),
+        lr=0.03,
+        batch_size=10,
+    )
+
+# %%
 stacked = torch.stack([errors[size] for size in grid], -1)  # (member, length, size)
 each = effective_model_complexity(stacked, grid, epsilon=0.05).double().view(len(levels), repeats, len(lengths))
 emc, growth, loss_by_noise = each.mean(1), each.diff(dim=-1), each[0] - each[1]  # the last two: seed by seed
+complexity = pd.DataFrame(emc.numpy(), [f"{p:.0%} wrong" for p in levels], [f"{t} epochs" for t in lengths])
 
 
 def clear(paired, dim):
     """Whether the mean of paired differences over seeds exceeds two standard errors."""
     return paired.mean(dim) > 2 * paired.std(dim) / paired.shape[dim] ** 0.5
 
-
-complexity = pd.DataFrame(emc.numpy(), [f"{p:.0%} wrong" for p in levels], [f"{t} epochs" for t in lengths])
 
 # %% tags=["hide-input"]
 counted(complexity)
@@ -295,6 +274,8 @@ epochs = ch.pick(quick=75, full=200, smoke=6)
 batch = ch.pick(quick=50, full=128, smoke=30)
 rate = ch.pick(quick=3e-3, full=5e-4, smoke=1e-3)
 every = ch.pick(quick=3, full=5, smoke=1)
+
+# %%
 if ch.full and not ch.smoke:
     pool, test = cifar10("train", n=n_train, balanced=True, seed=seed), cifar10("test")
     x, labels = pool.images, pool.labels
@@ -303,46 +284,34 @@ else:
     x, labels = pool.images[chosen], pool.labels[chosen]
 
 
-def summed(scores, y):
-    """Cross-entropy (B,) summed over members: each has its own gradient."""
-    return functional.cross_entropy(scores.flatten(0, 1), y.flatten(), reduction="none").view(y.shape).sum(1)
-
-
-def error_of(member):
-    """The member's classification error as a metric of that name."""
-
-    def metric(scores, y):
-        return (scores[:, member].argmax(-1) != y[:, member]).float()
-
-    metric.__name__ = str(member)
-    return metric
+# %%
+def for_all(images, y):
+    """A data set on the device, its labels once for every start."""
+    return images.to(ch.device), y[:, None].repeat(1, len(starts)).to(ch.device)
 
 
 def train_one(run):
     """Errors of all starts of a network, width, noise level and draw, or None if time ran out before the end."""
     name, k, p, draw = run
     parts = [networks[name](k, in_channels=x.shape[1], size=x.shape[-1], seed=seed + draw + s) for s in starts]
-    network = grouped(parts).to(ch.device, memory_format=torch.channels_last)  # with groups or without, faster
     noisy = with_label_noise(labels, p, num_classes=10, generator=ch.generator(60 + draw))
-    train, held_out = ((part.to(ch.device), y[:, None].repeat(1, len(parts)).to(ch.device))
-                       for part, y in ((x, noisy), (test.images, test.labels)))  # fmt: skip
     with half_precision(ch.device, cpu=ch.full):
-        history = fit(
-            network, train, epochs=epochs, batch_size=batch, optimizer="adam", lr=rate, loss=summed,
-            metrics=[error_of(m) for m in range(len(parts))], evaluate_on={"test": held_out}, eval_every=every,
-            seed=seed + draw, checkpoint=ch.scratch(f"{name}-{k}-{p}-{draw}.pt") if ch.full else None,
+        history = fit_grouped(
+            parts, for_all(x, noisy), evaluate_on={"test": for_all(test.images, test.labels)}, epochs=epochs,
+            batch_size=batch, optimizer="adam", lr=rate, eval_every=every, seed=seed + draw,
+            checkpoint=ch.scratch(f"{name}-{k}-{p}-{draw}.pt") if ch.full else None,
             callback=lambda epoch, model: ch.out_of_time(), cuda_graph=ch.full,
         )  # fmt: skip
     if history.epoch.max() < epochs:
         return None
-    table = history.pivot(index=["epoch", "metric"], columns="split", values="value").reset_index()
     return pd.DataFrame({
         "network": name, "k": k, "parameters": count_parameters(parts[0]), "noise": p,
-        "member": [draw + starts[int(m)] for m in table.metric], "epoch": table.epoch,
-        "train_error": table.train.round(5), "test_error": table.test.round(5),
+        "member": [draw + starts[m] for m in history.member], "epoch": history.epoch,
+        "train_error": history.train_error.round(5), "test_error": history.test_error.round(5),
     })  # fmt: skip
 
 
+# %%
 todo = [(name, k, p, 0) for name, k in plan for p in noises[name]]
 finished, complete = train_in_turn(
     todo, train_one, stop=ch.out_of_time, progress=lambda runs: ch.progress(runs, "runs")
@@ -376,7 +345,6 @@ if ch.full:
 else:
     narrow = ch.paper("narrow")
 
-
 # %% [markdown]
 # ## A small network in time
 #
@@ -391,6 +359,7 @@ def smoothed(frame):
     return frame.set_index("epoch").test_error.sort_index().rolling(5, center=True, min_periods=1).mean()
 
 
+# %%
 one = sweep[(sweep.network == "CNN5") & (sweep.k == 2) & (sweep.noise == 0.2)]
 by_start = pd.DataFrame({start: smoothed(part[part.epoch > 0]) for start, part in one.groupby("member")})
 average = by_start.mean(axis=1)
@@ -446,6 +415,14 @@ def final(table, name, p, split="test_error"):
     return part[part.epoch.isin(last)].groupby("k")[split].mean()
 
 
+scale = sweep if ch.full else recorded
+ends = {} if scale is None else {name: final(scale, name, 0.2) for name in networks}
+
+# %% [markdown]
+# A curve has a crest where it rises above its earlier minimum and falls again, both by more than the error of a count on 10,000 images.
+
+
+# %%
 def spread(first, second):
     """Binomial standard error of the difference of two test errors, 10,000 images."""
     return ((first * (1 - first) + second * (1 - second)) / 10_000) ** 0.5
@@ -468,17 +445,18 @@ def has_crest(values):
     return bool(height > 2 * spread(top, bottom) and top - last > 2 * spread(top, last) and values.min() < 0.85)
 
 
-def begins_to_fit(training):
-    """The smallest width that misses less than a twentieth of its training set, wrong labels included; or None."""
-    return next((int(k) for k, error in training.items() if error < 0.05), None)
-
-
 def turns_up(values):
     """Whether a curve, below 85% at its lowest, ends two standard errors higher."""
     low, last = values.min(), values.iloc[-1]
     return bool(low < 0.85 and last - low > 2 * spread(low, last))
 
 
+# %% [markdown]
+# Draws scatter by more than the count of errors on the test images; of a single run that count is all we know. Where effective complexity equals
+# $n$ a network begins to fit: the maximum belongs there, or one width beside it.
+
+
+# %%
 def by_draw(name, split="test_error"):
     """Errors of the widths that were trained several times, a row per draw, mean of the last ten evaluations."""
     last = sorted(narrow.epoch.unique())[-10:]
@@ -492,8 +470,18 @@ def joined(name, split="test_error"):
     return pd.concat([several, single.drop(several.index, errors="ignore")]).sort_index()
 
 
-scale = sweep if ch.full else recorded
-ends = {} if scale is None else {name: final(scale, name, 0.2) for name in networks}
+def error_of_height(several, place, low, top, bottom):
+    """Standard error of a crest: from the draws where both its ends have several, from counts elsewhere."""
+    drawn = {place, low} <= set(several)
+    return (several[place] - several[low]).sem() if drawn else spread(top, bottom)
+
+
+def beside_threshold(training, place):
+    """The smallest width that misses less than a twentieth of its training set, or None; is ``place`` a neighbour?"""
+    start = next((int(k) for k, error in training.items() if error < 0.05), None)
+    order = [int(k) for k in training.index]
+    return start, start is not None and abs(order.index(int(place)) - order.index(start)) <= 1
+
 
 # %% tags=["nbval-check-output"]
 missing = "this full-scale sweep is not recorded"
@@ -506,18 +494,19 @@ for claim_id, name in (("cnn-width-peak", "CNN5"), ("resnet-width-peak", "ResNet
     ch.require(left.iloc[0] > 0.2 and curve.min() < 0.85, f"{name}: the narrowest nearly fits its data, or none learns")
     place, height, top, bottom, last = crest_of(curve)
     low = curve.loc[:place].iloc[:-1].idxmin()
-    # Draws scatter by more than the count of errors on the test images; of a single run that is all we know.
-    drawn = {place, low} <= set(several)
-    error = (several[place] - several[low]).sem() if drawn else spread(top, bottom)
-    # Where effective complexity equals n a network begins to fit: the maximum belongs there, or one width beside it.
-    start, order = begins_to_fit(left), [int(k) for k in curve.index]
-    there = start is not None and abs(order.index(int(place)) - order.index(start)) <= 1
+    error = error_of_height(several, place, low, top, bottom)
+    start, there = beside_threshold(left, place)
     ch.claim(
         claim_id,
         value={"k": int(place), "height": height, "standard error": error, "begins to fit at k": start or "never"},
         holds=(True if there else "partly") if height > 2 * error and top - last > 2 * spread(top, last) else False,
         table="narrow",
     )
+
+# %% [markdown]
+# Heights over three noise levels are ordered by chance once in six times. So the last one has to be a peak, and higher than the first.
+
+# %% tags=["nbval-check-output"]
 by_level = {} if scale is None else {p: final(scale, "CNN5", p) for p in sorted(scale.noise.unique())}
 if not by_level or any(values is None for values in by_level.values()):
     ch.not_run("noise-raises-peak", missing)
@@ -529,7 +518,6 @@ else:
         """Whether the bump of level j is higher than that of level i by two standard errors."""
         return bool(heights[j] - heights[i] > 2 * (errors[i] ** 2 + errors[j] ** 2) ** 0.5)
 
-    # By chance heights are ordered once in six times: the last one has to be a peak, and higher than the first.
     ordered = heights == sorted(set(heights)) and has_crest(by_level[max(by_level)]) and grows(0, -1)
     every_level = all(grows(i, i + 1) for i in range(len(heights) - 1))
     ch.claim(
@@ -538,6 +526,11 @@ else:
         holds=(True if every_level else "partly") if ordered else False,
         table="widths",
     )
+
+# %% [markdown]
+# In time: does the widest network's error come down a second time, and do the two narrowest end above their best?
+
+# %% tags=["nbval-check-output"]
 if not ends or any(values is None for values in ends.values()):
     ch.not_run("epoch-wise", missing)
     ch.not_run("small-model-early-stop", missing)

@@ -89,22 +89,33 @@ arms = {
     "perceptron": {"oracle": "perceptron"},
     "tanh, tuned": {"oracle": "logistic", "activation": "tanh", "tune": 40, "max_neurons": 8},
 }
+
+
+def one_fit(points, test_points, lam, options):
+    """One network, its activation, and what is recorded of it."""
+    net = convex_nn(*points, lam, **({"max_neurons": most} | options))
+    act = options.get("activation", "sign")
+    x_test, y_test = test_points
+    wrong = (convex_nn_predict(net.V, net.w, x_test, act) > 0) != (y_test > 0)
+    units = int((net.w.abs() > 1e-9).sum())
+    return net, act, {"objective": net.objective, "units": units, "error": wrong.double().mean().item()}
+
+
+# %%
 rows, shown = [], {}
 for s in ch.progress(range(seeds)):
-    x, y = moons(n, s)
-    x_test, y_test = moons(2000, 1000 + s)
+    points, test_points = moons(n, s), moons(2000, 1000 + s)
     for lam in lams:
         for arm, options in arms.items():
-            net = convex_nn(x, y, lam, **({"max_neurons": most} | options))
-            act = options.get("activation", "sign")
-            wrong = (convex_nn_predict(net.V, net.w, x_test, act) > 0) != (y_test > 0)
-            units = int((net.w.abs() > 1e-9).sum())
-            row = {"seed": s, "lam": lam, "oracle": arm, "objective": net.objective, "units": units}
-            rows.append(row | {"error": wrong.double().mean().item(), "certified": net.converged and arm == "exact"})
+            net, act, row = one_fit(points, test_points, lam, options)
+            certified = net.converged and arm == "exact"
+            rows.append({"seed": s, "lam": lam, "oracle": arm} | row | {"certified": certified})
             if s == 1 and lam == lams[0]:  # the points of seed 0 happen to be separable
                 shown[arm] = (net, act)
 table = pd.DataFrame(rows)
 recorded = ch.table("convex-nn", table)
+
+# %%
 few, plain = range(min(seeds, 4)), arms["tanh, tuned"] | {"tune": 0}  # control: mean objectives without step 8
 untuned = {lam: sum(convex_nn(*moons(n, s), lam, **plain).objective for s in few) / len(few) for lam in lams}
 summaries = {
@@ -132,6 +143,11 @@ ch.claim(
     holds=True if all(better.values()) else "partly" if any(better.values()) else False,
     table="convex-nn",
 )
+
+# %% [markdown]
+# Does an approximate oracle stop early? Logistic regression against the exact oracle, by the objective:
+
+# %% tags=["nbval-check-output"]
 objective = table.groupby(["lam", "oracle"])["objective"].mean()
 ratio = {lam: objective[lam, "logistic"] / objective[lam, "exact"] for lam in lams}
 single = table[table.oracle == "logistic"].groupby("lam")["units"].agg(lambda units: (units == 1).mean())
@@ -140,6 +156,11 @@ ch.claim(
     value={str(lam): {"ratio": ratio[lam], "share of single units": single[lam]} for lam in lams},
     holds=min(ratio.values()) >= 1.5 and learned,  # a network that is good at something, and stops early
 )
+
+# %% [markdown]
+# Few units, and with the exact oracle none too few: its objectives are certified and nobody's is lower.
+
+# %% tags=["nbval-check-output"]
 sign_units = table[table["oracle"] != "tanh, tuned"]
 lowest = table.pivot(index=["seed", "lam"], columns="oracle", values="objective").drop(columns="tanh, tuned")
 exact = table[table.oracle == "exact"]
@@ -149,9 +170,14 @@ ch.claim(
     value={"most units": int(sign_units["units"].max()), "mean": sign_units["units"].mean()},
     holds=bool(sign_units["units"].max() <= n + 1 and exact["units"].min() >= 1 and optimal),
 )
+
+# %% [markdown]
+# Tuned tanh units against the exact oracle, in this run. Later units build on tuned ones, so that the end of tuning may be
+# higher than without it, but not at every penalty.
+
+# %% tags=["nbval-check-output"]
 tanh = {lam: errors[lam, "tanh, tuned"] - errors[lam, "exact"] for lam in lams}
 tuned = table[(table.oracle == "tanh, tuned") & table.seed.isin(few)].groupby("lam")["objective"].mean()
-# Later units build on tuned ones, so that the end may be higher, but not at every penalty.
 ch.require(
     any(tuned[lam] < 0.95 * untuned[lam] for lam in lams),
     f"tuning has not lowered the objective: {tuned.to_dict()} against {untuned}",

@@ -71,6 +71,7 @@ program = convex_relu_program(X, y, beta, patterns, tol=1e-7)
 networks = [to_network(v, u) for v, u in zip(program.v, program.u)]
 
 
+# %%
 def distinct(W, a):
     """Number of different neurons: the solver splits one neuron among patterns that touch, which changes nothing."""
     size = W.norm(dim=1) * a.abs()
@@ -131,6 +132,8 @@ ch.claim(
     value={"network of the program": max(rebuilt), "best trained excess": lowest.tolist()},
     holds=max(rebuilt) < 1e-3 and lowest.min().item() > -1e-5 and lowest.max().item() < 1e-3,
 )
+
+# %% tags=["nbval-check-output"]
 ch.claim(
     "cvx2-width",
     value={
@@ -266,6 +269,8 @@ samples = ch.pick(quick=[15, 60, 240], full=[15, 60, 240, 1000, 4000], smoke=[15
 Ks = [2, 5, 15]
 starts3 = ch.pick(quick=40, full=400, smoke=5)
 steps3 = ch.pick(quick=3000, full=5000, smoke=200)
+
+# %%
 three = []
 for k in range(draws):
     g = ch.generator(50 + k)
@@ -279,6 +284,8 @@ for k in range(draws):
         value = subnetworks(x3, y3, small_beta, hidden, K, starts3, steps=steps3, generator=ch.generator(70 + K))
         three += [{"data set": k + 1, "kind": "network", "size": K, "objective": v} for v in value.tolist()]
 three = pd.DataFrame(three)
+
+# %%
 best = three.groupby(["kind", "size", "data set"])["objective"].min()
 optimum = best["program"].groupby("data set").min()
 relative = {K: (best["network", K] / optimum - 1) for K in Ks}
@@ -366,6 +373,7 @@ def image_sets(load, s):
     }
 
 
+# %%
 def accuracies(scores, sets):
     """Share of images whose largest score is the right one, on the two sets that are not trained on."""
     with torch.no_grad():
@@ -389,6 +397,7 @@ def convex_rows(sets, s):
             yield {"method": "convex", "beta": strength} | accuracies(scores, sets)
 
 
+# %%
 def sgd_rows(sets, s):
     """Accuracies of the network trained by SGD, for every rate and weight decay."""
     from litrepro.nets import mlp
@@ -412,6 +421,7 @@ def linear_rows(sets, s):
         yield {"method": "linear", "beta": strength} | accuracies(lambda z, B=B: lift(z) @ B, sets)
 
 
+# %%
 def image_rows(load, s, kinds):
     """One row for every setting of the methods on one data set and seed."""
     sets = image_sets(load, s)

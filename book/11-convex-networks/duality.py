@@ -18,6 +18,7 @@ profile = "quick"
 seed = 0
 
 # %%
+import functools
 import math
 
 import pandas as pd
@@ -31,6 +32,7 @@ from litrepro.convexnets import (
     linear_networks,
     whitened_relu_optimum,
 )
+from litrepro.solvers import nuclear_norm_least_squares
 
 ch = Chapter("11-convex-networks", notebook="duality", profile=profile, seed=seed, full_minutes=4)
 f64 = torch.float64
@@ -109,30 +111,35 @@ ch.claim(
 
 # %%
 Xd, yd, beta = normal(15, 6, offset=40), 2 * normal(15, offset=41), 0.3
-rows = []
-for L in (2, 3, 4):
+
+
+def best_start(W, value):
+    """Layers of the start that ends lowest, and their product."""
+    layers = [part[int(value.argmin())] for part in W]
+    return layers, functools.reduce(torch.matmul, layers)
+
+
+def deep_row(L):
+    """The optimum of L layers, and how far trained layers are from its value, norms, rank and direction."""
     exact = deep_linear_optimum(Xd, yd, L, beta)
     W, value = linear_networks(Xd, yd[:, None], L, beta, 5, 12, steps=steps, generator=ch.generator(50 + L))
-    k = int(value.argmin())
-    layers = [part[k] for part in W]
-    product = layers[0]
-    for part in layers[1:]:
-        product = product @ part
-    singular = [torch.linalg.svdvals(part) for part in layers[:-1]]
+    layers, product = best_start(W, value)
     u = dual_ball_projection(Xd, yd, beta * exact.layer_norm ** (2 - L))
-    rows.append(
-        {
-            "L": L,
-            "closed form": exact.objective,
-            "descent": value[k].item(),
-            "norm": exact.layer_norm,
-            "largest norm error": max(abs(part.norm().item() - exact.layer_norm) for part in layers),
-            "second singular value": max(s[1].item() for s in singular),
-            "1 - cosine": 1 - cosine(exact.w, Xd.T @ u).item(),
-            "of descent": 1 - cosine(product[:, 0], exact.w).item(),
-            "starts stuck": int((value > exact.objective * 1.01).sum()),
-        }
-    )
+    return {
+        "L": L,
+        "closed form": exact.objective,
+        "descent": value.min().item(),
+        "norm": exact.layer_norm,
+        "largest norm error": max(abs(part.norm().item() - exact.layer_norm) for part in layers),
+        "second singular value": max(torch.linalg.svdvals(part)[1].item() for part in layers[:-1]),
+        "1 - cosine": 1 - cosine(exact.w, Xd.T @ u).item(),
+        "of descent": 1 - cosine(product[:, 0], exact.w).item(),
+        "starts stuck": int((value > exact.objective * 1.01).sum()),
+    }
+
+
+# %%
+rows = [deep_row(L) for L in (2, 3, 4)]
 deep = pd.DataFrame(rows).set_index("L")
 errors = deep[["largest norm error", "second singular value", "1 - cosine", "of descent"]].max(axis=1)
 shown = deep[["closed form", "descent", "norm", "starts stuck"]].round({"closed form": 5, "descent": 5, "norm": 3})
@@ -160,36 +167,27 @@ ch.claim(
 # rank falls as $\beta$ grows, and so does that of trained networks.
 
 # %%
-from litrepro.solvers import singular_value_threshold
-
-
-def nuclear_norm_optimum(X, Y, beta, iterations=4000):
-    """Proximal gradient steps for ||X W - Y||^2 / 2 + beta ||W||_*."""
-    step = 1 / torch.linalg.matrix_norm(X, 2).item() ** 2
-    W = torch.zeros(X.shape[1], Y.shape[1], dtype=X.dtype)
-    for _ in range(iterations):
-        W = singular_value_threshold(W - step * X.T @ (X @ W - Y), step * beta)
-    return W
-
-
 Xv = normal(20, 6, offset=60)
 Yv = Xv @ (normal(6, 4, offset=61) * torch.tensor([1.0, 0.6, 0.3, 0.15], dtype=f64)) + 0.3 * normal(20, 4, offset=62)
-rank_rows, spans = [], []
-for beta_v in (0.5, 2.0, 5.0, 9.0):
-    optimum = nuclear_norm_optimum(Xv, Yv, beta_v)
+
+
+def rank_row(beta_v):
+    """Optimum and descent for one beta: values and ranks; certificate, spare directions, and what lies outside them."""
+    optimum = nuclear_norm_least_squares(Xv, Yv, beta_v)
     objective = (Xv @ optimum - Yv).square().sum() / 2 + beta_v * torch.linalg.matrix_norm(optimum, "nuc")
     W, value = linear_networks(Xv, Yv, 2, beta_v, 8, 4, steps=steps, generator=ch.generator(63))
-    k = int(value.argmin())
+    (columns, _), product = best_start(W, value)
     U, s, _ = torch.linalg.svd(Xv.T @ (Yv - Xv @ optimum))
     rank = int(torch.linalg.matrix_rank(optimum, atol=1e-6))
     multiplicity = int((s > beta_v * (1 - 1e-3)).sum())
-    columns = W[0][k]
     outside = columns - U[:, :multiplicity] @ (U[:, :multiplicity].T @ columns)
-    trained_rank = int((torch.linalg.svdvals(W[0][k] @ W[1][k]) > 1e-2).sum())
-    rank_rows.append(
-        {"beta": beta_v, "optimum": objective.item(), "descent": value[k].item(), "rank": rank, "trained": trained_rank}
-    )
-    spans.append((abs(s[0].item() / beta_v - 1), multiplicity - rank, (outside.norm() / columns.norm()).item()))
+    row = {"beta": beta_v, "optimum": objective.item(), "descent": value.min().item(), "rank": rank}
+    row["trained"] = int((torch.linalg.svdvals(product) > 1e-2).sum())
+    return row, (abs(s[0].item() / beta_v - 1), multiplicity - rank, (outside.norm() / columns.norm()).item())
+
+
+# %%
+rank_rows, spans = zip(*(rank_row(beta_v) for beta_v in (0.5, 2.0, 5.0, 9.0)))
 ranks = pd.DataFrame(rank_rows).set_index("beta")
 ranks.round(5)
 
@@ -219,7 +217,7 @@ if ch.plots:
     from litrepro.plotting import PALETTE, figure
 
     grid = torch.linspace(0.2, 12, 25, dtype=f64).tolist()
-    lines = torch.stack([torch.linalg.svdvals(nuclear_norm_optimum(Xv, Yv, b, 400)) for b in grid])
+    lines = torch.stack([torch.linalg.svdvals(nuclear_norm_least_squares(Xv, Yv, b, iterations=400)) for b in grid])
     shown = [0.5, 3.0, 6.0, 10.0]
     marks = []
     for b in shown:
@@ -331,38 +329,45 @@ ch.claim(
 
 # %%
 real = ch.pick(quick={"n": 0, "steps": 0}, full={"n": 500, "steps": 6000}, smoke={"n": 40, "steps": 50})
+
+
+def whitened_images(load):
+    """Orthonormal training rows, test images in the same coordinates, one-hot targets and test labels."""
+    train, test = load("train", n=real["n"], balanced=True, seed=seed), load("test", n=4 * real["n"], seed=seed)
+    flat, flat_test = (part.images.flatten(1).to(ch.device, f64) for part in (train, test))
+    U, s, Vh = torch.linalg.svd(flat, full_matrices=False)
+    x_test = flat_test @ (Vh.T / s.clamp(min=1e-3 * s[0].item())) @ Vh
+    Y = torch.nn.functional.one_hot(train.labels, 10).to(ch.device, f64)
+    return U @ Vh, x_test, Y, test.labels.to(ch.device)
+
+
+def formula_and_descent(x, x_test, Y, labels_test, L):
+    """Objectives and test errors of the closed form and of the better of two trained networks of L layers."""
+    exact = whitened_relu_optimum(Y.sum(0).cpu(), L, 0.1)
+    scores = x_test @ x.T @ (Y * (exact.c.to(Y) / Y.sum(0).sqrt()))
+    options = {"steps": real["steps"], "lr": 0.005, "scale": 0.1, "generator": ch.generator(90 + L)}
+    W, value = deep_relu_networks(x, Y, L, 0.1, 100, 2, **options)
+    first, *others = (part[int(value.argmin())] for part in W)
+    z = x_test @ first
+    for part in others:
+        z = z.clamp(min=0) @ part
+    return {
+        "formula": exact.objective,
+        "descent": value.min().item(),
+        "error of the formula": (scores.argmax(1) != labels_test).double().mean().item(),
+        "error of descent": (z.argmax(1) != labels_test).double().mean().item(),
+        "tests": len(labels_test),
+    }
+
+
+# %%
 if ch.full:
     from litrepro.data import cifar10, mnist
 
     rows = []
     for name, load in (("MNIST", mnist), ("CIFAR-10", cifar10)):
-        train, test = load("train", n=real["n"], balanced=True, seed=seed), load("test", n=4 * real["n"], seed=seed)
-        flat, flat_test = train.images.flatten(1).to(ch.device, f64), test.images.flatten(1).to(ch.device, f64)
-        Y = torch.nn.functional.one_hot(train.labels, 10).to(ch.device, f64)
-        U, s, Vh = torch.linalg.svd(flat, full_matrices=False)
-        x, x_test = U @ Vh, flat_test @ (Vh.T / s.clamp(min=1e-3 * s[0].item())) @ Vh
-        for L in (3, 4, 5):
-            exact = whitened_relu_optimum(Y.sum(0).cpu(), L, 0.1)
-            scores = x_test @ x.T @ (Y * (exact.c.to(Y) / Y.sum(0).sqrt()))
-            W, value = deep_relu_networks(
-                x, Y, L, 0.1, 100, 2, steps=real["steps"], lr=0.005, scale=0.1, generator=ch.generator(90 + L)
-            )
-            k = int(value.argmin())
-            z = x_test @ W[0][k]
-            for part in W[1:]:
-                z = z.clamp(min=0) @ part[k]
-            labels_test = test.labels.to(ch.device)
-            rows.append(
-                {
-                    "data": name,
-                    "L": L,
-                    "formula": exact.objective,
-                    "descent": value[k].item(),
-                    "error of the formula": (scores.argmax(1) != labels_test).double().mean().item(),
-                    "error of descent": (z.argmax(1) != labels_test).double().mean().item(),
-                    "tests": len(labels_test),
-                }
-            )
+        sets = whitened_images(load)
+        rows += [{"data": name, "L": L} | formula_and_descent(*sets, L) for L in (3, 4, 5)]
     images = pd.DataFrame(rows)
     ch.save("whitened-images", images)
 else:

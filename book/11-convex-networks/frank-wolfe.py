@@ -27,7 +27,7 @@ import torch
 
 from litrepro import Chapter
 from litrepro.convexnets import frank_wolfe, project_gamma1, relu_lmo_search, sparsify_weights
-from litrepro.solvers import project_l1_ball
+from litrepro.solvers import l1_ball_least_squares
 
 ch = Chapter("11-convex-networks", notebook="frank-wolfe", profile=profile, seed=seed, full_minutes=1)
 f64 = torch.float64
@@ -188,20 +188,6 @@ def circle_lmo(A, g):
     return circle[best], value.gather(-1, best[..., None])[..., 0].sign()
 
 
-def circle_optimum(A, y, size, iterations=3000):
-    """Least loss of networks on the circle in the ball, by accelerated projected gradient, and its duality gap."""
-    atoms = (A @ circle.T).clamp(min=0)
-    gram, linear = atoms.mT @ atoms, (atoms.mT @ y[..., None])[..., 0]
-    step = 1 / (2 * torch.linalg.eigvalsh(gram)[..., -1:])
-    w = v = torch.zeros_like(linear)
-    for k in range(iterations):
-        ahead = project_l1_ball(v - step * 2 * ((gram @ v[..., None])[..., 0] - linear), size)
-        w, v = ahead, ahead + k / (k + 3) * (ahead - w)
-    g = 2 * ((gram @ w[..., None])[..., 0] - linear)
-    loss = ((atoms @ w[..., None])[..., 0] - y).square().sum(-1)
-    return loss, (g * w).sum(-1) + size * g.abs().amax(-1)
-
-
 # %%
 def whitened_problem(n):
     """Data, planted targets, radius and optimum."""
@@ -212,12 +198,13 @@ def whitened_problem(n):
     return A, y, size, (project_gamma1(y, size) - y).square().sum(-1)
 
 
+# %%
 g = ch.generator(100)
 A_s = torch.randn(repeats, 1000, 2, generator=g, dtype=f64)
 y_s, noise = planted(A_s, 10, g), torch.randn(repeats, 1000, generator=g, dtype=f64)
 y_s = torch.nn.functional.normalize(y_s, dim=-1) + torch.nn.functional.normalize(noise, dim=-1)
 size = 0.8 * y_s.norm(dim=-1) / (A_s @ circle.T).clamp(min=0).norm(dim=-2).mean(-1)
-best, uncertain = circle_optimum(A_s, y_s, size)
+_, best, uncertain = l1_ball_least_squares((A_s @ circle.T).clamp(min=0), y_s, size)
 ch.require((uncertain / best).max() < 1e-3, f"the optimum in the plane is known to {uncertain} only")
 problems = {"whitened": whitened_problem(200), "plane": (A_s, y_s, size, best)}
 
@@ -234,12 +221,15 @@ for data, (A_s, y_s, size, best) in problems.items():
         options = {"lmo": circle_lmo if data == "plane" else None, "generator": ch.generator(110 + k)}
         losses = frank_wolfe(A_s, y_s, size, iterations=lengths[data], batch_size=rule, **options).loss
         excess[data, name] = (losses - best[:, None]) / (y_s.square().sum(-1) - best)[:, None]
+
+# Twenty points, where the growing batch soon has them all.
 A_s, y_s, size, best = whitened_problem(20)
 for name, rule in {"b = 2 + t/4": growing["plane"], "b = 3": lambda t: 3}.items():
     losses = frank_wolfe(A_s, y_s, size, iterations=200, batch_size=rule, generator=ch.generator(120)).loss
     excess["20 points", name] = (losses - best[:, None]) / (y_s.square().sum(-1) - best)[:, None]
 
 
+# %%
 def around(data, name, share=1.0):
     """Excess of every draw over the 20 steps up to a share of the run."""
     end = round(share * excess[data, name].shape[-1])

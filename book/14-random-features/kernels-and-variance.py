@@ -39,6 +39,7 @@ from litrepro.features import (
     polynomial_kernel,
     sample_frequencies,
 )
+from litrepro.solvers import power_law
 
 ch = Chapter("14-random-features", notebook="kernels-and-variance", profile=profile, seed=seed, full_minutes=1)
 draws = ch.pick(quick=20_000, full=500_000, smoke=500)
@@ -116,6 +117,7 @@ def kolmogorov_p(sample, density):
     return min(1.0, max(0.0, 2 * sum(terms)))
 
 
+# %%
 origin, places = torch.zeros(1, 1, dtype=f64), delta[:, None]
 density, bochner, first = {}, {}, {}
 for name, kernel in (("gaussian", gaussian_kernel), ("laplace", laplace_kernel)):
@@ -129,6 +131,8 @@ for name, kernel in (("gaussian", gaussian_kernel), ("laplace", laplace_kernel))
     first[name] = sampled[0]
 for name, other in (("gaussian", "laplace"), ("laplace", "gaussian")):  # a test that everything passes tests nothing
     bochner[name]["p-value against the other density"] = kolmogorov_p(first[name], density[other])
+
+# A box, which is no kernel: three points show it, and so does its transform.
 box = 2 * math.pi * spectral_density((places[:, 0].abs() <= 1).to(f64))
 three = torch.tensor([[0.0], [0.8], [1.6]], dtype=f64)
 box_gram = (torch.cdist(three, three) <= 1).to(f64)
@@ -303,6 +307,11 @@ ch.claim(
     value=bias | {"largest mean error": missed.abs().max()},
     holds=max(abs(v) for v in bias.values()) < 5 and missed.abs().max() < 0.01,  # 5 errors of any size would be easy
 )
+
+# %% [markdown]
+# Normalizing: the variance should follow its first-order formula, gain where points are near and nothing where they are far.
+
+# %% tags=["nbval-check-output"]
 theory = {r: D * feature_variance(math.exp(-(r**2) / 2), D, "normalized").item() for r in four}
 excess = {r: scatter.loc[r, "normalized"] / theory[r] - 1 for r in four}
 gain = {r: scatter.loc[r, "normalized"] / scatter.loc[r, "phase"] for r in four}
@@ -312,6 +321,11 @@ ch.claim(
     value={"variance over phase": {str(r): v for r, v in gain.items()}, "over theory": max(excess.values())},
     holds=("partly" if far else True) if fits and near else False,
 )
+
+# %% [markdown]
+# Against pairs of cosine and sine at the same output dimension, with the difference of the two formulas as the yardstick:
+
+# %% tags=["nbval-check-output"]
 beats = (scatter["paired"] < scatter["normalized"] * 1.02).all()
 gap = [(scatter.loc[r, "normalized"] - scatter.loc[r, "paired"]) for r in (0.5, 0.8, 1.0)]
 at = [math.exp(-(r**2)) for r in (0.5, 0.8, 1.0)]  # k squared
@@ -374,6 +388,7 @@ K_cloud = gaussian_kernel(cloud, cloud, sigma=4.0)
 k_ball = torch.exp(-inside.square().sum(-1) / 2)
 
 
+# %%
 def gram_errors(method, width, repeats):
     """RMS errors of the Gram matrix of the 200 points by independent draws of a map."""
     options = {"sigma": 4.0, "lam": 1e-3}
@@ -382,6 +397,7 @@ def gram_errors(method, width, repeats):
         yield (z @ z.mT - K_cloud).square().mean().sqrt().item()
 
 
+# %%
 rows = []
 for width in widths:
     for method in families:
@@ -400,11 +416,11 @@ rates = pd.DataFrame(rows)
 recorded_rates = ch.table("rates", rates)
 
 
+# %%
 def log_slope(table):
     """Least-squares slope of log value against log D."""
     mean = table.groupby("D")["value"].mean()
-    a, b = torch.tensor(mean.index.to_numpy()).log(), torch.tensor(mean.to_numpy()).log()
-    return (((a - a.mean()) * (b - b.mean())).sum() / (a - a.mean()).square().sum()).item()
+    return power_law(mean.index, mean).exponent.item()
 
 
 def fitted_slopes(table):
@@ -420,7 +436,7 @@ slopes = fitted_slopes(rates)
 averages = {method: slope for method, slope in slopes.items() if method != "nystroem"}
 ch.claim("rff-rate", value=slopes, holds=all(-0.6 <= slope <= -0.4 for slope in averages.values()))
 
-# %% mystnb={"figure": {"name": "fig-14-rates", "caption": "Error of the approximated kernel against the number of output coordinates; fitted slopes in the legends, the dashed lines fall like the inverse square root. Left: root mean square over the Gram matrix of 200 points, every family. Right: largest error over a ball of radius 3, paired features. Above the quick run; below, where it is recorded, the full scale, up to 4,096 coordinates, with Nystroem's centres and the leverage scores from 8,000 points and 200 draws for the ball."}, "image": {"alt": "Left: seven falling lines on logarithmic axes; six run parallel to a dashed line of slope minus one half, orthogonal features half as high as the other five; Nystroem's lies below all and falls faster. Right: one line parallel to the dashed one. The full scale below continues the lines to 4,096."}} tags=["hide-input"]
+# %% tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import reference_slope, sweep
 
@@ -444,6 +460,9 @@ if ch.plots:
         left.set_ylabel("RMS error, Gram matrix")
         right.set_ylabel("largest error, ball")
 
+
+# %% mystnb={"figure": {"name": "fig-14-rates", "caption": "Error of the approximated kernel against the number of output coordinates; fitted slopes in the legends, the dashed lines fall like the inverse square root. Left: root mean square over the Gram matrix of 200 points, every family. Right: largest error over a ball of radius 3, paired features. Above the quick run; below, where it is recorded, the full scale, up to 4,096 coordinates, with Nystroem's centres and the leverage scores from 8,000 points and 200 draws for the ball."}, "image": {"alt": "Left: seven falling lines on logarithmic axes; six run parallel to a dashed line of slope minus one half, orthogonal features half as high as the other five; Nystroem's lies below all and falls faster. Right: one line parallel to the dashed one. The full scale below continues the lines to 4,096."}} tags=["hide-input"]
+if ch.plots:
     shown = ch.scales(rates, recorded_rates)
     fig, axes = figure(len(shown), 2, height=4.0, width_ratios=(3, 2), squeeze=False)
     for (left, right), (scale, table) in zip(axes, shown.items()):

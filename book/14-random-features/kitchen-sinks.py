@@ -45,6 +45,7 @@ from litrepro.features import (
     sample_frequencies,
     stump_features,
 )
+from litrepro.solvers import power_law
 
 ch = Chapter("14-random-features", notebook="kitchen-sinks", profile=profile, seed=seed, full_minutes=6)
 n_train = ch.pick(quick=2000, full=60_000, smoke=300)
@@ -59,6 +60,7 @@ n_sweep = ch.pick(quick=[150, 300, 600, 1200, 2400], full=[300, 1000, 3000, 10_0
 ks = [25, 50, 100, 200, 400, 800]
 k_main = 500
 
+# %%
 source = "full" if ch.full and not ch.smoke else "bundled"
 train = mnist("train", n=max(n_train, n_rate), source=source, balanced=source == "bundled", seed=seed)
 test = mnist("test", n=None if source == "full" else 1000, source=source, seed=seed)
@@ -98,11 +100,11 @@ def judge(scores, targets):
 # 500 cosines (of Gaussian frequencies) or 500 stumps (random pixel, random threshold), three draws, four bounds $C$;
 # beside them ridge regression on random Fourier features and with the exact Gaussian kernel.
 
+
 # %%
-rows = []
-for kind in ("cosines", "stumps"):
-    functions = sinks(kind, k_main, seeds)
-    z, z_test = functions(x), functions(x_test)
+def sinks_rows(kind, z, z_test):
+    """Test error and mean square of one kind of functions in each box, one row per draw."""
+    rows = []
     for bound in bounds:
         solution = fit(z, y, bound)
         wrong, square = judge((z_test @ solution.weights[..., None])[..., 0], y_test)
@@ -110,17 +112,38 @@ for kind in ("cosines", "stumps"):
             base = {"method": f"RKS {kind}", "k": k_main, "bound": bound, "seed": s}
             rows.append(base | {"metric": "error", "value": wrong[s].item()})
             rows.append(base | {"metric": "mean square", "value": square[s].item()})
+    return rows
+
+
+def ridge_rows(z, z_test):
+    """Test error of ridge regression on the same cosines, which their scale makes random Fourier features."""
+    scale = math.sqrt(2 / k_main)
+    ridge = feature_ridge(z * scale, y[:, None], 1e-4)
+    wrong, _ = judge((z_test @ ridge)[..., 0] * scale, y_test)
+    return [
+        {"method": "RFF ridge", "k": k_main, "bound": 0, "seed": s, "metric": "error", "value": value}
+        for s, value in enumerate(wrong.tolist())
+    ]
+
+
+def exact_judged(points, targets):
+    """Test error and mean square of ridge regression with the exact kernel."""
+    alpha = kernel_ridge(gaussian_kernel(points, points, sigma=sigma), targets[:, None], 1e-4)
+    wrong, square = judge((gaussian_kernel(x_test, points, sigma=sigma) @ alpha)[:, 0], y_test)
+    return wrong.item(), square.item()
+
+
+# %%
+rows = []
+for kind in ("cosines", "stumps"):
+    functions = sinks(kind, k_main, seeds)
+    z, z_test = functions(x), functions(x_test)
+    rows += sinks_rows(kind, z, z_test)
     if kind == "cosines":
-        ridge = feature_ridge(z * math.sqrt(2 / k_main), y[:, None], 1e-4)
-        wrong, _ = judge((z_test @ ridge)[..., 0] * math.sqrt(2 / k_main), y_test)
-        rows += [
-            {"method": "RFF ridge", "k": k_main, "bound": 0, "seed": s, "metric": "error", "value": v}
-            for s, v in enumerate(wrong.tolist())
-        ]
+        rows += ridge_rows(z, z_test)
 del z, z_test
-alpha = kernel_ridge(gaussian_kernel(x[:n_exact], x[:n_exact], sigma=sigma), y[:n_exact, None], 1e-4)
-wrong, _ = judge((gaussian_kernel(x_test, x[:n_exact], sigma=sigma) @ alpha)[:, 0], y_test)
-rows.append({"method": "exact kernel", "k": n_exact, "bound": 0, "seed": 0, "metric": "error", "value": wrong.item()})
+wrong, _ = exact_judged(x[:n_exact], y[:n_exact])
+rows.append({"method": "exact kernel", "k": n_exact, "bound": 0, "seed": 0, "metric": "error", "value": wrong})
 sweep_table = pd.DataFrame(rows)
 ch.save("sinks-bounds", sweep_table)
 error = sweep_table[sweep_table.metric == "error"].groupby(["method", "bound"])["value"].mean()
@@ -159,19 +182,9 @@ if ch.plots:
 # ## Against AdaBoost
 #
 # Error against time: kitchen sinks of growing size at the best bound, AdaBoost (scikit-learn, depth-one trees) round by
-# round. Then synthetic data of a shape that the review quotes (at full scale also the next larger one, and a tenth of the
-# largest), 200 rounds of boosting against 500 cosines.
+# round.
 
 # %%
-race = []
-for kind in ("cosines", "stumps"):
-    for k in (50, 100, 200, 500):
-        functions = sinks(kind, k, 1, offset=1)
-        took = ch.seconds(lambda f=functions: fit(f(x), y, best_bound), 1)
-        solution = fit(functions(x), y, best_bound)
-        wrong = judge((functions(x_test) @ solution.weights[..., None])[..., 0], y_test)[0].item()
-        race.append({"method": f"RKS {kind}", "size": k, "seconds": took, "error": wrong})
-
 try:
     from sklearn.ensemble import AdaBoostClassifier
 except ImportError:
@@ -185,6 +198,16 @@ def boost(points, targets, n_rounds):
     return model, time.process_time() - started
 
 
+# %%
+race = []
+for kind in ("cosines", "stumps"):
+    for k in (50, 100, 200, 500):
+        functions = sinks(kind, k, 1, offset=1)
+        took = ch.seconds(lambda f=functions: fit(f(x), y, best_bound), 1)
+        solution = fit(functions(x), y, best_bound)
+        wrong = judge((functions(x_test) @ solution.weights[..., None])[..., 0], y_test)[0].item()
+        race.append({"method": f"RKS {kind}", "size": k, "seconds": took, "error": wrong})
+
 if AdaBoostClassifier is not None:
     few = min(n_train, 10_000)  # one core would boost 60,000 images for minutes
     model, took = boost(x[:few].cpu().numpy(), y[:few].cpu().numpy(), rounds)
@@ -194,7 +217,12 @@ if AdaBoostClassifier is not None:
 race = pd.DataFrame(race)
 ch.save("race", race)
 
+# %% [markdown]
+# Then synthetic data of a shape that the review quotes (at full scale also the next larger one, and a tenth of the
+# largest), 200 rounds of boosting against 500 cosines.
 
+
+# %%
 def synthetic(n, d):
     """Points in the unit cube with labels from a noisy curved boundary; as many again, at most 10,000, for a test."""
     g = ch.generator(n)
@@ -204,26 +232,29 @@ def synthetic(n, d):
     return (points[:n], targets[:n]), (points[n:], targets[n:])
 
 
-shape_rows = []
-for n, d in shapes if AdaBoostClassifier is not None else []:
+def race_on_shape(n, d):
+    """Seconds and test errors of both methods on synthetic data of one shape."""
     learn, check = synthetic(n, d)
-    omega, phase = sample_frequencies(
-        d, k_main, sigma=math.sqrt(d / 6), generator=ch.generator(n + 1), dtype=torch.float32
-    )
-    on_device = [part.to(ch.device) for part in (*learn, check[0], omega, phase)]
-    fitted = lambda p=on_device: fit(torch.cos(p[0] @ p[3].mT + p[4]), p[1], 100.0)  # noqa: E731
-    scores = torch.cos(on_device[2] @ omega.to(ch.device).mT + phase.to(ch.device)) @ fitted().weights
+    draw = sample_frequencies(d, k_main, sigma=math.sqrt(d / 6), generator=ch.generator(n + 1), dtype=torch.float32)
+    points, targets, check_points, omega, phase = (part.to(ch.device) for part in (*learn, check[0], *draw))
+
+    def fitted():
+        return fit(torch.cos(points @ omega.mT + phase), targets, 100.0)
+
+    scores = torch.cos(check_points @ omega.mT + phase) @ fitted().weights
     few = min(n, 10_000)  # boosting is linear in n; one core would take many minutes for all
     model, took = boost(learn[0][:few].numpy(), learn[1][:few].numpy(), rounds)
-    shape_rows.append(
-        {
-            "shape": f"{n} x {d}",
-            "RKS seconds": ch.seconds(fitted, 1),
-            "AdaBoost seconds": took * n / few,
-            "RKS error": judge(scores.cpu(), check[1])[0].item(),
-            "AdaBoost error": 1 - model.score(check[0].numpy(), check[1].numpy()),
-        }
-    )
+    return {
+        "shape": f"{n} x {d}",
+        "RKS seconds": ch.seconds(fitted, 1),
+        "AdaBoost seconds": took * n / few,
+        "RKS error": judge(scores.cpu(), check[1])[0].item(),
+        "AdaBoost error": 1 - model.score(check[0].numpy(), check[1].numpy()),
+    }
+
+
+# %%
+shape_rows = [race_on_shape(n, d) for n, d in shapes] if AdaBoostClassifier is not None else []
 shape_table = pd.DataFrame(shape_rows)
 if shape_rows:
     ch.save("race-shapes", shape_table)
@@ -297,8 +328,7 @@ ch.claim("rks-faster-than-rff", value=took["RFF"] / took["RKS"], holds=took["RFF
 
 # %%
 x3, y3 = x_all[:n_rate], y_all[:n_rate]
-alpha = kernel_ridge(gaussian_kernel(x3, x3, sigma=sigma), y3[:, None], 1e-4)
-floor = judge((gaussian_kernel(x_test, x3, sigma=sigma) @ alpha)[:, 0], y_test)[1].item()
+_, floor = exact_judged(x3, y3)
 rows = []
 for k in ks:
     functions = sinks("cosines", k, rate_seeds, offset=2)
@@ -307,24 +337,36 @@ for k in ks:
     rows += [{"k": k, "seed": s, "metric": "mean square", "value": v} for s, v in enumerate(square.tolist())]
 rate = pd.DataFrame(rows).assign(floor=floor)
 ch.save("rate", rate)
+by_seed = torch.tensor(rate.pivot_table(index="seed", columns="k", values="value").to_numpy())
+
 functions = sinks("cosines", k_main, seeds, offset=3)
 by_n = []
 for n in n_sweep:
     solution = fit(functions(x_all[:n]), y_all[:n], 20.0)
     by_n.append(judge((functions(x_test) @ solution.weights[..., None])[..., 0], y_test)[1].cpu())
 by_n = torch.stack(by_n, 1)  # (seeds, sizes)
-by_seed = torch.tensor(rate.pivot_table(index="seed", columns="k", values="value").to_numpy())
-log_k = torch.tensor(ks, dtype=torch.float64).log()
-centred = log_k - log_k.mean()
-slopes = ((by_seed - floor).log() * centred).sum(-1) / centred.square().sum()
+
+# %% [markdown]
+# Two readings of the decay in $k$: the slope on logarithmic axes of what lies above the floor, for each draw, and the fit
+# of a line $a + b/\sqrt k$ to the mean, with the slope above its limit $a$.
+
+
+# %%
+def inverse_root_line(values, sizes):
+    """1 / sqrt(size), the coefficients (a, b) of the fit a + b / sqrt(size), and the share it leaves unexplained."""
+    places = torch.tensor(sizes, dtype=torch.float64).rsqrt()
+    design = torch.stack([torch.ones_like(places), places], 1)
+    line = torch.linalg.lstsq(design, values[:, None]).solution[:, 0]
+    left = (values - design @ line).square().sum() / (values - values.mean()).square().sum()
+    return places, line, left.item()
+
+
+slopes = power_law(ks, by_seed - floor).exponent
 slope, slope_error = slopes.mean().item(), (slopes.std() / math.sqrt(len(slopes))).item()
-inverse_root = torch.stack([torch.ones(len(ks), dtype=torch.float64), (-log_k / 2).exp()], 1)
 average = by_seed.mean(0)
-line = torch.linalg.lstsq(inverse_root, average[:, None]).solution[:, 0]
-unexplained = ((average - inverse_root @ line).square().sum() / (average - average.mean()).square().sum()).item()
-to_limit = (((average - line[0]).log() * centred).sum() / centred.square().sum()).item()  # the slope above a
-root_n = torch.tensor(n_sweep, dtype=torch.float64).rsqrt()
-line_n = torch.linalg.lstsq(torch.stack([torch.ones_like(root_n), root_n], 1), by_n.mean(0)[:, None]).solution[:, 0]
+root_k, line, unexplained = inverse_root_line(average, ks)
+to_limit = power_law(ks, average - line[0]).exponent.item()
+root_n, line_n, _ = inverse_root_line(by_n.mean(0), n_sweep)
 
 # %% tags=["nbval-check-output"]
 steep = slope + 2 * slope_error <= -0.4
@@ -346,7 +388,7 @@ ch.claim(
 # %% mystnb={"figure": {"name": "fig-14-rate", "caption": "Mean square error on the test digits, bound 20. Left: against the inverse root of the number of random functions (3,000 training digits). Right: against the inverse root of the number of digits (500 functions). Lines are fits of a + b / sqrt; the dashed line is exact kernel ridge regression, which lies below the intercept on the left: in their box more functions alone do not reach the kernel."}, "image": {"alt": "Left: points on a straight rising line over 1 over root k, from 0.31 to 0.75, whose intercept is above a dashed line at 0.17. Right: points over 1 over root n along a rising line."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 2, height=3.4, sharey=True)
-    panels = (("k", inverse_root[:, 1], by_seed, line), ("n", root_n, by_n, line_n))
+    panels = (("k", root_k, by_seed, line), ("n", root_n, by_n, line_n))
     for ax, (name, places, values, coefficients) in zip(axes, panels):
         ax.plot(places, values.T, "o", color=PALETTE[4], ms=3)
         ends = torch.tensor([0.0, 1.05 * places.max().item()])

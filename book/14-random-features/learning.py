@@ -69,6 +69,7 @@ def accuracy(scores, labels):
     return (scores.argmax(-1) == labels).double().mean().item()
 
 
+# %%
 def one_fit(method, width, s, data):
     """Accuracy, and error of the Gram matrix of 500 points, of one draw of one map."""
     x, y, x_test, labels, sigma = data
@@ -92,6 +93,7 @@ def planned():
             yield from ((method, width, s) for s in range(repeats))
 
 
+# %%
 rows = []
 for name in datasets:
     data = load(name)
@@ -106,6 +108,8 @@ for name in datasets:
 learning = pd.DataFrame(rows)
 ch.save("learning", learning)
 recorded = ch.paper("learning")
+
+# %%
 digits = learning[(learning.data == "mnist") & (learning.metric == "accuracy")]
 mean = digits.pivot_table(index="method", columns="D", values="value")
 
@@ -170,12 +174,19 @@ widest = shared[-1]
 gap = abs(mean.loc["fastfood", widest] - mean.loc["phase", widest])
 learned = bool(mean.loc["phase", widest] > 0.8)  # two maps at chance, a tenth, would be level as well
 ch.claim("fastfood-accuracy", value={"gap": gap, "D": widest}, holds=bool(gap < 0.02) and learned)
+
+# %% tags=["nbval-check-output"]
 ahead = (mean.loc["nystroem", shared] - mean.loc["phase", shared]).dropna()
 ch.claim(
     "nystroem-better",
     value={str(width): v for width, v in ahead.items()},
     holds=bool((ahead > 0).all()) and learned and len(ahead) > 0,
 )
+
+# %% [markdown]
+# Normalizing must show in the Gram matrix before it can be said not to show in accuracy.
+
+# %% tags=["nbval-check-output"]
 nrff_gain, nrff_error = gain_over_phase("normalized", 256)
 gram = learning[(learning.data == "mnist") & (learning.metric == "Gram error") & (learning.D == 256)]
 kernel_error = gram.groupby("method")["value"].mean()
@@ -233,6 +244,7 @@ def fit_resampled(x, y, omega, phase):
     return feature_ridge(z, y, lam)
 
 
+# %%
 x, y = data[0][:2000].cpu(), data[1][:2000].cpu()
 pool = sample_frequencies(784, 1024, sigma=sigma, generator=ch.generator(8), dtype=torch.float32)
 z = features(x, *pool)
@@ -242,6 +254,10 @@ cost = {
     "plain fit": ch.seconds(lambda: feature_ridge(features(x, pool[0][:256], pool[1][:256]), y, lam)),
     "resampled fit": ch.seconds(lambda: fit_resampled(x, y, *pool), 3),
 }
+costs = pd.DataFrame([{"metric": "seconds", "method": k, "value": v} for k, v in cost.items()])
+ch.save("costs", costs)
+
+# %%
 growth, storage = {}, {}
 low = torch.randn(2000, 20, generator=ch.generator(9), dtype=torch.float64)
 omega, phase = sample_frequencies(20, 256, sigma=4.0, generator=ch.generator(10))
@@ -254,8 +270,6 @@ for n in (1000, 2000):
     storage[n] = {"kernel": 8 * n * n, "features": features(part, omega, phase).numel() * 8}
 times = {name: growth[2000][name] / growth[1000][name] for name in ("kernel", "features")}
 space = {name: storage[2000][name] / storage[1000][name] for name in ("kernel", "features")}
-costs = pd.DataFrame([{"metric": "seconds", "method": k, "value": v} for k, v in cost.items()])
-ch.save("costs", costs)
 
 # %% tags=["nbval-check-output"]
 share, slower = cost["normalization"] / cost["features"], cost["resampled fit"] / cost["plain fit"]
@@ -263,6 +277,12 @@ lengths = [part.norm(dim=1) for part in (z, normalize_features(z))]  # it must d
 normalizes = bool((lengths[0] - 1).abs().max() > 0.01 and (lengths[1] - 1).abs().max() < 1e-4)
 ch.claim("nrff-cheap", value=share, holds=share < 0.25 and normalizes)
 ch.claim("lsrff-slower", value=slower, holds=1.5 < slower < 30)
+
+# %% [markdown]
+# From $n$ to $2n$ points, cubic time is a factor of eight and quadratic space a factor of four; with features both grow
+# by two.
+
+# %% tags=["nbval-check-output"]
 cubic, linear = times["kernel"] > 4, times["features"] < 3
 ch.claim(
     "kernel-methods-cost",

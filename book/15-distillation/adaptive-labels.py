@@ -44,12 +44,14 @@ numbers = list(range(seed, seed + seeds))
 plan = [(width, weight) for width in widths for weight in (0.0, 1.0, 10.0) if width > 20 or weight < 10]
 K = 10
 
+# %%
 source = "full" if ch.full and not ch.smoke else "bundled"
 train, test = digit_sets(n_train, size=side, source=source, device=ch.device, seed=numbers)  # a sample for each seed
 options = {"batch_size": batch, "optimizer": "adam", "lr": 4e-3, "schedule": cosine, "epochs": epochs}
 options |= {"eval_every": epochs, "evaluate_on": {"test": test}}
 
 
+# %%
 class Adaptive(nn.Module):
     """A network and its matrix of residual labels."""
 
@@ -70,6 +72,7 @@ def trained(width, weight):
     )  # fmt: skip
 
 
+# %%
 found = {(width, weight): trained(width, weight) for width, weight in plan}
 parts = [e.history.assign(width=width, weight=weight) for (width, weight), e in found.items()]
 runs = pd.concat(parts, ignore_index=True)
@@ -86,6 +89,7 @@ def gains(runs):
     return 100 * table.rename_axis(["hidden units", "weight"])
 
 
+# %%
 scales = {name: gains(table) for name, table in ch.scales(runs, recorded).items()}
 pd.concat(scales, axis=1).astype(float).round(2).map("{:.2f}".format).replace("nan", "-")
 

@@ -40,6 +40,7 @@ numbers = list(range(seed, seed + seeds))
 K = 10
 levels = [0.0, 0.1, 0.3]
 
+# %%
 source = "full" if ch.full and not ch.smoke else "bundled"
 (x, y), test = digit_sets(n_train, size=side, source=source, device=ch.device, seed=numbers)
 options = {"batch_size": batch, "optimizer": "adam", "schedule": cosine, "evaluate_on": {"test": test}}
@@ -47,6 +48,7 @@ flat = torch.full((n_train, K), 1 / K)
 smoothing = {str(e): SoftTargets(flat, e) if e else SoftTargets() for e in levels}
 
 
+# %%
 def by_level(stack):
     """(M, ...) of all members as (levels, seeds, ...)."""
     return stack.unflatten(0, (len(levels), seeds))
@@ -77,7 +79,13 @@ copies = {}
 for pair in pairs:
     chosen = torch.cat([(test[1] == c).nonzero()[:each, 0] for c in pair])
     copies[pair] = torch.cat([random_shift(test[0][chosen], generator) for _ in range(16)])
+
+
+# %%
 watched = []
+checkpoints = ch.pick(
+    quick=[1, 2, 4, 8, 16, 28, 40], full=[1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 50, 75, 100], smoke=[1, 2]
+)
 
 
 def known(ensemble, pair):
@@ -100,9 +108,7 @@ def watch(epoch, ensemble):
             watched.append(row | {name: value[i, j].item() for name, value in tight.items()})
 
 
-checkpoints = ch.pick(
-    quick=[1, 2, 4, 8, 16, 28, 40], full=[1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 50, 75, 100], smoke=[1, 2]
-)
+# %%
 teachers = train_students(
     perceptrons(side, 100, 100), numbers, (x, y), smoothing, epochs=epochs, lr=2e-3, callback=watch, eval_every=epochs,
     **options,

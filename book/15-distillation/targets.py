@@ -32,11 +32,12 @@ from litrepro import Chapter
 from litrepro.data import cifar10
 from litrepro.distillation import (
     SoftTargets, digit_sets, gap_profile, geometric_profile, mimic_loss, paired_gains, perceptrons, random_shift,
-    ranked_targets, regularized_loss, shuffle_wrong_classes, train_students, uniform_targets,
+    ranked_targets, regularized_loss, shuffle_wrong_classes, target_information, train_students, uniform_targets,
 )  # fmt: skip
 from litrepro.nets import resnet18, shufflenetv2
 from litrepro.training import Rounded, cosine, fit, fit_ensemble, train_in_turn
 
+# %%
 ch = Chapter("15-distillation", notebook="targets", profile=profile, seed=seed, full_minutes=8)
 digit_sizes = ch.pick(
     quick={"n_train": 1000, "n_test": 1000, "epochs": 100, "seeds": 5},
@@ -72,62 +73,83 @@ K = 10
 
 
 # %%
-def kinds(y, teacher, own, generator):
-    """Targets by name, for the logits (S, n, K) of the teachers and of the student's earlier self."""
+def made_by_hand(y, own):
+    """Targets without a teacher: a profile over the classes, uniform or ranked by the logits (S, n, K) of an earlier self."""
     labels = y.expand(own.shape[:-1])
-    soft = (teacher / T).softmax(-1)
-    top = soft.gather(-1, labels[..., None])
-    true = labels[..., None] == torch.arange(K, device=y.device)
-    virtual = (uniform_targets(y, K, peak=0.99).log() / 20).softmax(-1)
     profiles = {
         "geometric 0.90": geometric_profile(K, 0.9), "geometric 0.99": geometric_profile(K, 0.99),
         "reduced gap": gap_profile(K, 0.9, 0.82),
     }  # fmt: skip
-    ranked = {name: SoftTargets(ranked_targets(labels, own, p).float(), alpha) for name, p in profiles.items()}
+    virtual = (uniform_targets(y, K, peak=0.99).log() / 20).softmax(-1)
+    return {
+        "self-KD": SoftTargets((own / T).softmax(-1), alpha, T),
+        "virtual-KD": SoftTargets(virtual, alpha, 20.0),
+        "uniform 0.90": SoftTargets(uniform_targets(y, K, peak=0.9), alpha),
+        "uniform 0.99": SoftTargets(uniform_targets(y, K, peak=0.99), alpha),
+    } | {name: SoftTargets(ranked_targets(labels, own, p).float(), alpha) for name, p in profiles.items()}
+
+
+def kinds(y, teacher, own, generator):
+    """Targets by name, for the logits (S, n, K) of the teachers and of the student's earlier self."""
+    labels, soft = y.expand(own.shape[:-1]), (teacher / T).softmax(-1)
+    top = soft.gather(-1, labels[..., None])
+    true = labels[..., None] == torch.arange(K, device=y.device)
     return {
         "hard": SoftTargets(),
         "KD, T = 1": SoftTargets(teacher.softmax(-1), alpha),
         "KD": SoftTargets(soft, alpha, T),
         "KD, T = 20": SoftTargets((teacher / 20).softmax(-1), alpha, 20.0),
-        "self-KD": SoftTargets((own / T).softmax(-1), alpha, T),
-        "virtual-KD": SoftTargets(virtual, alpha, 20.0),
-        "uniform 0.90": SoftTargets(uniform_targets(y, K, peak=0.9), alpha),
-        "uniform 0.99": SoftTargets(uniform_targets(y, K, peak=0.99), alpha),
-        **ranked,
+        **made_by_hand(y, own),
         "shuffled KD": SoftTargets(shuffle_wrong_classes(soft, labels, generator=generator), alpha, T),
         "flat KD": SoftTargets(torch.where(true, top, (1 - top) / (K - 1)), alpha, T),
     }
 
 
+# %% [markdown]
+# On the digits all kinds and all seeds are one ensemble. Teachers see shifted copies, or they would be certain of every example.
+
+
 # %%
-def digits():
-    """All kinds and seeds as one ensemble; teachers see shifted copies, or they would be certain of every example."""
-    epochs, numbers = digit_sizes["epochs"], range(seed, seed + digit_sizes["seeds"])
-    (x, y), test = digit_sets(digit_sizes["n_train"], device=ch.device, seed=numbers)
-    options = {"batch_size": 50, "optimizer": "adam", "schedule": cosine, "evaluate_on": {"test": test}}
-    options |= {"eval_every": epochs}
-    own = {"per_member": ("x", "y")}
+own = {"per_member": ("x", "y")}  # a sample for each seed
+epochs, numbers = digit_sizes["epochs"], range(seed, seed + digit_sizes["seeds"])
+student = perceptrons(14, 50)
+
+
+def digit_teachers(x, y, options):
+    """The teachers of all seeds, and the students' earlier selves."""
     teachers = fit_ensemble(
         perceptrons(14, 400, 400), numbers, (x, y), epochs=max(1, epochs * 3 // 10), lr=2e-3, augment=random_shift, **own, **options
     )  # fmt: skip
-    options["lr"] = 5e-3
-    student = perceptrons(14, 50)
     again = [s + 100 for s in numbers]
-    earlier = fit_ensemble(student, again, (x, y), epochs=max(1, epochs * 4 // 10), **own, **options)
-    logits = teachers(x, per_member=True)
-    targets = kinds(y, logits, earlier(x, per_member=True), ch.generator(1))
-    students = train_students(student, numbers, (x, y), targets, epochs=epochs, **options).history
-    shifted = {"hard, shifts": SoftTargets()}
-    control = train_students(student, numbers, (x, y), shifted, epochs=epochs, augment=random_shift, **options).history
+    earlier = fit_ensemble(student, again, (x, y), epochs=max(1, epochs * 4 // 10), lr=5e-3, **own, **options)
+    return teachers, earlier
+
+
+def mimicking(x, logits, test, options):
+    """Test accuracies of students that mimic the teachers' logits, as rows of a history."""
     mimics = fit_ensemble(
         student, numbers, (x, logits), loss=lambda z, v: mimic_loss(z, v, center=True) / K, metrics=[], epochs=epochs,
-        **own, **{**options, "evaluate_on": {}},
+        lr=5e-3, **own, **{**options, "evaluate_on": {}},
     )  # fmt: skip
     right = (mimics(test[0]).argmax(-1) == test[1]).double().mean(1).tolist()
     rows = [("mimic", s, epochs, "test", "accuracy", a) for s, a in zip(numbers, right)]
-    table = pd.concat(
-        [students, control, pd.DataFrame(rows, columns=["variant", "seed", "epoch", "split", "metric", "value"])]
-    )
+    return pd.DataFrame(rows, columns=["variant", "seed", "epoch", "split", "metric", "value"])
+
+
+# %%
+def digits():
+    """Histories of all kinds and seeds, the targets, the labels, and the teachers' mean accuracy."""
+    (x, y), test = digit_sets(digit_sizes["n_train"], device=ch.device, seed=numbers)
+    options = {"batch_size": 50, "optimizer": "adam", "schedule": cosine, "evaluate_on": {"test": test}}
+    options |= {"eval_every": epochs}
+    teachers, earlier = digit_teachers(x, y, options)
+    logits = teachers(x, per_member=True)
+    targets = kinds(y, logits, earlier(x, per_member=True), ch.generator(1))
+    train = {"epochs": epochs, "lr": 5e-3, **options}
+    students = train_students(student, numbers, (x, y), targets, **train).history
+    shifted = {"hard, shifts": SoftTargets()}
+    control = train_students(student, numbers, (x, y), shifted, augment=random_shift, **train).history
+    table = pd.concat([students, control, mimicking(x, logits, test, options)])
     above = teachers.history.query("split == 'test' and metric == 'accuracy'").groupby("member")["value"].last()
     return table, targets, y, float(above.mean())
 
@@ -177,6 +199,7 @@ def train_one(name, s, kind, train, test, epochs=None):
     return (model, history.assign(variant=name, seed=s)) if history.epoch.max() == epochs else None
 
 
+# %%
 def joined(histories):
     """One table of them; an empty one where no run is finished."""
     none = pd.DataFrame({"variant": [], "seed": []})
@@ -189,6 +212,7 @@ def answers(model, x):
     return torch.cat([model(part) for part in x.split(1000)])[None]
 
 
+# %%
 def cifar():
     """Histories of the teacher and of every kind that is complete over all seeds, and whether all are."""
     train, test = images("train"), images("test")
@@ -312,24 +336,22 @@ shown = pd.DataFrame(
 if ch.plots:
     from litrepro.plotting import figure
 
-    def errorbars(ax, table, offset, label, colour):
-        rows = [name for name in order if name in table.index]
-        places = [order.index(name) + offset for name in rows]
-        ax.errorbar(
-            100 * table.gain[rows], places, xerr=200 * table.error[rows], fmt="o", ms=4, label=label, color=colour
-        )
-
     order = [name for name in small.sort_values("gain", ascending=False).index if name != "hard"]
     fig, ax = figure(height=4.6)
+
+    def errorbars(ax, table, offset, label, colour):
+        rows = [name for name in order if name in table.index]
+        places, style = [order.index(name) + offset for name in rows], {"fmt": "o", "ms": 4, "color": colour}
+        ax.errorbar(100 * table.gain[rows], places, xerr=200 * table.error[rows], label=label, **style)
+
     errorbars(ax, small, 0.0, "digits, quick run", "C0")
     if gains is not None:
         errorbars(ax, gains, 0.22, f"CIFAR-10, {recorded.epoch.max()} epochs (recorded)", "C2")
     if late is not None:
         errorbars(ax, late.drop("hard"), 0.44, f"CIFAR-10, {thrice.epoch.max()} epochs (recorded)", "C3")
     crosses = [name for name in order if name in reported]
-    ax.plot(
-        [reported[n] for n in crosses], [order.index(n) for n in crosses], "x", color="C1", label="the review (one run)"
-    )
+    heights = [order.index(name) for name in crosses]
+    ax.plot([reported[name] for name in crosses], heights, "x", color="C1", label="the review (one run)")
     ax.axvline(0, color="0.6", lw=1)
     ax.set(yticks=range(len(order)), yticklabels=order, xlabel="gain in test accuracy (points)")
     ax.invert_yaxis()
@@ -375,6 +397,11 @@ def judge(claim, names, verdict):
         ch.claim(claim, value=value, holds=holds, table="table3-longer")
 
 
+# %% [markdown]
+# Each claim has a function that returns its value and its verdict: first those of the hand-made targets, then those that need a teacher.
+
+
+# %%
 made = ["uniform 0.90", "uniform 0.99", "geometric 0.90", "geometric 0.99", "reduced gap"]
 
 
@@ -400,6 +427,7 @@ def geometric():
     return points(*made), bool(best == "geometric 0.99" and ahead > late.error[best])
 
 
+# %%
 def distilled():
     """Whether the teacher's targets gain clearly after the short and after the long training; partly if after one of them."""
     times = clear(gains, "KD") + clear(late, "KD")
@@ -511,13 +539,7 @@ ch.claim(
 # %%
 def coordinates(kind):
     """(entropy, information of the wrong-class part about the example given its class), in nats."""
-    t, true = kind.targets.double().cpu(), labels.cpu()[..., None] == torch.arange(K)  # (S, n, K)
-    log = lambda p: p.clamp_min(1e-30).log()  # noqa: E731
-    wrong = t.masked_fill(true, 0)
-    wrong = wrong / wrong.sum(-1, keepdim=True)
-    share = true.double() / true.sum(1, keepdim=True)
-    means = true.double() @ (share.mT @ wrong)  # of the wrong-class parts of the example's own class
-    return -(t * log(t)).sum(-1).mean().item(), (wrong * (log(wrong) - log(means))).sum(-1).mean().item()
+    return [value.mean().item() for value in target_information(kind.targets, labels)]
 
 
 plane = pd.DataFrame({name: coordinates(kind) for name, kind in targets.items() if kind.targets is not None}).T

@@ -42,6 +42,7 @@ sizes = ch.pick(quick=full_sizes[:6], full=full_sizes, smoke=full_sizes[:6])
 numbers = list(range(seed, seed + seeds))
 T = 4.0  # the weight of the soft term is 0.9
 
+# %%
 source = "full" if ch.full and not ch.smoke else "bundled"
 one_sample = ch.full  # 20,000 digits for all seeds; of a thousand every seed draws its own
 drawn = seed if one_sample else numbers
@@ -62,6 +63,7 @@ def teach(width, length=teacher_epochs, lr=2e-3, augment=random_shift):
     return found(x, per_member=not one_sample), last_values(found.history)["value"].mean()
 
 
+# %%
 teachers = {width: teach(width) for width in ch.progress(sizes, "teachers")}
 # Bad teachers are trained on the digits as they are: a network of 20 units cannot cope with shifts.
 small, small_accuracy = teach(20, augment=None)
@@ -94,6 +96,7 @@ def assistant(width):
     return found(x, per_member=not one_sample), last_values(found.history)["value"].mean()
 
 
+# %%
 assistants = {width: assistant(width) for width in ch.progress(middle, "assistants")}
 hard, usual = "alpha = 1", "alpha = 0.1"  # at T = 4
 sweep_kinds = {hard: SoftTargets()} | {f"alpha = {a:g}": soft(best_logits, T, 1 - a) for a in weights[:-1]}
@@ -105,6 +108,7 @@ def by_teacher_size(sizes):
     return {w: usual if w == max(sizes) else f"teacher {w}" for w in sizes}
 
 
+# %%
 sized = by_teacher_size(sizes)
 size_kinds = {name: soft(teachers[w][0]) for w, name in sized.items() if w != largest}
 bad_kinds = {"small": soft(small), "poor": soft(poor)}
@@ -115,6 +119,8 @@ histories = {
 }
 narrow = histories["narrow"]
 runs = pd.concat([history.assign(student=name) for name, history in histories.items()], ignore_index=True)
+
+# %%
 ch.save("teacher-size", runs[runs.split == "test"].drop(columns="seconds"))
 recorded = ch.paper("teacher-size")
 scales = {"quick run": histories}
@@ -129,7 +135,7 @@ full_run, not_recorded = scales.get("full run"), "the full-scale table teacher-s
 by_size = paired_gains(narrow, hard)
 narrow_hard = by_size["mean"][hard]
 
-# %% mystnb={"figure": {"name": "fig-15-teacher-size", "caption": "Gain of a student of 30 units over hard labels against its teacher's hidden units (two standard errors over five paired seeds): in the quick run, with the teachers' own accuracy, and in the recorded full run (20,000 digits of 28 x 28 pixels)."}, "image": {"alt": "Two panels of error bars on a logarithmic axis. Quick run, 5 to 400 units: the gain is strongly negative for the teacher of 5 units and rises with the size, as does a dashed line for the teachers' accuracy. Full run, 5 to 1,600 units: the gain rises from minus 7 points to 1.5 at 200 and 400 units and is 1.3 beyond."}} tags=["hide-input"]
+# %% tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
@@ -143,6 +149,9 @@ if ch.plots:
         ax.minorticks_off()
         ax.yaxis.get_major_locator().set_params(integer=True, nbins=7)
 
+
+# %% mystnb={"figure": {"name": "fig-15-teacher-size", "caption": "Gain of a student of 30 units over hard labels against its teacher's hidden units (two standard errors over five paired seeds): in the quick run, with the teachers' own accuracy, and in the recorded full run (20,000 digits of 28 x 28 pixels)."}, "image": {"alt": "Two panels of error bars on a logarithmic axis. Quick run, 5 to 400 units: the gain is strongly negative for the teacher of 5 units and rises with the size, as does a dashed line for the teachers' accuracy. Full run, 5 to 1,600 units: the gain rises from minus 7 points to 1.5 at 200 and 400 units and is 1.3 beyond."}} tags=["hide-input"]
+if ch.plots:
     _, axes = figure(1, len(scales), height=3.2)
     axes = [axes] if len(scales) == 1 else list(axes)
     for ax, (name, found), chosen in zip(axes, scales.items(), (sizes, full_sizes)):
@@ -191,6 +200,8 @@ ch.require(spread > 0.05, f"the largest teacher is only {spread:.2f} ahead of th
 ch.require(narrow_hard > 0.7 and small_accuracy > 0.6, f"accuracies of only {narrow_hard}, {small_accuracy}")
 # What is judged by the recorded run is to be seen at work in this one.
 ch.require(lead(histories) > 0.005, "the best teacher is no better than a bad one")
+
+# %% tags=["nbval-check-output"]
 if full_run is None:
     for claim in ("teacher-gap", "re-kd-helps", "de-kd-helps"):
         ch.not_run(claim, not_recorded)
@@ -205,6 +216,9 @@ else:
         holds=bool(peaks(at_scale, full_run["narrow"], order)),
         table="teacher-size",
     )
+
+# %% tags=["nbval-check-output"]
+if full_run is not None:
     small_one = over_hard(full_run, "wide", "small")
     ch.claim(
         "re-kd-helps",
@@ -234,6 +248,7 @@ def as_text(table):
     return pd.DataFrame(columns).replace("nan", "-")
 
 
+# %% tags=["hide-input"]
 def in_points(pairs):
     """Paired differences by (student, kind, other kind), at both scales."""
     tables = {}
@@ -285,6 +300,7 @@ def over_labels(history, widths, names):
     return sum(by_seed[f"by {w}"] - by_seed[names[w]] for w in widths) / len(widths)
 
 
+# %%
 as_text(
     assistants_table(narrow).assign(
         **{
@@ -322,6 +338,7 @@ def best_assistant(gains, widths):
     return {"by": best, "gain": 100 * gains.gain[f"by {best}"], "s.e.": 100 * gains.error[f"by {best}"]}
 
 
+# %%
 best, next_best = in_order(by_teacher, middle)[:2]
 target = (teachers[largest][1] + by_teacher["mean"][hard]) / 2
 nearest = min(middle, key=lambda w: abs(assistants[w][1] - target))
@@ -337,6 +354,8 @@ ch.claim(
     value={"best": best, "nearest": nearest, "lead": 100 * over_next[0]},
     holds=bool(best == nearest and over_next[0] > over_next[1]),
 )
+
+# %% tags=["nbval-check-output"]
 if full_run is None:
     ch.not_run("assistant-helps", not_recorded)
     ch.not_run("assistant-distilled", not_recorded)
@@ -416,6 +435,7 @@ def interior(gains, history):
     return len(from_ends) == 2 and all(gap > error for gap, error in from_ends)
 
 
+# %%
 def by_weight(sweep):
     """Gains over hard labels in points, by student and weight of the hard labels."""
     return {name: {f"{a:g}": 100 * gains.gain[k] for a, k in at_weight.items()} for name, gains in sweep.items()}
@@ -445,6 +465,9 @@ else:
         holds=True if all(low) else "partly" if any(low) else False,
         table="teacher-size",
     )
+
+# %% tags=["nbval-check-output"]
+if full_run is not None:
     ch.claim(
         "intermediate-t-best",
         value={"full run": by_temperature(at_scale["narrow"]), "this run": here},

@@ -19,14 +19,14 @@ profile = "quick"
 seed = 0
 
 # %%
-
 import numpy as np
 import pandas as pd
 import torch
 
 from litrepro import Chapter
 from litrepro.coresets import (
-    Coreset,
+    class_gradient_errors,
+    gradient_agreement,
     gradient_error,
     last_layer_gradients,
     per_sample_gradients,
@@ -48,6 +48,11 @@ stable = ch.pick(quick=3, full=10, smoke=2)  # seeds of the comparison of last l
 few = ch.pick(quick=3, full=3, smoke=2)
 many = ch.pick(quick=5, full=5, smoke=2)
 several = ch.pick(quick=10, full=20, smoke=2)  # seeds of what needs hardly any training
+
+# %% [markdown]
+# The data, and the settings that all runs share.
+
+# %%
 source = "full" if ch.full and not ch.smoke else "bundled"
 parts = [
     mnist("train", n=n, balanced=True, source=source, seed=seed),
@@ -56,6 +61,9 @@ parts = [
 train, test = (tuple(t.to(ch.device) for t in (part.images, part.labels)) for part in parts)
 x, y = train
 settings = {"method": "grad-match", "fraction": 0.1, "batch_size": 10, "lr": 0.02, "momentum": 0.9}
+settings |= {"every": every, "eval_every": 20}
+# Of training without selection
+schedule = {"batch_size": 10, "momentum": 0.9, "schedule": cosine, "metrics": ("loss",)}
 
 
 def small(s):
@@ -63,12 +71,17 @@ def small(s):
     return lenet(seed=seed + s).to(memory_format=torch.channels_last)
 
 
+# %% [markdown]
+# A study is a set of variants, each from several seeds; every section below makes one. Where two studies share a run, it is made once.
+
+# %%
+done, paths = {}, {}  # finished runs, and their losses by study, variant and seed
+
+
 def run(s, length, **changes):
     """One run from seed s: final training loss and test accuracy, history, selections."""
     model = small(s)
-    history, chosen = train_on_coresets(
-        model, train, epochs=length, seed=s, **({"eval_every": 20, "every": every} | settings | changes)
-    )
+    history, chosen = train_on_coresets(model, train, epochs=length, seed=s, **(settings | changes))
     losses = history[history.metric == "loss"]
     return losses.value.iloc[-1], evaluate(model, test)["accuracy"], history, chosen
 
@@ -88,10 +101,7 @@ def study(name, variants, repeats):
     return pd.DataFrame(rows)
 
 
-done = {}
-paths = {}
-
-
+# %%
 def wide(table, column):
     """Runs x variants."""
     return table.pivot_table(index="run", columns="variant", values=column)
@@ -110,31 +120,28 @@ def gain(table, column, a, b):
 # single examples and the distances between pairs, before training and after three epochs.
 
 # %%
-schedule = {"batch_size": 10, "momentum": 0.9, "schedule": cosine, "metrics": ("loss",)}
+compared = min(few, 3)  # networks on which the gradients of all layers are computed
 
 
-def compare(model):
-    """Rank correlations of norms and of distances, last layer against all, and the last layer's share."""
-    every_layer, last = per_sample_gradients(model, x, y), last_layer_gradients(model, x, y)
-    some = range(0, n, 2)  # every second example is enough for the distances
-    pairs = torch.triu_indices(len(some), len(some), 1)
-    norms, apart = [], []
-    for g in (every_layer, last):
-        norms.append(g.norm(dim=1).cpu())
-        apart.append(torch.cdist(g[some], g[some]).cpu()[pairs[0], pairs[1]])
-    row = {"norms": float(rank_correlation(*norms)), "distances": float(rank_correlation(*apart))}
-    return row | {"share": float(last.square().sum() / every_layer.square().sum())}, norms
+def both(model):
+    """Gradients of single examples: of all layers, and of the last."""
+    return per_sample_gradients(model, x, y), last_layer_gradients(model, x, y)
+
+
+def agreement(model, s, after):
+    """One row: how the last layer's gradients agree with all, on every second example for the distances."""
+    found = gradient_agreement(*both(model), every=2)
+    return {"epochs": after, "run": s} | found._asdict()
 
 
 rows, warmed = [], []
 for s in range(many):
     model = small(s).to(ch.device)
-    if s < min(few, 3):
-        rows.append({"epochs": 0, "run": s} | compare(model)[0])
+    if s < compared:
+        rows.append(agreement(model, s, 0))
     fit(model, train, epochs=3, lr=0.05, eval_every=3, seed=s, **schedule)
-    if s < min(few, 3):
-        row, (all_norms, last_norms) = compare(model)
-        rows.append({"epochs": 3, "run": s} | row)
+    if s < compared:
+        rows.append(agreement(model, s, 3))
     warmed.append(model)
 layers = pd.DataFrame(rows)
 by_epoch = layers.groupby("epochs")[["norms", "distances", "share"]].agg(["mean", "min", "max"])
@@ -148,6 +155,7 @@ layers.groupby("epochs")[["norms", "distances", "share"]].mean().rename(
 if ch.plots:
     from litrepro.plotting import figure
 
+    all_norms, last_norms = (g.norm(dim=1).cpu() for g in both(warmed[compared - 1]))
     _, ax = figure(height=3.2)
     ax.scatter(last_norms, all_norms, s=6, alpha=0.5)
     ax.set(xscale="log", yscale="log", xlabel="gradient norm, last layer", ylabel="gradient norm, all layers")
@@ -193,6 +201,8 @@ def seconds_of_selection(gradients):
 
 price = {name: seconds_of_selection(f) for name, f in (("all", per_sample_gradients), ("last", last_layer_gradients))}
 ratios = [price["all"][i] / price["last"][i] for i in (0, 1)]
+
+# %%
 variants = {
     "all layers": ({"gradients": "all", "every": 2 * every}, epochs),
     "last layer": ({"every": 2 * every}, epochs),
@@ -200,11 +210,16 @@ variants = {
 }
 by_layer = study("layers", variants, stable)
 ch.save("speedups", by_layer)  # the rest is added below
-same_time = []
-for s in range(stable):
+
+
+def ahead_at_same_time(s):
+    """Final loss with all layers less the last layer's after as many seconds, interpolated along its run."""
     slow, quick = paths["layers", "all layers", s], paths["layers", "last layer, longer", s]
     there = np.exp(np.interp(slow.seconds.iloc[-1], quick.seconds, np.log(quick.value)))
-    same_time.append(slow.value.iloc[-1] - there)
+    return slow.value.iloc[-1] - there
+
+
+same_time = [ahead_at_same_time(s) for s in range(stable)]
 ahead, error = np.mean(same_time), np.std(same_time, ddof=1) / np.sqrt(stable)
 slow_loss = wide(by_layer, "train loss")["all layers"].max()
 
@@ -240,6 +255,27 @@ ch.claim(
 # with hardly an example, as the count of the rarest class shows. Whole batches of a random partition are the third way: ten times fewer candidates, whose
 # members share one weight and stay together in training.
 
+
+# %%
+def selections(g, s):
+    """A tenth of the examples by each of the three ways."""
+    return {
+        "per class": select(g, y, n // 10, method="grad-match"),
+        "all at once": select(g, y, n // 10, method="grad-match", per_class=False),
+        "batches of 10": select_batches(g, n // 10, batch_size=10, method="grad-match", generator=ch.generator(s)),
+    }
+
+
+def described(name, g, found):
+    """Gradient error of a selection, its rarest class, and how many of its examples have any weight."""
+    return {
+        "selection": name,
+        "relative error": float(gradient_error(g, found) / g.sum(0).norm()),
+        "rarest class": int(y[found.indices].bincount(minlength=10).min()),
+        "weights above 0": int((found.weights > 0).sum()),
+    }
+
+
 # %%
 ways = {
     "per class": ({}, epochs),
@@ -250,21 +286,7 @@ by_class = study("classes", ways, few)
 rows = []
 for s, model in enumerate(warmed[:few]):
     g = last_layer_gradients(model, x, y)
-    picks = {
-        "per class": select(g, y, n // 10, method="grad-match"),
-        "all at once": select(g, y, n // 10, method="grad-match", per_class=False),
-        "batches of 10": select_batches(g, n // 10, batch_size=10, method="grad-match", generator=ch.generator(s)),
-    }
-    for name, found in picks.items():
-        counts = y[found.indices].bincount(minlength=10)
-        rows.append(
-            {
-                "selection": name,
-                "relative error": float(gradient_error(g, found) / g.sum(0).norm()),
-                "rarest class": int(counts.min()),
-                "weights above 0": int((found.weights > 0).sum()),
-            }
-        )
+    rows += [described(name, g, found) for name, found in selections(g, s).items()]
 counts = pd.DataFrame(rows).groupby("selection", sort=False).mean()
 
 # %% tags=["hide-input"]
@@ -290,13 +312,16 @@ ch.claim(
 # data needs no training after it, and can be had from more seeds: the second table has its relative error after none and after two epochs on all data.
 
 # %%
-length = epochs
-warm = pd.concat([
-    study("warm", {"warm 0": ({}, length), "warm 2": ({"warm_start": 2}, length - 18)}, many),
-    study("warm", {"warm 5": ({"warm_start": 5}, length - 45)}, few),
-]) if length > 45 else study("warm", {"warm 0": ({}, length), "warm 2": ({"warm_start": 2}, length - 18)}, many)  # fmt: skip
+variants = {"warm 0": ({}, epochs), "warm 2": ({"warm_start": 2}, epochs - 18)}
+warm = study("warm", variants, many if ch.full else few)
+if epochs > 45:  # five warm epochs take the steps of fifty others
+    warm = pd.concat([warm, study("warm", {"warm 5": ({"warm_start": 5}, epochs - 45)}, few)])
+often = study("every", {f"R = {r}": ({"every": r}, epochs) for r in (1, 5, 10, 20)}, few - 1)
+speedups = pd.concat([by_layer, by_class, warm, often], ignore_index=True)
+table = ch.table("speedups", speedups)
 
 
+# %%
 def first_error(s, epochs_before):
     """Relative gradient error of the selection on a network after so many epochs on all data."""
     model = small(s).to(ch.device)
@@ -310,9 +335,6 @@ def first_error(s, epochs_before):
 
 firsts = [[first_error(s, w) for w in (0, 2)] for s in range(several)]
 firsts = pd.DataFrame(firsts, columns=["cold", "warm"])
-often = study("every", {f"R = {r}": ({"every": r}, epochs) for r in (1, 5, 10, 20)}, few - 1)
-speedups = pd.concat([by_layer, by_class, warm, often], ignore_index=True)
-table = ch.table("speedups", speedups)
 
 # %% tags=["hide-input"]
 pd.concat([warm, often]).groupby(["study", "variant"], sort=False)[
@@ -369,25 +391,23 @@ def student(found, s):
     return evaluate(model, test)["accuracy"]
 
 
-def mismatch(g, found):
-    """Relative gradient error of a choice, mean over classes."""
-    per_class = []
-    for c in y.unique().tolist():
-        chosen, target = y[found.indices] == c, g[y == c].sum(0)
-        part = Coreset(found.indices[chosen], found.weights[chosen])
-        per_class.append(float(gradient_error(g, part, target=target) / target.norm()))
-    return sum(per_class) / len(per_class)
+def choices(model, proxy, s):
+    """A fifth of the digits as the network chooses, its proxy, and the lot; the gradients of both networks."""
+    gs = {"own": last_layer_gradients(model, x, y), "proxy": last_layer_gradients(proxy, x, y)}
+    picks = {name: select(g, y, n // 5, method="grad-match") for name, g in gs.items()}
+    picks["random"] = select(gs["own"], y, n // 5, method="random", generator=ch.generator(30 + s))
+    return picks, gs
 
 
+# %%
 rows = []
 for s, model in enumerate(warmed):
     proxy = mlp(784, [32], 10, seed=seed + s).to(ch.device)
     fit(proxy, train, epochs=3, lr=0.05, eval_every=3, seed=s, **schedule)
-    gs = {"own": last_layer_gradients(model, x, y), "proxy": last_layer_gradients(proxy, x, y)}
-    picks = {name: select(g, y, n // 5, method="grad-match") for name, g in gs.items()}
-    picks["random"] = select(gs["own"], y, n // 5, method="random", generator=ch.generator(30 + s))
+    picks, gs = choices(model, proxy, s)
     row = {"run": s, "correlation": float(rank_correlation(*(g.norm(dim=1).cpu() for g in gs.values())))}
-    row |= {f"error, {name}": mismatch(gs["own"], found) for name, found in picks.items()}
+    errors = {name: class_gradient_errors(gs["own"], y, found) for name, found in picks.items()}
+    row |= {f"error, {name}": float(by_digit.mean()) for name, by_digit in errors.items()}
     rows.append(row | {name: student(found, s) for name, found in picks.items()})
 proxies = pd.DataFrame(rows)
 
@@ -432,6 +452,7 @@ pays = pd.DataFrame(rows)
 
 # %% tags=["hide-input"]
 pays.set_index(["fraction", "R"]).map("{:.2g}".format).replace("nan", "-")
+
 # %% [markdown]
 # All five take about as long: what a selection costs, fewer steps save.
 

@@ -87,6 +87,7 @@ def rounded(seed):
     return Rounded(resnet18(seed=seed), cpu=True)
 
 
+# %%
 def one_run(name, data, build, label, s, length):
     """Histories of one method and seed; in the full profile from its file, where an earlier command finished it."""
     method, options = methods[label]
@@ -95,10 +96,12 @@ def one_run(name, data, build, label, s, length):
     files = [ch.scratch(f"{what}-{kind}.csv") for kind in ("history", "selections")]
     if ch.full and not ch.smoke and all(file.exists() for file in files):
         return [pd.read_csv(file) for file in files]
+    further = {"evaluate_on": {"test": test}, "eval_every": 2 if label == "Full" else look}
+    if name == "cifar":
+        further["lr"] = cifar["lr"]
     found = train_on_coresets(
-        build(seed + s), train, method=method, epochs=length, seed=s, evaluate_on={"test": test},
-        eval_every=2 if label == "Full" else look, **settings | ({"lr": cifar["lr"]} if name == "cifar" else {}), **options,
-    )  # fmt: skip
+        build(seed + s), train, method=method, epochs=length, seed=s, **settings | further | options
+    )
     found = [part.assign(data=name, method=label, run=s) for part in found]
     for file, part in zip(files, found if ch.full else ()):
         part.to_csv(file, index=False)
@@ -116,15 +119,19 @@ def runs(name, n, build, length, length_full, repeats, these=tuple(methods)):
     return [pd.concat(part, ignore_index=True) for part in zip(*found)]
 
 
+# %% [markdown]
+# ResNet18 on CIFAR-10 comes first, which no other profile judges, and of its methods those that the claim compares: their table is saved before
+# anything else is trained.
+
+# %%
 if ch.full:
-    # ResNet18 on CIFAR-10 first, which no other profile judges, and of its methods those that the claim compares: their
-    # table is saved before anything else is trained.
     compared, big = ("GRAD-MATCH", "Random", "CRAIG", "GLISTER, printed"), []
     for part in (compared, [m for m in methods if m not in compared and m != "Full"], ["Full"]):
         plan = (cifar["epochs"], cifar["full_epochs"], cifar["seeds"])
         big.append(runs("cifar", cifar["n"], rounded, *plan, part)[0])
         ch.save("cifar", pd.concat(big, ignore_index=True))
 
+# %%
 parts = [runs(name, n_train, small, epochs, full_epochs, seeds) for name in datasets]
 history, chosen = (pd.concat(part, ignore_index=True) for part in zip(*parts))
 ch.save("training", history)
@@ -161,6 +168,7 @@ if ch.plots:
     from litrepro.plotting import curves, figure
 
     def draw(table):
+        """Loss against seconds, and test accuracy against epochs."""
         _, axes = figure(1, 2, height=4.2)
         part = table[(table.split == "train") & (table.metric == "loss") & (table.epoch > 0)]
         for name in names:
@@ -218,6 +226,11 @@ def clear(table, a, b):
     return bool(mean > 2 * error)
 
 
+# %% [markdown]
+# GRAD-MATCH is the best of the coreset methods where it is clearly ahead of random choice and of GLISTER as printed, in loss and in accuracy, and ahead of CRAIG
+# by more than noise.
+
+# %% tags=["nbval-check-output"]
 losing = ["Random", "GLISTER, printed"]
 beats = all(clear(loss, "GRAD-MATCH", m) and clear(-accuracy, "GRAD-MATCH", m) for m in losing)
 craig_behind = (
@@ -225,39 +238,19 @@ craig_behind = (
 )
 gap, noise = lower(loss, "GRAD-MATCH", "CRAIG")
 level = abs(gap) <= 2 * noise
-glisters = ("GLISTER, printed", "GLISTER, online")
-apart = {m: abs(loss[m].mean() - loss["CRAIG"].mean()) for m in glisters}
-similar = {m: gap < 0.1 for m, gap in apart.items()}
-train_loss = digits[(digits.split == "train") & (digits.metric == "loss")].pivot_table(
-    index=["method", "run", "epoch"], values=["seconds", "value"]
-)
-
-
-# Whatever else a machine does makes a run longer, never shorter: of the seeds' times the shortest counts. Random selects nothing and its steps
-# are those of Full, so that its time is counted in steps: where Full falls this steeply, a seventh of the time would decide.
-seconds = train_loss.seconds.groupby(level=["method", "epoch"]).min()
-steps = digits.groupby("method").step.max()
-
-
-def full_at(method):
-    """Loss of Full after the seconds that a method took, interpolated, by run."""
-    there = seconds.loc[method].iloc[-1]
-    if method == "Random":
-        there = seconds.loc["Full"].iloc[-1] * steps["Random"] / steps["Full"]
-    paths = {run: np.log(train_loss.value.loc[("Full", run)]) for run in range(seeds)}
-    return pd.Series({run: float(np.exp(np.interp(there, seconds.loc["Full"], path))) for run, path in paths.items()})
-
-
-at_equal_time = {m: full_at(m) for m in names if m != "Full"}
-won = {m: clear(pd.DataFrame({"Full": at, "other": loss[m]}), "Full", "other") for m, at in at_equal_time.items()}
-selecting = clock.selection_seconds
-
-# %% tags=["nbval-check-output"]
 ch.claim(
     "gradmatch-best-coreset",
     value={m: loss[m].mean() for m in names},
     holds=True if beats and craig_behind and not level else "partly" if beats else False,
 )
+
+# %% [markdown]
+# CRAIG and GLISTER are alike where their losses differ by less than 0.1, and weights help GLISTER where the weighted one is clearly lower.
+
+# %% tags=["nbval-check-output"]
+glisters = ("GLISTER, printed", "GLISTER, online")
+apart = {m: abs(loss[m].mean() - loss["CRAIG"].mean()) for m in glisters}
+similar = {m: gap < 0.1 for m, gap in apart.items()}
 # Methods that learn nothing are all alike.
 learnt = accuracy[["CRAIG", *glisters]].mean().min() > 0.5
 ch.claim(
@@ -275,6 +268,8 @@ if alive:
     )
 else:
     ch.not_run("weighted-glister-improves", "weighted GLISTER has learnt nothing")
+
+# %% tags=["nbval-check-output"]
 ch.claim(
     "weighted-glister-cosine",
     value={"weighted": loss["weighted GLISTER, cosine"].mean(), "plain": loss["GLISTER, printed"].mean()},
@@ -285,6 +280,33 @@ ch.claim(
     value=lower(loss, "GRAD-MATCH", "weighted GLISTER")[0],
     holds=bool(alive and clear(loss, "GRAD-MATCH", "weighted GLISTER")),
 )
+
+# %% [markdown]
+# Full is set against every method after the seconds that this one took. Whatever else a machine does makes a run longer, never shorter: of the seeds' times
+# the shortest counts. Random selects nothing and its steps are those of Full, so that its time is counted in steps: where Full falls this steeply, a seventh
+# of the time would decide.
+
+# %%
+train_loss = digits[(digits.split == "train") & (digits.metric == "loss")].pivot_table(
+    index=["method", "run", "epoch"], values=["seconds", "value"]
+)
+seconds = train_loss.seconds.groupby(level=["method", "epoch"]).min()
+steps = digits.groupby("method").step.max()
+
+
+def full_at(method):
+    """Loss of Full after the seconds that a method took, interpolated, by run."""
+    there = seconds.loc[method].iloc[-1]
+    if method == "Random":
+        there = seconds.loc["Full"].iloc[-1] * steps["Random"] / steps["Full"]
+    paths = {run: np.log(train_loss.value.loc[("Full", run)]) for run in range(seeds)}
+    return pd.Series({run: float(np.exp(np.interp(there, seconds.loc["Full"], path))) for run, path in paths.items()})
+
+
+at_equal_time = {m: full_at(m) for m in names if m != "Full"}
+won = {m: clear(pd.DataFrame({"Full": at, "other": loss[m]}), "Full", "other") for m, at in at_equal_time.items()}
+
+# %% tags=["nbval-check-output"]
 if beats:  # coresets no better than drawing lots would lose to anything
     ch.claim(
         "full-beats-coresets",
@@ -293,11 +315,17 @@ if beats:  # coresets no better than drawing lots would lose to anything
     )
 else:
     ch.not_run("full-beats-coresets", "GRAD-MATCH is no better than random choice and GLISTER")
+
+# %% [markdown]
+# What an epoch costs: all data has ten times the steps of a coreset, and the selections differ in time.
+
+# %% tags=["nbval-check-output"]
 ch.claim(
     "steps-ratio",
     value=steps["Full"] / full_epochs / (steps["CRAIG"] / epochs),
     holds=bool(steps["Full"] * epochs == 10 * steps["CRAIG"] * full_epochs),
 )
+selecting = clock.selection_seconds
 times = {m: selecting["GLISTER, online"] / selecting[m] for m in ("CRAIG", "weighted GLISTER")}
 ch.claim("glister-slow", value=times["CRAIG"], holds=bool(times["CRAIG"] > 1.5))
 ch.claim("weighted-glister-faster", value=times["weighted GLISTER"], holds=bool(times["weighted GLISTER"] > 1.5))

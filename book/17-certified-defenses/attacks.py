@@ -31,21 +31,24 @@ from litrepro.robustness import (
     carlini_wagner,
     deepfool,
     fgsm,
+    linearized_margins,
     member_network,
     pgd,
     project_ball,
+    smallest_radius,
     train_robust,
 )
 
 ch = Chapter("17-certified-defenses", notebook="attacks", profile=profile, seed=seed, full_minutes=4)
 seeds = ch.pick(quick=3, full=10, smoke=2)
-n_noise = ch.pick(
-    quick=8, full=20, smoke=2
-)  # networks on which noise is measured: its effect is small, and cheap to see
+# Networks on which noise is measured: its effect is small, and cheap to see
+n_noise = ch.pick(quick=8, full=20, smoke=2)
 n_train = ch.pick(quick=4000, full=60_000, smoke=400)
 n_test = ch.pick(quick=1000, full=10_000, smoke=100)
 n_few = ch.pick(quick=200, full=2000, smoke=20)  # for the attacks that take many steps
 epochs = ch.pick(quick=10, full=20, smoke=2)
+
+# %%
 source = "full" if ch.full and not ch.smoke else "bundled"
 train, test = (mnist(split, n=n, source=source, seed=seed) for split, n in (("train", n_train), ("test", n_test)))
 x, y = train.images.flatten(1).to(ch.device), train.labels.to(ch.device)
@@ -72,6 +75,7 @@ def sign_noise(inputs, eps, offset=0):
     return (inputs + eps * signs).clamp(0, 1)
 
 
+# %%
 crowd = networks(x, y, list(range(seed, seed + n_noise)))
 models = crowd[:seeds]
 
@@ -98,6 +102,7 @@ def raw_gradient_pgd(model, inputs, labels, eps, steps):
     return inputs + delta
 
 
+# %%
 steps = ch.pick(quick=15, full=40, smoke=3)
 radii = [0.02, 0.05, 0.1]
 attacks = {
@@ -119,13 +124,15 @@ ch.save("attack-strength", strength.round(4))
 recorded = ch.paper("attack-strength")
 mean = strength.groupby(["attack", "eps"])["accuracy"].mean()
 
-# What noise costs, network by network, each with four draws of its own
-lost = pd.Series(
-    [
-        accuracy(model, x_test) - sum(accuracy(model, sign_noise(x_test, 0.1, 10 + 4 * k + r)) for r in range(4)) / 4
-        for k, model in enumerate(crowd)
-    ]
-)
+
+# %%
+def lost_by_noise(k, model):
+    """What noise costs a network, mean over four draws of its own."""
+    under = [accuracy(model, sign_noise(x_test, 0.1, 10 + 4 * k + r)) for r in range(4)]
+    return accuracy(model, x_test) - sum(under) / 4
+
+
+lost = pd.Series([lost_by_noise(k, model) for k, model in enumerate(crowd)])
 
 # %% tags=["hide-input"]
 cost = mean["clean", 0.1] - mean["PGD", 0.1]
@@ -144,8 +151,12 @@ ch.claim(
     value=at | {"lost by noise": [lost.mean(), lost.sem()]},
     holds=False if at["PGD"] >= 0.3 else True if harmless else "partly" if small else False,
 )
+
+# %% [markdown]
+# Of two attacks the stronger one leaves less accuracy. An attack that does nothing is the weaker one of any two: both of the weaker ones must do more than noise.
+
+# %% tags=["nbval-check-output"]
 stronger = {str(eps): mean["FGSM", eps] - mean["PGD", eps] for eps in radii}
-# An attack that does nothing is the weaker one of any two: both of the weaker ones must do more than noise.
 attacking = {name: at["noise"] - at[name] for name in ("FGSM", "raw-gradient PGD")}
 ch.claim(
     "pgd-stronger",
@@ -210,11 +221,13 @@ if ch.plots:
 # %%
 half = len(x) // 2
 queries = x[half : half + ch.pick(quick=1000, full=1000, smoke=100)]
-shift = []
 numbers = range(seed, seed + seeds)
 first_half = networks(x[:half], y[:half], [*numbers, *(200 + s for s in numbers)])
 sources, targets = first_half[:seeds], first_half[seeds:]
 others = networks(x[half:], y[half:], [100 + s for s in numbers])
+
+# %%
+shift = []
 for s, (source_net, other, target) in enumerate(zip(sources, others, targets)):
     with torch.no_grad():
         answers = target(queries).argmax(1)
@@ -271,25 +284,40 @@ for row, point in zip(w, points):
     errors.append(abs(fallen.item() - 0.1 * row.abs().sum().item()))
 ch.claim("fgsm-linear-exact", value=max(errors), holds=max(errors) < 1e-10)
 
+
 # %%
 offsets = 0.3 * torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0]).double()] * 6)  # 729 points of the ball
 nudges = 1e-5 * torch.cat([torch.eye(6), -torch.eye(6)]).double()
+
+
+def maximizers(net, point):
+    """Which point of the grid is best for the difference of losses, of logits, and for the label's loss (label 0, target 1)."""
+    scores = net(point + offsets)
+    probability = scores.exp() / scores.exp().sum(1, keepdim=True)
+    of_losses = (probability[:, 1].log() - probability[:, 0].log()).argmax()
+    return int(of_losses), int((scores[:, 1] - scores[:, 0]).argmax()), int(probability[:, 0].argmin())
+
+
+def slope_error(net, point):
+    """Largest entry of the gradient of the difference of losses minus finite differences of that of the logits."""
+    z = point[None].clone().requires_grad_()
+    loss = [torch.nn.functional.cross_entropy(net(z), torch.tensor([k])) for k in (0, 1)]
+    (slope,) = torch.autograd.grad(loss[0] - loss[1], z)
+    up, down = net(point + nudges).split(6)
+    return (slope[0] - ((up - down)[:, 1] - (up - down)[:, 0]) / 2e-5).abs().max().item()
+
+
+# %%
 same, alone, off = 0, 0, []
 small = ch.generator(8)
 for _ in range(20):
     first, last = (torch.randn(*shape, generator=small, dtype=torch.float64) for shape in ((8, 6), (4, 8)))
     net = lambda z, first=first, last=last: torch.tanh(z @ first.T) @ last.T  # noqa: E731
     point = torch.randn(6, generator=small, dtype=torch.float64)
-    scores = net(point + offsets)
-    probability = scores.exp() / scores.exp().sum(1, keepdim=True)
-    best = (probability[:, 1].log() - probability[:, 0].log()).argmax()  # the label is 0, the target 1
-    same += int(best == (scores[:, 1] - scores[:, 0]).argmax())
-    alone += int(best == probability[:, 0].argmin())
-    z = point[None].clone().requires_grad_()
-    loss = [torch.nn.functional.cross_entropy(net(z), torch.tensor([k])) for k in (0, 1)]
-    (slope,) = torch.autograd.grad(loss[0] - loss[1], z)
-    up, down = net(point + nudges).split(6)
-    off.append((slope[0] - ((up - down)[:, 1] - (up - down)[:, 0]) / 2e-5).abs().max().item())
+    of_losses, of_logits, of_the_label = maximizers(net, point)
+    same += of_losses == of_logits
+    alone += of_losses == of_the_label
+    off.append(slope_error(net, point))
 
 # %% tags=["nbval-check-output"]
 ch.claim(
@@ -313,14 +341,7 @@ def margin(logits, labels):
 
 def first_order_exceeded(model, eps):
     """Share of images on which PGD raises the margin above every rival's linearization; share of the rise that this allows."""
-    low, high = (x_test - eps).clamp(min=0) - x_test, (x_test + eps).clamp(max=1) - x_test
-    bound = torch.full((len(x_test),), -torch.inf).to(x_test)
-    for rival in range(10):
-        inputs = x_test.clone().requires_grad_(True)
-        gap = model(inputs)[:, rival] - model(inputs).gather(1, y_test[:, None])[:, 0]
-        (slope,) = torch.autograd.grad(gap.sum(), inputs)
-        linear = gap.detach() + torch.maximum(slope * low, slope * high).sum(1)
-        bound = torch.where(y_test == rival, bound, torch.maximum(bound, linear))
+    bound = linearized_margins(model, x_test, y_test, eps)
     start = margin(model(x_test), y_test).detach()
     reached = margin(model(pgd(model, x_test, y_test, eps, steps=steps, loss="margin")), y_test).detach()
     share = (reached > bound + 1e-4).double().mean()
@@ -376,19 +397,7 @@ ch.claim(
 # itself and pay hundreds of steps. As a yardstick, the smallest radius at which $\ell_2$-PGD succeeds, by bisection, image by
 # image, with and without the bounds of valid pixels.
 
-
 # %%
-def smallest_radius(model, inputs, labels, box, halvings=10, largest=6.0):
-    """Per image, the smallest radius at which l2-PGD changes the class."""
-    low, high = torch.zeros(len(inputs)).to(inputs), torch.full((len(inputs),), largest).to(inputs)
-    for _ in range(halvings):
-        eps = (low + high) / 2
-        found = pgd(model, inputs, labels, eps, norm="l2", steps=20, loss="margin", random_start=False, box=box)
-        fooled = model(found).argmax(1) != labels
-        low, high = torch.where(fooled, low, eps), torch.where(fooled, eps, high)
-    return high
-
-
 W = torch.randn(10, 30, generator=generator, dtype=torch.float64)
 affine = lambda z: z @ W.T  # noqa: E731
 label = affine(points).argmax(1)
@@ -397,6 +406,7 @@ every = (values[torch.arange(20), label][:, None] - values) / (W[label][:, None]
 exact = every.scatter(1, label[:, None], torch.inf).amin(1)
 affine_error = ((deepfool(affine, points) - points).norm(dim=1) / exact - 1.02).abs().max().item()
 
+# %%
 right = (models[0](x_test).argmax(1) == y_test).nonzero()[:n_few, 0]
 inputs, labels = x_test[right], y_test[right]
 walked = deepfool(models[0], inputs)
@@ -405,8 +415,8 @@ lengths = pd.DataFrame(
     {
         "DeepFool": (walked - inputs).norm(dim=1).cpu(),
         "DeepFool, clipped": (deepfool(models[0], inputs, box=(0.0, 1.0)) - inputs).norm(dim=1).cpu(),
-        "PGD": smallest_radius(models[0], inputs, labels, None).cpu(),
-        "PGD, clipped": smallest_radius(models[0], inputs, labels, (0.0, 1.0)).cpu(),
+        "PGD": smallest_radius(models[0], inputs, labels, box=None).cpu(),
+        "PGD, clipped": smallest_radius(models[0], inputs, labels).cpu(),
     }
 )
 slow = slice(0, ch.pick(quick=100, full=1000, smoke=10))
@@ -440,10 +450,10 @@ if ch.plots:
 # A targeted attack picks the class. Ones are hard to reach, twos and threes are not, and the matrix is far from
 # symmetric: a one is easily turned into a two, a two hardly ever into a one.
 
-# %% mystnb={"figure": {"name": "fig-17-targets", "caption": "Share of the correctly classified images of a class (rows) that a targeted attack of radius 0.1 turns into another (columns), first network."}, "image": {"alt": "A ten by ten heat map of success rates with an empty diagonal; rates vary between zero and one."}} tags=["hide-input"]
-if ch.plots:
-    from litrepro.plotting import SEQUENTIAL
 
+# %%
+def target_rates():
+    """(10, 10), share of the images of a class that a targeted attack turns into another; nan on the diagonal."""
     rates = torch.full((10, 10), torch.nan)
     for aim in range(10):
         goal = torch.full_like(labels, aim)
@@ -451,6 +461,14 @@ if ch.plots:
         for digit in range(10):
             if digit != aim:
                 rates[digit, aim] = hit[labels == digit].double().mean()
+    return rates
+
+
+# %% mystnb={"figure": {"name": "fig-17-targets", "caption": "Share of the correctly classified images of a class (rows) that a targeted attack of radius 0.1 turns into another (columns), first network."}, "image": {"alt": "A ten by ten heat map of success rates with an empty diagonal; rates vary between zero and one."}} tags=["hide-input"]
+if ch.plots:
+    from litrepro.plotting import SEQUENTIAL
+
+    rates = target_rates()
     fig, ax = figure(height=4, width=5)
     mesh = ax.imshow(rates, vmin=0, vmax=1, cmap=SEQUENTIAL)
     ax.set(xlabel="class aimed at", ylabel="true class", xticks=range(10), yticks=range(10))

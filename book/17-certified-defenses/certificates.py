@@ -36,14 +36,15 @@ from litrepro import Chapter
 from litrepro.data import mnist
 from litrepro.robustness import (
     activation_pattern_minimum,
+    attack_margins,
     dual_bounds,
     dual_margins,
     exact_margins,
     ibp_margins,
     interval_bounds,
+    layer_logits,
     lp_margins,
     member_layers,
-    pgd,
     robust_accuracy,
     train_robust,
 )
@@ -53,11 +54,15 @@ n_train = ch.pick(quick=4000, full=60_000, smoke=400)
 n_ladder = ch.pick(quick=8, full=60, smoke=2)
 epochs = ch.pick(quick=20, full=20, smoke=2)
 radii = [0.02, 0.05]
+
+# %%
 source = "full" if ch.full and not ch.smoke else "bundled"
 train = mnist("train", n=n_train, size=14, source=source, seed=seed)
 test = mnist("test", n=ch.pick(quick=1000, full=10_000, smoke=100), size=14, source=source, seed=seed)
 x, y = train.images.flatten(1), train.labels
 x_test, y_test = test.images.flatten(1), test.labels
+
+# %%
 widths = (196, 24, 24, 10)
 methods = {"standard": "standard", "PGD-trained": "pgd", "IBP-trained": "ibp"}
 stacks = {
@@ -84,49 +89,40 @@ pd.concat(
 
 
 # %%
-def forward(net, points):
-    """Logits of a network given as layers."""
-    for weight, bias in net[:-1]:
-        points = torch.relu(points.to(weight) @ weight.mT + bias)
-    return points.to(net[-1][0]) @ net[-1][0].mT + net[-1][1]
-
-
-def ladder(name, net, images, labels, eps):
-    """Margins of all classes by five methods and the exact one for the runner-up class."""
-    logits = forward(net, images)
-    runner_up = logits.scatter(1, labels[:, None], -torch.inf).argmax(1)
-    attacked = torch.stack(
-        [
-            forward(net, pgd(lambda z: forward(net, z), images, labels, eps, steps=20, restarts=2, loss="margin")),
-            forward(net, pgd(lambda z: forward(net, z), images, runner_up, eps, steps=20, targeted=True)),
-            logits,
-        ]
-    )
-    gaps = (attacked.gather(2, labels.expand(3, -1)[..., None]) - attacked).amin(0)
+def ladder(net, images, labels, eps):
+    """Margins of all classes by five methods and the exact one for the runner-up class, and which class that is."""
+    runner_up = layer_logits(net, images).scatter(1, labels[:, None], -torch.inf).argmax(1)
     tight = dual_bounds(net, images, eps)  # for the exact program only: the relaxations keep the textbook's intervals
-    values = {
+    margins = {
         "IBP": ibp_margins(net, images, labels, eps),
         "fixed dual": dual_margins(net, images, labels, eps),
         "optimized dual": dual_margins(net, images, labels, eps, steps=150),
         "LP": lp_margins(net, images, labels, eps),
         "exact": exact_margins(net, images, labels, eps, bounds=tight, classes=runner_up).margin,
-        "PGD": gaps,
+        "PGD": attack_margins(net, images, labels, eps, classes=runner_up, steps=20, restarts=2),
     }
+    return margins, runner_up
+
+
+def rungs_of(name, net, eps):
+    """The ladder of a network at a radius as rows, one per method, image and class other than the label."""
+    found, runner_up = ladder(net, images, labels, eps)
     return [
         {"net": name, "eps": eps, "image": i, "class": j, "runner-up": bool(runner_up[i] == j), "method": method,
          "margin": table[i, j].item()}
-        for method, table in values.items()
+        for method, table in found.items()
         for i, j in itertools.product(range(len(images)), range(10))
         if j != int(labels[i]) and (method != "exact" or runner_up[i] == j)
     ]  # fmt: skip
 
 
-correct = torch.stack([forward(net, x_test).argmax(1) == y_test for net in nets.values()]).all(0)
+# %%
+correct = torch.stack([layer_logits(net, x_test).argmax(1) == y_test for net in nets.values()]).all(0)
 images, labels = x_test[correct][:n_ladder].double(), y_test[correct][:n_ladder]
 steps_of_ladder = [
     row
     for (name, net), eps in ch.progress(list(itertools.product(nets.items(), radii)), "ladder")
-    for row in ladder(name, net, images, labels, eps)
+    for row in rungs_of(name, net, eps)
 ]
 margins = pd.DataFrame(steps_of_ladder)
 ch.save("margin-ladder", margins.round(5))
@@ -151,14 +147,18 @@ violations = {
     "LP above PGD": (wide["LP"] - wide["PGD"]).max(),
 }
 ch.claim("ordering", value=violations | rungs, holds=bool(complete and apart and max(violations.values()) <= 1e-6))
+
+# %% [markdown]
+# The dual reaches the program's value if its slopes are searched, and misses it with slopes from the bounds. At the radius of training, on more images: how often
+# do intervals beat the dual with fixed slopes?
+
+# %% tags=["nbval-check-output"]
 dual_gap, fixed_gap = ((wide["LP"] - wide[f"{kind} dual"]).abs().max() for kind in ("optimized", "fixed"))
 ch.claim(
     "dual-equals-lp",
     value={"optimized slopes": dual_gap, "fixed slopes": fixed_gap},
     holds=bool(complete and dual_gap < 1e-2 and fixed_gap > 0.1),
 )
-
-# At the radius of training, on more images: how often do intervals beat the dual with fixed slopes?
 more, more_labels = x_test[:200].double(), y_test[:200]
 fixed = dual_margins(nets["IBP-trained"], more, more_labels, 0.1)
 interval = ibp_margins(nets["IBP-trained"], more, more_labels, 0.1)
@@ -210,32 +210,37 @@ gaps.groupby(["net", "eps"]).mean().round(3) + 0.0
 # With a slider over the radius, on one image: how the cheap bounds part from the attack as the ball grows, network by
 # network.
 
+
+# %%
+def cheap_margins(net, eps):
+    """Margins of all classes by what costs little: three bounds and the attack."""
+    return {
+        "IBP": ibp_margins(net, images, labels, eps),
+        "fixed dual": dual_margins(net, images, labels, eps),
+        "optimized dual": dual_margins(net, images, labels, eps, steps=15),
+        "PGD": attack_margins(net, images, labels, eps, steps=15),
+    }
+
+
+def draw_ladder(eps):
+    """One picture of the slider: every image's worst margin by method, a network per panel."""
+    fig, axes = figure(1, 3, height=2.8, sharey=True)
+    for ax, (name, net) in zip(axes, nets.items()):
+        for k, (kind, table) in enumerate(cheap_margins(net, eps).items()):
+            worst = table.scatter(1, labels[:, None], torch.inf).amin(1)
+            ax.plot(worst, ["v", "1", "2", "x"][k], color=f"C{k}", label=kind, mfc="none")
+        ax.axhline(0, color="0.4", lw=0.8)
+        ax.set(title=name, xlabel="image", ylim=(-12, 5))
+    axes[0].set_ylabel("worst margin")
+    fig.legend(*axes[0].get_legend_handles_labels(), ncols=4, loc="outside lower center", fontsize=8)
+    return fig
+
+
 # %% tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import frames
 
-    grid = [round(0.01 * k, 2) for k in range(1, 11)]
-    kinds = {
-        "IBP": lambda net, eps: ibp_margins(net, images, labels, eps),
-        "fixed dual": lambda net, eps: dual_margins(net, images, labels, eps),
-        "optimized dual": lambda net, eps: dual_margins(net, images, labels, eps, steps=15),
-    }
-    pictures = {}
-    for eps in grid:
-        fig, axes = figure(1, 3, height=2.8, sharey=True)
-        for ax, (name, net) in zip(axes, nets.items()):
-            tables = {kind: bound(net, eps) for kind, bound in kinds.items()}
-            found = pgd(lambda z, net=net: forward(net, z), images, labels, eps, steps=15, loss="margin")
-            logits = forward(net, found)
-            tables["PGD"] = logits.gather(1, labels[:, None]) - logits
-            for k, (kind, table) in enumerate(tables.items()):
-                worst = table.scatter(1, labels[:, None], torch.inf).amin(1)
-                ax.plot(worst, ["v", "1", "2", "x"][k], color=f"C{k}", label=kind, mfc="none")
-            ax.axhline(0, color="0.4", lw=0.8)
-            ax.set(title=name, xlabel="image", ylim=(-12, 5))
-        axes[0].set_ylabel("worst margin")
-        fig.legend(*axes[0].get_legend_handles_labels(), ncols=4, loc="outside lower center", fontsize=8)
-        pictures[eps] = fig
+    pictures = {round(0.01 * k, 2): draw_ladder(round(0.01 * k, 2)) for k in range(1, 11)}
     slider = frames(
         pictures, label="radius", name="slider-17-ladder",
         alt="Worst margins of eight images by four methods for three networks; the methods part as the radius grows.",
@@ -252,10 +257,10 @@ slider if ch.plots else None
 net = nets["standard"]
 many = slice(0, 2 * n_ladder)
 values, points = lp_margins(net, x_test[correct][many], y_test[correct][many], 0.05, return_x=True)
-logits = forward(net, points.flatten(0, 1)).reshape(*values.shape, -1)
+logits = layer_logits(net, points.flatten(0, 1)).reshape(*values.shape, -1)
 answers = y_test[correct][many, None, None].expand(-1, 10, 1)
 true = logits.gather(2, answers)[..., 0] - logits.diagonal(dim1=1, dim2=2)
-clean = forward(net, x_test[correct][many])
+clean = layer_logits(net, x_test[correct][many])
 clean = clean.gather(1, answers[:, 0]) - clean
 negative = values < -1e-6
 
@@ -284,7 +289,7 @@ tiny = [
 point = torch.rand(1, 5, generator=generator, dtype=torch.float64)
 solved = exact_margins(tiny, point, torch.tensor([0]), 0.3)
 enumerated = [activation_pattern_minimum(tiny, point[0], 0, j, 0.3) for j in (1, 2)]
-attained = forward(tiny, solved.x_adv[0])
+attained = layer_logits(tiny, solved.x_adv[0])
 attained = (attained[:, 0] - attained.diagonal())[1:]
 
 # %% tags=["nbval-check-output"]
@@ -306,7 +311,7 @@ def price(eps, bounds_of):
     """CPU seconds of the exact solves of the first images, and the mean number of unstable units."""
     bounds = bounds_of(eps)
     unstable = sum(((lower < 0) & (upper > 0)).double().sum(1).mean().item() for lower, upper in bounds[:-1])
-    runner_up = forward(net, few).scatter(1, few_labels[:, None], -torch.inf).argmax(1)
+    runner_up = layer_logits(net, few).scatter(1, few_labels[:, None], -torch.inf).argmax(1)
     seconds = []
     for _ in range(2):
         started = time.process_time()
@@ -315,6 +320,7 @@ def price(eps, bounds_of):
     return {"unstable": unstable, "seconds": min(seconds)}
 
 
+# %%
 few, few_labels = images[: ch.pick(quick=4, full=20, smoke=2)], labels[: ch.pick(quick=4, full=20, smoke=2)]
 sources = {"interval": lambda eps: interval_bounds(net, few, eps), "dual": lambda eps: dual_bounds(net, few, eps)}
 prices = pd.DataFrame(
@@ -366,7 +372,7 @@ def looseness(depth, s):
     point = torch.rand(1, 64, generator=generator, dtype=torch.float64)
     lower, upper = interval_bounds(layers, point, 0.05)[-1]
     noise = (2 * torch.rand(2000, 64, generator=generator, dtype=torch.float64) - 1) * 0.05
-    outputs = forward(layers, (point + noise).clamp(0, 1))
+    outputs = layer_logits(layers, (point + noise).clamp(0, 1))
     return ((upper - lower)[0] / (outputs.amax(0) - outputs.amin(0))).mean().item()
 
 
@@ -379,6 +385,11 @@ ch.claim(
     value={str(k): v for k, v in rising.items()},
     holds=bool((rising.diff().dropna() > rising.iloc[:-1].to_numpy()).all()),
 )
+
+# %% [markdown]
+# The last layer need not lose anything: the difference of two logits is an affine map itself, and its interval is tighter than the difference of two intervals.
+
+# %% tags=["nbval-check-output"]
 split, merged = (
     torch.stack([ibp_margins(net, images, labels, 0.05, merge_last=flag) for net in nets.values()])
     for flag in (False, True)
@@ -414,8 +425,9 @@ for name, net in nets.items():
     outside[name]["beyond 1e100"] = int((hidden.abs() >= 1e100).sum())
 excluded = all(row["images"] > 0 and row["beyond 1e100"] == 0 for row in outside.values())
 ch.claim("erratum-big-bounds", value=outside, holds=excluded)
-net = nets["standard"]
 
+# %% tags=["nbval-check-output"]
+net = nets["standard"]
 W, b = nets["standard"][-1]
 c = torch.randn(10, generator=generator, dtype=torch.float64)
 low, high = (bound.relu() for bound in interval_bounds(nets["standard"], images, 0.05)[-2])
@@ -453,7 +465,7 @@ worst = exact_margins(net, one, labels[:1], 0.02, classes=its_class).x_adv[0, j]
 h = 1e-5
 ends = [exact_margins(moved(t), one, labels[:1], 0.02, classes=its_class).margin[0, j].item() for t in (h, -h)]
 central = (ends[0] - ends[1]) / (2 * h)
-at_worst = [forward(moved(t), worst[None])[0] for t in (h, -h)]
+at_worst = [layer_logits(moved(t), worst[None])[0] for t in (h, -h)]
 danskin = ((at_worst[0] - at_worst[1])[labels[0]] - (at_worst[0] - at_worst[1])[j]).item() / (2 * h)
 
 # %% tags=["nbval-check-output"]

@@ -56,6 +56,12 @@ def load(name):
 
 
 # %%
+def length(method, ramps):
+    """Epochs of a stack; in quick, networks that collapse in the first epoch get no more of them than other methods'."""
+    hopeless = not ch.full and set(ramps) == {at_once}
+    return ibp_epochs if method == "ibp" and not hopeless else epochs
+
+
 def train_stack(method, members, train, test, about):
     """All networks of a method as one stack: accuracies at the end, and those of a few images along the way."""
     _, eps, ramps, seeds = zip(*members)
@@ -71,12 +77,13 @@ def train_stack(method, members, train, test, about):
 
     stack = train_robust(
         train, (784, *hidden, 10), method=method, eps=eps, seeds=seeds, ramps=ramps, attack_steps=attack_steps,
-        epochs=ibp_epochs if method == "ibp" else epochs, callback=look,
+        epochs=length(method, ramps), callback=look,
     )  # fmt: skip
     table = robust_accuracy(stack, test, tested, attack_steps=test_steps)
     return about.join(table.set_index("member")), pd.concat(along or [about[:0]])
 
 
+# %%
 def train_and_measure(name, method, members, part=""):
     """Final accuracies and training curves of ``members`` (label, radius, ramp, seed) on one data set; kept in full."""
     kept = [ch.scratch(f"{name}-{method}{part}-{kind}.csv") for kind in ("end", "curve")]
@@ -135,6 +142,7 @@ def planned(name):
             for method in dict.fromkeys(entry[0] for entry in plan)}  # fmt: skip
 
 
+# %%
 others, others_along = joined(
     train_and_measure(name, method, members)
     for name in datasets

@@ -42,6 +42,7 @@ from litrepro.gans import (
     trained_ensemble,
 )
 
+# %%
 ch = Chapter("18-gan-training", notebook="mnist-gans", profile=profile, seed=seed, full_minutes=8)
 steps = ch.pick(quick=1000, full=18_000, smoke=20)
 checkpoints = ch.pick(quick=[200, 400, 600, 800, 1000], full=list(range(6000, 18_001, 3000)), smoke=[10, 20])
@@ -51,6 +52,8 @@ width, latent = ch.pick(quick=(64, 32), full=(256, 100), smoke=(16, 8))
 batch = ch.pick(quick=32, full=200, smoke=16)  # full: 18,000 batches of 200 are 60 of 200 epochs
 lr = ch.pick(quick=1e-3, full=2e-4)
 sgd_lr = ch.pick(quick=(1e-2, 1e-1), full=(1e-3, 1e-3))
+
+# %%
 source = "full" if ch.full and not ch.smoke else "bundled"
 train, test = mnist("train", source=source), mnist("test", source=source)
 images = (train.images * 2 - 1).to(ch.device)
@@ -91,11 +94,15 @@ gans = trained_ensemble(
     ch, "mlp", lambda: MLPGenerator(latent, width, (1, 28, 28)), lambda: MLPDiscriminator((1, 28, 28), width), images, variants,
     steps=steps, seeds=seeds, batch=batch, record=record, snapshots=checkpoints,
 )  # fmt: skip
+
+# %%
 course = score_course(gans, net, reference, checkpoints).rename(columns={"variant": "optimizer"})
 ch.save("gan-scores", course.round(4))
 ch.save("gan-samples", thumbnails(gans))
 recorded = ch.paper("gan-scores")
 final = course[course["step"] == steps]
+
+# %%
 losses = pd.DataFrame(
     [
         {"step": int(at), "seed": s, "optimizer": v.name, "discriminator": d, "generator": g}
@@ -104,6 +111,8 @@ losses = pd.DataFrame(
     ]
 )
 ch.save("gan-losses", losses.round(4))
+
+# %%
 table1 = {"Adam": 1.878, "OAdam": 3.085, "AdamNM": 3.148, "SGD": 2.691, "SGDNM": 1.547}
 score_summary(final, "optimizer").assign(**{"IS in table 1": pd.Series(table1)}).round(2)
 
@@ -175,10 +184,15 @@ else:
         ch.claim("oadam-beats-adam-gan", value=value, holds=holds, table="gan-scores")
     else:
         ch.not_run("oadam-beats-adam-gan", "in the recorded run Adam or a variant of it has learned nothing")
+
+# %% tags=["nbval-check-output"]
 ratio = IS["SGDNM"] / IS["AdamNM"]
 ch.claim("sgdnm-fails", value=ratio.tolist(), holds=bool((ratio < 0.65).all()))
 
-# The following need the review's scale; in quick they show the recorded verdict or none.
+# %% [markdown]
+# The rest needs the review's scale; the quick run shows the recorded verdict or none.
+
+# %% tags=["nbval-check-output"]
 ranks = IS.mean().sort_values(ascending=False)
 ch.claim(
     "adamnm-best-gan",
@@ -193,6 +207,12 @@ else:
     best = course[course["optimizer"] == "SGD"].groupby("step")["IS"].mean().max()
     value = {"SGD": IS["SGD"].mean(), "SGD at its best checkpoint": best, "Adam": IS["Adam"].mean()}
     ch.claim("sgd-positive-momentum", value=value, holds=trains)
+
+# %% [markdown]
+# Two claims about the way there: after how many steps OAdam reaches Adam's final score, and how rough the discriminator's losses are, as the
+# deviation from their own running mean.
+
+# %% tags=["nbval-check-output"]
 reached = {}
 for s in range(seeds):
     own = course[course["seed"] == s]
@@ -200,6 +220,8 @@ for s in range(seeds):
     good = own[(own["optimizer"] == "OAdam") & (own["IS"] >= target)]
     reached[s] = int(good["step"].min()) if len(good) else 2 * steps
 ch.claim("oadam-faster", value=list(reached.values()), holds=sum(v < steps for v in reached.values()) >= 0.8 * seeds)
+
+# %% tags=["nbval-check-output"]
 rough = (
     losses.sort_values("step")
     .groupby(["seed", "optimizer"])["discriminator"]
@@ -233,6 +255,8 @@ rings = trained_ensemble(
     ch, "ring", lambda: MLPGenerator(8, 64, (2,)), lambda: MLPDiscriminator((2,), 64), ring.to(ch.device), ring_variants,
     steps=ring_steps, seeds=ch.pick(quick=3, full=25, smoke=2), snapshots=ring_marks,
 )  # fmt: skip
+
+# %%
 rows = []
 for mark in ring_marks:
     drawn = rings.sample(1000, seed=1, step=mark).cpu()

@@ -34,9 +34,11 @@ from litrepro.optim import (
     momentum_rate,
     optimal_momentum,
     optimal_step_size,
+    search_momentum,
     step_size_bounds,
 )
 
+# %%
 ch = Chapter("18-gan-training", notebook="spectra", profile=profile, seed=seed, full_minutes=1)
 count = ch.pick(quick=2000, full=200_000, smoke=500)
 f64 = torch.float64
@@ -86,18 +88,14 @@ ch.claim(
     holds=max(violation["step, lower"], violation["step, upper"]) < 1e-12 and violation["step, lower"] > -1e-9,
 )
 
-# %% mystnb={"figure": {"name": "fig-18-circles", "caption": "Trajectories of 1 minus eta lambda for growing step size, dots at the best one. Left: the circle of the best rate (red) touches one trajectory, which alone limits it. Right: it passes through two; a larger step would push one out, a smaller one the other."}, "image": {"alt": "Two complex planes with a black unit circle, a red circle and three pairs of rays from the point 1. Left the red circle is tangent to one pair of rays; right the dots of two pairs lie on it."}} tags=["hide-input"]
+# %% tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
-    cases = {
-        "one limiting eigenvalue": [0.8 + 1.1j, 1.1 + 0.3j, 0.7 + 0.15j],
-        "a crossing": [0.3 + 0.15j, 2.4 + 0.9j, 1.6 + 0.3j],
-    }
-    fig, axes = figure(1, 2, height=3.5)
     angles = torch.linspace(0, 2 * math.pi, 200)
-    for ax, (name, values) in zip(axes, cases.items()):
-        values = torch.tensor(values, dtype=torch.complex128)
+
+    def trajectories(ax, values):
+        """Paths of 1 - eta lambda and of its conjugate up to twice the best step size, and the circle of the best rate."""
         best, radius = optimal_step_size(values)
         ax.plot(angles.cos(), angles.sin(), "k", lw=1)
         ax.plot(radius * angles.cos(), radius * angles.sin(), color="#c00000", lw=1)
@@ -107,14 +105,20 @@ if ch.plots:
                 ax.plot(line.real, line.imag, color=f"C{k}", lw=1)
                 at = 1 - best * conjugate
                 ax.plot(at.real, at.imag, "o", color=f"C{k}", ms=5)
-        ax.set(
-            title=f"{name}: rate {radius:.2f}",
-            xlabel="Re",
-            ylabel="Im",
-            aspect="equal",
-            xlim=(-1.25, 1.25),
-            ylim=(-1.25, 1.25),
-        )
+        return radius
+
+
+# %% mystnb={"figure": {"name": "fig-18-circles", "caption": "Trajectories of 1 minus eta lambda for growing step size, dots at the best one. Left: the circle of the best rate (red) touches one trajectory, which alone limits it. Right: it passes through two; a larger step would push one out, a smaller one the other."}, "image": {"alt": "Two complex planes with a black unit circle, a red circle and three pairs of rays from the point 1. Left the red circle is tangent to one pair of rays; right the dots of two pairs lie on it."}} tags=["hide-input"]
+if ch.plots:
+    cases = {
+        "one limiting eigenvalue": [0.8 + 1.1j, 1.1 + 0.3j, 0.7 + 0.15j],
+        "a crossing": [0.3 + 0.15j, 2.4 + 0.9j, 1.6 + 0.3j],
+    }
+    fig, axes = figure(1, 2, height=3.5)
+    for ax, (name, values) in zip(axes, cases.items()):
+        radius = trajectories(ax, torch.tensor(values, dtype=torch.complex128))
+        ax.set(title=f"{name}: rate {radius:.2f}", xlabel="Re", ylabel="Im", aspect="equal")
+        ax.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25))
 
 # %% mystnb={"figure": {"name": "fig-18-bounds", "caption": "Random spectra of five eigenvalues: the squared rate at the best step between its bounds, and the best step over Re(1/lambda_1), between 1 and 2."}, "image": {"alt": "Left, two clouds of points on either side of the diagonal: lower bounds below it, upper bounds above. Right, a histogram of ratios between 1 and 2, about half of them at 1 and the rest spread evenly."}} tags=["hide-input"]
 if ch.plots:
@@ -151,6 +155,10 @@ for sign in (-1, 1):
     ratio = (errors[0] / errors[1]).median(1).values
     taylor |= {f"plus branch, beta {sign:+d}": ratio[0].item(), f"minus branch, beta {sign:+d}": ratio[1].item()}
 
+# %% [markdown]
+# Does a little momentum help? At a random step size, the slope of the rate in $\beta$ at 0 changes its sign at the ends of $I(\lambda)$.
+
+# %%
 lam = draw(5000, offset=4)
 low, high = momentum_interval(lam)
 step = torch.rand(5000, generator=ch.generator(5), dtype=f64) * 1.5 * high
@@ -174,24 +182,13 @@ ch.claim(
 
 
 # %%
-def refined_search(spectrum, eta, beta, rounds=9, size=61):
-    """Minimize the rate over (eta, beta) in a box (center, half width) each, shrinking it around the best point."""
-    (e, de), (b, db) = eta, beta
-    for _ in range(rounds):
-        etas = torch.linspace(max(e - de, 1e-4), e + de, size, dtype=f64)[:, None]
-        betas = torch.linspace(max(b - db, -0.999), min(b + db, 0.999), size, dtype=f64)
-        values = momentum_rate(spectrum, etas, betas)
-        k = int(values.argmin())
-        e, b, best = etas[k // size, 0].item(), betas[k % size].item(), values.min().item()
-        de, db = de * 0.35, db * 0.35
-    return e, b, best
-
-
 angles = torch.linspace(0.15, 1.4, 8, dtype=f64)
 single = torch.polar(torch.full_like(angles, 1.3), angles)
-found = [refined_search(value[None], (1.5, 1.49), (0.0, 0.99)) for value in single]
+found = [search_momentum(value[None], eta=(1.5, 1.49), beta=(0.0, 0.99)) for value in single]
 closed = torch.stack(optimal_momentum(single), -1)
 searched = torch.tensor(found, dtype=f64)
+
+# %%
 real = {}
 for kappa in (10.0, 100.0):
     spectrum = torch.linspace(1, kappa, 21, dtype=f64)
@@ -199,7 +196,7 @@ for kappa in (10.0, 100.0):
     polyak = 4 / (root + 1) ** 2, ((root - 1) / (root + 1)) ** 2
     plus, minus = momentum_eigenvalues(spectrum, *polyak)
     spread = (torch.cat((plus.abs(), minus.abs())) - math.sqrt(polyak[1])).abs().max().item()
-    _, beta, best = refined_search(spectrum, (2 / kappa, 1.99 / kappa), (0.4, 0.59), rounds=12)
+    _, beta, best = search_momentum(spectrum, eta=(2 / kappa, 1.99 / kappa), beta=(0.4, 0.59), rounds=12)
     real[kappa] = {"best": best, "Polyak": math.sqrt(polyak[1]), "beta": beta, "spread": spread}
 pd.DataFrame(
     {"psi": angles, "search": searched[:, 2], "closed form": closed[:, 2], "beta": closed[:, 1], "plain": angles.sin()}
@@ -249,6 +246,7 @@ branch = {
     "printed is the smaller": (as_printed < modulus - 1e-9).double().mean().item(),
 }
 
+# %%
 at = single.real / single.abs() ** 2  # Re(1/lambda)
 h = 1e-6
 derivative = {
@@ -259,6 +257,8 @@ derivative = {
 formula = 2 * single.real * at
 relative = {factor: (value / formula - 1).abs() for factor, value in derivative.items()}
 
+# %%
+# The smallest angle at which the largest step of equation 4 lies in the interval, by bisection.
 lower, upper = 0.1, 1.2
 for _ in range(60):
     angle = (lower + upper) / 2
@@ -266,6 +266,7 @@ for _ in range(60):
     inside = 2 * value.real <= momentum_interval(value)[1]
     lower, upper = (lower, angle) if inside else (angle, upper)
 
+# %%
 # The random spectra from above, those with two limiting eigenvalues: is the rate lower at beta = -1e-8, and is the step in the intervals?
 moduli = (1 - eta[:, None] * eigs).abs()
 limiting = (rate[:, None] - moduli).abs() < 1e-9
@@ -281,6 +282,7 @@ second = {
     "not as one interval says": int((helps != within.any(1))[~edge].sum()),
 }
 
+# %%
 negative = torch.linspace(-0.99, -0.01, 100, dtype=f64)
 one = torch.ones(1, dtype=f64)
 real_rates = momentum_rate(one, torch.linspace(0.01, 3, 1000, dtype=f64)[:, None], negative).amin(0)
@@ -296,6 +298,8 @@ ch.claim(
     value={"at Re(1/lambda)": relative[1.0].max().item(), "at half of it": relative[0.5].min().item()},
     holds=relative[1.0].max().item() < 1e-5 and relative[0.5].min().item() > 0.1,
 )
+
+# %% tags=["nbval-check-output"]
 ch.claim(
     "erratum-condition-2",
     value=second | {"smallest angle / pi": upper / math.pi},
@@ -334,6 +338,7 @@ for gamma in gammas:
     ratios.append((values.imag / values.real).abs().amax(-1))
 ratios = torch.stack(ratios, 1)
 
+# %%
 stable = torch.tensor([-10, -0.1 + 5j, -0.1 - 5j], dtype=torch.complex128)
 limit = 2 / (stable.real.abs() * (1 + (stable.imag / stable.real) ** 2))
 printed_limit = 2 / (stable.real * (1 + (stable.imag / stable.real) ** 2))
@@ -371,8 +376,9 @@ if ch.plots:
 
     shown = torch.tensor([0.1 + 1j, 0.1 - 1j, 0.5 + 0.4j, 0.5 - 0.4j], dtype=torch.complex128)
     turned = shown + 0.5 * shown.abs() ** 2
-    pictures = {}
-    for step in [round(0.2 * k, 1) for k in range(1, 9)]:
+
+    def spectra(step):
+        """The four spectra at one step size, beside each other, in the unit circle or not."""
         views = {
             "plain": 1 - step * shown,
             r"momentum $\beta=-0.4$": torch.cat(momentum_eigenvalues(shown, step, -0.4)),
@@ -385,16 +391,16 @@ if ch.plots:
             ax.plot(circle.cos(), circle.sin(), "k", lw=0.9)
             inside = values.abs().max().item() < 1
             ax.plot(values.real, values.imag, "o", color="C2" if inside else "C1", ms=5)
-            ax.set(
-                title=f"{name}\n{values.abs().max():.2f}",
-                xlabel="Re",
-                aspect="equal",
-                xlim=(-1.6, 1.6),
-                ylim=(-1.6, 1.6),
-            )
+            ax.set(title=f"{name}\n{values.abs().max():.2f}", xlabel="Re", aspect="equal")
+            ax.set(xlim=(-1.6, 1.6), ylim=(-1.6, 1.6))
             ax.title.set_fontsize(9)
         axes[0].set_ylabel("Im")
-        pictures[step] = fig
+        return fig
+
+
+# %% tags=["hide-input"]
+if ch.plots:
+    pictures = {step: spectra(step) for step in [round(0.2 * k, 1) for k in range(1, 9)]}
     slider = frames(
         pictures, label="step size", name="slider-18-spectra",
         alt="Eigenvalues of one step of four methods against the unit circle.",

@@ -32,6 +32,7 @@ from litrepro.layers import (
 )  # fmt: skip
 from litrepro.training import half_precision, step_decay, train_in_turn
 
+# %%
 ch = Chapter("19-discrete-layers", notebook="sudoku", profile=profile, seed=seed, full_minutes=8)
 box = ch.pick(quick=2, full=3)
 n = box * box
@@ -45,6 +46,8 @@ layer = ch.pick(quick={"m": 100, "aux": 50}, full={"m": 600, "aux": 300}) | {
     "max_iter": sweeps[method],
 }
 layer |= {"k": 32} | ch.pick(quick={"cg_iter": 10, "damping": 0.3}, full={"cg_iter": 10, "damping": 0.3})
+
+# %%
 training = ch.pick(
     quick={"steps": 30, "batch_size": 40, "lr": 2e-2, "eval_every": 6},
     full={"steps": 3600, "batch_size": 40, "lr": 3e-3, "eval_every": 300},
@@ -115,10 +118,13 @@ def train_one(run):
     return history.assign(model=name, board=kind, member=s)
 
 
+# %%
 runs = [(kind, s, name) for kind in boards for s in range(seeds) for name in makers]
 tables, finished = train_in_turn(runs, train_one, stop=ch.out_of_time, progress=lambda runs: ch.progress(runs, "runs"))
 if not finished:
     ch.pause()
+
+# %%
 curves_table = pd.concat(tables, ignore_index=True)
 final = curves_table[curves_table.metric == "accuracy"].groupby(["board", "model", "member", "split"]).tail(1)
 accuracy = final.groupby(["board", "model", "split"], as_index=False)["value"].mean()
@@ -128,27 +134,38 @@ scales, curves = ch.scales(accuracy, recorded), ch.scales(curves_table, curves_r
 shown = {name: table.pivot_table("value", ["board", "model"], "split") for name, table in scales.items()}
 pd.concat(shown, axis=1).round(2)
 
-# %% mystnb={"figure": {"name": "fig-19-sudoku", "caption": "Left: share of unseen boards that SATNet completes without a mistake, during training, original and permuted; every run. Right: the share at the end for all three models, mean (bars) and runs (dots); the dashes are the share of training boards. Top: 4x4, two seeds. Bottom, where it is recorded: 9x9, one seed, 16 passes over 9,000 boards for SATNet and 30 for the networks; the rate falls for the last fifth."}, "image": {"alt": "4x4: curves that rise to one within about twenty steps; bars of SATNet at one on both kinds of board, of the networks near a half on the original and near zero on the permuted boards, with dashes at one for all. 9x9: curves that rise to a half in 2,700 steps and jump above 0.8 when the rate falls; bars of SATNet above 0.8 on both kinds of board, of the networks at zero, with dashes at one for the networks and a little below for SATNet."}} tags=["hide-input"]
+# %% tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
+    def draw_course(ax, tests):
+        """Share of unseen boards that SATNet completes, during training, one line for each run."""
+        for k, kind in enumerate(boards):
+            part = tests[(tests.board == kind) & (tests.model == "SATNet") & (tests.split == "test")]
+            for s, run in part.groupby("member"):
+                ax.plot(run.step, run["value"], "o-", color=f"C{k}", ms=3, label=kind if s == 0 else None)
+
+    def draw_ends(ax, tests):
+        """The shares at the end: bars and dots for unseen boards, dashes for those of the training set."""
+        for k, kind in enumerate(boards):
+            for j, name in enumerate(makers):
+                ends = tests[(tests.board == kind) & (tests.model == name)].groupby(["member", "split"])["value"].last()
+                at, ends = j + 0.38 * (k - 0.5), ends.unstack()
+                ax.bar(at, ends.test.mean(), 0.36, color=f"C{k}", label=kind if j == 0 else None)
+                ax.plot([at] * len(ends), ends.test, "k.", ms=5)
+                ax.hlines(ends.train.mean(), at - 0.18, at + 0.18, color="k", ls="--", lw=1)
+
+
+# %% mystnb={"figure": {"name": "fig-19-sudoku", "caption": "Left: share of unseen boards that SATNet completes without a mistake, during training, original and permuted; every run. Right: the share at the end for all three models, mean (bars) and runs (dots); the dashes are the share of training boards. Top: 4x4, two seeds. Bottom, where it is recorded: 9x9, one seed, 16 passes over 9,000 boards for SATNet and 30 for the networks; the rate falls for the last fifth."}, "image": {"alt": "4x4: curves that rise to one within about twenty steps; bars of SATNet at one on both kinds of board, of the networks near a half on the original and near zero on the permuted boards, with dashes at one for all. 9x9: curves that rise to a half in 2,700 steps and jump above 0.8 when the rate falls; bars of SATNet above 0.8 on both kinds of board, of the networks at zero, with dashes at one for the networks and a little below for SATNet."}} tags=["hide-input"]
+if ch.plots:
     fig, axes = figure(len(scales), 2, height=2.7, squeeze=False)
     for (left, right), (scale, table) in zip(axes, curves.items()):
         side = 9 if scale == "full scale" else n
         tests = table[table.metric == "accuracy"]
-        for k, kind in enumerate(boards):
-            part = tests[(tests.board == kind) & (tests.model == "SATNet") & (tests.split == "test")]
-            for s, run in part.groupby("member"):
-                left.plot(run.step, run["value"], "o-", color=f"C{k}", ms=3, label=kind if s == 0 else None)
-            for j, name in enumerate(makers):
-                ends = tests[(tests.board == kind) & (tests.model == name)].groupby(["member", "split"])["value"].last()
-                at, ends = j + 0.38 * (k - 0.5), ends.unstack()
-                right.bar(at, ends.test.mean(), 0.36, color=f"C{k}", label=kind if j == 0 else None)
-                right.plot([at] * len(ends), ends.test, "k.", ms=5)
-                right.hlines(ends.train.mean(), at - 0.18, at + 0.18, color="k", ls="--", lw=1)
-        left.set(
-            xlabel="training step", ylabel="unseen boards solved", title=f"SATNet, {side}x{side}", ylim=(-0.03, 1.05)
-        )
+        draw_course(left, tests)
+        draw_ends(right, tests)
+        left.set(xlabel="training step", ylabel="unseen boards solved", ylim=(-0.03, 1.05))
+        left.set(title=f"SATNet, {side}x{side}")
         right.set(xticks=range(3), xticklabels=makers, title=f"at the end, {side}x{side}", ylim=(-0.03, 1.08))
         left.legend()
 
@@ -173,6 +190,7 @@ def gradient(net):
     return torch.autograd.grad(completion_loss(net(z, known), z, ~known), net.S)[0].double().flatten()
 
 
+# %%
 exact = SATNet(
     n**3, seed=seed, dtype=torch.float64, tol=0, **layer | {"max_iter": 1000, "cg_iter": 400, "damping": 0.0}
 )
@@ -189,6 +207,8 @@ for name, (cg_iter, damping) in backward.items():
             row["norm"] = (found.norm() / reference.norm()).item()
             row["cosine"] = (found @ reference / found.norm() / reference.norm()).item()
         rows.append(row)
+
+# %%
 damped = pd.DataFrame(rows).groupby("backward pass", sort=False, as_index=False).mean()
 damped_recorded = ch.table("sudoku-backward", damped.round(4))
 tables = ch.scales(damped, damped_recorded)

@@ -205,7 +205,7 @@ error = (reading.ceiling * (1 - reading.ceiling) / sizes[1]) ** 0.5
 counted = (reading.readable - reading.ceiling).abs() < 3 * error
 ch.claim(
     "ceiling-74-7",
-    value={"0.992^36.2": 0.992**36.2, "counted": reading.readable.tolist(), "power": reading.ceiling.tolist()},
+    value={"0.992^36.2": 0.992**36.2, "counted": visual.readable.tolist(), "power": visual.ceiling.tolist()},
     holds=bool(abs(0.992**36.2 - 0.747) < 0.005 and len(reading) == 2 and counted.all()),
 )
 ch.paper("parity")

@@ -42,8 +42,9 @@ from litrepro.materials import (
     clean_moduli,
     composition_features,
     conformal_lower,
+    cross_validated_scores,
     grouped_folds,
-    grouped_predictions,
+    learning_curve,
     parse_formula,
     reduced_composition,
     top_precision,
@@ -51,6 +52,7 @@ from litrepro.materials import (
     within_share,
 )
 
+# %%
 ch = Chapter("20-materials", notebook="moduli", profile=profile, seed=seed, full_minutes=6)
 n_matbench = ch.pick(quick=2500, full=10_987, smoke=400)
 deals = ch.pick(quick=3, full=5, smoke=1)
@@ -98,30 +100,11 @@ def prepared(frame):
     return x, logs, [reduced_composition(formula) for formula in frame.formula]
 
 
-def r_squared(predicted, true):
-    """Share of the variance that is explained."""
-    return 1 - ((predicted - true).square().sum() / (true - true.mean()).square().sum()).item()
-
-
 def validate(frame, fits, n_deals):
-    """Cross-validated scores per target, method and deal of the folds, and the predictions of the first deal."""
+    """Cross-validated scores per target, method and deal of the folds, the predictions of the first deal, and the logs."""
     x, logs, groups = prepared(frame)
-    rows, first = [], {}
-    for deal in range(n_deals):
-        folds = grouped_folds(groups, 5, seed=1000 * seed + deal)
-        for target, y in logs.items():
-            for method, fit in fits.items():
-                p = grouped_predictions(fit, x, y, folds)
-                first.setdefault((target, method), p)
-                row = {
-                    "target": target,
-                    "method": method,
-                    "deal": deal,
-                    "r2": r_squared(p, y),
-                    "within": within_share(10**p, 10**y),
-                }
-                rows.append(row | {"top40": top_precision(p, y, 40)})
-    return pd.DataFrame(rows), first, logs
+    scores, first = cross_validated_scores(fits, x, logs, groups, deals=n_deals, seed=1000 * seed)
+    return scores, first, logs
 
 
 # %%
@@ -144,6 +127,7 @@ None if reason else pd.concat(
 if ch.plots and not reason:
     from litrepro.plotting import PALETTE, figure
 
+    # Where superhard materials are sought.
     heavy, light = set(["Zr", "Nb", "Mo", "Ru", "Rh", "Hf", "Ta", "W", "Re", "Os", "Ir", "Pt"]), {"B", "C", "N"}
     sought = torch.tensor([bool(heavy & set(p)) and bool(light & set(p)) for p in map(parse_formula, main.formula)])
     fig, axes = figure(1, 2, height=3.5)
@@ -157,18 +141,21 @@ if ch.plots and not reason:
     axes[0].legend(loc="upper left")
 
 
-# %% tags=["nbval-check-output"]
+# %%
 def within_20():
+    """Whether 80% of the predictions are within 20%, of both moduli; partly if of one."""
     share = mean_scores.xs("SVR", level="method").within
     return share.to_dict(), True if share.min() >= 0.8 else "partly" if share.max() >= 0.8 else False
 
 
 def explained():
+    """Whether the explained share of the variance is high."""
     r2 = mean_scores.r2
     return {f"{t} {m}": v for (t, m), v in r2.items()}, bool(r2["K", "SVR"] > 0.85 and r2["G", "SVR"] > 0.7)
 
 
 def on_training_rows():
+    """Whether more predictions are within 20% on the rows that the model was fitted to."""
     x, y = prepared(main)[0], logs["G"]
     fitted = within_share(10 ** torch.tensor(svr(x.numpy(), y.numpy())(x.numpy())), 10**y)
     tested = mean_scores.within["G", "SVR"]
@@ -178,10 +165,12 @@ def on_training_rows():
 
 
 def found_again():
+    """Whether six of ten among the first forty are in the true top 5%."""
     share = mean_scores.xs("SVR", level="method").top40
     return share.to_dict(), bool(share.min() >= 0.6)
 
 
+# %% tags=["nbval-check-output"]
 ch.not_run("svr-within-20", reason) if reason else ch.claim("svr-within-20", *within_20())
 ch.not_run("svr-r2", reason) if reason else ch.claim("svr-r2", *explained())
 ch.not_run("training-is-no-test", reason) if reason else ch.claim("training-is-no-test", *on_training_rows())
@@ -195,44 +184,37 @@ ch.not_run("candidates-found", reason) if reason else ch.claim("candidates-found
 
 # %%
 lanthanides = set(["La", "Ce", "Pr", "Nd", "Pm", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Yb", "Lu"])
+
+
+def scores_on(name, target, rows, p, y):
+    """Scores of the predictions p of the logarithms y on some rows."""
+    within, error = within_share(10 ** p[rows], 10 ** y[rows]), (p - y)[rows].abs().median().item()
+    scores = {"n": int(rows.sum()), "within": within, "log_error": error, "spread": y[rows].std().item()}
+    return {"target": target, "compounds": name} | scores
+
+
 if not reason:
     sample = tables["matbench"][0].sample(n_matbench, random_state=seed).reset_index(drop=True)
     has = torch.tensor([bool(lanthanides & set(parse_formula(formula))) for formula in sample.formula])
     sample_scores, matbench_predicted, matbench_logs = validate(sample, {"SVR": svr}, 1)
-    rare = []
-    for target, y in matbench_logs.items():
-        p = matbench_predicted[target, "SVR"]
-        for name, rows_ in (("lanthanide", has), ("none", ~has)):
-            error = (p - y)[rows_]
-            rare.append(
-                {
-                    "target": target,
-                    "compounds": name,
-                    "n": int(rows_.sum()),
-                    "within": within_share(10 ** p[rows_], 10 ** y[rows_]),
-                    "log_error": error.abs().median().item(),
-                    "spread": y[rows_].std().item(),
-                }
-            )
-    rare = pd.DataFrame(rare)
+    rare = pd.DataFrame([
+        scores_on(name, target, rows, matbench_predicted[target, "SVR"], y)
+        for target, y in matbench_logs.items()
+        for name, rows in (("lanthanide", has), ("none", ~has))
+    ])  # fmt: skip
     recorded_rare = ch.table("rare-earths", rare)
     lanthanides_in_main = sum(bool(lanthanides & set(parse_formula(formula))) for formula in main.formula)
 
+# %%
+if not reason:
     curve_frame = main if curve_source == "elastic2015" else tables[curve_source][0]
     cx, cy, cg = prepared(curve_frame)
     test = grouped_folds(cg, 5, seed=seed) == 0
     pool = (~test).nonzero()[:, 0]
-    learning = []
-    for deal in range(5):
-        order = pool[torch.randperm(len(pool), generator=ch.generator(deal))]
-        for size in sizes:
-            rows_ = order[:size]
-            for target, y in cy.items():
-                for method, fit in (("SVR", svr), ("ridge", ridge)):
-                    p = torch.tensor(fit(cx[rows_].numpy(), y[rows_].numpy())(cx[test].numpy()))
-                    error = (p - y[test]).abs().median().item()
-                    learning.append({"n": size, "line": f"{method}, {target}", "deal": deal, "error": 10**error - 1})
-    learning = pd.DataFrame(learning)
+    orders = [pool[torch.randperm(len(pool), generator=ch.generator(deal))] for deal in range(5)]
+    learning = learning_curve({"SVR": svr, "ridge": ridge}, cx, cy, test, sizes, orders)
+    learning["line"] = learning.method + ", " + learning.target
+    learning = learning[["n", "line", "deal", "error"]]
     recorded_learning = ch.table("learning-curve", learning)
 
 # %% tags=["hide-input"]
@@ -242,8 +224,9 @@ None if reason else pd.concat(
 ).round(3).rename(columns={"within": "within 20%", "log_error": "median |log10 error|", "spread": "spread of log10"})
 
 
-# %% tags=["nbval-check-output"]
+# %%
 def rare_earths():
+    """Whether compounds with a lanthanide are clearly less often predicted within 20%."""
     share = rare.set_index(["target", "compounds"]).within
     drop = {target: share[target, "none"] - share[target, "lanthanide"] for target in "KG"}
     holds = all(value > 0.03 for value in drop.values())
@@ -251,6 +234,7 @@ def rare_earths():
     return {**{f"{a} {b}": v for (a, b), v in share.items()}, "in the 2015 set": lanthanides_in_main} | r2, holds
 
 
+# %% tags=["nbval-check-output"]
 # A constant would also be closer where moduli lie in a narrow range: the model must have learnt from the sample.
 missing = reason or ("" if sample_scores.r2.min() > 0.4 else "the model has learnt nothing from the sample")
 ch.not_run("rare-earth-harder", missing) if missing else ch.claim("rare-earth-harder", *rare_earths())
@@ -297,6 +281,9 @@ if not reason:
             {"K_predicted": guess["K"], "G_predicted": guess["G"], "H_predicted": vickers_chen(**guess)}
         )
 
+
+# %%
+if not reason:
     both = pd.concat([tables["aflow"][0], tables["matbench"][0]], ignore_index=True)[["formula", "K_VRH", "G_VRH"]]
     both["composition"] = both.formula.map(reduced_composition)
     # Of several structures the stiffest is the one that a search would be after.
@@ -306,6 +293,9 @@ if not reason:
     elements = pool.formula.map(lambda formula: len(parse_formula(formula)))
     pool = pool[elements.isin([3, 4]) & ~pool.composition.isin(set(groups))].reset_index(drop=True)
     pool = pd.concat([pool, predict(pool.formula)], axis=1)
+
+# %%
+if not reason:
     top = {
         t: top_precision(torch.tensor(pool[f"{t}_predicted"].to_numpy()), torch.tensor(pool[t].to_numpy()), 40)
         for t in "KG"
@@ -321,12 +311,14 @@ None if reason else pool.nlargest(12, "G_predicted").set_index("formula")[
 ].round(0).astype(int)
 
 
-# %% tags=["nbval-check-output"]
+# %%
 def external():
+    """Whether six of ten among the first forty are in the true top 5%, of both moduli; partly if of one."""
     good = [share >= 0.6 for share in top.values()]
     return {**top, "pool": len(pool), "by chance": chance}, True if all(good) else "partly" if any(good) else False
 
 
+# %% tags=["nbval-check-output"]
 ch.not_run("candidates-external", reason) if reason else ch.claim("candidates-external", *external())
 
 # %% [markdown]
@@ -345,6 +337,9 @@ if not reason:
     folds = grouped_folds(groups, 5, seed=1000 * seed)
     own = torch.cdist(z, z).masked_fill(folds[:, None] == folds, torch.inf).amin(1)  # as cross-validation saw it
     far = torch.cdist(pool_z, z).amin(1)
+
+# %%
+if not reason:
     by_bound, covered = {}, {}
     for target in "KG":
         residual = logs[target] - predicted[target, "SVR"]
@@ -413,6 +408,9 @@ if not reason:
     loads = measured.groupby("composition").load_N.nunique()
     ends = measured.sort_values("load_N").groupby("composition").hardness_GPa.agg(["first", "last"])[loads > 1]
     softer = (ends["last"] < ends["first"]).mean()
+
+# %%
+if not reason:
     table = measured.groupby("composition", as_index=False).agg(
         formula=("formula", "first"),
         hardest=("hardness_GPa", "max"),
@@ -442,14 +440,16 @@ None if reason else candidates.head(20).set_index("formula")[
 )
 
 
-# %% tags=["nbval-check-output"]
+# %%
 def superhard():
+    """Whether six of ten candidates are superhard, and more than in the table as a whole."""
     value = {"confirmed of 40": int((candidates.hardest >= 40).sum()), "share of all": base, "superhard in all": every}
     error = (base * (1 - base) / len(candidates)) ** 0.5
     return value, bool(confirmed >= 0.6 and confirmed > base + 2 * error)
 
 
 def proxies():
+    """Whether the shear modulus and Chen's hardness rank compositions like the measured hardness."""
     high = rank["G"] > 0.6 and rank["H"] > 0.6
     moderate = rank["G"] > 0.3 and rank["H"] > 0.3  # chance stays below 0.1
     ordered = rank["G"] > rank["K"] + 0.05
@@ -457,9 +457,11 @@ def proxies():
 
 
 def by_load():
+    """Whether compositions are softer at the highest load than at the lowest."""
     return {"softer at the highest load": softer, "compositions": len(ends)}, bool(softer > 0.8)
 
 
+# %% tags=["nbval-check-output"]
 ch.not_run("superhard-confirmed", reason) if reason else ch.claim("superhard-confirmed", *superhard())
 ch.not_run("moduli-proxy-hardness", reason) if reason else ch.claim("moduli-proxy-hardness", *proxies())
 ch.not_run("hardness-load", reason) if reason else ch.claim("hardness-load", *by_load())

@@ -42,6 +42,7 @@ from litrepro.materials import (
     voxel_thresholds,
 )
 
+# %%
 ch = Chapter("20-materials", notebook="tomography", profile=profile, seed=seed, full_minutes=4)
 n, depth, projections = ch.pick(quick=(64, 24, 24), full=(256, 256, 90), smoke=(32, 12, 12))
 seeds = ch.pick(quick=3, full=10, smoke=1)
@@ -107,41 +108,45 @@ def cluster(volume, row):
 
 
 # %%
+def tuned(table, raw, smooth, truth):
+    """What each method picks by F1 on the first sample: a line of the sweep, or a cut."""
+    return {
+        "fixed DBSCAN": table.loc[table[table.low == table.high].f1.idxmax()],
+        "adaptive DBSCAN": table.loc[table[table.low < table.high].f1.idxmax()],
+        "threshold": best_cut(raw, truth),
+        "median": best_cut(smooth, truth),
+    }
+
+
+def masks_of(best, raw, smooth):
+    """What the tuned methods call material."""
+    return {
+        "threshold": raw > best["threshold"],
+        "median": smooth > best["median"],
+        "fixed DBSCAN": cluster(raw, best["fixed DBSCAN"]),
+        "adaptive DBSCAN": cluster(raw, best["adaptive DBSCAN"]),
+    }
+
+
+def scored(mask, sample):
+    """Scores of a mask, and its recall of the spheres."""
+    small = (sample == 1.2) | (sample == 0.5)  # the spheres
+    found = {name: value.item() for name, value in detection_scores(mask, sample > 0).items()}
+    return found | {"spheres": (mask & small).sum().item() / small.sum().item()}
+
+
+# %%
 rows, chosen, sweeps, masks = [], {}, {}, {}
 for condition, stack in ch.progress(volumes.items(), "conditions", total=len(volumes)):
     smooth = [median_filter(volume) for volume in stack]
-    table = density_sweep(stack[0], truths[0], samples=fixed + adaptive, **grid)
-    sweeps[condition] = table
-    best = {
-        "fixed DBSCAN": table.loc[table[table.low == table.high].f1.idxmax()],
-        "adaptive DBSCAN": table.loc[table[table.low < table.high].f1.idxmax()],
-        "threshold": best_cut(stack[0], truths[0]),
-        "median": best_cut(smooth[0], truths[0]),
-    }
-    chosen[condition] = best
+    sweeps[condition] = table = density_sweep(stack[0], truths[0], samples=fixed + adaptive, **grid)
+    chosen[condition] = best = tuned(table, stack[0], smooth[0], truths[0])
     for s in range(1, seeds + 1):
-        found = {
-            "threshold": stack[s] > best["threshold"],
-            "median": smooth[s] > best["median"],
-            "fixed DBSCAN": cluster(stack[s], best["fixed DBSCAN"]),
-            "adaptive DBSCAN": cluster(stack[s], best["adaptive DBSCAN"]),
-        }
-        small = (samples[s] == 1.2) | (samples[s] == 0.5)  # the spheres
+        found = masks_of(best, stack[s], smooth[s])
         if condition == main and s == 1:
             masks = found
-        for method, mask in found.items():
-            scores = {name: value.item() for name, value in detection_scores(mask, truths[s]).items()}
-            spheres = (mask & small).sum().item() / small.sum().item()
-            rows.append(
-                {
-                    "filter": condition[0],
-                    "dose": condition[1],
-                    "seed": s,
-                    "method": method,
-                    **scores,
-                    "spheres": spheres,
-                }
-            )
+        about = {"filter": condition[0], "dose": condition[1], "seed": s}
+        rows += [about | {"method": method} | scored(mask, samples[s]) for method, mask in found.items()]
 scores = pd.DataFrame(rows)
 ch.save("dose-scores", scores)
 f1 = scores.pivot_table(index=["filter", "dose", "seed"], columns="method", values="f1")
@@ -156,7 +161,7 @@ scores[(scores["filter"] == main[0]) & (scores.dose == main[1])].groupby("method
 # alone. In pictures, one slice of a sample that no method was tuned on:
 
 
-# %% mystnb={"figure": {"name": "fig-20-slices", "caption": "One slice of a test sample: truth, reconstruction from 24 projections at 200 counts per bin (ramp filter), and what four tuned methods call material. Blue is right, red false, grey missed. P and R are precision and recall over the volume."}, "image": {"alt": "Six panels. A ring with a few spots; a speckled reconstruction of it; a threshold mask full of red specks; median, fixed and adaptive clustering masks with few red specks at the ring's edge and some grey at thin parts."}} tags=["hide-input"]
+# %% tags=["hide-input"]
 def coloured(mask, truth):
     """Right in blue, false in red, missed in grey, air in white: (..., 3)."""
     image = torch.ones(*mask.shape, 3)
@@ -169,21 +174,20 @@ def coloured(mask, truth):
     return image
 
 
+# %% mystnb={"figure": {"name": "fig-20-slices", "caption": "One slice of a test sample: truth, reconstruction from 24 projections at 200 counts per bin (ramp filter), and what four tuned methods call material. Blue is right, red false, grey missed. P and R are precision and recall over the volume."}, "image": {"alt": "Six panels. A ring with a few spots; a speckled reconstruction of it; a threshold mask full of red specks; median, fixed and adaptive clustering masks with few red specks at the ring's edge and some grey at thin parts."}} tags=["hide-input"]
 if ch.plots and main in volumes:
     from litrepro.plotting import figure
 
     middle = depth // 2
+    shown = (scores["filter"] == main[0]) & (scores.dose == main[1]) & (scores.seed == 1)
+    by_method = scores[shown].set_index("method")
     fig, axes = figure(2, 3, height=2.7)
     axes[0, 0].imshow(samples[1][middle].cpu(), cmap="gray_r", vmin=0, vmax=1.6)
     axes[0, 0].set_title("truth")
     axes[0, 1].imshow(volumes[main][1][middle].cpu(), cmap="gray_r", vmin=-0.3, vmax=1.6)
     axes[0, 1].set_title("reconstruction")
     for ax, (method, mask) in zip(axes.flat[2:], masks.items()):
-        line = (
-            scores[(scores["filter"] == main[0]) & (scores.dose == main[1]) & (scores.seed == 1)]
-            .set_index("method")
-            .loc[method]
-        )
+        line = by_method.loc[method]
         ax.imshow(coloured(mask[middle], truths[1][middle]))
         ax.set_title(f"{method}\nP {line.precision:.2f}, R {line.recall:.2f}", fontsize=10)
     for ax in axes.flat:
@@ -223,6 +227,7 @@ for _ in range(9):
 same_cluster = labels[core][:, None] == labels[core]
 roles_equal = bool((kind == by_definition).all()) and bool((same_cluster == joined[core][:, core]).all())
 
+# %%
 line, volume = next(iter(chosen.values()))["adaptive DBSCAN"], next(iter(volumes.values()))[1]
 mask = volume > line.cut
 needed = voxel_thresholds(volume, line.cut, grid["bright"], int(line.low), int(line.high), line.gamma)
@@ -244,7 +249,7 @@ ch.claim(
 # a median filter or a smoother reconstruction filter.
 
 
-# %% mystnb={"figure": {"name": "fig-20-dose", "caption": "F1 on test samples against the dose, for a reconstruction with the ramp filter (left) and with a Hann window (right). Bands are the range over samples."}, "image": {"alt": "Two panels of four rising curves. Left: the threshold starts far below the others and joins them at the highest dose, the median filter is highest at low dose. Right: the curves lie close together but for the threshold at the lowest dose, all above their left counterparts there."}} tags=["hide-input"]
+# %% tags=["hide-input"]
 def draw_doses(scores):
     """F1 against the dose, a panel for each reconstruction filter."""
     from litrepro.plotting import curves, figure
@@ -261,33 +266,45 @@ def draw_doses(scores):
     axes[0].legend()
 
 
+# %% mystnb={"figure": {"name": "fig-20-dose", "caption": "F1 on test samples against the dose, for a reconstruction with the ramp filter (left) and with a Hann window (right). Bands are the range over samples."}, "image": {"alt": "Two panels of four rising curves. Left: the threshold starts far below the others and joins them at the highest dose, the median filter is highest at low dose. Right: the curves lie close together but for the threshold at the lowest dose, all above their left counterparts there."}} tags=["hide-input"]
 if ch.plots:
     draw_doses(scores)
 
+
 # %%
-better = (f1["adaptive DBSCAN"] - f1["threshold"]).groupby(["filter", "dose"]).min() > 0.005
-# At the threshold's own recall: of all lines of the sweep with at least that recall on the tuning sample, the most precise.
-halved = {}
-for condition, stack in volumes.items():
-    table, cut = sweeps[condition], chosen[condition]["threshold"]
+def at_equal_recall(condition):
+    """False voxels over the threshold's, worst sample: of all lines of the sweep with at least its recall on the
+    tuning sample, the most precise.
+    """
+    stack, table, cut = volumes[condition], sweeps[condition], chosen[condition]["threshold"]
     base = detection_scores(stack[0] > cut, truths[0])
     eligible = table[(table.low < table.high) & (table.recall >= base["recall"].item())]
     ratios = []
-    for s in range(1, seeds + 1):
-        plain = detection_scores(stack[s] > cut, truths[s])
-        ours = (
-            detection_scores(cluster(stack[s], eligible.loc[eligible.precision.idxmax()]), truths[s])
-            if len(eligible)
-            else plain
-        )
+    for volume, truth in zip(stack[1:], truths[1:]):
+        plain = ours = detection_scores(volume > cut, truth)
+        if len(eligible):
+            ours = detection_scores(cluster(volume, eligible.loc[eligible.precision.idxmax()]), truth)
         ratios.append((ours["false"] / plain["false"].clamp(min=1)).item())
-    halved[condition] = max(ratios)
+    return max(ratios)
+
+
+def judged(each):
+    """True if it holds under every condition, partly if under some."""
+    return True if bool(each.all()) else "partly" if bool(each.any()) else False
+
+
+# %%
+over_threshold = (f1["adaptive DBSCAN"] - f1["threshold"]).groupby(["filter", "dose"])
+better = over_threshold.min() > 0.005
+halved = {condition: at_equal_recall(condition) for condition in volumes}
 denoised = better & pd.Series(halved).reindex(better.index).le(0.5)
 gain = (f1["adaptive DBSCAN"] - f1["fixed DBSCAN"]).groupby(["filter", "dose"]).mean()
 # "No gain" means something of methods that work and are two: both clear up the noisiest volume, and not in the same way.
 noisiest = f1.loc[("ramp", min(doses))]
 cleared = (noisiest[["adaptive DBSCAN", "fixed DBSCAN"]].min(axis=1) - noisiest["threshold"]).min() > 0.05
 works = bool(cleared and gain.abs().max() > 1e-3)
+
+# %%
 # Against every conventional way at the same dose, with either filter; ours may choose its filter as well.
 by_dose = f1.groupby(["dose", "filter"]).mean()
 ours = by_dose["adaptive DBSCAN"].groupby("dose").max()
@@ -298,16 +315,10 @@ finer = spheres["adaptive DBSCAN"] - spheres["median"]
 # A mask that is full everywhere recalls everything.
 precise = scores[(scores["filter"] == main[0]) & (scores.method == "adaptive DBSCAN")].groupby("dose").precision.mean()
 
-
-def judged(each):
-    """True if it holds under every condition, partly if under some."""
-    return True if bool(each.all()) else "partly" if bool(each.any()) else False
-
-
 # %% tags=["hide-input"]
 pd.DataFrame(
     {
-        "adaptive - threshold": (f1["adaptive DBSCAN"] - f1["threshold"]).groupby(["filter", "dose"]).mean(),
+        "adaptive - threshold": over_threshold.mean(),
         "false voxels, of the threshold's": pd.Series(halved),
         "adaptive - fixed": gain,
     }
@@ -317,14 +328,13 @@ pd.DataFrame(
 ch.claim(
     "dbscan-denoises",
     value={
-        "F1 gain": {
-            f"{a} {b}": v
-            for (a, b), v in (f1["adaptive DBSCAN"] - f1["threshold"]).groupby(["filter", "dose"]).min().items()
-        },
+        "F1 gain": {f"{a} {b}": v for (a, b), v in over_threshold.min().items()},
         "false voxels": {f"{a} {b}": v for (a, b), v in halved.items()},
     },
     holds=judged(denoised),
 )
+
+# %% tags=["nbval-check-output"]
 if works:
     ch.claim(
         "adaptive-better",
@@ -335,6 +345,8 @@ if works:
 else:
     for name in ("adaptive-better", "better-than-typical"):
         ch.not_run(name, "DBSCAN does not clear up the noisiest volume, or its two forms are one")
+
+# %% tags=["nbval-check-output"]
 ch.claim(
     "finer-features",
     value={str(dose): [v, precise[dose]] for dose, v in finer.items()},
@@ -420,6 +432,7 @@ def convolve(weights):
     return [functional.conv3d(volume, w, padding=[size // 2 for size in w.shape[2:]]) for w in weights]
 
 
+# %%
 costs = []
 for way, shapes in kernels.items():
     for k in (3, 5, 7, 9):
@@ -432,6 +445,7 @@ costs = pd.DataFrame(costs)
 ch.save("filter-cost", costs)
 
 
+# %%
 def exponent(part):
     """Slope in log-log."""
     x, y = torch.tensor(part[["k", "multiplications"]].to_numpy()).double().log().T

@@ -240,6 +240,31 @@ def semidefinite_bounds(device):
     )
 
 
+@case
+def margins_under_attack(device):
+    from litrepro import robustness as rb
+
+    layers, x, y = affine(device)
+    model = lambda z: rb.layer_logits(layers, z)  # noqa: E731
+    eps = torch.tensor([0.05, 0.1], dtype=f64, device=device)
+    return flat(
+        model(x),
+        rb.attack_margins(layers, x, y, eps, classes=(y + 1) % 2, steps=3, restarts=2),
+        rb.linearized_margins(model, x, y, eps),
+        rb.smallest_radius(model, x, y, steps=3, halvings=3),
+    )
+
+
+@case
+def training_on_a_semidefinite_bound(device):
+    from litrepro.robustness import CertifiedMLP, sdp_objective
+
+    x, y = images(6, 2, device)
+    model = built(lambda: CertifiedMLP(4, 3), device)
+    loss = sdp_objective(0.1)(model, x.flatten(1), y % 2, 0.8, None)
+    return flat(model.dual().detach(), loss.detach(), torch.autograd.grad(loss, model.c))
+
+
 @recent
 def adam_on_duals(device):
     from litrepro.robustness import dual_bounds, sdp_gradient_bound

@@ -169,6 +169,15 @@ def two_layer_curve(device):
     return numbers(two_layer_curve((x, y), (x, y), [2, 4], **settings)["test_mse"])
 
 
+@network
+def two_layer_training_errors(device):
+    from litrepro.interpolation import two_layer_training_errors
+
+    x, y = images(18, 3, device)
+    x, y = x.flatten(1).view(2, 9, -1), y.view(2, 9)
+    return two_layer_training_errors(x, y, 4, [1, 3], seeds=[0, 1], batch_size=4, num_classes=3)
+
+
 @case
 def linear_networks(device):
     from litrepro.linearnets import balanced_factors, emulate, train_factors

@@ -69,7 +69,13 @@ def adaptive_labels(device):
 
 @case
 def representations(device):
-    from litrepro.distillation import cluster_tightness, gradient_noise, logit_information, plane_through_means
+    from litrepro.distillation import (
+        cluster_tightness,
+        gradient_noise,
+        logit_information,
+        plane_through_means,
+        target_information,
+    )
 
     x, y = randn(9, 4, device=device), places(*[0, 1, 2] * 3, device=device)
     model = perceptron((4, 5, 3), device).double()
@@ -78,6 +84,7 @@ def representations(device):
         cluster_tightness(x, y),
         plane_through_means(x, y, (0, 1, 2)),
         logit_information(randn(2, 5, 3, device=device)),
+        *target_information(randn(2, 9, 3, device=device).softmax(-1), y.expand(2, 9)),
         torch.tensor(noise, device="cpu"),
     )
 
@@ -195,6 +202,37 @@ def fit(device):
     model = perceptron((16, 8, 3), device)
     history = fit(model, (x, y), epochs=2, batch_size=10, optimizer="adam", lr=0.01)
     return model.head.weight.detach(), numbers(history["value"])
+
+
+@recent
+def fit_grouped(device):
+    from litrepro.nets import cnn5
+    from litrepro.training import fit_grouped
+
+    x, y = images(12, 8, device)
+    models = built(lambda: torch.nn.ModuleList(cnn5(1, num_classes=3, in_channels=1, size=8, seed=s) for s in (0, 1)))
+    labels = torch.stack([y, y.flip(0)], 1)
+    table = fit_grouped(list(models), (x, labels), epochs=1, batch_size=6, lr=0.01)
+    return numbers(table["train_error"])
+
+
+@case
+def side_by_side(device):
+    from litrepro.nets import cnn5
+    from litrepro.training import train_side_by_side
+
+    x, y = images(12, 8, device)
+    models = built(lambda: torch.nn.ModuleList(cnn5(1, num_classes=3, in_channels=1, size=8, seed=s) for s in (0, 1)))
+    return train_side_by_side(list(models), (x, y), seeds=[0, 1], lr=[0.01, 0.1], epochs=1, batch_size=6)
+
+
+@case
+def first_losses(device):
+    from litrepro.training import first_losses
+
+    x, y = images(12, 4, device)
+    model = perceptron((16, 8, 3), device)
+    return first_losses(model, (x, y), list(torch.arange(12, device="cpu").to(device).split(4)), lr=0.1)
 
 
 @case

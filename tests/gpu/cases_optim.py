@@ -291,6 +291,7 @@ def games(device):
     methods = ("simultaneous", "alternating", "optimistic", "extragradient", "consensus")
     return flat(
         [games.play(field, w, 6, eta=eta, method=m, beta=0.1, gamma=0.2, split=2) for m in methods],
+        [games.play_matrix(J, eta=0.1, method=m, beta=0.1, gamma=0.2, split=2) for m in methods],
         games.quadratic_game(J)(w),
         games.consensus_matrix(J, eta),
         games.gradient_rate(eigs, eta),
@@ -301,6 +302,7 @@ def games(device):
         games.optimal_step_size(eigs),
         games.optimistic_eigenvalues(eigs, 0.1),
         games.step_size_bounds(eigs),
+        torch.tensor(games.search_momentum(eigs[0], eta=(0.5, 0.4), beta=(0.0, 0.9), size=5), device="cpu"),
     )
 
 

@@ -69,6 +69,15 @@ def coreset_measurements(device):
 
 
 @case
+def agreement_of_gradients(device):
+    from litrepro.coresets import class_gradient_errors, gradient_agreement, select
+
+    g, labels = randn(12, 3, device=device), places(*[0, 1, 2, 0] * 3, device=device)
+    errors = class_gradient_errors(g, labels, select(g, labels, 6, method="craig"))
+    return errors, torch.tensor(gradient_agreement(g, g[:, :2], every=2), dtype=f64, device="cpu")
+
+
+@case
 def logistic_coresets(device):
     from litrepro.coresets import incremental_gradient, logistic_optimum
 
@@ -183,6 +192,13 @@ def flat_training(device):
     options = {"cg_steps": 3, "sample": 6, "outer": 2, "decay": 0.01}
     newton = gauss_newton_cg(p.model, p.loss, w, p.train, **options)
     return flat(found, newton.w, newton.gradients, sweep_rates("sgd", p, [0.05, 0.1], [0, 1], epochs=1, batch=5))
+
+
+@case
+def gap_at_equal_loss(device):
+    from litrepro.secondorder import gap_at_level
+
+    return gap_at_level("sgd", linear_problem(device), [0, 1], level=1.0, lr=0.1, epochs=8, batch=5).nan_to_num(-1.0)
 
 
 @draws

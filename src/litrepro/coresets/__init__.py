@@ -14,5 +14,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_train": ["train_on_coresets"],
         "_convex": ["incremental_gradient", "logistic_optimum"],
         "_trials": ["importance_variance", "rank_correlation"],
+        "_agreement": ["Agreement", "class_gradient_errors", "gradient_agreement"],
     },
 )

@@ -96,8 +96,8 @@ def train_on_coresets(
     Returns
     -------
     history
-        ``epoch, step, split, metric, value, seconds, selection_seconds``: seconds are cumulative, with selection and
-        without evaluation.
+        ``epoch, step, split, metric, value, seconds, selection_seconds``: seconds are cumulative (of the CPU
+        where that computes, of a clock on the wall for a GPU), with selection and without evaluation.
     selections
         ``epoch`` (epochs completed), ``size``, ``gradient_error`` (relative to the norm of the full gradient, on the
         gradients that were selected from), ``seconds``; no rows for "full".

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_inventory": ["checksums", "inventory"],
         "_images": ["ImageSet", "cifar10", "digits", "fashion_mnist", "mnist"],
         "_label_noise": ["with_label_noise"],
+        "_shifts": ["random_shift"],
         "_nuclei": ["breast_cancer"],
         "_tables": ["TabularSet", "diabetes", "gas_sensor_ethanol", "iris", "moduli", "vickers_hardness"],
         "_texts": ["synthesis_text", "tiny_shakespeare"],

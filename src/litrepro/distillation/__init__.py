@@ -24,7 +24,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_distill": ["distill", "distill_chain"],
         "_digits": ["digit_sets", "perceptrons"],
         "_students": ["SoftTargets", "last_values", "paired_gains", "train_students"],
-        "_shifts": ["random_shift"],
+        "litrepro.data": ["random_shift"],
+        "_information": ["target_information"],
         "_representations": ["cluster_tightness", "gradient_noise", "logit_information", "plane_through_means"],
     },
 )

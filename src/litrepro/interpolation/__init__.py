@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_fourier": ["fourier_features", "rff_curve"],
         "_equivalent": ["random_feature_risk"],
         "_two_layer": ["threshold_width", "two_layer_curve", "two_layer_parameters"],
+        "_two_layer_fits": ["two_layer_training_errors"],
         "_complexity": ["effective_model_complexity"],
     },
 )

@@ -13,7 +13,7 @@ from torch.nn import functional
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
 from litrepro.interpolation import _arguments
-from litrepro.interpolation._two_layer_run import errors, train_members
+from litrepro.interpolation._two_layer_run import NAMES, errors, train_members
 from litrepro.nets import mlp
 from litrepro.training import fit_ensemble
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Data = tuple[torch.Tensor, torch.Tensor]
-_NAMES = ("body.0.weight", "body.0.bias", "head.weight", "head.bias")  # of the weights of an ``mlp``
 
 
 def two_layer_parameters(d: int, hidden: int, num_classes: int) -> int:
@@ -144,7 +143,7 @@ def two_layer_curve(
             _builder(d, width, num_classes, previous, x.dtype), seeds, (x, y), epochs=0, batch_size=batch_size, lr=lr,
             momentum=momentum, schedule=schedule, metrics=(),
         )  # fmt: skip
-        weights = [start.params[name] for name in _NAMES]
+        weights = [start.params[name] for name in NAMES]
         records = [(0, _measure(weights, (x, hot), (x_test, hot_test)))]
         training = train_members(
             weights, x, hot, seeds, epochs=epochs, batch_size=batch_size, lr=lr, momentum=momentum, schedule=schedule

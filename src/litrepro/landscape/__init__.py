@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "_functions": ["monkey_saddle", "product_loss", "quadratic", "quartic_saddle"],
         "_octopus": ["octopus", "octopus_domain", "octopus_escape_ratio"],
-        "_tensor": ["tensor_decomposition"],
+        "_tensor": ["sampled_tensor_gradient", "tensor_decomposition"],
         "_derivatives": ["gradient", "hessian"],
         "_wells": ["cosine_wells", "fading_slope", "near_critical"],
         "_stationary": ["KINDS", "classify", "strict_saddle"],

@@ -12,6 +12,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_optimum": ["optimal_power_loss"],
         "_induced": ["induced_direction", "preconditioner"],
         "_emulation": ["emulate"],
+        "_emulation_errors": ["EmulationErrors", "emulation_errors"],
+        "_padding": ["pad_factors"],
         "_circulation": ["circulation"],
         "_convnets": ["convnet_variant", "train_convnets"],
         "_momentum": [

@@ -38,5 +38,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_elastic": ["clean_moduli", "moduli_to_young", "vickers_chen", "within_share"],
         "_search": ["conformal_lower", "grouped_folds", "grouped_predictions", "top_precision"],
         "_texts": ["element_mentions"],
+        "_validation": ["cross_validated_scores", "learning_curve"],
     },
 )

@@ -41,6 +41,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "negative_curvature_descent",
             "polyak_parameters",
         ],
+        "_budgeted": ["budgeted_descent"],
         "_noise": ["noise"],
         "perturbed": ["PSGD", "noisy_descent", "perturbed_agd", "perturbed_gd"],
         "games": [
@@ -58,7 +59,9 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "optimal_step_size",
             "optimistic_eigenvalues",
             "play",
+            "play_matrix",
             "quadratic_game",
+            "search_momentum",
             "step_size_bounds",
         ],
         "rates": ["pagd_constants", "pgd_constants", "psgd_constants", "sgd_gradient_bound"],

@@ -5,13 +5,13 @@ from litrepro._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "_bounds": ["gaussian_distance_sq", "statistical_dimension", "sufficient_measurements"],
+        "_bounds": ["gaussian_distance_sq", "statistical_dimension", "sufficient_for_sum", "sufficient_measurements"],
         "_cones": ["descent_dimension"],
         "_consensus": ["RecoveryResult", "structured_recovery"],
         "_failure": ["FailureTest", "deterministic_failure"],
         "_greedy": ["project_sparse_low_rank", "structured_iht"],
         "_norms": ["NormGeometry", "norm_geometry", "random_subgradient"],
-        "_phase": ["phase_diagram", "success_threshold"],
+        "_phase": ["phase_diagram", "success_threshold", "threshold_error"],
         "_problems": ["linear_measurements", "measure", "sparse_low_rank"],
     },
 )

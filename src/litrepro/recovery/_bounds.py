@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
@@ -84,6 +85,64 @@ def sufficient_measurements(d: int, k: int, rank: int, beta: float, t: float = 2
     beta, t = _validate.real("beta", beta, 0, 1), _validate.real("t", t, 0)
     sparse = 2 * k * math.sqrt(math.log(math.e * d / k))
     return (beta * sparse + (1 - beta) * math.sqrt(6 * d * rank + 2 * d) + t) ** 2 + 1
+
+
+def sufficient_for_sum(
+    d: int, weights: Mapping[str, float], *, k: int, rank: int = 1, t: float = 2.0, samples: int = 20
+) -> float:
+    r"""(m + t)^2 + 1 measurements recover with a weighted sum of a sparsity norm and the nuclear norm.
+
+    With scales a, b of the two norms, weights v, w and squared Gaussian distances A(a), B(b) of the norms alone,
+    m is the smallest of (v / a sqrt(A(a)) + w / b sqrt(B(b))) / (v / a + w / b) over a grid of scales; the probability
+    is at least 1 - 2 exp(-t^2 / 2).
+
+    Parameters
+    ----------
+    d, k, rank
+        Sizes as in ``gaussian_distance_sq``.
+    weights
+        v > 0 of ``"l1"``, ``"l12"`` or ``"l12_rows"``, and w > 0 of ``"nuclear"``.
+    t
+        At least 0.
+    samples
+        Draws for the nuclear norm's distance, from seed 0.
+
+    Raises ``ValueError`` for weights of other norms, or not of two, that are not positive, k or rank outside 1..d, and
+    t < 0.
+
+    Notes
+    -----
+    Source: Oymak et al. 2015, theorem 5.1. Any scales give a sufficient number; those of the grid are 0.25, ..., 14.75
+    for the sparsity norm and 0.6 to 2.2 times sqrt(d) for the nuclear norm.
+
+    Examples
+    --------
+    >>> few, many = (sufficient_for_sum(20, {"l1": 1.0, "nuclear": w}, k=4) for w in (1.0, 1e6))
+    >>> few < many  # the nuclear norm alone needs more here
+    True
+    """
+    d, t = _validate.positive_int("d", d), _validate.real("t", t, 0)
+    sparse = _two_norms(weights)
+    grids = {sparse: [0.25 * i for i in range(1, 60)], "nuclear": [math.sqrt(d) * (0.6 + 0.2 * i) for i in range(9)]}
+    roots = {}
+    for norm, grid in grids.items():
+        distance = _distance(norm, d, k, rank, samples, _validate.random_source("generator", None))
+        roots[norm] = {weights[norm] / scale: math.sqrt(distance(scale)) for scale in grid}
+    best = min(
+        (v * x + w * y) / (v + w) for v, x in roots[sparse].items() for w, y in roots["nuclear"].items()
+    )  # fmt: skip
+    return (best + t) ** 2 + 1
+
+
+def _two_norms(weights: Any) -> str:
+    """The norm beside the nuclear one."""
+    names = set(weights) if isinstance(weights, Mapping) else set()
+    others = names - {"nuclear"}
+    if len(names) != 2 or len(others) != 1 or not others <= {"l1", "l12", "l12_rows"}:
+        raise ValueError(f"weights must be those of nuclear and one of l1, l12, l12_rows; got {weights!r}")
+    for name, weight in weights.items():
+        _validate.real(f"weights[{name!r}]", weight, 0, open_low=True)
+    return others.pop()
 
 
 def _distance(

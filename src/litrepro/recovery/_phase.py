@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -157,6 +158,38 @@ def success_threshold(frame: pd.DataFrame, by: str = "d") -> pd.Series:
     series = pd.Series(thresholds, name="m50", dtype=float)
     series.index.name = by
     return series
+
+
+def threshold_error(frame: pd.DataFrame, by: str = "d") -> pd.Series:
+    """Standard error of ``success_threshold``, from the spread of the thresholds of single trials.
+
+    Parameters
+    ----------
+    frame
+        Rows of single trials as ``phase_diagram`` returns them, with a column ``trial``.
+    by
+        As ``success_threshold``.
+
+    Returns
+    -------
+    One number per value of ``by``.
+
+    Raises ``ValueError`` for missing columns, fewer than two trials, and as ``success_threshold``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> cells = {"d": 8, "trial": [0, 0, 1, 1], "m": [10, 20, 10, 20], "success": [0.0, 1.0, 1.0, 1.0]}
+    >>> threshold_error(pd.DataFrame(cells)).to_dict()  # thresholds 15 and 10
+    {8: 2.5}
+    """
+    import pandas as pd
+
+    _validate.table("frame", frame, (by, "trial"), ("m", "success"))
+    single = {trial: success_threshold(part, by) for trial, part in frame.groupby("trial")}
+    if len(single) < 2:
+        raise ValueError(f"a spread needs at least two trials, got {len(single)}")
+    return pd.DataFrame(single).std(axis=1) / math.sqrt(len(single))
 
 
 def _chunks(cells: Iterator[_Cell], chunk_bytes: int, norms: Mapping[int, frozenset[str]]) -> Iterator[list[_Cell]]:

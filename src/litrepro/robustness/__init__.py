@@ -7,8 +7,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "_balls": ["project_ball"],
         "_gradient_attacks": ["fgsm", "pgd"],
+        "_first_order": ["linearized_margins", "smallest_radius"],
         "_minimal_attacks": ["carlini_wagner", "deepfool"],
         "_layers": ["affine_layers"],
+        "_ladder": ["attack_margins", "layer_logits"],
         "_intervals": ["certified", "ibp_loss", "ibp_margins", "interval_bounds", "ramp"],
         "_ensemble": ["member_layers", "member_network", "robust_accuracy", "train_robust"],
         "_dual": ["dual_bounds", "dual_margins"],
@@ -24,5 +26,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "sdp_gradient_bound",
             "sdp_margins",
         ],
+        "_sdp_training": ["CertifiedMLP", "sdp_objective"],
     },
 )

@@ -12,7 +12,7 @@ from torch.nn import functional
 from litrepro import _validate
 from litrepro.nets import StackedMLP
 from litrepro.robustness import _arguments as arguments
-from litrepro.robustness._gradient_attacks import fgsm, pgd_from
+from litrepro.robustness._gradient_attacks import pgd_from, signed_step
 from litrepro.robustness._intervals import propagate
 from litrepro.training import batches
 
@@ -251,7 +251,7 @@ def _attacked(model, x, y, eps, method, steps, starts) -> torch.Tensor:
     """x (M, n, d) attacked member by member with radii (M,), as one batch; starts (M or 1, n, d) in units of them."""
     radii = eps.repeat_interleave(x.shape[1])
     if method == "fgsm":
-        found = fgsm(_flat(model), x.flatten(0, 1), y.flatten(), radii)
+        found = signed_step(_flat(model), x.flatten(0, 1), y.flatten(), radii)
     else:
         start = (starts * eps[:, None, None]).flatten(0, 1)
         found = pgd_from(start, _flat(model), x.flatten(0, 1), y.flatten(), radii, steps)

@@ -59,6 +59,14 @@ def fgsm(
     x = arguments.images(x, box)
     y, eps = arguments.labels(y, x), arguments.radius(eps, x)
     _validate.choice("loss", loss, arguments.LOSSES)
+    return signed_step(model, x, y, eps, targeted, box, loss)
+
+
+def signed_step(
+    model: Model, x: torch.Tensor, y: torch.Tensor, eps: torch.Tensor, targeted: bool = False,
+    box: Box = (0.0, 1.0), loss: str = "ce",
+) -> torch.Tensor:  # fmt: skip
+    """``fgsm`` with radii eps (n,); nothing is checked."""
     _, gradient = value_and_gradient(model, x, y, loss)
     step = per_example(eps, x) * gradient.sign()
     return clip(x - step if targeted else x + step, box)
@@ -173,9 +181,10 @@ class _Search(NamedTuple):
         """``points (r n, *shape)`` with their losses (r n,)."""
         n = len(self.x)
         values = -values if self.targeted else values
-        values = torch.nan_to_num(values, nan=-torch.inf).reshape(-1, n)
-        values, restart = values.max(0)
-        points = points.reshape(-1, n, *self.x.shape[1:])[restart, torch.arange(n, device=restart.device)]
+        values = torch.nan_to_num(values, nan=-torch.inf)
+        if len(points) > n:  # of the restarts the best one
+            values, restart = values.reshape(-1, n).max(0)
+            points = points.reshape(-1, n, *self.x.shape[1:])[restart, torch.arange(n, device=restart.device)]
         if self.value is None:
             return self._replace(best=points, value=values)
         better = values > self.value
@@ -190,21 +199,23 @@ def _from_clean(model: Model, x: torch.Tensor, y: torch.Tensor, box: Box, loss: 
 
 
 def _ascend(search, clean, y, eps, step, delta, norm, steps, momentum) -> _Search:
-    sign = -1.0 if search.targeted else 1.0
-
     def feasible(perturbation: torch.Tensor) -> torch.Tensor:
         return clip(clean + project(perturbation, eps, norm), search.box) - clean
 
     delta = previous = feasible(delta)
     for _ in range(steps):
-        ahead = feasible(delta + momentum * (delta - previous)) if momentum else delta
+        point = clean + delta
+        ahead, there = delta, point
+        if momentum:
+            ahead = feasible(delta + momentum * (delta - previous))
+            there = clean + ahead
         # The labels were looked at with the clean points: a GPU does not have to wait for it at every step.
-        values, gradient = value_and_gradient(search.model, clean + ahead, y, search.loss, check=False)
+        values, gradient = value_and_gradient(search.model, there, y, search.loss, check=False)
         if momentum:  # the iterate is another point than the one whose gradient leads on
             with torch.no_grad():
-                values = arguments.losses(search.model(clean + delta), y, search.loss)
-        search = search.keep(clean + delta, values)
-        direction = _steepest(sign * gradient, norm, clean + ahead, search.box)
+                values = arguments.losses(search.model(point), y, search.loss)
+        search = search.keep(point, values)
+        direction = _steepest(-gradient if search.targeted else gradient, norm, there, search.box)
         previous, delta = delta, feasible(ahead + per_example(step, clean) * direction)
     last = clean + delta
     with torch.no_grad():

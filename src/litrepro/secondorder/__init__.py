@@ -21,8 +21,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_transformer": ["character_problem"],
         "_rates": ["rate_width", "sweep_rates"],
         "_logistic": ["calls_to_distance", "logistic_descent", "logistic_loss", "logistic_newton", "logistic_svrg"],
+        "_race": ["Racer", "best_racers", "logistic_race"],
         "_newton_cg": ["GaussNewtonRun", "conjugate_gradient", "gauss_newton_cg"],
         "_crosstalk": ["crosstalk_leakage"],
+        "_overfit": ["gap_at_level"],
         "_pairs": ["HessianSplit", "hessian_split", "pair_curvatures"],
         "litrepro.optim.curvature": [
             "AdaHessian",

@@ -15,6 +15,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "optimistic_eigenvalues",
         ],
         "_play": ["play"],
+        "_search": ["search_momentum"],
+        "_step_matrix": ["play_matrix"],
         "_optimizers": ["GameAdam", "GameSGD"],
         "_consensus": ["consensus_gradients"],
     },
