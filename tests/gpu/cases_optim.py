@@ -213,7 +213,7 @@ def accelerated(device):
     wells = lambda z: (1 - z.cos()).sum(-1)  # noqa: E731
     found = (
         optim.almost_convex_agd(wells, 0.2 * x, smoothness=1.0, gamma=0.5, tol=1e-2),
-        optim.accelerated_nonconvex(saddle, x, smoothness=10.0, gap=0.5, hessian_lipschitz=2.0, tol=0.3),
+        optim.accelerated_nonconvex(saddle, x, smoothness=10.0, gap=0.5, hessian_lipschitz=2.0, tol=1.0),
         optim.negative_curvature_descent(saddle, 0 * x, hessian_lipschitz=6.0, alpha=0.5, gap=0.25),
         optim.cubic_newton(saddle, x + 0.1, **constants),
         optim.guarded_agd(saddle, x + 0.1, smoothness=10.0, **constants),
