@@ -126,8 +126,8 @@ if ch.plots:
 #
 # ## Errata
 #
-# Six misprints can be told from the right formula by a number; each is a claim in the ledger below. The rest is
-# editorial: the notation list swaps multiplication and division, DEMON is given in the averaged form of SGDM although
+# Five formulas, and one choice of the experiment (AdaDelta's step size), can be told from the right ones by a number;
+# each is a claim in the ledger below. The rest is editorial: the notation list swaps multiplication and division, DEMON is given in the averaged form of SGDM although
 # its authors decay the undamped sum (in the library: `rule("demon", first="sum", total_steps=T)`), and the second author
 # of DEMON is A. Kyrillidis.
 #

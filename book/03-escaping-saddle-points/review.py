@@ -76,10 +76,8 @@ pd.DataFrame(ladder, columns=["method", "source", "oracle calls", "uses"]).set_i
 #
 # Five are claims of the ledger, because a number decides them: who converges to a saddle, the size of the noise, the
 # bracket of equations 2 and 3, the reset of the exploitation step, and the kind of network whose minima are all
-# global. The others are of words. The rate $\epsilon^{-1/2}$ of accelerated descent is about the gap of a *convex*
-# objective; a non-convex one keeps $\epsilon^{-2}$ for a small gradient. The best exponent that is quoted for
-# stochastic methods mixes two kinds: $\epsilon^{-3}$ needs variance reduction. Perturbed gradient descent is by Jin
-# et al. 2017; the input of VGG3 is 32 x 32 x 3; and the loss of a soft-max classifier is called $\ell_2$.
+# global. The others are of words: the two rates remarked on above; perturbed gradient descent is by Jin et al. 2017; the
+# input of VGG3 is 32 x 32 x 3; and the loss of a soft-max classifier is called $\ell_2$.
 #
 # ## The ledger
 

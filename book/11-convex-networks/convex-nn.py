@@ -188,7 +188,7 @@ ch.claim(
     holds=learned and all(bool(d.mean() <= 2 * d.sem()) and bool(d.any()) for d in tanh.values()),
 )
 
-# %% mystnb={"figure": {"name": "fig-11-regions", "caption": "Decision regions of one seed, lambda = 0.3, with the number of units. The exact oracle combines lines that follow the moons; logistic regression and the support vector machine stop early; tanh units bend."}, "image": {"alt": "Five panels with two interlocking half rings of points and two-coloured regions: piecewise straight boundaries for sign units, a boundary with rounded bends for tanh units."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-11-regions", "caption": "Decision regions of one seed, lambda = 0.3, with the number of units. The exact oracle combines three lines that follow the moons; logistic regression ends with three that do not; the support vector machine and the perceptron take five; tanh units bend."}, "image": {"alt": "Five panels with two interlocking half rings of points and two-coloured regions: piecewise straight boundaries for sign units, a boundary with rounded bends for tanh units."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import PALETTE, figure
 

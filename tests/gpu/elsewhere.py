@@ -15,7 +15,6 @@ import sys
 
 import torch
 from torch.utils import backend_registration
-from torch.utils._pytree import tree_leaves, tree_map
 
 NAME = "elsewhere"
 AVAILABLE = hasattr(backend_registration, "_setup_privateuseone_for_python_backend")
@@ -91,14 +90,33 @@ def put(value):
     return Elsewhere(value.resolve_conj().resolve_neg())
 
 
+def mapped(function, value):
+    """The function of every leaf of nested lists and tuples (PyTorch's trees know more kinds, and are slower)."""
+    if isinstance(value, list | tuple):
+        found = [mapped(function, part) for part in value]
+        return found if isinstance(value, list) else tuple(found)
+    return function(value)
+
+
+def tensors_of(values) -> list[torch.Tensor]:
+    """The tensors among the arguments of an operation."""
+    found = []
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += tensors_of(value)
+    return found
+
+
 def compute(operation, args, kwargs):
     """An operation of which some tensor, or the device asked for, is elsewhere."""
-    leaves = [value for value in tree_leaves((args, kwargs)) if isinstance(value, torch.Tensor)]
+    leaves = tensors_of((*args, *kwargs.values()))
     there = [value for value in leaves if isinstance(value, Elsewhere)]
     refuse_mixtures(operation, leaves, args)
     device = kwargs.get("device")
-    kwargs = {key: torch.device("cpu") if key == "device" else here(value) for key, value in kwargs.items()}
-    found = operation(*tree_map(here, args), **tree_map(here, kwargs))
+    kwargs = {key: torch.device("cpu") if key == "device" else mapped(here, value) for key, value in kwargs.items()}
+    found = operation(*mapped(here, args), **kwargs)
     if operation is aten._local_scalar_dense.default:
         return found
     if operation is aten._to_copy.default:
@@ -109,7 +127,7 @@ def compute(operation, args, kwargs):
     for value in there:
         follow(value)
     known = {id(value.here): value for value in there}
-    return tree_map(lambda value: known.get(id(value)) if id(value) in known else put(value), found)
+    return mapped(lambda value: known.get(id(value)) if id(value) in known else put(value), found)
 
 
 def follow(value: Elsewhere) -> None:
@@ -170,7 +188,7 @@ class Calls(torch.overrides.TorchFunctionMode):
 
 def plain(data):
     """Nested lists with numbers in the place of tensors without dimensions."""
-    return tree_map(lambda value: value.item() if isinstance(value, Elsewhere) and not value.ndim else value, data)
+    return mapped(lambda value: value.item() if isinstance(value, Elsewhere) and not value.ndim else value, data)
 
 
 def indices(index):
