@@ -294,7 +294,7 @@ counted(pd.concat(shown, names=["scale"]))
 # alone. With the longer step it needs 325 at width 1,000 and 234 at width 8,192, and the gain is 1.9 and 1.3: where the recorded
 # verdict at full scale says reproduced, it says so of equal steps. The large data, as well conditioned as the easy ones, take as many steps
 # as those. There the review's step does its harm more slowly: the residual rises to 83 times its start within the hundred steps,
-# short of the thousand that the criterion asks for, which is the dissenting verdict at full scale above.
+# against 1e30 times and more on the other two data sets.
 
 # %% [markdown]
 # ## Acceleration as roots on a circle

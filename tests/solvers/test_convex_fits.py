@@ -1,9 +1,12 @@
 """Least squares in an l1 ball and with a nuclear norm, against scikit-learn, closed forms and optimality conditions."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
+from litrepro import ConvergenceWarning
 from litrepro.solvers import l1_ball_least_squares, nuclear_norm_least_squares
 
 DOUBLE = torch.float64
@@ -61,6 +64,16 @@ def test_nuclear_norm_fit_of_orthonormal_data_is_a_threshold():
     expected = (U * (s - 1.5).clamp(min=0)) @ Vh
     assert torch.allclose(nuclear_norm_least_squares(Q, Y, 1.5, iterations=50), expected, atol=1e-12)
     assert nuclear_norm_least_squares(Q, Y, 100.0, iterations=5).abs().max() == 0
+
+
+def test_nuclear_norm_fits_that_still_move_say_so():
+    Q, scales = torch.linalg.qr(draw(9, 5, seed=9)).Q, torch.linspace(0.1, 1, 5, dtype=DOUBLE)
+    both, Y = torch.stack([Q, Q * scales]), draw(2, 9, 4, seed=10)
+    with pytest.warns(ConvergenceWarning, match="1 of 2 fits still moved at step 30"):
+        nuclear_norm_least_squares(both, Y, 0.1, iterations=30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nuclear_norm_least_squares(both, Y, 0.1)
 
 
 @pytest.mark.parametrize(

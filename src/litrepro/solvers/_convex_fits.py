@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import torch
 
 from litrepro import _validate
+from litrepro._warnings import ConvergenceWarning
 from litrepro.solvers._proximal import project_l1_ball, singular_value_threshold
 
 
@@ -98,6 +100,7 @@ def nuclear_norm_least_squares(
     Returns
     -------
     W. It is optimal where the largest singular value of X^T (Y - X W) is beta, or at most that where W = 0.
+    A ``ConvergenceWarning`` says how many fits the last step still moved, by more than half the digits of the dtype.
 
     Raises
     ------
@@ -122,7 +125,11 @@ def nuclear_norm_least_squares(
         raise ValueError(f"X and Y must have the same batch and rows, got {tuple(X.shape)} and {tuple(Y.shape)}")
     step = 1 / torch.linalg.matrix_norm(X, 2).square().clamp(min=torch.finfo(X.dtype).tiny)
     rate = step[..., None, None]
-    W = X.new_zeros(*X.shape[:-2], X.shape[-1], Y.shape[-1])
+    W = last = X.new_zeros(*X.shape[:-2], X.shape[-1], Y.shape[-1])
     for _ in range(iterations):
-        W = singular_value_threshold(W - rate * (X.mT @ (X @ W - Y)), step * beta)
+        last, W = W, singular_value_threshold(W - rate * (X.mT @ (X @ W - Y)), step * beta)
+    moving = torch.linalg.matrix_norm(W - last) > torch.finfo(X.dtype).eps ** 0.5 * torch.linalg.matrix_norm(W)
+    if moving.any():
+        message = f"{int(moving.sum())} of {moving.numel()} fits still moved at step {iterations}, the last one"
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)
     return W
