@@ -69,7 +69,7 @@ def allconv_resnet(
     residual: bool = True,
     seed: int = 0,
 ) -> nn.Module:
-    """A residual network of convolutions alone: no normalization, dropout or pooling unless asked for.
+    """A residual network of convolutions alone: no normalization, dropout or max pooling unless asked for.
 
     A 3x3 stem without bias, then per width ``blocks`` blocks x <- P x + conv3(relu(conv3(x) + b)), with stride 2 at
     the first block of the later widths; P is the identity, or a 1x1 projection without bias where the shape changes.
