@@ -72,6 +72,7 @@ def test_classification():
     assert [ls.KINDS[k] for k in ls.classify(batch)] == ["inconclusive", "inconclusive", "inconclusive"]
     assert ls.KINDS[ls.classify(-batch[2])] == "inconclusive"  # what counts as zero is relative to the largest modulus
     assert ls.KINDS[ls.classify(batch[2], tol=0.0)] == "minimum"
+    assert ls.KINDS[ls.classify(torch.tensor([1, -1]))] == "saddle"
     for values, tol in ((torch.tensor([math.nan]), 1e-8), (torch.tensor([1.0]), -1.0), (torch.ones(0), 1e-8)):
         with pytest.raises(ValueError):
             ls.classify(values, tol)
@@ -158,6 +159,7 @@ def test_rescaled_networks_compute_the_same():
 def test_segments():
     w0, w1, ts = torch.zeros(3), torch.ones(3), torch.tensor([0.0, 0.5, 2.0])
     assert ls.segment(lambda w: w.square().sum(-1), w0, w1, ts).tolist() == [0.0, 0.75, 12.0]
+    assert ls.segment(lambda w: w.square().sum(), w0, w1, ts).tolist() == [0.0, 0.75, 12.0]  # a loss of one point
     with pytest.raises(ValueError):
         ls.segment(lambda w: w, w0, w1, ts)
 

@@ -66,6 +66,11 @@ def test_gradient_descent_needs_the_predicted_multiple_at_each_saddle():
         assert (after / before).mean().item() == pytest.approx(predicted, rel=0.25)
 
 
+def test_the_escape_ratio_of_small_steps_is_its_limit():
+    for lr in (1e-12, 1e-17, 1e-300):
+        assert octopus_escape_ratio(2.0, 1.0, lr) == pytest.approx(3.0, rel=1e-11)
+
+
 def test_domain():
     x = torch.tensor([[0.1, 0.1], [5.0, 3.0], [6.0, 3.0], [17.0, 0.1], [0.1, 3.0], [11.0, 11.0]], dtype=torch.float64)
     assert octopus_domain(x).tolist() == [True, False, True, False, False, True]

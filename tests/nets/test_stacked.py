@@ -129,6 +129,11 @@ def test_bad_shapes(shape):
         StackedMLP((4, 8, 2))(torch.ones(shape))
 
 
+def test_inputs_of_another_dtype_are_refused():
+    with pytest.raises(ValueError, match="dtype of the weights"):
+        StackedMLP((4, 8, 2))(torch.ones(3, 4, dtype=torch.float64))
+
+
 def test_members_of_a_group_share_their_dropout_masks():
     model = StackedMLP((3, 50, 2), trials=4, dropout=0.5, generator=generator(), mask_groups=[7, 8, 7, 8])
     for parameter in model.parameters():

@@ -153,3 +153,10 @@ def test_step_needs_a_closure():
     for closure in (lambda: p**2, lambda: 3.0, lambda: torch.tensor(3.0)):
         with pytest.raises(ValueError, match="one number"):
             AdaHessian([p]).step(closure)
+
+
+def test_the_largest_seeds_are_taken():
+    p = torch.nn.Parameter(torch.ones(2))
+    AdaHessian([p], seed=2**64 - 1).step(lambda: p.square().sum())
+    assert p.isfinite().all()
+    assert (p < 1).all()

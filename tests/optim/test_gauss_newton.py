@@ -89,6 +89,16 @@ def test_lbfgs_against_rank_two_updates(m, d, seed):
     assert ((found * g).sum(-1) > 0).all()
 
 
+def test_a_memory_serves_several_gradients_and_a_gradient_several_memories():
+    s, y = pairs(2, 3, m=4, d=5)
+    g = randn(3, 5)
+    expected = lbfgs_direction(g.expand(2, 3, 5), s, y)
+    assert torch.equal(lbfgs_direction(g, s, y), expected)
+    assert torch.equal(lbfgs_direction(g, s[0, 0], y[0, 0])[0], expected[0, 0])
+    with pytest.raises(ValueError, match="need grad"):
+        lbfgs_direction(g[:2], s, y)
+
+
 def test_empty_memory_and_bad_pairs():
     g, none = randn(2, 3, 4), torch.zeros(2, 3, 0, 4, dtype=f64)
     assert torch.equal(lbfgs_direction(g, none, none), g)

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from litrepro import ConvergenceWarning
 from litrepro.optim import curvature
 from litrepro.solvers import extreme_eigenvalues, hvp, lanczos, lanczos_extreme
 
@@ -86,7 +87,8 @@ def test_extreme_pairs(which, dtype):
 
 
 def test_few_steps_are_not_called_converged():
-    found = lanczos_extreme(matvec_of(symmetric(100)), torch.ones(100, dtype=torch.float64), steps=5)
+    with pytest.warns(ConvergenceWarning, match="1 of 1 eigenpairs"):
+        found = lanczos_extreme(matvec_of(symmetric(100)), torch.ones(100, dtype=torch.float64), steps=5)
     assert found.steps == 5
     assert not bool(found.converged)
     assert found.value >= torch.linalg.eigvalsh(symmetric(100))[0]
@@ -135,6 +137,15 @@ def test_the_size_of_the_start_does_not_matter(size):
     assert lanczos(lambda v: h * v, start, 2)[0].tolist() == pytest.approx([0.5, 0.5])
 
 
+@pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e-24), (torch.float32, 1e24), (torch.float64, 1e-200)])
+def test_operators_whose_squares_leave_the_numbers(dtype, size):
+    matrix, v0 = symmetric(9, dtype=dtype) * size, torch.ones(9, dtype=dtype)
+    found, expected = lanczos_extreme(matvec_of(matrix), v0), torch.linalg.eigvalsh(matrix.double() / size)[0]
+    assert found.value.item() / size == pytest.approx(expected.item(), rel=1e-5)
+    assert found.steps == 9
+
+
+@pytest.mark.filterwarnings("ignore::litrepro.ConvergenceWarning")
 @pytest.mark.parametrize("sign", [1, -1])
 def test_converged_is_relative_to_the_largest_ritz_value(sign):
     """The diagonal of T stays below it where the residual is between the two."""

@@ -88,7 +88,7 @@ def octopus_escape_ratio(L: float, gamma: float, lr: float) -> float:
     """
     L, gamma, _ = _constants(L, gamma, 1.0)
     lr = _validate.real("lr", lr, 0, 1 / (2 * L), open_low=True, open_high=True)
-    return 1 + math.log(1 / (1 - 2 * lr * L)) / math.log(1 + 2 * lr * gamma)
+    return 1 - math.log1p(-2 * lr * L) / math.log1p(2 * lr * gamma)
 
 
 def _constants(L: float, gamma: float, tau: float) -> tuple[float, float, float]:

@@ -53,7 +53,9 @@ def rescale_relu(
 def segment(
     loss: Callable[[torch.Tensor], torch.Tensor], w0: torch.Tensor, w1: torch.Tensor, ts: torch.Tensor
 ) -> torch.Tensor:
-    """Loss along the line w0 + t (w1 - w0): ``loss`` maps (A, d) to (A,), ``w0``, ``w1`` (d,), ``ts`` (A,); (A,).
+    """Loss along the line w0 + t (w1 - w0): ``w0``, ``w1`` (d,), ``ts`` (A,); (A,).
+
+    ``loss`` maps (A, d) to (A,); one that returns a single number for them is asked point by point, (d,) to ().
 
     Raises ``ValueError`` for shapes that do not fit, tensors that are not floating point, ends of two dtypes or
     devices, and a loss that cannot be called or does not return one value per point.
@@ -71,7 +73,10 @@ def segment(
     _validate.same_kind(w0=w0, w1=w1)
     if w0.ndim != 1 or w0.shape != w1.shape or ts.ndim != 1:
         raise ValueError(f"need (d,), (d,), (A,); got {tuple(w0.shape)}, {tuple(w1.shape)}, {tuple(ts.shape)}")
-    values = loss(w0 + ts[:, None].to(w0) * (w1 - w0))
+    points = w0 + ts[:, None].to(w0) * (w1 - w0)
+    values = loss(points)
+    if isinstance(values, torch.Tensor) and not values.ndim and len(ts):
+        values = torch.stack([loss(point) for point in points])
     if not isinstance(values, torch.Tensor) or values.shape != ts.shape:
         found = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
         raise ValueError(f"loss must map ({len(ts)}, {len(w0)}) to ({len(ts)},), got {found}")

@@ -26,6 +26,8 @@ def classify(eigenvalues: torch.Tensor, tol: float = 1e-8) -> torch.Tensor:
     >>> [KINDS[i] for i in classify(torch.tensor([[1.0, 2.0], [-1.0, 2.0], [0.0, 2.0]]))]
     ['minimum', 'saddle', 'inconclusive']
     """
+    if isinstance(eigenvalues, torch.Tensor) and eigenvalues.dtype in (torch.int32, torch.int64):
+        eigenvalues = eigenvalues.double()
     _validate.float_tensor("eigenvalues", eigenvalues, 1)
     tol = _validate.real("tol", tol, 0)
     if eigenvalues.shape[-1] < 1 or not bool(torch.isfinite(eigenvalues).all()):

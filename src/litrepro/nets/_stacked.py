@@ -109,6 +109,8 @@ class StackedMLP(nn.Module):
         if x.ndim != 3 or x.shape[0] != self.trials or x.shape[-1] != self.widths[0]:
             expected = f"({self.trials}, n, {self.widths[0]})"
             raise ValueError(f"input must have shape {expected} or (n, {self.widths[0]}), got {tuple(x.shape)}")
+        if x.dtype != self.weights[0].dtype and not torch.is_autocast_enabled(x.device.type):
+            raise ValueError(f"input must have the dtype of the weights, {self.weights[0].dtype}, got {x.dtype}")
         return self._from_first(torch.baddbmm(self.biases[0], x, self.weights[0]))
 
     def from_ones(self, indices: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,8 @@ from litrepro.optim._accelerated_convex import (
     tested,
     told,
 )
-from litrepro.solvers import hvp, lanczos_extreme
+from litrepro.solvers import hvp
+from litrepro.solvers._lanczos import extreme_pair
 
 
 class CurvatureDescentResult(NamedTuple):
@@ -93,7 +94,8 @@ def negative_curvature_descent(
     lanczos_steps
         Most Hessian-vector products per move; None: d, and then ``curvature`` is the lowest eigenvalue.
     generator
-        Draws the start of Lanczos for the whole batch at each move (one seeded with 0 if None).
+        Draws the start of Lanczos for the whole batch at each move (one seeded with 0 if None). With fewer steps than
+        dimensions the direction depends on that draw, and so on how many trials there are.
 
     Returns
     -------
@@ -250,7 +252,7 @@ def run_curvature_descent(fn: Fun, z, running, l2, alpha, gap, lanczos_steps, ge
     for _ in range(math.ceil(min(1 + 12 * l2**2 * gap / alpha**3, 1e18))):
         v0 = torch.randn(z.shape, generator=generator, dtype=z.dtype, device=generator.device).to(z.device)
         product, counted, broken = _counting_products(fn, z, running)
-        found = lanczos_extreme(product, v0, steps=lanczos_steps, which="min")
+        found = extreme_pair(product, v0, steps=lanczos_steps, which="min")
         calls += counted()
         finite = torch.isfinite(z).all(-1) & ~broken
         curvature = torch.where(running, torch.where(finite, found.value, torch.nan), curvature)

@@ -34,11 +34,12 @@ class Rule:
     eps_delta
         AdaDelta's constant under the accumulated steps; ``eps`` if None.
     debias
-        Divide moving averages by 1 - beta^t.
+        Divide moving averages by 1 - beta^t; where beta1 decays, by one minus the product of its values.
     lookahead
         Take the gradient at x - lr beta1 m (Nesterov).
     nesterov
-        Dozat's NAdam: mix beta1 mhat_{t+1} with the gradient instead of looking ahead.
+        Dozat's NAdam: mix beta1 mhat_{t+1} with the gradient instead of looking ahead. Without ``debias`` both are
+        taken as they are: beta1 m_t + (1 - beta1) g_t.
     delta
         Take AdaDelta's step, whose units are those of x.
     total_steps

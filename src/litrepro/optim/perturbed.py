@@ -16,7 +16,7 @@ from litrepro.optim._noise import KINDS, check_radius, noise
 from litrepro.optim._psgd import PSGD
 from litrepro.optim._steps import expand_lr
 
-__all__ = ["PSGD", "noisy_descent", "perturbed_agd", "perturbed_gd"]
+__all__ = ["PSGD", "noise", "noisy_descent", "perturbed_agd", "perturbed_gd"]
 
 Fun = Callable[[torch.Tensor], torch.Tensor]
 

@@ -6,7 +6,7 @@ One step t = 1, 2, ... of every member, element by element:
     m_t    = g_t | b m_{t-1} + g_t | b m_{t-1} + (1 - b) g_t              first moment: gradient, sum, average
     V_t    = 1 | V + g_t^2 | beta2 V + (1 - beta2) g_t^2 | max(beta2 V, |g_t|)    second: one, sum, average, max
     mhat   = m_t / (1 - beta1^t),  Vhat = V_t / (1 - beta2^t)             if debias (averages only)
-    n_t    = nu mhat + (1 - nu) g_t
+    n_t    = nu mhat + (1 - nu) g_t,  for NAdam beta1 m_t / (1 - beta1^(t+1)) + (1 - beta1) g_t / (1 - beta1^t)
     x      <- x - lr n_t / H_t,   H_t = 1 | sqrt(Vhat) + eps | V + eps (max),   with 0/0 := 0
 
 ``Rule`` holds the choices, ``rule(name)`` the members, ``start``/``look_ahead``/``update`` one step, ``descend`` a run

@@ -6,6 +6,7 @@ exhausted stops: its further directions, diagonals and off-diagonals are zero, a
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import torch
 
 from litrepro import _validate
 from litrepro._scaling import binary_scale
+from litrepro._warnings import ConvergenceWarning
 
 MatVec = Callable[[torch.Tensor], torch.Tensor]
 
@@ -122,6 +124,7 @@ def lanczos_extreme(
 
     Raises ``ValueError`` for a v0 that is zero, not finite or not float32 or float64, steps < 1, tol < 0, another
     ``which``, and a ``matvec`` that does not return tensors like v0. An entry whose products are not finite gives nan.
+    A ``ConvergenceWarning`` says how many entries have not converged, rounding apart.
 
     Examples
     --------
@@ -131,6 +134,21 @@ def lanczos_extreme(
     >>> round(found.value.item(), 4), bool((h * found.vector - found.vector).norm() < 1e-3)
     (1.0, True)
     """
+    result = extreme_pair(matvec, v0, steps=steps, which=which, tol=tol)
+    # The default tolerance is out of reach of float32, which is no news.
+    reach = 100 * torch.finfo(v0.dtype).eps * result.value.abs().clamp(min=1.0)
+    left = int((~result.converged & ~(result.residual <= reach)).sum())
+    if left:
+        count = result.converged.numel()
+        message = f"lanczos_extreme: {left} of {count} eigenpairs have not converged in {result.steps} steps"
+        warnings.warn(message, ConvergenceWarning, stacklevel=2)
+    return result
+
+
+def extreme_pair(
+    matvec: MatVec, v0: torch.Tensor, *, steps: int | None = None, which: str = "min", tol: float = 1e-8
+) -> LanczosResult:
+    """``lanczos_extreme`` for callers to whom a few steps are enough: only the flag says what has not converged."""
     _check(matvec, v0)
     d = v0.shape[-1]
     steps = d if steps is None else min(_validate.positive_int("steps", steps), d)
@@ -163,6 +181,12 @@ def _unit(v0: torch.Tensor) -> torch.Tensor:
     return v0 / v0.norm(dim=-1, keepdim=True)
 
 
+def _length(v: torch.Tensor) -> torch.Tensor:
+    """|v|, also where the squares of the entries are 0 or inf."""
+    scale = binary_scale(v, -1)
+    return (v / scale).norm(dim=-1) * scale[..., 0]
+
+
 @torch.no_grad()
 def _iterate(matvec: MatVec, v0: torch.Tensor, k: int, *, stop_early: bool) -> _Krylov:
     """The three-term recursion; a new direction below rounding relative to the operator's scale is a breakdown."""
@@ -188,12 +212,12 @@ def _iterate(matvec: MatVec, v0: torch.Tensor, k: int, *, stop_early: bool) -> _
         product = torch.where(alive[..., None], product, 0.0)
         hq[..., step, :] = product
         alpha[..., step] = (current * product).sum(-1)
-        scale = torch.maximum(scale, product.norm(dim=-1))
+        scale = torch.maximum(scale, _length(product))
         known, rest = q[..., : step + 1, :], product
         for _ in range(2):  # once is not enough in floating point, twice is (Parlett)
             along = torch.matmul(known, rest[..., None])
             rest = rest - torch.matmul(known.mT, along)[..., 0]
-        length = rest.norm(dim=-1)
+        length = _length(rest)
         alive = alive & (length > 10 * d**0.5 * eps * scale) & (step + 1 < k)
         beta[..., step] = torch.where(alive, length, 0.0)
         current = torch.where(alive[..., None], rest / torch.where(alive, length, 1.0)[..., None], 0.0)

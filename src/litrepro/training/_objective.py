@@ -9,7 +9,8 @@ import torch
 
 from litrepro import _validate
 from litrepro.nets import StackedMLP
-from litrepro.solvers import hvp, lanczos_extreme
+from litrepro.solvers import hvp
+from litrepro.solvers._lanczos import extreme_pair
 from litrepro.training._arguments import labelled, layer_widths
 
 _ACTIVATIONS = {"identity": lambda u: u, "relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
@@ -131,6 +132,6 @@ def sharpness(
     start = torch.randn(w.shape, generator=generator, dtype=w.dtype, device=generator.device).to(w.device)
 
     def top(v: torch.Tensor) -> torch.Tensor:
-        return lanczos_extreme(lambda u: hvp(fun, w, u), v, steps=steps, which="max").value
+        return extreme_pair(lambda u: hvp(fun, w, u), v, steps=steps, which="max").value
 
     return _validate.answer("fun", top, start)

@@ -143,7 +143,7 @@ class AdaHessian(torch.optim.Optimizer):
         totals = {index: torch.zeros_like(pairs[index][0]) for index in due}
         samples = {index: pairs[index][1]["samples"] for index in due}
         count = max(self.state[pairs[index][0]].get("step", 0) for index in due)
-        generator = torch.Generator(pairs[due[0]][0].device).manual_seed(self.seed * 1_000_003 + count)
+        generator = torch.Generator(pairs[due[0]][0].device).manual_seed((self.seed * 1_000_003 + count) % 2**63)
         for sample in range(max(samples[index] for index in curved) if curved else 0):
             signs = [random_signs(pairs[index][0], generator) for index in curved]
             products = torch.autograd.grad(

@@ -75,7 +75,8 @@ def lbfgs_direction(
     grad
         (..., d).
     s, y
-        (..., m, d): steps and changes of the gradient, oldest first, with s_i.y_i > 0.
+        (..., m, d): steps and changes of the gradient, oldest first, with s_i.y_i > 0. The leading dimensions of
+        gradients and pairs broadcast.
     gamma
         H_0 = gamma I; a positive number, or a tensor of them that broadcasts to the leading dimensions. Default:
         s_m.y_m / y_m.y_m; 1 for m = 0.
@@ -94,9 +95,14 @@ def lbfgs_direction(
     _validate.float_tensor("grad", grad, 1)
     for name, value in (("s", s), ("y", y)):
         _validate.float_tensor(name, value, 2)
-    if s.shape != y.shape or s.shape[:-2] != grad.shape[:-1] or s.shape[-1] != grad.shape[-1]:
-        shapes = [tuple(value.shape) for value in (grad, s, y)]
+    shapes = [tuple(value.shape) for value in (grad, s, y)]
+    try:
+        batch = torch.broadcast_shapes(grad.shape[:-1], s.shape[:-2])
+    except RuntimeError:
+        batch = None
+    if s.shape != y.shape or batch is None or s.shape[-1] != grad.shape[-1]:
         raise ValueError(f"need grad (..., d) and s, y (..., m, d), got {shapes[0]}, {shapes[1]} and {shapes[2]}")
+    grad, s, y = grad.expand(*batch, -1), s.expand(*batch, -1, -1), y.expand(*batch, -1, -1)
     _validate.same_kind(grad=grad, s=s, y=y)
     curvature = (s * y).sum(-1)
     if not bool(((curvature > 0) & torch.isfinite(curvature)).all()):
