@@ -22,6 +22,8 @@ ONE, DELAYS = torch.ones(1), torch.zeros(3, dtype=torch.int64)
         lambda: ay.worker_staleness(2, 3, generator="x"),
         lambda: ay.best_momentum(None, staleness=ONE / 2, momenta=ONE, lrs=ONE),
         lambda: ay.best_momentum([1.0], staleness=ONE / 2, momenta=ONE, lrs=ONE),
+        lambda: ay.best_momentum(ONE, staleness=ONE / 2, momenta=ONE, lrs=-ONE),
+        lambda: ay.convergence_rate(ONE, lr=-0.1),
         lambda: ay.mean_square_rate(2, ONE * 1j),
         lambda: ay.mean_square_rate(2, torch.tensor([True])),
         lambda: ay.sampled_momentum_rate(ONE, lr=ONE * 1j),
@@ -53,3 +55,11 @@ def test_probabilities_that_sum_to_one_up_to_rounding(dtype):
 
 def test_no_coordinates():
     assert ay.async_descent(lambda w: w, torch.ones(2, 0), DELAYS, lr=0.1).shape == (4, 2, 0)
+
+
+def test_steps_so_large_that_their_cubes_are_no_numbers():
+    rates = ay.convergence_rate(
+        torch.tensor([0.5, 2.0]), lr=torch.tensor([1e200, 1e100, 0.1], dtype=torch.float64), staleness=0.3
+    )
+    assert rates[:2].tolist() == pytest.approx([1.4e200, 1.4e100], rel=1e-9)
+    assert rates[2] < 1

@@ -173,20 +173,20 @@ def test_the_name_of_the_folder_says_nothing(folders, monkeypatch):
 # --- CIFAR-10 -----------------------------------------------------------------------------------------------------
 
 
-def cifar_batch(k):
+def cifar_batch(k, n=10_000):
     rng = np.random.default_rng(k)
-    return rng.integers(0, 256, (10_000, 3072), dtype=np.uint8), np.arange(10_000) % 10
+    return rng.integers(0, 256, (n, 3072), dtype=np.uint8), np.arange(n) % 10
 
 
-def write_binary(folder, name, k):
+def write_binary(folder, name, k, n=10_000):
     folder.mkdir(parents=True, exist_ok=True)
-    images, labels = cifar_batch(k)
+    images, labels = cifar_batch(k, n)
     (folder / f"{name}.bin").write_bytes(np.concatenate([labels[:, None].astype(np.uint8), images], 1).tobytes())
 
 
-def write_python(folder, name, k):
+def write_python(folder, name, k, n=10_000):
     folder.mkdir(parents=True, exist_ok=True)
-    images, labels = cifar_batch(k)
+    images, labels = cifar_batch(k, n)
     (folder / name).write_bytes(pickle.dumps({b"data": images, b"labels": labels.tolist()}, protocol=2))
 
 
@@ -214,8 +214,26 @@ def test_broken_cifar(folders):
     write_binary(folder, "test_batch", 1)
     path = folder / "test_batch.bin"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(DataUnavailableError, match="30729999 bytes, expected 30730000"):
+    with pytest.raises(DataUnavailableError, match="30729999 bytes, expected 3073 for every image"):
         data.cifar10("test")
+
+
+def test_files_of_fewer_images_say_so(folders):
+    folder = write_mnist(folders / "data", count=60, stem="t10k")
+    loaded = data.mnist("test", download=False)
+    assert (len(loaded), loaded.source) == (60, f"{folder} (partial: 60 of 10000 images)")
+    assert loaded.labels.tolist() == [k % 10 for k in range(60)]
+    (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(idx(np.zeros(59)))
+    with pytest.raises(DataUnavailableError, match="60 images, and there are 59 labels"):
+        data.mnist("test", download=False)
+    for write, k in ((write_binary, 1), (write_python, 2)):
+        write(folders / "data" / "cifar-10", f"data_batch_{k}", k, n=20)
+    assert "partial: 2 of 5 batches" in data.cifar10(download=False).source
+    for k in range(1, 6):
+        write_binary(folders / "data" / "cifar-10", f"data_batch_{k}", k, n=20)
+    loaded = data.cifar10(download=False)
+    assert len(loaded) == 100
+    assert loaded.source.endswith("(partial: 100 of 50000 images)")
 
 
 @pytest.mark.parametrize("place", [0.5, 1.0])
@@ -299,4 +317,8 @@ def test_idx_reader_checks_dimensions(folders):
     path = folders / "x.gz"
     path.write_bytes(idx(np.zeros((3,))))
     with pytest.raises(DataUnavailableError, match="no IDX file of 3 dimensions"):
-        _formats.read_idx("mnist", path, (1, 1, 1))
+        _formats.read_idx("mnist", path, (1, 1))
+    for each in ((2,), (28,)):
+        path.write_bytes(idx(np.zeros((3, 5))))
+        with pytest.raises(DataUnavailableError, match=r"holds shape \(3, 5\), expected \(n, "):
+            _formats.read_idx("mnist", path, each)

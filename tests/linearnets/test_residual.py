@@ -241,3 +241,18 @@ def test_zou_rate_by_hand():
     )
     torch.testing.assert_close(zou_rate(low_rank, a, b, 4, 0.01), expected)
     assert zou_rate(x, None, None, 2, torch.tensor([0.1, 0.2])).shape == (2,)
+
+
+@pytest.mark.parametrize("bad", [-torch.eye(4).double(), draw(4, 4, seed=3)])
+def test_a_bound_needs_a_covariance(bad):
+    with pytest.raises(ValueError, match="covariance must be symmetric positive semidefinite"):
+        gradient_lower_bound(draw(2, 4, 4, scale=0.1), draw(4, 4, seed=1), bad)
+    for fine in (covariance(4), torch.zeros(4, 4).double(), torch.full((4, 4), torch.nan).double()):
+        gradient_lower_bound(draw(2, 4, 4, scale=0.1), draw(4, 4, seed=1), fine)
+
+
+def test_descent_leaves_no_graph():
+    x, y = draw(3, 9).requires_grad_(), draw(3, 9, seed=1)
+    run = linear_resnet_descent(x, y, 2, step=0.01, iterations=3)
+    assert not run.loss.requires_grad
+    assert not run.blocks.requires_grad

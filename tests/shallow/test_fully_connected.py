@@ -204,6 +204,18 @@ def test_alternating_minimization_with_duplicate_and_dead_neurons():
     torch.testing.assert_close(path[1].flatten(), expected, atol=1e-9, rtol=1e-9)
 
 
+def test_a_dead_neuron_stays_dead():
+    """The rounding of a singular pattern must not wake it up."""
+    X, W0 = normal(200, 12, 3), normal(200, 2, 3, seed=2)
+    y = shallow.relu_network(X, normal(200, 2, 3, seed=1))
+    W0[:, 0] = 0
+    path = shallow.alternating_minimization(X, y, W0, iterations=4)
+    assert (path[:, :, 0] == 0).all()
+    assert path.isfinite().all()
+    X[3, 5] = torch.nan
+    assert shallow.alternating_minimization(X, y, W0, iterations=1)[1, 3, 1].isnan().all()
+
+
 # --- gradient descent and tensor start --------------------------------------------------------------------------------
 
 
@@ -225,6 +237,11 @@ def test_inputs_with_gradients_leave_no_graph():
     X, y, W = (tensor.requires_grad_() for tensor in (normal(10, 4), normal(10, seed=1), normal(3, 4, seed=2)))
     assert not shallow.relu_projected_gradient(X, y, lambda w: 2 * w, iterations=3, step=0.1).requires_grad
     assert not shallow.relu_gradient_descent(X, y, W, step=0.1, iterations=3).requires_grad
+    found = shallow.rank_one_recovery(lambda t: (X, y), 4, 1, iterations=2, weights=y.exp())
+    assert not found.requires_grad
+    wide = normal(500, 3).requires_grad_()
+    start = shallow.tensor_initialization(wide, shallow.relu_network(wide, shallow.planted_teacher(2, 3)), 2)
+    assert not start.requires_grad
     path = shallow.convotron(X[:, None], y, step=0.1, w0=W[0])
     assert torch.equal(path, shallow.convotron(X.detach()[:, None], y.detach(), step=0.1, w0=W[0].detach()))
     assert not path.requires_grad

@@ -3,6 +3,7 @@
 import functools
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch.nn import functional
 
 from litrepro import ConvergenceWarning
 from litrepro.nets import allconv_resnet, cnn5, mlp
-from litrepro.training import batches, constant, cosine, evaluate, fit, step_decay
+from litrepro.training import batches, constant, cosine, evaluate, fit, fit_ensemble, step_decay
 
 
 def toy(n=50, d=6, classes=3, seed=0):
@@ -355,3 +356,23 @@ def test_bad_input_elsewhere():
         step_decay({1.0: 0.1})
     with pytest.raises(ValueError, match="seed"):
         batches(3, 1, -1, 0)
+
+
+def test_seeds_of_numpy_and_callers_without_gradients():
+    data = toy()
+    expected = values(fit(mlp(6, (4,), 3), data, epochs=2, seed=1))
+    with torch.no_grad():
+        found = values(fit(mlp(6, (4,), 3), data, epochs=2, seed=np.int64(1)))
+    assert found == expected
+    with pytest.raises(ValueError, match="seed"):
+        fit(mlp(6, (4,), 3), data, epochs=1, seed=1.5)
+    for seed in (np.int64(3), 2**64 - 1):
+        allconv_resnet(1, widths=(2,), stem=2, seed=seed)
+
+
+def test_data_with_a_graph_is_left_alone():
+    x, y = toy()
+    x.requires_grad_()
+    fit(mlp(6, (4,), 3), (x, y), epochs=1)
+    fit_ensemble(lambda seed: mlp(6, (4,), 3, seed=seed), [0, 1], (x, y), epochs=1, seed=np.int64(0))
+    assert x.grad is None

@@ -47,7 +47,7 @@ def convergence_rate(
     eigenvalues
         (k,) curvatures lambda_i, k >= 1.
     lr, staleness, momentum
-        Step size, mu in [0, 1), beta; numbers or tensors that broadcast to a batch (...).
+        Step size >= 0, mu in [0, 1), beta; numbers or tensors that broadcast to a batch (...).
 
     Returns
     -------
@@ -56,7 +56,7 @@ def convergence_rate(
     Raises
     ------
     ValueError
-        Empty eigenvalues, staleness outside [0, 1), values that are not finite or do not broadcast.
+        Empty eigenvalues, a negative lr, staleness outside [0, 1), values that are not finite or do not broadcast.
 
     Source: Mitliagkas et al. 2016, theorem 5.
 
@@ -71,6 +71,8 @@ def convergence_rate(
     lr, mu, beta = (setting(name, value, eigenvalues.device) for name, value in named.items())
     if not bool(((mu >= 0) & (mu < 1)).all()):
         raise ValueError(f"staleness must be in [0, 1), got {staleness}")
+    if bool((lr < 0).any()):
+        raise ValueError(f"lr must be >= 0, got {lr.min().item()}")
     try:
         lr, mu, beta = torch.broadcast_tensors(lr, mu, beta)
     except RuntimeError:
@@ -124,6 +126,8 @@ def best_momentum(
     mu, beta, e = (value.double().to(eigenvalues.device) for value in grids.values())
     if not bool(((mu >= 0) & (mu < 1)).all()):
         raise ValueError(f"staleness must be in [0, 1), got {staleness}")
+    if bool((e < 0).any()):
+        raise ValueError(f"lrs must be >= 0, got {e.min().item()}")
     scaled = e / (1 - mu)[:, None]
     rates = convergence_rate(
         eigenvalues, lr=scaled[:, None, :], staleness=mu[:, None, None], momentum=beta[None, :, None]
@@ -195,4 +199,6 @@ def _largest_root(z: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Te
         value = ((real - z) * real + b) * real + c
         real = real - torch.where(slope != 0, value / torch.where(slope != 0, slope, 1.0), 0.0)
     pair = ((real - z) * real + b).abs().sqrt()
-    return torch.where(discriminant > 0, torch.maximum(real.abs(), pair), outer)
+    found = torch.where(discriminant > 0, torch.maximum(real.abs(), pair), outer)
+    # Where the cube of z is no number any more, the largest root is z up to rounding.
+    return torch.where(found.isfinite(), found, z.abs())

@@ -12,18 +12,19 @@ import numpy as np
 from litrepro.data._locate import corrupt, read_gzip
 
 CIFAR_RECORD = 1 + 3 * 32 * 32
-CIFAR_BATCH = 10_000
 
 
-def read_idx(dataset: str, path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """An array of unsigned bytes in MNIST's IDX layout; magic number, sizes and length must be those expected."""
+def read_idx(dataset: str, path: Path, each: tuple[int, ...]) -> np.ndarray:
+    """Examples (n, *each) of unsigned bytes in MNIST's IDX layout; magic number, sizes and length must agree."""
     data = read_gzip(dataset, path)
-    header = 4 + 4 * len(shape)
-    if len(data) < header or data[:4] != bytes([0, 0, 8, len(shape)]):
-        raise corrupt(dataset, path, f"no IDX file of {len(shape)} dimensions (starts with {data[:4]!r})")
-    found = tuple(np.frombuffer(data, ">i4", len(shape), 4))
-    if found != shape:
-        raise corrupt(dataset, path, f"it holds shape {tuple(map(int, found))}, expected {shape}")
+    dims = 1 + len(each)
+    header = 4 + 4 * dims
+    if len(data) < header or data[:4] != bytes([0, 0, 8, dims]):
+        raise corrupt(dataset, path, f"no IDX file of {dims} dimensions (starts with {data[:4]!r})")
+    shape = tuple(int(size) for size in np.frombuffer(data, ">i4", dims, 4))
+    if shape[1:] != each or shape[0] < 1:
+        expected = ", ".join(["n", *map(str, each)])
+        raise corrupt(dataset, path, f"it holds shape {shape}, expected ({expected})")
     if len(data) != header + int(np.prod(shape)):
         raise corrupt(dataset, path, f"it has {len(data)} bytes, expected {header + int(np.prod(shape))}")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
@@ -32,8 +33,8 @@ def read_idx(dataset: str, path: Path, shape: tuple[int, ...]) -> np.ndarray:
 def read_cifar_binary(path: Path, data: bytes | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Images (n, 3, 32, 32) and labels (n,) of a batch in CIFAR-10's binary layout."""
     data = path.read_bytes() if data is None else data
-    if len(data) != CIFAR_BATCH * CIFAR_RECORD:
-        raise corrupt("cifar-10", path, f"it has {len(data)} bytes, expected {CIFAR_BATCH * CIFAR_RECORD}")
+    if not data or len(data) % CIFAR_RECORD:
+        raise corrupt("cifar-10", path, f"it has {len(data)} bytes, expected {CIFAR_RECORD} for every image")
     records = np.frombuffer(data, np.uint8).reshape(-1, CIFAR_RECORD)
     return _checked(path, records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0])
 
@@ -62,7 +63,7 @@ def read_cifar_python(path: Path, data: bytes | None = None) -> tuple[np.ndarray
         images, labels = np.asarray(batch[b"data"], np.uint8), np.asarray(batch[b"labels"])
     except Exception as error:
         raise corrupt("cifar-10", path, f"no python batch of CIFAR-10 ({error})") from error
-    if images.shape != (CIFAR_BATCH, CIFAR_RECORD - 1) or labels.shape != (CIFAR_BATCH,):
+    if labels.ndim != 1 or not len(labels) or images.shape != (len(labels), CIFAR_RECORD - 1):
         raise corrupt("cifar-10", path, f"it holds shapes {images.shape} and {labels.shape}")
     return _checked(path, images.reshape(-1, 3, 32, 32), labels)
 

@@ -26,6 +26,7 @@ from litrepro.data._registry import CIFAR_BATCHES, DATASETS
 DIGITS = tuple("0123456789")
 FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR_BATCH = 10_000
 SPLITS, SOURCES = ("train", "test"), ("auto", "bundled", "full")
 
 
@@ -214,7 +215,7 @@ def _load(
     _validate.choice("source", source, SOURCES)
     n = None if n is None else _validate.positive_int("n", n)
     size = None if size is None else _validate.positive_int("size", size)
-    _validate.positive_int("seed", seed, 0)
+    seed = _validate.positive_int("seed", seed, 0)
     if balanced and n is not None and n % len(classes):
         raise ValueError(f"n must be divisible by {len(classes)} classes when balanced, got {n}")
     images, labels, found = _read(name, split, source, download, read, bundled)
@@ -263,11 +264,13 @@ def _idx_reader(name: str) -> Callable[[str, bool], Raw]:
         count, stem = (60_000, "train") if split == "train" else (10_000, "t10k")
         files = {Path(file.path).name.split("-idx")[0]: file for file in DATASETS[name].files}
         paths = [locate(name, files[f"{stem}-{part}"], download=download) for part in ("images", "labels")]
-        images = _formats.read_idx(name, paths[0], (count, 28, 28))
-        labels = _formats.read_idx(name, paths[1], (count,))
+        images, labels = _formats.read_idx(name, paths[0], (28, 28)), _formats.read_idx(name, paths[1], ())
+        if len(images) != len(labels):
+            raise corrupt(name, paths[0], f"it holds {len(images)} images, and there are {len(labels)} labels")
         if labels.max() > 9:
             raise corrupt(name, paths[1], f"labels run to {labels.max()}, expected 0 to 9")
-        return images[:, None], labels.astype(np.int64), str(paths[0].parent)
+        partial = "" if len(images) == count else f" (partial: {len(images)} of {count} images)"
+        return images[:, None], labels.astype(np.int64), f"{paths[0].parent}{partial}"
 
     return read
 
@@ -318,6 +321,8 @@ def _read_cifar(split: str, download: bool) -> Raw:
     images = np.concatenate([images for images, _ in batches])
     labels = np.concatenate([labels for _, labels in batches])
     partial = "" if len(batches) == len(wanted) else f" (partial: {len(batches)} of {len(wanted)} batches)"
+    if not partial and len(labels) != CIFAR_BATCH * len(wanted):
+        partial = f" (partial: {len(labels)} of {CIFAR_BATCH * len(wanted)} images)"
     return images, labels, f"{folder}{partial}"
 
 

@@ -136,6 +136,7 @@ def two_layer_curve(
         raise ValueError(f"train and test must have examples of one size, got {d} and {x_test[0].numel()}")
     lr, momentum = _validate.real("lr", lr, 0), _validate.real("momentum", momentum, 0)
     x, x_test = x.reshape(len(x), -1), x_test.reshape(len(x_test), -1).to(x.device)
+    x, x_test = x.detach(), x_test.detach()
     hot, hot_test = (functional.one_hot(labels, num_classes).to(x) for labels in (y, y_test))
     tables, previous = [], {}
     for width in progress(widths):

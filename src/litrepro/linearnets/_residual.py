@@ -103,7 +103,7 @@ def gradient_lower_bound(
     """What |gradient|^2 cannot be below: 4 L (1 - tau)^(2L - 2) sigma_min(Sigma) risk, tau = max_i |A_i|_2.
 
     0 where tau >= 1, and nothing can be said; nan for a trial that is not finite. Parameters and errors as
-    ``residual_risk``, in float32 or float64; returns (...).
+    ``residual_risk``, in float32 or float64, and a ``ValueError`` for a covariance that is none; returns (...).
 
     Source: Hardt and Ma, arXiv:1611.04231, theorem 2.2 (with the first power of sigma_min).
 
@@ -123,9 +123,19 @@ def gradient_lower_bound(
     smallest = 1.0
     if covariance is not None:
         safe, finite = _arguments.split_finite(covariance)
+        _check_covariance(safe)
         smallest, known = torch.linalg.svdvals(safe)[..., -1], known & finite[..., 0, 0]
     bound = 4 * depth * (1 - tau).clamp(min=0) ** (2 * depth - 2) * smallest * risk * (tau < 1)
     return torch.where(known, bound, torch.nan)
+
+
+def _check_covariance(covariance: torch.Tensor) -> None:
+    """Symmetric and positive semidefinite, up to the rounding of whoever made it."""
+    size = covariance.abs().amax((-2, -1)) * covariance.shape[-1] * torch.finfo(covariance.dtype).eps ** 0.5
+    lowest = torch.linalg.eigvalsh((covariance + covariance.mT) / 2)[..., 0]
+    crooked = (covariance - covariance.mT).abs().amax((-2, -1)) > size
+    if bool((crooked | (lowest < -size)).any()):
+        raise ValueError(f"covariance must be symmetric positive semidefinite, smallest eigenvalue {lowest.min():.3g}")
 
 
 def prefix_products(factors: torch.Tensor) -> list[torch.Tensor]:

@@ -97,8 +97,9 @@ def linear_resnet_descent(
     """
     depth, iterations = _validate.positive_int("depth", depth), _validate.positive_int("iterations", iterations, 0)
     x, b, y, batch = _check_maps(inputs, targets, input_map, output_map)
+    x, y, b = x.detach(), y.detach(), None if b is None else b.detach()
     m, n = x.shape[-2:]
-    blocks = _start(initial, depth, m, batch, x)
+    blocks = _start(initial, depth, m, batch, x).detach()
     batch = torch.broadcast_shapes(batch, blocks.shape[:-3])
     rate = _step(step, batch, x)
     if rate.ndim > 3:

@@ -121,6 +121,7 @@ def allconv_resnet(
     widths = tuple(_validate.positive_int("widths", width) for width in _validate.sequence("widths", widths))
     _validate.choice("init", init, INITS)
     _validate.choice("head", head, HEADS)
+    seed = _validate.seed("seed", seed)
     parts = (blocks, widths, stem, in_channels, num_classes, bool(batchnorm), bool(residual))
     model = build_seeded(lambda: _AllConvResNet(*parts), seed)
     _start(model, init, head, seed)
@@ -131,7 +132,7 @@ def allconv_resnet(
 def _start(model: _AllConvResNet, init: str, head: str, seed: int) -> None:
     """Draw the weights: stem, 3x3 convolutions and head in this order, projections from a stream of their own."""
     main = torch.Generator().manual_seed(seed)
-    side = torch.Generator().manual_seed(seed + 2**32)
+    side = torch.Generator().manual_seed((seed + 2**32) % 2**64)
     _draw(model.stem.weight, "he" if init == "he" else "xavier", main)
     for block in model.blocks:
         for conv in (block.conv1, block.conv2):

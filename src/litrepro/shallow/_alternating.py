@@ -92,7 +92,11 @@ def alternating_minimization(X: torch.Tensor, y: torch.Tensor, W0: torch.Tensor,
         flat[t + 1] = flat[t]
         for part in torch.arange(len(moving), device=X.device).split(max(1, _ENTRIES // (n * K * d))):
             B = (active[part, ..., None] * inputs[part, :, None, :]).flatten(-2)
-            flat[t + 1, moving[part]] = minimum_norm(B, targets[part]).unflatten(-1, (K, d))
+            fit = minimum_norm(B, targets[part]).unflatten(-1, (K, d))
+            # A neuron without active samples has no columns: it is zero, not the rounding of an SVD, whose signs would
+            # wake it up in the next pattern.
+            live = active[part].any(-2)[..., None] | fit.isnan()
+            flat[t + 1, moving[part]] = torch.where(live, fit, 0.0)
     return path
 
 

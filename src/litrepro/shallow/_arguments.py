@@ -52,12 +52,12 @@ def pair(W: Any, W_star: Any, names: tuple[str, str] = ("W", "W_star"), same_row
 def step_size(name: str, value: Any, batch: torch.Size, like: torch.Tensor, trailing: int = 1) -> Any:
     """A number, or a tensor of batch shape with ``trailing`` more dimensions of size one."""
     if isinstance(value, torch.Tensor) and value.ndim > 0:
-        if value.is_complex() or not bool(value.isfinite().all()):
-            raise ValueError(f"{name} must be real and finite, got {value.tolist()}")
+        if value.is_complex() or not bool((value.isfinite() & (value >= 0)).all()):
+            raise ValueError(f"{name} must be real, finite and >= 0, got {value.tolist()}")
         if _validate.broadcast(**{name: value.shape, "batch": batch}) != batch:
             raise ValueError(f"{name} must broadcast to the batch shape {tuple(batch)}, got {tuple(value.shape)}")
         return value.to(like)[(...,) + (None,) * trailing]
-    return _validate.real(name, value)
+    return _validate.real(name, value, 0)
 
 
 def decomposable(name: str, tensor: torch.Tensor) -> None:

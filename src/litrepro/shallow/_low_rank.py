@@ -127,6 +127,7 @@ def rank_one_recovery(
     if weights is not None:
         _validate.float_tensor("weights", weights, 1)
         batch = _validate.broadcast(samples=batch, weights=weights.shape[:-1])
+        weights = weights.detach()
     path = X.new_zeros(iterations + 1, *batch, d, d)
     current = _Factors(X.new_zeros(*batch, d, rank), X.new_zeros(*batch, rank))
     for t in range(iterations):
@@ -210,7 +211,7 @@ def _checked(drawn: Any, d: int, first: torch.Tensor | None) -> tuple[torch.Tens
         raise ValueError(f"sample must give X {wanted}, {d}) and y {wanted}), got {tuple(X.shape)}, {tuple(y.shape)}")
     if first is not None:
         _validate.same_kind(**{"the samples of a step": X, "those of the first": first})
-    return X, y
+    return X.detach(), y.detach()
 
 
 def _rank(rank: Any, d: int) -> int:

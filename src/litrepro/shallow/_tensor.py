@@ -66,7 +66,7 @@ def tensor_initialization(
     _arguments.decomposable("X", X)
     _validate.finite(X=X, y=y)
     batch = torch.broadcast_shapes(X.shape[:-2], y.shape[:-1])
-    X, y = X.expand(*batch, n, d), y.expand(*batch, n)
+    X, y = X.detach().expand(*batch, n, d), y.detach().expand(*batch, n)
     W, values = _estimate(X, y, neurons, iterations, restarts, source)
     if not bool((values > 0).all()):
         raise ValueError(

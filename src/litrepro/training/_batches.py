@@ -61,7 +61,7 @@ def check_data(name: str, data: Any, leading: tuple[bool, bool] = (False, False)
     """(x, y) of a data set and its number n of examples.
 
     ``leading`` says whether x and y have a dimension of members before that of the examples. Raises ``ValueError``
-    unless x and all of y are tensors with the same n >= 1.
+    unless x and all of y are tensors with the same n >= 1. Without their graphs: training fits the weights alone.
     """
     x, y = pair(name, data)
     y = tuple(y) if isinstance(y, tuple | list) else y
@@ -73,7 +73,7 @@ def check_data(name: str, data: Any, leading: tuple[bool, bool] = (False, False)
     lengths = [part.shape[int(stacked)] for part, stacked in parts]
     if len(parts) < 2 or len(set(lengths)) > 1 or lengths[0] < 1:
         raise ValueError(f"{name}: x and y must have the same number of examples, at least one; got {lengths}")
-    return x, y, lengths[0]
+    return x.detach(), map_targets(torch.Tensor.detach, y), lengths[0]
 
 
 def map_targets(function, y: Targets) -> Targets:

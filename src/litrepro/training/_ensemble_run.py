@@ -57,7 +57,7 @@ class EnsembleRun:
         self.rates = Scheduled(self.stepper, schedule)
         self.weights = None if weights is None else weights.to(self.device).expand(count, self.n)
         self.noises = [torch.Generator(self.device).manual_seed(value) for value in seeds]
-        self.noise = torch.Generator(self.device).manual_seed(seed)
+        self.noise = torch.Generator(self.device).manual_seed(_validate.positive_int("seed", seed, 0))
         self.clock, self.rows = Clock(self.device), []
         self.stopped = torch.zeros(count, dtype=torch.bool, device="cpu")
         self._offsets = self.n * torch.arange(count, device=self.device)[:, None]

@@ -141,7 +141,7 @@ def fit(
         model, train, epochs, batch_size, optimizer, (lr, momentum, weight_decay), schedule, loss, weights,
         evaluate_on, metrics, eval_every, seed, augment, objective, cuda_graph,
     )  # fmt: skip
-    with own_randomness(run.x.device, seed):
+    with own_randomness(run.x.device, run.seed), torch.enable_grad():
         finite, stop, saved = True, False, time.monotonic()
         for epoch in bar(range(_checkpoint.resume(checkpoint, run), run.settings.epochs + 1), progress):
             finite = epoch == 0 or run.epoch(epoch - 1)
@@ -176,6 +176,7 @@ class _Run:
         evaluate_on, metrics, eval_every, seed, augment, objective, cuda_graph=False,
     ):  # fmt: skip
         _validate.instance("model", model, nn.Module)
+        seed = _validate.positive_int("seed", seed, 0)
         for name, value in (("augment", augment), ("objective", objective)):
             optional_function(name, value)
         self.x, self.y, self.n = check_data("train", train)
@@ -194,7 +195,7 @@ class _Run:
         self.hypers = [
             hyperparameter(name, value, 1) for name, value in zip(("lr", "momentum", "weight_decay"), hypers)
         ]
-        self.noise = torch.Generator(self.device).manual_seed(_validate.positive_int("seed", seed, 0))
+        self.noise = torch.Generator(self.device).manual_seed(seed)
         model.to(self.device)
         self.stepper = make_optimizer(optimizer, [p for p in model.parameters() if p.requires_grad], *self.hypers)
         self.rates = Scheduled(self.stepper, schedule)

@@ -130,7 +130,7 @@ def fit_ensemble(
         per_member=per_member, loss_params=loss_params, objective=objective, vectorize=vectorize,
     )  # fmt: skip
     columns = join_members(members, len(seeds))
-    with own_randomness(run.device, seeds[0]):
+    with own_randomness(run.device, seeds[0]), torch.enable_grad():
         for epoch in bar(range(epochs + 1), progress):
             stopped = run.epoch(epoch - 1) if epoch > 0 else []
             if stopped:
