@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from scipy.linalg import sqrtm
 from sklearn.metrics import average_precision_score, f1_score
 
 from litrepro import graphs
@@ -96,6 +97,17 @@ def test_given_positions_decide_the_edges():
     assert torch.equal(again.adjacency, expected)
 
 
+def test_shared_positions_are_those_of_every_graph():
+    latents = torch.tensor([0.1, 0.9, 0.4, 0.6, 0.2], dtype=F64)
+    W = graphs.graphon("blocks", boundaries=[0.5], probs=[[0.5, 0.4], [0.4, 0.6]])
+    shared = graphs.sample_graph(W, 5, batch=(3,), latents=latents)
+    assert torch.equal(shared.latents, latents.repeat(3, 1))
+    assert torch.equal(shared.adjacency, graphs.sample_graph(W, 5, latents=latents.repeat(3, 1)).adjacency)
+    assert (shared.adjacency != shared.adjacency[0]).any()
+    pair = latents.repeat(2, 1, 1)  # (2, 1, 5)
+    assert graphs.sample_graph(W, 5, batch=(2, 3), latents=pair).adjacency.shape == (2, 3, 5, 5)
+
+
 def test_edge_frequencies_are_the_graphon():
     latents = torch.tensor([0.2, 0.6, 0.9], dtype=F64).expand(4000, 3)
     W = graphs.graphon("quadratic")
@@ -117,6 +129,22 @@ def test_spectrum_distance_is_an_integral():
     x = (torch.arange(120_000, dtype=F64) + 0.5) / 120_000
     exact = (values.repeat_interleave(10_000) - x**2 / 2 - 1 / 6).square().mean().sqrt()
     assert abs(graphs.spectrum_distance(A, graphs.graphon("quadratic"), cells=64) - exact) < 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool])
+def test_an_adjacency_may_be_of_integers(dtype):
+    W = graphs.graphon("quadratic")
+    A = graphs.sample_graph(W, 9, batch=(2,)).adjacency
+    assert torch.equal(graphs.spectrum_distance(A.to(dtype), W), graphs.spectrum_distance(A, W))
+
+
+def test_signals_in_single_precision_have_no_level():
+    L = graphs.laplacian((torch.randn(435, generator=seeded(), dtype=F64) > 1).to(F64) + 0.001)
+    X = graphs.sample_signals(L.float(), 200, generator=seeded(1))
+    noise = torch.randn(200, 30, generator=seeded(1))
+    expected = noise.double() @ torch.from_numpy(sqrtm(torch.linalg.pinv(L).numpy()).real)
+    assert X.dtype == torch.float32
+    assert (X - expected).abs().max() < 1e-4 * expected.abs().max()
 
 
 def test_signals_have_the_pseudoinverse_as_covariance():
@@ -170,9 +198,17 @@ def test_average_precision_is_that_of_scikit_learn():
         (lambda: graphs.sample_graph(lambda x, y: x + 0 * y, 4), "W must be symmetric"),
         (lambda: graphs.sample_graph("quadratic", 4), "callable"),
         (lambda: graphs.sample_graph(graphs.graphon("quadratic"), 4, latents=torch.rand(3)), "latents must have shape"),
+        (lambda: graphs.sample_graph(graphs.graphon("quadratic"), 4, latents=torch.rand(1)), "latents must have shape"),
+        (lambda: graphs.sample_graph(lambda x, y: x * y, 2, batch=(2,), latents=torch.rand(3, 2)), "broadcast to it"),
+        (
+            lambda: graphs.sample_graph(lambda x, y: x * y, 2, batch=(3,), latents=torch.rand(2, 3, 2)),
+            "broadcast to it",
+        ),
         (lambda: graphs.sample_graph(graphs.graphon("quadratic"), 2, latents=torch.tensor([0.5, 2.0])), "lie in"),
         (lambda: graphs.spectrum_distance(torch.ones(2, 3), graphs.graphon("quadratic")), "square"),
         (lambda: graphs.sample_signals(torch.eye(3), 0), "n must be"),
+        (lambda: graphs.sample_signals(-torch.eye(3), 2), "semidefinite, got an eigenvalue of -1"),
+        (lambda: graphs.sample_signals(graphs.laplacian(torch.tensor([[1.0, 1, 1], [1, 1, -1]])), 2), "semidefinite"),
         (lambda: graphs.sample_covariance(torch.ones(3)), "dimension"),
         (lambda: graphs.edge_average_precision(torch.ones(3), torch.ones(4)), "support must be"),
     ],

@@ -36,6 +36,15 @@ def test_contrast_loss_of_a_laplacian():
     assert graphs.contrast_loss(graphs.laplacian(split), S) == torch.inf
 
 
+def test_contrast_loss_of_a_disconnected_graph_in_single_precision():
+    weights = torch.tensor([0.1, 0, 0, 0, 0, 0, 0, 0.7, 0.3, 0.9])  # 0 - 1 and a triangle
+    L, S = graphs.laplacian(weights), torch.eye(5)
+    assert graphs.contrast_loss(L, S) == torch.inf
+    joined = graphs.laplacian(weights + 0.1)
+    expected = joined.trace() - torch.logdet(joined.double() + 0.2)
+    assert torch.isclose(graphs.contrast_loss(joined, S), expected.float())
+
+
 def test_common_scale_gives_the_complete_graph_its_weight():
     S = random_precision(4, 6, 6)
     c = graphs.common_scale(S, 0.25)

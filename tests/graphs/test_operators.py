@@ -98,6 +98,17 @@ def test_log_gdet_of_components_is_a_sum():
     assert graphs.log_gdet(torch.zeros(3, 3, dtype=F64)) == 0
 
 
+def test_log_gdet_leaves_the_rounding_of_single_precision_out():
+    L = graphs.laplacian((normal(435) > 1).to(F64) + 0.001)
+    found = graphs.log_gdet(L.float())
+    assert found.dtype == torch.float32
+    assert math.isclose(found.item(), torch.logdet(L + 1 / 30).item(), rel_tol=1e-5)
+    p = 300  # a long path has small eigenvalues that are none of rounding: matrix tree theorem, one tree, gdet = p
+    path = torch.diag(torch.ones(p - 1), 1) + torch.diag(torch.ones(p - 1), -1)
+    assert math.isclose(graphs.log_gdet(torch.diag(path.sum(-1)) - path).item(), math.log(p), rel_tol=1e-5)
+    assert math.isclose(graphs.log_gdet(torch.diag(torch.tensor([1.0, 1e-14], dtype=F64)), 0.0), math.log(1e-14))
+
+
 def test_relative_error_is_frobenius():
     w, v = normal(3, 10).abs(), normal(3, 10, seed=1).abs()
     expected = (graphs.laplacian(v) - graphs.laplacian(w)).norm(dim=(-1, -2)) / graphs.laplacian(w).norm(dim=(-1, -2))

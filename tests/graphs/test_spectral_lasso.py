@@ -239,6 +239,37 @@ def test_classic_lasso_is_that_of_scikit_learn():
         graphs.classic_graphical_lasso(S, alphas, max_iter=2)
 
 
+def test_single_precision_reaches_the_same_point():
+    S, mu = problem(10, 30)
+    options = {"beta": 0.5, "gamma": 0.1, "inner": 8, "max_iter": 6000}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = graphs.spectral_graphical_lasso(S.float(), mu.float(), **options, history=True)
+        exact = graphs.spectral_graphical_lasso(S.float().double(), mu.float().double(), **options)
+    assert bool(found.converged)
+    assert found.residual <= 1e-6
+    assert {part.dtype for part in (*found[:5], found.history)} == {torch.float32}
+    torch.testing.assert_close(found.w, exact.w.float())
+    torch.testing.assert_close(found.objective, exact.objective.float())
+
+
+def test_a_prior_of_integers():
+    S, _ = problem(6, 30)
+    mu = torch.tensor([0, 5, 2, 3, 1, 5])  # such as the degrees of another graph
+    options = {"beta": 0.5, "gamma": 0.1, "inner": 8, "max_iter": 6000}
+    found = graphs.spectral_graphical_lasso(S, mu, **options)
+    assert torch.equal(found.w, graphs.spectral_graphical_lasso(S, mu.double(), **options).w)
+    assert graphs.spectral_graphical_lasso(S.float(), mu, **options).w.dtype == torch.float32
+
+
+def test_no_gradients_are_recorded_and_the_warning_names_its_caller():
+    S, mu = problem(6, 30)
+    with pytest.warns(ConvergenceWarning) as caught:
+        found = graphs.spectral_graphical_lasso(S.requires_grad_(), mu, max_iter=3, history=True)
+    assert not any(part.requires_grad for part in found if isinstance(part, torch.Tensor))
+    assert caught[0].filename == __file__
+
+
 EYE, MU = torch.eye(3, dtype=F64), torch.tensor([0.0, 1.0, 2.0], dtype=F64)
 
 

@@ -196,6 +196,41 @@ def test_float32_stays_float32():
     assert distance(found.X.double(), X0).max() < 1e-2
 
 
+def test_float32_reaches_the_default_tolerance():
+    A, _, b = problems((2,), 12, 4, 60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = structured_recovery(A.float(), b.float(), {"nuclear": 1.0}, psd=True)
+    assert found.converged.all()
+    assert found.residual.dtype == torch.float32
+    assert (found.residual < 1e-6).all()
+    exact = structured_recovery(A, b, {"nuclear": 1.0}, psd=True)
+    assert distance(found.X.double(), exact.X).max() < 1e-5
+    repeated = torch.cat([A, A[:, :10]], 1).float(), torch.cat([b, b[:, :10]], 1).float()
+    again = structured_recovery(*repeated, {"nuclear": 1.0}, psd=True)
+    torch.testing.assert_close(again.X, found.X, rtol=0, atol=1e-5)
+
+
+def test_shared_arguments_broadcast():
+    A, _, b = problems((2,), 6, 2, 18, psd=False)
+    targets = torch.stack([b[0], 2 * b[0], b[1]])
+    weights = {"l1": 0.7, "nuclear": torch.tensor([[1.0], [0.5]])}
+    found = structured_recovery(A[:, None], targets, weights, tol=1e-3)
+    assert found.X.shape == (2, 3, 6, 6)
+    assert found.converged.shape == found.iterations.shape == found.residual.shape == (2, 3)
+    for i in range(2):
+        for j in range(3):
+            alone = structured_recovery(A[i], targets[j], {"l1": 0.7, "nuclear": (1.0, 0.5)[i]}, tol=1e-3)
+            torch.testing.assert_close(found.X[i, j], alone.X, rtol=0, atol=1e-9)
+            assert found.iterations[i, j] == alone.iterations
+    rhos = torch.tensor([0.1, 10.0], dtype=torch.float64)
+    penalties = structured_recovery(A[0], b[0], {"l1": 1.0}, rho=rhos, tol=1e-3)
+    for k, rho in enumerate((0.1, 10.0)):
+        alone = structured_recovery(A[0], b[0], {"l1": 1.0}, rho=rho, tol=1e-3)
+        torch.testing.assert_close(penalties.X[k], alone.X, rtol=0, atol=1e-9)
+    assert structured_recovery(A[0], b[:0], {"l1": 1.0}).X.shape == (0, 6, 6)
+
+
 def test_bad_input():
     A, _, b = problems((2,), 5, 2, 6)
     good = {"l1": 1.0}
@@ -203,7 +238,8 @@ def test_bad_input():
     nan[0, 0] = torch.nan
     for call in (
         lambda: structured_recovery(A, b[:, :5], good),
-        lambda: structured_recovery(A[:1], b, good),
+        lambda: structured_recovery(torch.cat([A, A[:1]]), b, good),
+        lambda: structured_recovery(A, b, good, rho=torch.ones(3)),
         lambda: structured_recovery(A[:, :0], b[:, :0], good),
         lambda: structured_recovery(A[..., :4], b, good, psd=True),
         lambda: structured_recovery(A, b, {}),

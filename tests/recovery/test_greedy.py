@@ -133,6 +133,22 @@ def test_a_problem_that_leaves_the_finite_numbers_is_nan_alone():
     assert not found.residual[1].isfinite()
 
 
+def test_shared_arguments_broadcast():
+    X0, A = sparse_low_rank(8, 3, batch=(3,), generator=seeded(1)), linear_measurements(8, 50, generator=seeded(2))
+    b = measure(A, X0)
+    found = structured_iht(A, b, 3, psd=True)
+    assert found.X.shape == (3, 8, 8)
+    torch.testing.assert_close(found.X, X0, rtol=0, atol=1e-5)
+    starts = torch.stack([X0[0], torch.eye(8, dtype=torch.float64)])
+    several = structured_iht(A, b[0], 3, psd=True, init=starts)
+    assert several.iterations.shape == (2,)
+    assert several.iterations[0] == 0
+    one = structured_iht(A, b[0], 3, psd=True, init=starts[1])
+    torch.testing.assert_close(several.X[1], one.X, rtol=0, atol=1e-9)
+    shared = structured_iht(A, b, 3, psd=True, init=starts[1])
+    torch.testing.assert_close(shared.X[0], one.X, rtol=0, atol=1e-9)
+
+
 def test_says_when_it_does_not_fit():
     A = linear_measurements(8, 60, generator=seeded(5))
     b = torch.randn(60, generator=seeded(6), dtype=torch.float64)  # no sparse matrix explains noise
@@ -160,7 +176,9 @@ def test_bad_input():
             lambda: structured_iht(A, b, 5),
             lambda: structured_iht(A, b, 2, 3),
             lambda: structured_iht(A, b, 2, iterations=0),
-            lambda: structured_iht(A, b, 2, init=torch.ones(4, 4)),
+            lambda: structured_iht(A, b, 2, init=torch.ones(3, 4, 4)),
+            lambda: structured_iht(A, b, 2, init=torch.ones(2, 5, 4)),
+            lambda: structured_iht(A, torch.ones(3, 3), 2),
             lambda: structured_iht(A, b * torch.nan, 2),
         ):
             with pytest.raises(ValueError):

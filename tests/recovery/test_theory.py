@@ -96,6 +96,42 @@ def test_failure_test_by_hand():
     assert torch.isinf(deterministic_failure(torch.cat([A, A], 1), X0, weights).ratio).all()
 
 
+def test_shared_arguments_of_the_failure_test_broadcast():
+    A, X0 = randn(2, 1, 5, 4, 3), randn(3, 4, 3, seed=1)
+    weights = {"l1": torch.tensor([[1.0], [0.5]]), "nuclear": 2.0}
+    found = deterministic_failure(A, X0, weights)
+    assert found.correlation.shape == found.ratio.shape == found.fails.shape == (2, 3)
+    for i in range(2):
+        for j in range(3):
+            alone = deterministic_failure(A[i, 0], X0[j], {"l1": (1.0, 0.5)[i], "nuclear": 2.0})
+            for one, all_ in zip(alone, found):
+                torch.testing.assert_close(all_[i, j], one)
+    assert deterministic_failure(A[0, 0], X0, {"l1": 1.0}).ratio.shape == (3,)
+    several = {"l1": torch.ones(2), "nuclear": torch.tensor([0.0, 1.0])}
+    dimensions = descent_dimension(X0[0], several, samples=400)
+    assert dimensions.shape == (2,)
+    assert 0.8 < dimensions[0] / descent_dimension(X0[0], {"l1": 1.0}, samples=400) < 1.25
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-310, 1e200])
+def test_scales_play_no_part_in_geometry(size):
+    A, X0 = randn(5, 4, 4), randn(4, 2, seed=1) @ randn(2, 4, seed=2)
+    X0[0] = 0
+    tiny = X0 * size
+    tolerance = {"rtol": 1e-12 if size != 1e-310 else 1e-3, "atol": 1e-9 if size != 1e-310 else 1e-3}
+    for name in NORMS:
+        torch.testing.assert_close(norm_geometry(tiny, name).value, norm_geometry(X0, name).value, **tolerance)
+        torch.testing.assert_close(random_subgradient(tiny, name), random_subgradient(X0, name), **tolerance)
+    weights = {"l12": 1.0, "nuclear": 1.0}
+    for one, other in zip(deterministic_failure(A, tiny, weights), deterministic_failure(A, X0, weights)):
+        torch.testing.assert_close(one, other, **tolerance)
+    even = X0 @ X0.mT
+    expected = descent_dimension(even, weights, psd=True, samples=3)
+    torch.testing.assert_close(
+        descent_dimension(even * size, weights, psd=True, samples=3), expected, rtol=1e-2, atol=0
+    )
+
+
 def test_certified_failures_fail():
     X0 = sparse_low_rank(8, 4, psd=False, batch=(20,), generator=seeded(2))
     A = linear_measurements(8, 6, batch=(20,), generator=seeded(3))
@@ -171,6 +207,9 @@ def test_bad_input():
         lambda: descent_dimension(X0, {"l1": 1.0}, samples=0),
         lambda: random_subgradient(X0, "l2"),
         lambda: deterministic_failure(A, X0[:2], {"l1": 1.0}),
+        lambda: deterministic_failure(A.expand(2, 5, 3, 3), X0.expand(3, 3, 3), {"l1": 1.0}),
+        lambda: deterministic_failure(A.expand(2, 5, 3, 3), X0, {"l1": torch.ones(3)}),
+        lambda: descent_dimension(X0.expand(2, 3, 3), {"l1": torch.ones(3)}),
         lambda: deterministic_failure(A, X0, {}),
         lambda: deterministic_failure(A, X0, {"l9": 1.0}),
         lambda: deterministic_failure(A, X0, {"l1": -1.0}),

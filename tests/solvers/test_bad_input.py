@@ -40,7 +40,6 @@ def product(v):
         lambda: solvers.multiblock_admm_operator([BLOCKS[0], BLOCKS[1] * math.nan]),
         lambda: solvers.project_l1_ball(torch.ones(2, 0), 1.0),
         lambda: solvers.soft_threshold(ONES, ONES * 1j),
-        lambda: solvers.singular_value_threshold(torch.full((2, 2), math.nan), 1.0),
         lambda: solvers.singular_value_threshold(torch.ones(2, 2).half(), 1.0),
     ],
 )

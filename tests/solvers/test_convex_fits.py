@@ -40,6 +40,14 @@ def test_ball_fit_in_a_large_ball_is_least_squares_and_in_none_it_is_zero():
     assert l1_ball_least_squares(0 * A, b, 1.0).x.isfinite().all()
 
 
+def test_one_ball_fit_for_several_radii():
+    A, b = draw(25, 10, seed=5), draw(25, seed=6)
+    path = l1_ball_least_squares(A, b, torch.tensor([0.2, 0.8], dtype=DOUBLE), iterations=50)
+    for k, radius in enumerate((0.2, 0.8)):
+        for several, one in zip(path, l1_ball_least_squares(A, b, radius, iterations=50)):
+            assert torch.allclose(several[k], one, atol=1e-9)
+
+
 def test_the_gap_bounds_what_early_stopping_leaves():
     A, b = draw(25, 10, seed=5), draw(25, seed=6)
     best = l1_ball_least_squares(A, b, 0.4).loss
@@ -82,7 +90,8 @@ def test_nuclear_norm_fits_that_still_move_say_so():
         (lambda: l1_ball_least_squares(torch.ones(3, 2), torch.ones(2), 1.0), "A and b"),
         (lambda: l1_ball_least_squares(torch.ones(3, 0), torch.ones(3), 1.0), "A and b"),
         (lambda: l1_ball_least_squares(torch.ones(3, 2), torch.ones(3), -1.0), "radius"),
-        (lambda: l1_ball_least_squares(torch.ones(3, 2), torch.ones(3), torch.ones(4)), "radius"),
+        (lambda: l1_ball_least_squares(torch.ones(3, 2), torch.ones(3), torch.tensor([1.0, -1.0])), "radius"),
+        (lambda: l1_ball_least_squares(torch.ones(2, 3, 2), torch.ones(2, 3), torch.ones(4)), "radius"),
         (lambda: l1_ball_least_squares(torch.ones(3, 2), torch.ones(3, dtype=DOUBLE), 1.0), "dtype"),
         (lambda: l1_ball_least_squares(torch.ones(3, 2) * torch.nan, torch.ones(3), 1.0), "A"),
         (lambda: l1_ball_least_squares(torch.ones(3, 2), torch.ones(3), 1.0, iterations=0), "iterations"),

@@ -113,6 +113,35 @@ def test_l1_ball_is_the_nearest_point(seed, n, radius):
     assert torch.equal(each[2], x[2])
 
 
+def test_one_point_with_several_thresholds():
+    x, radii = randn(7, seed=6), torch.tensor([[0.5], [2.0], [100.0]], dtype=torch.float64)
+    found = project_l1_ball(x, radii)
+    assert found.shape == (3, 1, 7)
+    for each, radius in zip(found, radii):
+        assert torch.equal(each[0], project_l1_ball(x, radius.item()))
+    several = project_l1_ball(randn(4, 7, seed=7), radii)
+    assert several.shape == (3, 4, 7)
+    torch.testing.assert_close(several[:2].abs().sum(-1), radii[:2].expand(2, 4))
+    t = torch.tensor([0.1, 1.0], dtype=torch.float64)
+    for X, psd in ((randn(3, 4, seed=8), False), (randn(5, 1, 4, 4, seed=8), True)):
+        shrunk = singular_value_threshold(X, t, psd)
+        assert shrunk.shape == (*torch.broadcast_shapes(X.shape[:-2], (2,)), *X.shape[-2:])
+        for k in range(2):
+            one = singular_value_threshold(X, t[k], psd)
+            torch.testing.assert_close(shrunk.movedim(-3, 0)[k], one if X.ndim == 2 else one[:, 0])
+
+
+@pytest.mark.parametrize("psd", [False, True])
+def test_a_matrix_that_is_not_finite_becomes_nan_alone(psd):
+    X = randn(4, 3, 3, seed=9)
+    plain = singular_value_threshold(X, 0.5, psd)
+    X[1, 0, 2], X[2, 1, 1] = torch.nan, torch.inf
+    found = singular_value_threshold(X, torch.full((4,), 0.5, dtype=torch.float64), psd)
+    assert torch.equal(found[[0, 3]], plain[[0, 3]])
+    assert found[1:3].isnan().all()
+    assert singular_value_threshold(X[1], torch.ones(2), psd).isnan().all()
+
+
 def test_hard_threshold_is_the_best_s_term_approximation():
     x = randn(20, 6, seed=5)
     for s in range(1, 7):

@@ -54,6 +54,22 @@ def decomposed(name: str, value: Any) -> torch.Tensor:
     return _validate.decomposable(name, symmetric(name, value))
 
 
+def rounding(tolerance: float, like: torch.Tensor) -> float:
+    """``tolerance`` relative to the largest eigenvalue; for a matrix in float32 one above what its rounding does.
+
+    Zero eigenvalues of a matrix stored in float32 lie at about one unit of rounding when they are computed in float64,
+    and a few times farther when they are computed in float32.
+    """
+    return tolerance if like.dtype == torch.float64 else max(tolerance, 16 * torch.finfo(like.dtype).eps)
+
+
+def as_floating(value: Any, dtype: torch.dtype) -> Any:
+    """A tensor of integers or booleans in a floating-point dtype; everything else as it is."""
+    if isinstance(value, torch.Tensor) and not value.dtype.is_floating_point and not value.is_complex():
+        return value.to(dtype)
+    return value
+
+
 def covariances(name: str, value: Any, dims: int) -> torch.Tensor:
     """``decomposed`` with exactly ``dims`` dimensions and at least one matrix."""
     decomposed(name, value)

@@ -169,7 +169,8 @@ def sample_graph(
     generator
         Source of randomness, or its seed (0 if None).
     latents
-        Positions (*batch, p) of the nodes in [0, 1]; uniform if not given. If ``batch`` is empty, theirs is used.
+        Positions (*batch, p) of the nodes in [0, 1], or fewer that broadcast to it; uniform if not given. If ``batch``
+        is empty, theirs is used.
 
     Returns
     -------
@@ -179,7 +180,8 @@ def sample_graph(
     Raises
     ------
     ValueError
-        p < 1, latents of another shape or outside [0, 1], or a W with values that are asymmetric or outside [0, 1].
+        p < 1, latents that do not broadcast to their shape or are outside [0, 1], or a W with values that are
+        asymmetric or outside [0, 1].
 
     Examples
     --------
@@ -210,12 +212,14 @@ def sample_graph(
 
 def _positions(latents: Any, batch: tuple[int, ...], p: int) -> torch.Tensor:
     _validate.float_tensor("latents", latents, 1)
-    wanted = (*(batch or latents.shape[:-1]), p)
-    if tuple(latents.shape) != tuple(wanted):
-        raise ValueError(f"latents must have shape {tuple(wanted)}, got {tuple(latents.shape)}")
+    wanted = torch.Size((*(batch or latents.shape[:-1]), p))
+    given = latents.shape
+    # One position for all p nodes would be a broadcast, too, but hardly meant.
+    if given[-1] != p or len(given) > len(wanted) or any(a not in (1, b) for a, b in zip(given[::-1], wanted[::-1])):
+        raise ValueError(f"latents must have shape {tuple(wanted)} or broadcast to it, got {tuple(given)}")
     if not bool(((latents >= 0) & (latents <= 1)).all()):
         raise ValueError("latents must lie in [0, 1]")
-    return latents.to(torch.float64)
+    return latents.to(torch.float64).expand(wanted)
 
 
 def spectral_prior(W: Graphon, p: int) -> torch.Tensor:
@@ -240,8 +244,9 @@ def spectrum_distance(A: torch.Tensor, W: Graphon, *, cells: int = 8) -> torch.T
 
     The spectrum is the step function lambda_i / p on cell i of p; the degree function is sorted on p * cells midpoints.
 
-    Raises ``ValueError`` where A (..., p, p) is not square, symmetric and finite, neither float32 nor float64, or
-    cells < 1.
+    A (..., p, p) is float32 or float64, or integer or bool, which counts as float64.
+
+    Raises ``ValueError`` where A is not square, symmetric and finite, or is in half precision or complex, or cells < 1.
 
     Examples
     --------
@@ -250,7 +255,7 @@ def spectrum_distance(A: torch.Tensor, W: Graphon, *, cells: int = 8) -> torch.T
     >>> round(spectrum_distance(A, graphon("constant", prob=1.0)).item() ** 2, 4)  # 1 / 50
     0.02
     """
-    _arguments.decomposed("A", A)
+    A = _arguments.decomposed("A", _arguments.as_floating(A, torch.float64))
     _callable(W)
     cells, p = _validate.positive_int("cells", cells), A.shape[-1]
     steps = torch.linalg.eigvalsh(torch.diag_embed(A.sum(-1)) - A) / p

@@ -122,7 +122,8 @@ def laplacian_gram(w: torch.Tensor) -> torch.Tensor:
 def log_gdet(M: torch.Tensor, tol: float = 1e-9) -> torch.Tensor:
     """Logarithm of the generalized determinant (...): the sum of the logs of the eigenvalues above tol * lambda_max.
 
-    M (..., p, p) is symmetric positive semidefinite; an all-zero matrix has an empty product, so 0.
+    M (..., p, p) is symmetric positive semidefinite; an all-zero matrix has an empty product, so 0. Eigenvalues are
+    found in float64; for float32, whose rounding is as large, a ``tol`` below 2e-6 counts as 2e-6.
 
     Raises ``ValueError`` where M is not square, not symmetric or not finite, neither float32 nor float64, or tol is
     outside [0, 1).
@@ -135,9 +136,9 @@ def log_gdet(M: torch.Tensor, tol: float = 1e-9) -> torch.Tensor:
     """
     _arguments.decomposed("M", M)
     _validate.real("tol", tol, 0, 1, open_high=True)
-    values = torch.linalg.eigvalsh(M)
-    counted = (values > tol * values[..., -1:]) & (values > 0)
-    return torch.where(counted, values, 1.0).log().sum(-1)
+    values = torch.linalg.eigvalsh(M.double())
+    counted = (values > _arguments.rounding(tol, M) * values[..., -1:]) & (values > 0)
+    return torch.where(counted, values, 1.0).log().sum(-1).to(M.dtype)
 
 
 def relative_error(w_hat: torch.Tensor, w: torch.Tensor) -> torch.Tensor:

@@ -11,10 +11,12 @@ from litrepro.graphs import _arguments
 def sample_signals(L: torch.Tensor, n: int, *, generator: torch.Generator | int | None = None) -> torch.Tensor:
     """n draws (..., n, p) from N(0, pinv(L)) for Laplacians L (..., p, p); float dtype and device of L.
 
-    Components along the null space (one per connected component of the graph) are zero. ``generator`` is the source of
+    Components along the null space (one per connected component of the graph) are zero: eigenvalues up to 1e-9 of the
+    largest, or 2e-6 for float32, whose rounding is as large; they are found in float64. ``generator`` is the source of
     randomness, or its seed (0 if None).
 
-    Raises ``ValueError`` where L is not square, symmetric and finite, neither float32 nor float64, or n < 1.
+    Raises ``ValueError`` where L is not square, symmetric and finite, neither float32 nor float64, or has an eigenvalue
+    below minus that share of the largest magnitude, or n < 1.
 
     Examples
     --------
@@ -27,13 +29,16 @@ def sample_signals(L: torch.Tensor, n: int, *, generator: torch.Generator | int 
     _arguments.decomposed("L", L)
     generator = _validate.random_source("generator", generator, L.device)
     n = _validate.positive_int("n", n)
-    values, vectors = torch.linalg.eigh(L)
-    kept = values > 1e-9 * values[..., -1:].clamp_min(torch.finfo(L.dtype).tiny)
+    values, vectors = torch.linalg.eigh(L.double())
+    cut = _arguments.rounding(1e-9, L)
+    if bool((values[..., 0] < -cut * values.abs().amax(-1)).any()):
+        raise ValueError(f"L must be positive semidefinite, got an eigenvalue of {float(values.min()):.3g}")
+    kept = values > cut * values[..., -1:].clamp_min(torch.finfo(values.dtype).tiny)
     scale = torch.where(kept, values, 1.0).rsqrt() * kept
     size = (*L.shape[:-2], n, L.shape[-1])
     noise = torch.randn(size, generator=generator, dtype=L.dtype, device=generator.device).to(L.device)
     # The symmetric root: eigenvectors have a sign, and bases of eigenspaces, that differ between machines.
-    return noise @ ((vectors * scale[..., None, :]) @ vectors.mT)
+    return noise @ ((vectors * scale[..., None, :]) @ vectors.mT).to(L.dtype)
 
 
 def sample_covariance(X: torch.Tensor) -> torch.Tensor:
@@ -60,7 +65,7 @@ def contrast_loss(precision: torch.Tensor, S: torch.Tensor) -> torch.Tensor:
     The level (the component along the constant vector) is integrated out, so that Laplacians, which have none, and
     ordinary precision matrices are judged on the same p - 1 dimensions: tr(Q V'SV) - log det Q, where V is an
     orthonormal basis of the contrasts and Q the precision of V'x, a Schur complement. For a Laplacian L this is
-    tr(S L) - log gdet L; it is infinite where the graph of L is disconnected.
+    tr(S L) - log gdet L; it is infinite where the graph of L is disconnected. Computed in float64.
 
     Parameters
     ----------
@@ -85,15 +90,15 @@ def contrast_loss(precision: torch.Tensor, S: torch.Tensor) -> torch.Tensor:
         raise ValueError(f"precision and S must have one size, got {precision.shape[-1]} and {p}")
     _validate.same_kind(precision=precision, S=S)
     _validate.broadcast(precision=precision.shape[:-2], S=S.shape[:-2])
+    dtype, level_cut, cut = S.dtype, _arguments.rounding(1e-9, S), _arguments.rounding(1e-12, S)
+    precision, S = precision.double(), S.double()
     ones = torch.full((p, 1), p**-0.5, dtype=S.dtype, device=S.device)
     V = torch.linalg.qr(torch.cat([ones, torch.eye(p, dtype=S.dtype, device=S.device)[:, 1:]], -1)).Q[:, 1:]
     cross = V.mT @ precision @ ones
     level = ones.mT @ precision @ ones
-    tied = level > 1e-9 * precision.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
+    tied = level > level_cut * precision.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
     schur = torch.where(tied, cross @ cross.mT / torch.where(tied, level, 1.0), 0.0)
     Q = V.mT @ precision @ V - schur
     values = torch.linalg.eigvalsh(Q)
-    log_det = torch.where(
-        (values > 1e-12 * values[..., -1:]).all(-1), values.clamp_min(1e-300).log().sum(-1), -torch.inf
-    )
-    return (Q * (V.mT @ S @ V)).sum((-1, -2)) - log_det
+    log_det = torch.where((values > cut * values[..., -1:]).all(-1), values.clamp_min(1e-300).log().sum(-1), -torch.inf)
+    return ((Q * (V.mT @ S @ V)).sum((-1, -2)) - log_det).to(dtype)

@@ -75,6 +75,7 @@ class _Iterate(NamedTuple):
         return _Iterate(*(part[index] for part in self))
 
 
+@torch.no_grad()
 def spectral_graphical_lasso(
     S: torch.Tensor,
     mu: torch.Tensor,
@@ -103,7 +104,7 @@ def spectral_graphical_lasso(
         Sample covariances (..., p, p), symmetric.
     mu
         Prior eigenvalues (..., p); mu_1 is not used, and the order of the others does not matter. The result has the
-        common dtype of S and mu.
+        common dtype of S and mu, which may be integers; everything is computed in float64.
     alpha, beta, gamma
         Weights of the l1 norm, of the relaxed constraint and of the spectral prior: numbers or tensors of batch shape.
     edges
@@ -132,7 +133,8 @@ def spectral_graphical_lasso(
         negative; beta <= 0; alpha or gamma < 0; edges outside 1..m or combined with alpha; unknown method; batch shapes
         that do not broadcast.
 
-    Warns ``ConvergenceWarning`` if a problem did not reach ``tol`` within ``max_iter`` iterations.
+    Warns ``ConvergenceWarning`` if a problem did not reach ``tol`` within ``max_iter`` iterations. No gradients are
+    recorded.
 
     Examples
     --------
@@ -144,7 +146,7 @@ def spectral_graphical_lasso(
     True
     """
     _validate.choice("method", method, METHODS)
-    problems, start, order, shape = _prepare(S, mu, alpha, beta, gamma, edges, w0)
+    problems, start, order, shape, dtype = _prepare(S, mu, alpha, beta, gamma, edges, w0)
     options = _Options(
         accelerated=method == "accelerated" and edges is None,
         inner=_validate.positive_int("inner", inner),
@@ -164,21 +166,21 @@ def spectral_graphical_lasso(
             f"{missed} of {len(converged)} problems did not reach tol = {tol:g} in {max_iter} iterations "
             f"(largest residual {float(residual.max()):.2g})",
             ConvergenceWarning,
-            stacklevel=2,
+            stacklevel=3,  # past torch.no_grad's wrapper
         )
     if order is not None:  # columns back to the order in which the caller gave mu
         back = order.argsort(-1)
         lam, U = lam.gather(-1, back), U.gather(-1, back[:, None, :].expand_as(U))
     p = lam.shape[-1]
     return SpectralLassoResult(
-        w.reshape(*shape, w.shape[-1]),
-        U.reshape(*shape, p, p),
-        lam.reshape(*shape, p),
-        objective.reshape(shape),
-        residual.reshape(shape),
+        w.to(dtype).reshape(*shape, w.shape[-1]),
+        U.to(dtype).reshape(*shape, p, p),
+        lam.to(dtype).reshape(*shape, p),
+        objective.to(dtype).reshape(shape),
+        residual.to(dtype).reshape(shape),
         iterations,
         converged.reshape(shape),
-        torch.stack([*track, objective]).reshape(iterations + 1, *shape) if options.history else None,
+        torch.stack([*track, objective]).to(dtype).reshape(iterations + 1, *shape) if options.history else None,
     )
 
 
@@ -308,11 +310,12 @@ def _objective(w: torch.Tensor, sigma: torch.Tensor, lam: torch.Tensor, problems
 
 
 def _prepare(S: Any, mu: Any, alpha: Any, beta: Any, gamma: Any, edges: Any, w0: Any):
-    """Checked arguments as N problems in a row: problems, start, order of mu (None if ascending), batch shape."""
+    """Checked arguments as N problems in a row, in float64: problems, start, order of mu (None if ascending); the batch
+    shape, and the dtype of the result."""
     _arguments.symmetric("S", S)
     p = S.shape[-1]
     m = p * (p - 1) // 2
-    mu = _arguments.vector("mu", mu, p)
+    mu = _arguments.vector("mu", _arguments.as_floating(mu, S.dtype), p)
     dtype = torch.promote_types(S.dtype, mu.dtype)
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"S and mu must be float32 or float64, got {S.dtype} and {mu.dtype}")
@@ -320,6 +323,7 @@ def _prepare(S: Any, mu: Any, alpha: Any, beta: Any, gamma: Any, edges: Any, w0:
         _arguments.vector("w0", w0, m)
         if bool((w0 < 0).any()):
             raise ValueError(f"w0 must be nonnegative, got a smallest entry of {float(w0.min()):.3g}")
+    S = S.double()  # float32 could not reach the tolerance: its gradients are wrong by more than that
     alpha, beta, gamma = _arguments.penalties(alpha, beta, gamma, S)
     if edges is not None:
         edges = _edge_counts(edges, m)
@@ -331,7 +335,7 @@ def _prepare(S: Any, mu: Any, alpha: Any, beta: Any, gamma: Any, edges: Any, w0:
     shape = _arguments.batch_shape(**given)
 
     def row(value: torch.Tensor, *tail: int) -> torch.Tensor:
-        return value.to(S.device, dtype).expand(*shape, *tail).reshape(-1, *tail)
+        return value.to(S).expand(*shape, *tail).reshape(-1, *tail)
 
     pull, priors = row(laplacian_adjoint(S), m), row(mu, p)
     alphas, betas, gammas = (row(value[..., None], 1) for value in scalars.values())
@@ -344,7 +348,7 @@ def _prepare(S: Any, mu: Any, alpha: Any, beta: Any, gamma: Any, edges: Any, w0:
     common = torch.where(total > 0, (p - 1) / total, torch.ones_like(total))
     start = common.expand(-1, m) if w0 is None else row(w0, m)
     counts = None if edges is None else edges.to(S.device).expand(shape).reshape(-1, 1)
-    return _Problems((pull + alphas) / betas, priors, betas, gammas, counts), start.clone(), order, shape
+    return _Problems((pull + alphas) / betas, priors, betas, gammas, counts), start.clone(), order, shape, dtype
 
 
 def _edge_counts(edges: Any, m: int) -> torch.Tensor:

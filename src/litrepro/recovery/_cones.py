@@ -9,8 +9,8 @@ import torch
 
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
-from litrepro.recovery._consensus import check_weights
-from litrepro.recovery._norms import rank_tolerance
+from litrepro.recovery._consensus import check_weights, common_batch
+from litrepro.recovery._norms import rank_tolerance, unit_scale
 
 Nearest = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 STILL = 1e-4  # relative fall of the mean squared distance in one round below which the iteration stops
@@ -44,7 +44,7 @@ def descent_dimension(
     X0
         (..., p, q), non-zero; with ``psd`` positive semidefinite.
     weights
-        As in ``structured_recovery``; not all zero.
+        As in ``structured_recovery``; not all zero. Batch dimensions broadcast with those of X0.
     samples
         Draws of G for every X0. The standard error is about sqrt(2 / samples) times the root of the dimension.
     max_iter
@@ -62,7 +62,7 @@ def descent_dimension(
     >>> 5 < general.item() < 7, 2.5 < psd.item() < 4  # of 9 and of 6 dimensions
     (True, True)
     """
-    numbers = _check(X0, weights, psd)
+    X0, numbers = _check(X0, weights, psd)
     samples = _validate.positive_int("samples", samples)
     max_iter = _validate.positive_int("max_iter", max_iter)
     generator = _validate.random_source("generator", generator)
@@ -164,11 +164,16 @@ def _nearest_semidefinite(X0: torch.Tensor) -> Nearest:
     return nearest
 
 
-def _check(X0: torch.Tensor, weights: Mapping[str, float | torch.Tensor], psd: bool) -> dict[str, torch.Tensor]:
+def _check(
+    X0: torch.Tensor, weights: Mapping[str, float | torch.Tensor], psd: bool
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """X0, scaled to entries of about 1, and the weights, all of the common batch shape."""
     _validate.decomposable("X0", X0)
     if not bool((X0 != 0).flatten(-2).any(-1).all()):
         raise ValueError("X0 must be non-zero everywhere in the batch")
-    numbers = check_weights(weights, X0[..., None, :, :])
+    X0 = unit_scale(X0)
+    numbers = check_weights(weights, X0)
+    batch = common_batch(X0=X0.shape[:-2], weights=numbers)
     if not bool((sum(numbers.values()) > 0).all()):
         raise ValueError("at least one weight must be positive")
     if psd:
@@ -178,5 +183,6 @@ def _check(X0: torch.Tensor, weights: Mapping[str, float | torch.Tensor], psd: b
         lowest = torch.linalg.eigvalsh(X0)[..., 0]
         slack = max(1e-8, 100 * torch.finfo(X0.dtype).eps) * size
         if bool((torch.linalg.matrix_norm(X0 - X0.mT) > slack).any()) or bool((lowest < -slack).any()):
-            raise ValueError(f"X0 must be positive semidefinite, got a smallest eigenvalue of {lowest.min():.3g}")
-    return numbers
+            got = float((lowest / size).min())
+            raise ValueError(f"X0 must be positive semidefinite, got an eigenvalue of {got:.3g} times its norm")
+    return X0.expand(*batch, -1, -1), {name: weight.expand(batch) for name, weight in numbers.items()}

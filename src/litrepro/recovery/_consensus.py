@@ -64,10 +64,11 @@ def structured_recovery(
     Parameters
     ----------
     A, b
-        (..., m, p, q) and (..., m), finite. Inconsistent measurements are met in the least-squares sense after each is
-        divided by the norm of its A_j (with ``psd`` that of its symmetric part).
+        (..., m, p, q) and (..., m), finite; batch dimensions of all arguments broadcast. Inconsistent measurements are
+        met in the least-squares sense after each is divided by the norm of its A_j (with ``psd`` that of its symmetric
+        part).
     weights
-        lambda_i >= 0, a number or a tensor of the batch shape, for at least one of ``"l1"`` (entries), ``"l12"`` (sum
+        lambda_i >= 0, a number or a tensor (...), for at least one of ``"l1"`` (entries), ``"l12"`` (sum
         of column norms), ``"l12_rows"``, ``"nuclear"``.
     psd
         Positive semidefinite X, whichever norms are used; matrices must be square.
@@ -75,13 +76,13 @@ def structured_recovery(
         A problem is finished when its residual, the larger of the relative primal and dual residual, is below ``tol``.
         The residual is looked at every 10 iterations.
     rho
-        First penalty, positive, a number or of the batch shape, for data and objective scaled to the size of 1 (which
-        is done problem by problem); default 1. It is balanced against the residuals as the iteration goes on.
+        First penalty, positive, a number or a tensor (...), for data and objective scaled to the size of 1 (which is
+        done problem by problem); default 1. It is balanced against the residuals as the iteration goes on.
 
     Returns
     -------
     ``X`` is the copy that satisfies the linear constraints. A problem that did not converge has flag False, and a
-    ``ConvergenceWarning`` is issued.
+    ``ConvergenceWarning`` is issued. float32 is computed in float64, and the result rounded.
 
     Raises ``ValueError`` for shapes or dtypes that do not fit, half precision, no or unknown norms, negative weights,
     max_iter < 1, tol <= 0.
@@ -95,20 +96,23 @@ def structured_recovery(
     True
     """
     check_measurements(A, b, psd)
-    weights = check_weights(weights, A)
+    dtype = A.dtype
+    A, b = A.double(), b.double()  # a threshold by a Gram matrix, whose squares float32 does not hold, is part of it
+    numbers = check_weights(weights, A)
     max_iter = _validate.positive_int("max_iter", max_iter)
     tol = _validate.real("tol", tol, 0, open_low=True)
-    batch = A.shape[:-3]
-    penalty = torch.ones(batch, dtype=A.dtype, device=A.device)
-    if rho is not None:
-        penalty = penalty * _per_problem("rho", rho, A)
-        if not bool((penalty > 0).all()):
-            raise ValueError("rho must be positive everywhere")
-    if not A.numel():  # an empty batch
+    penalty = _per_problem("rho", 1.0 if rho is None else rho, A)
+    if not bool((penalty > 0).all()):
+        raise ValueError("rho must be positive everywhere")
+    batch = common_batch(A=A.shape[:-3], b=b.shape[:-1], weights=numbers, rho=penalty.shape)
+    if not A.numel() or 0 in batch:
         empty = torch.zeros(batch, dtype=torch.long, device=A.device)
-        return RecoveryResult(A[..., 0, :, :].clone(), empty.bool(), empty, empty.to(A))
-    flat = {name: weight.reshape(-1) for name, weight in weights.items()}
-    run = _Consensus(A.reshape(-1, *A.shape[-3:]), b.reshape(-1, b.shape[-1]), flat, penalty.reshape(-1), psd)
+        X = torch.zeros(*batch, *A.shape[-2:], dtype=dtype, device=A.device)
+        return RecoveryResult(X, empty.bool(), empty, empty.to(dtype))
+    flat = {name: weight.expand(batch).reshape(-1) for name, weight in numbers.items()}
+    A = A.expand(*batch, -1, -1, -1).reshape(-1, *A.shape[-3:])
+    b = b.expand(*batch, -1).reshape(-1, b.shape[-1])
+    run = _Consensus(A, b, flat, penalty.expand(batch).reshape(-1), psd)
     run.solve(max_iter, tol)
     left = int((~run.converged).sum())
     if left:
@@ -119,7 +123,7 @@ def structured_recovery(
             ConvergenceWarning,
             stacklevel=3,  # past torch.no_grad's wrapper
         )
-    parts = (run.X, run.converged, run.iterations, run.residual)
+    parts = (run.X.to(dtype), run.converged, run.iterations, run.residual.to(dtype))
     return RecoveryResult(*(part.reshape((*batch, *part.shape[1:])) for part in parts))
 
 
@@ -225,10 +229,11 @@ def _length(stack: torch.Tensor) -> torch.Tensor:
 
 
 def check_measurements(A: torch.Tensor, b: torch.Tensor, psd: bool) -> None:
-    """``ValueError`` unless ``A (..., m, p, q)`` and ``b (..., m)`` are finite and fit each other and ``psd``."""
+    """``ValueError`` unless ``A (..., m, p, q)`` and ``b (..., m)`` are finite and fit each other and ``psd``, but for
+    their batch dimensions."""
     _validate.float_tensor("A", A, 3)
     _validate.float_tensor("b", b, 1)
-    if b.shape != A.shape[:-2] or A.shape[-3] < 1:
+    if b.shape[-1] != A.shape[-3] or A.shape[-3] < 1:
         raise ValueError(
             f"A (..., m, p, q) and b (..., m) must fit with m >= 1, got {tuple(A.shape)}, {tuple(b.shape)}"
         )
@@ -242,28 +247,27 @@ def check_measurements(A: torch.Tensor, b: torch.Tensor, psd: bool) -> None:
         raise ValueError("A and b must be finite")
 
 
-def check_weights(weights: Mapping[str, float | torch.Tensor], A: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Weights as tensors of the batch shape of ``A (..., m, p, q)``; ``ValueError`` for bad names or numbers."""
+def check_weights(weights: Mapping[str, float | torch.Tensor], like: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Weights as tensors of the kind of ``like``, in their own shapes; ``ValueError`` for bad names or numbers."""
     if not isinstance(weights, Mapping) or not weights or set(weights) - set(NORMS):
         got = sorted(map(str, weights)) if isinstance(weights, Mapping) else weights
         raise ValueError(f"weights must map at least one of {', '.join(NORMS)} to a number, got {got}")
-    return {name: _per_problem(f"weights[{name!r}]", weight, A) for name, weight in weights.items()}
+    return {name: _per_problem(f"weights[{name!r}]", weight, like) for name, weight in weights.items()}
 
 
-def _per_problem(name: str, value: float | torch.Tensor, A: torch.Tensor) -> torch.Tensor:
-    """A non-negative number or tensor as a tensor of the batch shape of A."""
-    batch = A.shape[:-3]
+def common_batch(*, weights: Mapping[str, torch.Tensor], **shapes: torch.Size) -> torch.Size:
+    """The broadcast of batch shapes and those of checked weights, or a ``ValueError`` that names them."""
+    own = {f"weights[{name!r}]": weight.shape for name, weight in weights.items()}
+    return _validate.broadcast(**shapes, **own)
+
+
+def _per_problem(name: str, value: float | torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """A finite non-negative number, or a tensor (...) of them, as a tensor of the dtype and device of ``like``."""
     if not isinstance(value, torch.Tensor):
-        return torch.full(batch, _validate.real(name, value, 0), dtype=A.dtype, device=A.device)
+        return torch.tensor(_validate.real(name, value, 0), dtype=like.dtype, device=like.device)
     if value.is_complex() or value.dtype == torch.bool:
         raise ValueError(f"{name} must be real, got {value.dtype}")
-    value = value.to(A)
-    try:
-        fits = torch.broadcast_shapes(value.shape, batch) == batch
-    except RuntimeError:
-        fits = False
-    if not fits:
-        raise ValueError(f"{name} must broadcast to the batch shape {tuple(batch)}, got {tuple(value.shape)}")
+    value = value.to(like)
     if not bool((torch.isfinite(value) & (value >= 0)).all()):
         raise ValueError(f"{name} must be finite and non-negative")
-    return value.expand(batch)
+    return value

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 
 from litrepro import _validate
-from litrepro.recovery._consensus import check_weights
-from litrepro.recovery._norms import norm_geometry
+from litrepro.recovery._consensus import check_weights, common_batch
+from litrepro.recovery._norms import norm_geometry, unit_scale
 
 
 class FailureTest(NamedTuple):
@@ -44,8 +44,8 @@ def deterministic_failure(
     Parameters
     ----------
     A
-        (..., m, p, q). Zero rows are absent measurements. With more than p q of them, or with dependent ones,
-        sigma_min(A') is 0 and the ratio infinite: nothing is certified.
+        (..., m, p, q); batch dimensions of all arguments broadcast. Zero rows are absent measurements. With more than
+        p q of them, or with dependent ones, sigma_min(A') is 0 and the ratio infinite: nothing is certified.
     X0
         (..., p, q), non-zero.
     weights
@@ -64,11 +64,12 @@ def deterministic_failure(
     _validate.decomposable("A", A, 3)
     _validate.decomposable("X0", X0)
     _validate.same_kind(A=A, X0=X0)
-    if X0.shape != (*A.shape[:-3], *A.shape[-2:]):
+    if X0.shape[-2:] != A.shape[-2:]:
         raise ValueError(f"A (..., m, p, q) and X0 (..., p, q) must fit, got {tuple(A.shape)} and {tuple(X0.shape)}")
     if A.shape[-3] < 1:
         raise ValueError(f"A must have at least one measurement, got shape {tuple(A.shape)}")
     numbers = check_weights(weights, A)
+    batch = common_batch(A=A.shape[:-3], X0=X0.shape[:-2], weights=numbers)
     if not bool((sum(numbers.values()) > 0).all()):
         raise ValueError("at least one weight must be positive")
     geometry = {name: norm_geometry(X0, name) for name in numbers}
@@ -76,7 +77,8 @@ def deterministic_failure(
         weight * geometry[name].lipschitz for name, weight in numbers.items()
     )
     rows = A.flatten(-2)
-    x0 = X0.flatten(-2) / torch.linalg.matrix_norm(X0)[..., None]
+    x0 = unit_scale(X0)
+    x0 = x0.flatten(-2) / torch.linalg.matrix_norm(x0)[..., None]
     measured = torch.linalg.vector_norm((rows @ x0[..., None])[..., 0], dim=-1)
     present = torch.linalg.vector_norm(rows, dim=-1) > 0
     s = torch.linalg.svdvals(rows)  # descending; those of absent rows are zero and come last
@@ -84,4 +86,5 @@ def deterministic_failure(
     smallest = s.gather(-1, (count.clamp(min=1, max=s.shape[-1]) - 1)[..., None])[..., 0]
     dependent = (count > rows.shape[-1]) | (smallest <= max(1e-12, 100 * torch.finfo(s.dtype).eps) * s[..., 0])
     ratio = torch.where(dependent, torch.inf, measured / torch.where(dependent, 1.0, smallest))
+    correlation, ratio = correlation.expand(batch), ratio.expand(batch)
     return FailureTest(correlation, ratio, correlation > ratio)

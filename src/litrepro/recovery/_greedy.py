@@ -87,7 +87,8 @@ def structured_iht(
     Parameters
     ----------
     A, b
-        (..., m, p, q) and (..., m), finite. Zero rows are absent measurements.
+        (..., m, p, q) and (..., m), finite; batch dimensions of A, b and init broadcast. Zero rows are absent
+        measurements.
     k, rank, psd
         The structure.
     iterations
@@ -117,8 +118,15 @@ def structured_iht(
     k, rank = _check_structure(shape, k, rank, psd)
     iterations = _validate.positive_int("iterations", iterations)
     tol = _validate.real("tol", tol, 0)
-    batch = A.shape[:-3]
-    rows, target = A.reshape(-1, A.shape[-3], shape[0] * shape[1]), b.reshape(-1, b.shape[-1])
+    given = {"A": A.shape[:-3], "b": b.shape[:-1]}
+    if init is not None:
+        _validate.decomposable("init", init)
+        if init.shape[-2:] != shape:
+            raise ValueError(f"init must have shape (..., {shape[0]}, {shape[1]}), got {tuple(init.shape)}")
+        given["init"] = init.shape[:-2]
+    batch = _validate.broadcast(**given)
+    rows = A.flatten(-2).expand(*batch, -1, -1).reshape(-1, A.shape[-3], shape[0] * shape[1])
+    target = b.expand(*batch, -1).reshape(-1, b.shape[-1])
     rows, size = _unit_entries(rows)
     size_b = binary_scale(target, -1)
     target, unit = target / size_b, (size_b / size)[..., None]
@@ -126,10 +134,7 @@ def structured_iht(
         count = (rows != 0).any(-1).sum(-1).clamp(min=1)
         start = _adjoint(rows, target, shape) / count[:, None, None]
     else:
-        _validate.decomposable("init", init)
-        if init.shape != (*batch, *shape):
-            raise ValueError(f"init must have shape {(*batch, *shape)}, got {tuple(init.shape)}")
-        start = init.to(A).reshape(-1, *shape) / unit
+        start = init.to(A).expand(*batch, *shape).reshape(-1, *shape) / unit
     X, steps, residual = _iterate(rows, target, start, (k, rank, psd), iterations, tol)
     converged = residual < FITTED
     if not bool(converged.all()):

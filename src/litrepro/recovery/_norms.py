@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 from litrepro.solvers import _proximal
 
 NORMS = ("l1", "l12", "l12_rows", "nuclear")
@@ -16,6 +17,12 @@ NORMS = ("l1", "l12", "l12_rows", "nuclear")
 def rank_tolerance(like: torch.Tensor) -> float:
     """Singular values and eigenvalues up to this share of the largest are rounding errors."""
     return max(1e-10, 100 * torch.finfo(like.dtype).eps)
+
+
+def unit_scale(X: torch.Tensor) -> torch.Tensor:
+    """Every matrix of ``X (..., p, q)`` over the power of two just below its largest entry: squares neither overflow
+    nor vanish, and no digit is lost."""
+    return X / binary_scale(X.flatten(-2), -1)[..., None]
 
 
 class NormGeometry(NamedTuple):
@@ -55,6 +62,7 @@ def norm_geometry(X0: torch.Tensor, norm: str) -> NormGeometry:
     tensor([0.7071, 0.7071])
     """
     check_matrix("X0", X0, norm)
+    X0 = unit_scale(X0)
     size = torch.linalg.matrix_norm(X0)
     if not bool(((size > 0) & torch.isfinite(size)).all()):
         raise ValueError("X0 must be finite, and non-zero everywhere in the batch")
@@ -84,6 +92,7 @@ def random_subgradient(
     """
     check_matrix("X0", X0, norm)
     _validate.finite(X0=X0)
+    X0 = unit_scale(X0)  # a subgradient does not depend on the scale
     generator = _validate.random_source("generator", generator)
     noise = torch.randn(X0.shape, generator=generator, dtype=X0.dtype, device=generator.device).to(X0)
     scale = torch.rand(*X0.shape[:-2], 1, 1, generator=generator, dtype=X0.dtype, device=generator.device).to(X0)

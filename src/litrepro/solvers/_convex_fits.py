@@ -128,7 +128,8 @@ def nuclear_norm_least_squares(
     W = last = X.new_zeros(*X.shape[:-2], X.shape[-1], Y.shape[-1])
     for _ in range(iterations):
         last, W = W, singular_value_threshold(W - rate * (X.mT @ (X @ W - Y)), step * beta)
-    moving = torch.linalg.matrix_norm(W - last) > torch.finfo(X.dtype).eps ** 0.5 * torch.linalg.matrix_norm(W)
+    settled = torch.finfo(X.dtype).eps ** 0.5 * torch.linalg.matrix_norm(W)
+    moving = ~(torch.linalg.matrix_norm(W - last) <= settled)  # nan counts
     if moving.any():
         message = f"{int(moving.sum())} of {moving.numel()} fits still moved at step {iterations}, the last one"
         warnings.warn(message, ConvergenceWarning, stacklevel=2)

@@ -59,10 +59,11 @@ def group_soft_threshold(x: torch.Tensor, t: float | torch.Tensor, dim: int = -1
 def singular_value_threshold(X: torch.Tensor, t: float | torch.Tensor, psd: bool = False) -> torch.Tensor:
     """Proximal map of t times the nuclear norm: the singular values of ``X (..., p, q)`` are shrunk by ``t (...)``.
 
-    With ``psd`` the map is that of the nuclear norm restricted to positive semidefinite matrices: X is symmetrized and
-    its eigenvalues w become max(w - t, 0). Raises ``ValueError`` for a negative or nan threshold, one that does not
-    broadcast to the batch shape, a matrix that is not float32 or float64 or not finite, and one that is not square
-    where ``psd`` asks for it.
+    Batch dimensions of X and t broadcast. With ``psd`` the map is that of the nuclear norm restricted to positive
+    semidefinite matrices: X is symmetrized and its eigenvalues w become max(w - t, 0). A matrix that is not finite
+    becomes nan, without disturbing the others. Raises ``ValueError`` for a negative or nan threshold, batch dimensions
+    that do not broadcast, matrices that are neither float32 nor float64, and some that are not square where ``psd``
+    asks for it.
 
     Examples
     --------
@@ -72,11 +73,17 @@ def singular_value_threshold(X: torch.Tensor, t: float | torch.Tensor, psd: bool
     tensor([[0., 1.],
             [0., 0.]])
     """
-    _validate.decomposable("X", X)
+    _validate.float_tensor("X", X, 2)
+    if X.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"X must be float32 or float64, got {X.dtype}")
     if psd and X.shape[-1] != X.shape[-2]:
         raise ValueError(f"psd needs square matrices, got shape {tuple(X.shape)}")
-    t = _threshold(t, X, X.shape[:-2])[..., None]
-    return shrink_eigenvalues(X, t) if psd else shrink_singular_values(X, t)
+    t = _threshold(t, X, X.shape[:-2], shared=True)[..., None]
+    shrunk = shrink_eigenvalues if psd else shrink_singular_values
+    finite = X.isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
+    if bool(finite.all()):
+        return shrunk(X, t)
+    return torch.where(finite, shrunk(torch.where(finite, X, 0.0), t), torch.nan)  # decompositions refuse the others
 
 
 def hard_threshold(x: torch.Tensor, s: int) -> torch.Tensor:
@@ -101,9 +108,10 @@ def hard_threshold(x: torch.Tensor, s: int) -> torch.Tensor:
 def project_l1_ball(x: torch.Tensor, radius: float | torch.Tensor) -> torch.Tensor:
     """Euclidean projection of ``x (..., n)`` on the ball of ||.||_1 with ``radius >= 0``, a number or (...).
 
-    Exact, by sorting: the threshold is theta = max_j (|x|_(1) + ... + |x|_(j) - radius) / j over the decreasing
-    rearrangement (Duchi, Shalev-Shwartz, Singer and Chandra 2008). Points inside the ball are returned unchanged.
-    Raises ``ValueError`` for a negative or nan radius and one that does not broadcast to the batch shape.
+    Batch dimensions of x and radius broadcast. Exact, by sorting: the threshold is theta = max_j (|x|_(1) + ... +
+    |x|_(j) - radius) / j over the decreasing rearrangement (Duchi, Shalev-Shwartz, Singer and Chandra 2008). Points
+    inside the ball are returned unchanged. Raises ``ValueError`` for a negative or nan radius and batch dimensions that
+    do not broadcast.
 
     Examples
     --------
@@ -115,7 +123,7 @@ def project_l1_ball(x: torch.Tensor, radius: float | torch.Tensor) -> torch.Tens
     _validate.float_tensor("x", x, 1)
     if x.shape[-1] < 1:
         raise ValueError(f"x must have shape (..., n) with n >= 1, got {tuple(x.shape)}")
-    radius = _threshold(radius, x, x.shape[:-1], "radius")[..., None]
+    radius = _threshold(radius, x, x.shape[:-1], "radius", shared=True)[..., None]
     magnitude = x.abs()
     largest_first = magnitude.sort(dim=-1, descending=True).values
     counts = torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
@@ -151,18 +159,22 @@ def shrink_singular_values(X: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     return (u * (s - t).clamp(min=0)[..., None, :]) @ vh
 
 
-def _threshold(t: float | torch.Tensor, like: torch.Tensor, shape: tuple[int, ...], name: str = "t") -> torch.Tensor:
-    """A threshold as a tensor of the dtype and device of ``like`` that broadcasts to ``shape`` and is not negative."""
+def _threshold(
+    t: float | torch.Tensor, like: torch.Tensor, shape: tuple[int, ...], name: str = "t", *, shared: bool = False
+) -> torch.Tensor:
+    """A threshold that is not negative, of the dtype and device of ``like``; it broadcasts to ``shape``, and where that
+    may be ``shared`` by several thresholds with it."""
     if isinstance(t, torch.Tensor):
         if t.dtype.is_complex:
             raise ValueError(f"{name} must be real, got {t.dtype}")
         t = t.to(like)
         try:
-            fits = torch.broadcast_shapes(t.shape, shape) == torch.Size(shape)
+            common = torch.broadcast_shapes(t.shape, shape)
         except RuntimeError:
-            fits = False
-        if not fits:
-            raise ValueError(f"{name} must broadcast to {tuple(shape)}, got shape {tuple(t.shape)}")
+            common = None
+        if common is None or (common != torch.Size(shape) and not shared):
+            to = "with" if shared else "to"
+            raise ValueError(f"{name} must broadcast {to} {tuple(shape)}, got shape {tuple(t.shape)}")
         if not bool((t >= 0).all()):
             raise ValueError(f"{name} must be non-negative everywhere")
         return t
