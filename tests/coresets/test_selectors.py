@@ -311,9 +311,56 @@ def test_one_target_serves_a_batch():
     torch.testing.assert_close(gradient_error(g, found, target=b), errors)
 
 
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("p", [4, 20])
+def test_targets_and_problems_broadcast(p, many):
+    g, b = normal(3, 2, 9, p) if many else normal(9, p), normal(3, 1, p, seed=1)
+    lead = (3, 2) if many else (3, 1)
+    every = g.expand(*lead, 9, p)
+    for method in (grad_match, glister):
+        found = method(g, 3, target=b)
+        assert found.indices.shape == found.weights.shape == (*lead, 3)
+        errors = gradient_error(g, found, target=b)
+        for place in itertools.product(*map(range, lead)):
+            one, target = every[place], b[place[0], 0]
+            alone = method(one, 3, target=target)
+            assert torch.equal(found.indices[place], alone.indices)
+            torch.testing.assert_close(found.weights[place], alone.weights)
+            missed = (alone.weights[:, None] * one[alone.indices]).sum(0) - target
+            torch.testing.assert_close(errors[place], missed.norm())
+
+
+def test_one_coreset_serves_many_problems():
+    g, chosen = normal(4, 5, 3), Coreset(torch.tensor([0, 3], dtype=torch.int32), torch.tensor([1.5, 2.0]))
+    expected = (1.5 * g[:, 0] + 2 * g[:, 3] - g.sum(1)).norm(dim=1)
+    torch.testing.assert_close(gradient_error(g, chosen), expected)
+    several = Coreset(torch.tensor([[0, 3], [1, 2]]), torch.tensor([[1.5, 2.0], [1.0, 0.5]]))
+    second = (g[2, 1] + 0.5 * g[2, 2] - g[2].sum(0)).norm()
+    torch.testing.assert_close(gradient_error(g[2], several), torch.stack([expected[2], second]))
+
+
+def test_the_cosine_has_no_scale():
+    g = normal(20, 5)
+    lengths = 2.0 ** -torch.arange(20, dtype=g.dtype)[:, None]
+    expected = weighted_glister(g, 4, similarity="cosine")
+    for scale in (1e-14, 1e160, 1e-160):
+        scaled = torch.cat([g[:10] * scale, g[10:]]) * lengths
+        found = weighted_glister(scaled, 4, similarity="cosine")
+        assert torch.equal(found.indices, expected.indices)
+        assert torch.equal(found.weights, expected.weights)
+    g[3] = 0
+    assert weighted_glister(g, 20, similarity="cosine").weights.isfinite().all()
+
+
 def test_bad_arguments_are_named():
     g = normal(8, 3)
     for call in (
+        lambda: glister(normal(3, 8, 3), 2, target=normal(2, 3)),
+        lambda: glister(g, 2, target=normal(2, 3), refresh=lambda c: g[0]),
+        lambda: gradient_error(normal(3, 8, 3), Coreset(torch.zeros(2, 1).long(), torch.ones(2, 1))),
+        lambda: gradient_error(g, Coreset(torch.tensor(1), torch.tensor(1.0))),
+        lambda: select(g, torch.zeros(8).long(), 2, method="glister", per_class=False, target=g[:2]),
+        lambda: select_batches(g, 4, batch_size=2, method="glister", generator=0, target=g[:2]),
         lambda: grad_match(g, 2, ridge=-1),
         lambda: grad_match(g, 2, target=torch.ones(2)),
         lambda: weighted_glister(g, 2, similarity="angle"),

@@ -31,6 +31,7 @@ def train(**changes):
         lambda: train(generator=lambda: 3.0),
         lambda: train(discriminator=lambda: torch.nn.Linear(2, 1)),
         lambda: train(discriminator=lambda: lg.MLPDiscriminator((3,), 4)),
+        lambda: train(discriminator=lambda: torch.nn.Sequential(torch.nn.Linear(3, 1), torch.nn.Flatten(0))),
         lambda: train(data=DATA.double()),
         lambda: train(data=DATA[:, :1]),
         lambda: train(data=DATA * math.nan),
@@ -93,6 +94,62 @@ def train(**changes):
 def test_refused(call):
     with pytest.raises(ValueError, match="must"):
         call()
+
+
+class Scaled(lg.MLPDiscriminator):
+    """Logits times a parameter without dimensions."""
+
+    def __init__(self):
+        super().__init__((2,), 4)
+        self.scale = torch.nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x):
+        return self.scale * super().forward(x)
+
+
+class Dropping(lg.MLPDiscriminator):
+    def forward(self, x):
+        return super().forward(torch.nn.functional.dropout(x, 0.5, self.training))
+
+
+class Noisy(lg.MLPGenerator):
+    def forward(self, z):
+        return super().forward(z + torch.randn_like(z))
+
+
+@pytest.mark.parametrize(
+    "players",
+    [
+        {"generator": lambda: Noisy(3, 4, (2,))},
+        {"discriminator": lambda: Dropping((2,), 4)},
+        {"discriminator": lambda: torch.nn.Sequential(torch.nn.Dropout(0.1), lg.MLPDiscriminator((2,), 4))},
+    ],
+)
+def test_networks_that_draw_are_refused_before_they_do(players):
+    before = torch.get_rng_state()
+    with pytest.raises(ValueError, match="must draw no random numbers"):
+        train(**players)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_dropout_that_is_off_draws_nothing():
+    plain = train(discriminator=lambda: lg.MLPDiscriminator((2,), 4))
+    torch.testing.assert_close(
+        train(discriminator=lambda: Dropping((2,), 4).eval()).discriminators, plain.discriminators
+    )
+
+
+def test_parameters_may_have_no_dimensions():
+    # By hand: the gradient of a scalar parameter is like that of a vector of one.
+    class Vector(Scaled):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.tensor([2.0]))
+
+    keywords = {"steps": 3, "seeds": (0, 1)}
+    found, expected = (train(discriminator=kind, **keywords) for kind in (Scaled, Vector))
+    assert found.discriminators.shape == expected.discriminators.shape
+    torch.testing.assert_close(found.discriminators, expected.discriminators)
 
 
 def test_seeds_may_be_numbers_of_numpy():

@@ -105,6 +105,41 @@ def test_ring_and_mode_coverage():
     assert mode_coverage(broken, centers, 0.02, radius=math.inf)[1].item() == 0.75
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_member_that_is_not_finite_leaves_the_others_alone(bad):
+    x, y = randn(2, 3, 40, 5), randn(30, 5, seed=1)
+    probs = x.softmax(-1)
+    alone = torch.stack(inception_score(probs, 4)), frechet_distance(x, y), class_coverage(probs)
+    whole = torch.ones(2, 3, dtype=torch.bool)
+    for values in (x, probs):
+        values[0, 1] = bad
+        values[1, 2, 7, 3] = bad
+    whole[0, 1] = whole[1, 2] = False
+    batch = torch.stack(inception_score(probs, 4)), frechet_distance(x, y), class_coverage(probs)
+    for found, expected in zip(batch, alone):
+        assert found.dtype == expected.dtype
+        torch.testing.assert_close(found[..., whole], expected[..., whole])
+    assert all(bool(found[..., ~whole].isnan().all()) for found in batch[:2])
+    assert not bool(batch[2][~whole].any())
+    other = frechet_distance(y, x)
+    torch.testing.assert_close(other, batch[1], equal_nan=True)
+    for call in (
+        lambda: inception_score(probs[0, 1], 4),
+        lambda: class_coverage(probs[1, 2]),
+        lambda: frechet_distance(x[0, 1], y),
+        lambda: frechet_distance(x, y * bad),  # one reference for all members
+        lambda: inception_score(torch.cat([probs[0], torch.ones(1, 40, 5)]), 4),
+    ):
+        with pytest.raises(ValueError, match="must be"):
+            call()
+
+
+def test_scores_are_in_double_precision():
+    probs, (samples, centers) = randn(40, 5).float().softmax(-1), ring_mixture(50, generator=0)
+    scores = (*inception_score(probs), frechet_distance(probs, probs), mode_coverage(samples, centers, 0.02)[1])
+    assert {score.dtype for score in scores} == {torch.float64}
+
+
 def test_losses():
     real, fake = randn(3, 7), randn(3, 7, seed=1)
     D_real, D_fake = real.sigmoid(), fake.sigmoid()

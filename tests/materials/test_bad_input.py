@@ -50,6 +50,12 @@ SWEEP = {"cuts": [0.5], "radii": [1.0], "samples": [(4, 4, 1.0)], "bright": 1.0}
         lambda: lm.boundary_energy(LABELS.to(torch.complex64)),
         lambda: lm.hall_petch("4", 1.0, 1.0),
         lambda: lm.hall_petch(4.0, math.nan, 1.0),
+        lambda: lm.hall_petch([4.0, -9.0], 10.0, 6.0),
+        lambda: lm.hall_petch(["4"], 10.0, 6.0),
+        lambda: lm.hall_petch([[4.0], [9.0, 1.0]], 10.0, 6.0),
+        lambda: lm.vickers_chen([True], [250.0]),
+        lambda: lm.vickers_chen([300.0, 1.0], [250.0, 0.0]),
+        lambda: lm.moduli_to_young([300.0, 1.0], [250.0, 1.0, 1.0]),
         lambda: lm.fit_hall_petch(["a", "b"], [1.0, 2.0]),
         lambda: lm.fit_growth_law(torch.ones(4, dtype=torch.complex64), [1.0] * 4),
         lambda: lm.fit_growth_law([0, 1, 2, 3], [2, 2, 2, 2]),
@@ -95,6 +101,19 @@ SWEEP = {"cuts": [0.5], "radii": [1.0], "samples": [(4, 4, 1.0)], "bright": 1.0}
 def test_refused(call):
     with pytest.raises(ValueError, match=r"must|formula|differ"):
         call()
+
+
+def test_laws_take_lists():
+    stress = lm.hall_petch([4.0, 9], 10, 6)
+    torch.testing.assert_close(stress, torch.tensor([13.0, 12.0], dtype=torch.float64))
+    for law in (lambda K, G: (lm.vickers_chen(K, G),), lm.moduli_to_young):
+        one, two = law(300.0, 250.0), law(443.0, 535.0)
+        column = pd.Series([250.0, 535.0], index=["a", "b"])
+        for other in ([250, 535.0], (250.0, 535.0), torch.tensor([250.0, 535.0]), column.to_numpy(), column):
+            for found, *expected in zip(law([300.0, 443.0], other), one, two):
+                assert type(found) is (type(other) if hasattr(other, "dtype") else torch.Tensor)
+                assert list(found) == pytest.approx(expected, rel=1e-6)
+    assert lm.vickers_chen([300.0, 443.0], 535.0)[1].item() == pytest.approx(lm.vickers_chen(443.0, 535.0))
 
 
 def test_tensors_name_groups_by_value():

@@ -1,6 +1,7 @@
 """Density clustering against brute force and scikit-learn, on points and on voxels."""
 
 import math
+from unittest import mock
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from litrepro import materials as lm
+from litrepro.materials import _dbscan
 
 F64 = torch.float64
 
@@ -49,15 +51,17 @@ def brute(points, eps, needed):
     needed=st.integers(1, 7),
     seed=st.integers(0, 99),
     grid=st.booleans(),
+    crowded=st.sampled_from([-1, 64]),  # with -1 cells of neighbours are looked for at any density
 )
-def test_against_brute_force(count, d, eps, needed, seed, grid):
+def test_against_brute_force(count, d, eps, needed, seed, grid, crowded):
     points = draw(count, d, seed)
     if grid:  # many ties and duplicates
         points = (points * 4).round()
         eps = math.sqrt(max(1, round(8 * eps)))
     thresholds = torch.randint(1, needed + 1, (count,), generator=torch.Generator().manual_seed(seed))
     for samples in (needed, thresholds):
-        labels, kind = lm.dbscan(points, eps, samples)
+        with mock.patch.object(_dbscan, "_CROWDED", crowded):
+            labels, kind = lm.dbscan(points, eps, samples)
         expected_labels, expected_kind = brute(points, eps, samples)
         assert kind.tolist() == expected_kind
         assert labels.tolist() == expected_labels
@@ -76,6 +80,31 @@ def test_against_scikit_learn(d, eps, needed):
     assert torch.equal(kind == 2, core)
     assert torch.equal(labels[core], theirs[core])
     assert torch.equal(labels == -1, theirs == -1)
+
+
+@pytest.mark.parametrize(("d", "spread"), [(1, 0.1), (2, 0.0), (2, 0.1), (3, 0.1), (5, 1e-3)])
+def test_crowds_need_few_pairs(d, spread):
+    cluster = pytest.importorskip("sklearn.cluster")
+    points = spread * (draw(2000, d) - 0.5)
+    points[1000:, 0] += 0.121  # two crowds of which the nearest points are 0.021 apart, or more
+    points[::100] += draw(20, d, seed=1)  # and some points outside
+    tried = []
+
+    def within(grid, place, start, length, search=_dbscan._Grid.within):
+        tried.append(int(length.sum()))
+        return search(grid, place, start, length)
+
+    for eps in (0.02, 0.04, 0.2):
+        tried.clear()
+        with mock.patch.object(_dbscan._Grid, "within", within):
+            labels, kind = lm.dbscan(points, eps, 5)
+        assert sum(tried) < 2000 * 400  # of two million pairs
+        peer = cluster.DBSCAN(eps=eps, min_samples=5).fit(points.numpy())
+        core = torch.zeros(2000, dtype=torch.bool)
+        core[peer.core_sample_indices_] = True
+        assert torch.equal(kind == 2, core)
+        assert torch.equal(labels[core], torch.as_tensor(peer.labels_)[core])
+        assert torch.equal(labels == -1, torch.as_tensor(peer.labels_) == -1)
 
 
 def test_thresholds_decide_point_by_point():

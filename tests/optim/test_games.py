@@ -172,6 +172,15 @@ def test_optimistic_eigenvalues_and_last_iterate():
     assert rate == pytest.approx(0.8944, abs=1e-4)
 
 
+@pytest.mark.parametrize("eta", [1e-4, 0.01, 0.3, 20.0])  # from 1/(2 lam) on the second root is the larger one
+def test_optimistic_eigenvalues_keep_the_digits_of_the_small_root(eta):
+    eigs = torch.cat([spectra(3), torch.full((3, 1), 1e-3, dtype=torch.complex128)], 1).to(torch.complex64)
+    step = eta * eigs.to(torch.complex128)
+    roots = [(1 - 2 * step + sign * torch.sqrt(1 + 4 * step**2)) / 2 for sign in (1, -1)]  # of 1e-7 at least 9 digits
+    for found, expected in zip(optimistic_eigenvalues(eigs, eta), roots):
+        torch.testing.assert_close(found, expected.to(torch.complex64), rtol=3e-6, atol=0)
+
+
 def test_play_methods_by_hand_and_in_batches():
     A = randn(2, 2)
     field, w0 = bilinear_game(A), randn(4, seed=5)
@@ -255,6 +264,54 @@ def test_simultaneous_grows_and_alternation_with_negative_momentum_shrinks():
     shrinks = play(field, w0, 800, eta=0.4, beta=-0.5, method="alternating", split=1)[-1].norm()
     grows = play(field, w0, 800, eta=0.4, beta=-0.5)[-1].norm()
     assert shrinks < 1e-6 < 1e3 < grows
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        (GameSGD, {"lr": -0.3}),
+        (GameSGD, {"momentum": -1.0}),
+        (GameSGD, {"optimism": math.inf}),
+        (GameAdam, {"lr": 0.0}),
+        (GameAdam, {"eps": 0.0}),
+        (GameAdam, {"betas": (0.5, 1.0)}),
+        (GameAdam, {"betas": 0.5}),
+        (GameAdam, {"optimism": "x"}),
+    ],
+)
+def test_options_of_a_group_are_checked(optimizer, options):
+    groups = [{"params": [torch.nn.Parameter(torch.ones(1))]} for _ in range(2)]
+    with pytest.raises(ValueError, match="must be"):
+        optimizer([groups[0], groups[1] | options], lr=0.1)
+    stepper = optimizer([groups[0]], lr=0.1)
+    with pytest.raises(ValueError, match="must be"):
+        stepper.add_param_group(groups[1] | options)
+    assert len(stepper.param_groups) == 1
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(GameSGD, torch.optim.SGD), (GameAdam, torch.optim.Adam)])
+def test_a_group_follows_its_own_options(ours, theirs):
+    ends = []
+    for optimizer in (ours, theirs):
+        first, second = (torch.nn.Parameter(randn(3, seed=seed)) for seed in (1, 2))
+        stepper = optimizer([{"params": first, "lr": 0.3}], lr=0.1)
+        stepper.add_param_group({"params": [second]})
+        for _ in range(3):
+            stepper.zero_grad()
+            (first.square().sum() + second.pow(4).sum()).backward()
+            stepper.step()
+        ends.append(torch.cat([first, second]).detach())
+    torch.testing.assert_close(*ends, rtol=1e-7, atol=1e-9)
+
+
+def test_leading_dimensions_of_games_broadcast_or_are_refused():
+    A, w = randn(2, 3, 5), randn(4, 1, 8, seed=1)
+    found = bilinear_game(A, 0.2)(w)
+    assert found.shape == (4, 2, 8)
+    torch.testing.assert_close(found[3, 1], bilinear_game(A[1], 0.2)(w[3, 0]))
+    for field in (bilinear_game(A), quadratic_game(randn(2, 8, 8))):
+        with pytest.raises(ValueError, match=r"\(2, ., .\) and \(3, 8\)"):
+            field(randn(3, 8))
 
 
 def quadratic_step(optimizer_class, steps, **keywords):
@@ -351,6 +408,10 @@ def test_consensus_gradients_match_the_field():
         lambda: GameAdam([torch.nn.Parameter(torch.ones(1))], betas=(1.0, 0.9)),
         lambda: GameAdam([torch.nn.Parameter(torch.ones(1))], betas=(0.5, 1.0)),
         lambda: consensus_gradients([torch.ones(())], [[], []], 0.1),
+        lambda: consensus_gradients([torch.ones(())], [[]], -0.1),
+        lambda: bilinear_game(torch.full((2, 2), math.nan)),
+        lambda: quadratic_game(torch.full((2, 2), math.inf)),
+        lambda: play(bilinear_game(torch.eye(1)), torch.tensor([1.0, math.nan]), 1, eta=0.1),
     ],
 )
 def test_bad_input(call):

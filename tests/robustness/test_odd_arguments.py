@@ -33,6 +33,9 @@ def test_models_that_do_not_fit(model):
         lambda: lr.member_layers(None, 0),
         lambda: lr.member_layers(STACK, 2),
         lambda: lr.member_network(len, 0),
+        lambda: lr.lanczos_max(torch.tensor([[1.0, 2.0], [0.0, 1.0]])),
+        lambda: lr.lanczos_max(torch.stack([torch.eye(2), torch.tensor([[1.0, 1e-3], [0.0, 1.0]])])),
+        lambda: lr.lanczos_max(torch.tensor([[1.0, 1e-6], [0.0, 1.0]]).double()),
         lambda: lr.pair_bounds(torch.eye(2), None, 1),
         lambda: lr.pair_bounds(torch.eye(2).double(), torch.eye(2), 1),
         lambda: lr.pair_bounds(torch.eye(2), torch.ones(2, 3), 1),
@@ -48,3 +51,30 @@ def test_models_that_do_not_fit(model):
 def test_refused(call):
     with pytest.raises(ValueError, match="must"):
         call()
+
+
+def test_symmetric_up_to_rounding_is_symmetric():
+    x = torch.randn(5, 6, 40, generator=torch.Generator().manual_seed(0))
+    A = torch.einsum("...ik,...jk->...ij", x, x)
+    A[:, 0, 1] *= 1 + 1e-6  # as products on other devices round
+    torch.testing.assert_close(lr.lanczos_max(A).value, torch.linalg.eigvalsh(A)[:, -1], rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_optimized_bounds_in_inference_mode(dtype):
+    generator = torch.Generator().manual_seed(0)
+    layers = [
+        (torch.randn(h, w, generator=generator, dtype=dtype), torch.zeros(h, dtype=dtype))
+        for h, w in ((4, 2), (4, 4), (3, 4))
+    ]
+    v, W = layers[2][0][0], layers[0][0]
+    calls = (
+        lambda x: lr.dual_margins(layers, x, torch.zeros(2).long(), 0.3, steps=4),
+        lambda x: torch.cat(lr.dual_bounds(layers, x, 0.3, steps=4)[-1]),
+        lambda x: lr.sdp_gradient_bound(v, W, steps=4, lr=0.1).bound,
+    )
+    for call in calls:
+        expected = call(torch.full((2, 2), 0.5, dtype=dtype))
+        with torch.inference_mode():
+            found = call(torch.full((2, 2), 0.5, dtype=dtype))
+        torch.testing.assert_close(found, expected)

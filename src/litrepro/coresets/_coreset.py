@@ -36,11 +36,11 @@ def gradient_error(gradients: torch.Tensor, coreset: Coreset, *, target: torch.T
     coreset
         Indices and weights (..., k).
     target
-        (..., p), or (p,) for all problems; default: the sum of all gradients.
+        (..., p); default: the sum of all gradients.
 
     Returns
     -------
-    (...), in the gradients' dtype.
+    (...), in the gradients' dtype: the leading dimensions of all three, broadcast.
 
     Raises
     ------
@@ -66,11 +66,11 @@ def gradient_error(gradients: torch.Tensor, coreset: Coreset, *, target: torch.T
             raise ValueError(f"{name} must be a torch tensor, got {type(part).__name__}")
     if indices.dtype not in (torch.int64, torch.int32) or not bool(weights.isfinite().all()):
         raise ValueError(f"indices must be integers and weights finite, got {indices.dtype} and {weights.dtype}")
-    n, lead = gradients.shape[-2], gradients.shape[:-2]
-    if indices.shape != weights.shape or indices.shape[:-1] != lead or indices.shape[-1] < 1:
-        raise ValueError(
-            f"indices and weights must have shape {(*lead, 'k')}, got {tuple(indices.shape)} and {tuple(weights.shape)}"
-        )
+    if indices.shape != weights.shape or indices.ndim < 1 or indices.shape[-1] < 1:
+        got = f"{tuple(indices.shape)} and {tuple(weights.shape)}"
+        raise ValueError(f"indices and weights must have one shape (..., k), k >= 1, got {got}")
+    n, leading = gradients.shape[-2], {"gradients": gradients.shape[:-2], "indices": indices.shape[:-1]}
+    _validate.broadcast(**leading, target=b.shape[:-1])
     if bool((indices < 0).any()) or bool((indices >= n).any()):
         raise ValueError(f"indices must lie in 0..{n - 1}, got {int(indices.min())}..{int(indices.max())}")
     chosen = rows_at(gradients, indices)
@@ -123,15 +123,14 @@ def check_k(k: Any, n: int) -> int:
 
 
 def check_target(gradients: torch.Tensor, target: torch.Tensor | None) -> torch.Tensor:
-    """The target (..., p) in float64: as given, one vector for all problems, or the sum of all gradients."""
+    """The target (..., p) in float64, as given or the sum of all gradients; its leading dimensions broadcast."""
     if target is None:
         return total(gradients)
     _validate.float_tensor("target", target, 1)
-    expected = (*gradients.shape[:-2], gradients.shape[-1])
-    if target.ndim == 1 and len(target) == expected[-1]:
-        target = target.expand(expected)
-    if target.shape != expected or not bool(target.isfinite().all()):
-        raise ValueError(f"target must be finite with shape {expected} or (p,), got {tuple(target.shape)}")
+    p = gradients.shape[-1]
+    if target.shape[-1] != p or not bool(target.isfinite().all()):
+        raise ValueError(f"target must be finite with shape {('...', p)}, got {tuple(target.shape)}")
+    _validate.broadcast(gradients=gradients.shape[:-2], target=target.shape[:-1])
     return target.detach().to(gradients.device, torch.float64)
 
 
@@ -143,10 +142,12 @@ def check_generator(generator: Any) -> torch.Generator:
 
 
 def rows_at(gradients: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-    """(..., n, p) at (..., k): (..., k, p)."""
+    """(..., n, p) at (..., k): (..., k, p), with leading dimensions that broadcast."""
+    n, p = gradients.shape[-2:]
     if gradients.ndim == 2:  # whole rows at a time
-        return gradients.index_select(0, indices)
-    return gradients.gather(-2, indices[..., None].expand(*indices.shape, gradients.shape[-1]))
+        return gradients.index_select(0, indices.flatten()).view(*indices.shape, p)
+    lead = torch.broadcast_shapes(gradients.shape[:-2], indices.shape[:-1])
+    return gradients.expand(*lead, n, p).gather(-2, indices.long()[..., None].expand(*lead, indices.shape[-1], p))
 
 
 def equal_weights(indices: torch.Tensor, n: int, like: torch.Tensor) -> Coreset:

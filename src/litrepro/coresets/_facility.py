@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 from litrepro.coresets._coreset import Coreset, check_gradients, check_k, single_or_double
 
 LAZY_FROM = 256  # below, evaluating all candidates costs less than choosing among them
@@ -123,7 +124,8 @@ def weighted_glister(gradients: torch.Tensor, k: int, *, similarity: str = "inne
     k = check_k(k, gradients.shape[-2])
     g = gradients.double()
     if similarity == "cosine":
-        g = torch.nn.functional.normalize(g, dim=-1)
+        # Scaled first: ``normalize`` takes a norm below 1e-12 for zero, and squares of tiny entries vanish.
+        g = torch.nn.functional.normalize(g / binary_scale(g, -1), dim=-1)
     return _represent(gradients, g @ g.mT, k)
 
 

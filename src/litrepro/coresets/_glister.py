@@ -28,21 +28,21 @@ def glister(
     k
         1..n.
     target
-        b (..., p), or (p,) for all problems; default: the sum of all gradients.
+        b (..., p), whose leading dimensions broadcast with those of the gradients; default: the sum of all gradients.
     refresh
         ``refresh(chosen (m,) int64) -> (p,)``, the outer gradient after a step on the examples chosen so far: the
         online greedy, which replaces the target after every choice. See ``last_layer_refresh``.
 
     Returns
     -------
-    Coreset with weights n/k, in the order of selection.
+    Coreset with weights n/k, in the order of selection, for every problem and target.
 
     Raises
     ------
     ValueError
         Gradients that are not finite, neither float32 nor float64, or of fewer than two dimensions, k outside 1..n, a
-        target of another shape, a batch of gradients with ``refresh``, a ``refresh`` that is no function, a refreshed
-        target that is not finite or of another shape.
+        target of another shape, several problems or targets with ``refresh``, a ``refresh`` that is no function, a
+        refreshed target that is not finite or of another shape.
 
     Notes
     -----
@@ -62,8 +62,9 @@ def glister(
         return equal_weights(scores.topk(k).indices, n, gradients)
     if not callable(refresh):
         raise ValueError(f"refresh must be a function of the chosen examples, got {refresh!r}")
-    if gradients.ndim != 2:
-        raise ValueError(f"refresh needs one problem, gradients (n, p); got {tuple(gradients.shape)}")
+    if gradients.ndim != 2 or b.ndim != 1:
+        got = f"{tuple(gradients.shape)} and {tuple(b.shape)}"
+        raise ValueError(f"refresh needs one problem, gradients (n, p) and a target (p,); got {got}")
     return equal_weights(online_greedy(gradients, k, b, refresh), n, gradients)
 
 

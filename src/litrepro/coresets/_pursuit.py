@@ -37,7 +37,7 @@ def grad_match(
     k
         1..n.
     target
-        b (..., p), or (p,) for all problems; default: the sum of all gradients.
+        b (..., p), whose leading dimensions broadcast with those of the gradients; default: the sum of all gradients.
     ridge
         :math:`\lambda \ge 0`, in units of a squared gradient norm: spreads the weights.
     nonnegative
@@ -77,14 +77,15 @@ def grad_match(
     n, p = gradients.shape[-2:]
     k, b = check_k(k, n), check_target(gradients, target)
     ridge, tol = _validate.real("ridge", ridge, 0), _validate.real("tol", tol, 0)
-    g, b = gradients.reshape(-1, n, p), b.reshape(-1, p)
+    lead = torch.broadcast_shapes(gradients.shape[:-2], b.shape[:-1])
+    g, b = gradients.expand(*lead, n, p).reshape(-1, n, p), b.expand(*lead, p).reshape(-1, p)
     kind = _Wide if p > n else _Narrow
     pursuit = _Pursuit(kind(g, b, k), k, ridge, bool(nonnegative))
     for step in range(k):
         pursuit.extend(step, tol)
     if not pursuit.converged:
         warnings.warn("a refit of weights missed its optimality conditions", ConvergenceWarning, 2)
-    shape = (*gradients.shape[:-2], k)
+    shape = (*lead, k)
     return Coreset(pursuit.chosen.reshape(shape), pursuit.weights.reshape(shape).to(gradients.dtype))
 
 

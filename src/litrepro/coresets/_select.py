@@ -129,7 +129,8 @@ def select(
     generator
         For ``"random"``.
     options
-        Passed to the selector. ``target`` and ``refresh`` are of all examples: they need ``per_class=False``.
+        Passed to the selector. ``target``, one vector (p,), and ``refresh`` are of all examples: they need
+        ``per_class=False``.
 
     Returns
     -------
@@ -243,6 +244,8 @@ def check_options(method: str, options: dict[str, Any]) -> None:
     if unknown:
         takes = f"takes {', '.join(sorted(known))}" if known else "takes none"
         raise ValueError(f"unknown options for {method}: {', '.join(unknown)}; it {takes}")
+    if getattr(options.get("target"), "ndim", 1) > 1:
+        raise ValueError(f"target must be one vector (p,) here, got {tuple(options['target'].shape)}")
     values = {name: value for name, value in options.items() if name not in ("target", "refresh")}
     if values:  # refused now, not after the epochs before the first selection
         one(torch.ones(1, 1, device="cpu"), 1, **values)

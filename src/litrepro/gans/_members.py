@@ -33,7 +33,8 @@ class Player:
         self.module = members[0]
         self.latent = getattr(members[0], "latent", None)
         self.shapes = {name: value.shape[1:] for name, value in stacked.items()}
-        self.initial = torch.cat([value.detach().flatten(1) for value in stacked.values()], 1)
+        rows = [value.detach().reshape(len(value), value[0].numel()) for value in stacked.values()]
+        self.initial = torch.cat(rows, 1)
 
     def __call__(self, flat: torch.Tensor, *inputs: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """Output of the network with parameters flat (P,), or the outputs for several inputs.

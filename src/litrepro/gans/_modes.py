@@ -67,8 +67,8 @@ def mode_coverage(
 
     Returns
     -------
-    (modes (...), int64, share of samples that belong to a centre (...)). Few modes with ``radius=inf`` is collapse; few
-    with a small radius may be imprecision alone. Samples that are not finite belong nowhere.
+    (modes (...) int64, share of samples that belong to a centre (...) float64). Few modes with ``radius=inf`` is
+    collapse; few with a small radius may be imprecision alone. Samples that are not finite belong nowhere.
 
     Raises
     ------

@@ -21,12 +21,14 @@ def inception_score(probs: torch.Tensor, splits: int = 10) -> tuple[torch.Tensor
 
     Returns
     -------
-    (mean, std), each (...): over the splits, std with divisor ``splits``. ``0 log 0`` is 0.
+    (mean, std), each (...) float64: over the splits, std with divisor ``splits``. ``0 log 0`` is 0. With leading
+    dimensions both are NaN for a member that is not finite.
 
     Raises
     ------
     ValueError
-        Fewer samples than splits, entries outside [0, 1] or rows that do not sum to 1 within 1e-3.
+        Fewer samples than splits, entries outside [0, 1] or rows that do not sum to 1 within 1e-3, a single sample
+        (n, K) that is not finite.
 
     Examples
     --------
@@ -35,7 +37,7 @@ def inception_score(probs: torch.Tensor, splits: int = 10) -> tuple[torch.Tensor
     >>> round(mean.item(), 4), round(std.item(), 4)
     (4.0, 0.0)
     """
-    probs = _probabilities(probs)
+    probs, finite = _probabilities(probs)
     splits = _validate.positive_int("splits", splits)
     n = probs.shape[-2]
     if n < splits:
@@ -48,6 +50,8 @@ def inception_score(probs: torch.Tensor, splits: int = 10) -> tuple[torch.Tensor
         divergence = (torch.xlogy(part, part) - torch.xlogy(part, center)).sum(-1)
         scores.append(divergence.mean(-1).exp())
     scores = torch.stack(scores, -1)
+    if finite is not None:
+        scores = torch.where(finite[..., None], scores, torch.nan)
     return scores.mean(-1), scores.std(-1, correction=0)
 
 
@@ -65,13 +69,14 @@ def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
     Returns
     -------
-    (...), float64, >= 0. Biased upwards by few samples: compare values of equal n only.
+    (...), float64, >= 0. Biased upwards by few samples: compare values of equal n only. NaN where a member of an
+    argument with leading dimensions is not finite.
 
     Raises
     ------
     ValueError
-        Feature dimensions that differ, batch dimensions that do not broadcast, fewer than 2 samples, entries that
-        are not finite.
+        Feature dimensions that differ, batch dimensions that do not broadcast, fewer than 2 samples, a single sample
+        (n, d) that is not finite.
 
     Examples
     --------
@@ -84,16 +89,18 @@ def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         _validate.float_tensor(name, value, 2)
         if value.shape[-2] < 2:
             raise ValueError(f"{name} must have at least 2 samples, got shape {tuple(value.shape)}")
-        if not bool(torch.isfinite(value).all()):
-            raise ValueError(f"{name} must be finite")
     _validate.broadcast(a=a.shape[:-2], b=b.shape[:-2])
     if a.shape[-1] != b.shape[-1] or not a.shape[-1]:
         raise ValueError(f"a and b must have the same feature dimension, got {a.shape[-1]} and {b.shape[-1]}")
+    (a, finite_a), (b, finite_b) = _without_diverged("a", a), _without_diverged("b", b)
     (mean_a, cov_a), (mean_b, cov_b) = _moments(a.double()), _moments(b.double())
     root = _factor(cov_a)
     cross = torch.linalg.eigvalsh(root.mT @ cov_b @ root).clamp_min(0).sqrt().sum(-1)
     traces = cov_a.diagonal(dim1=-2, dim2=-1).sum(-1) + cov_b.diagonal(dim1=-2, dim2=-1).sum(-1)
-    return ((mean_a - mean_b).square().sum(-1) + traces - 2 * cross).clamp_min(0)
+    found = ((mean_a - mean_b).square().sum(-1) + traces - 2 * cross).clamp_min(0)
+    for finite in (finite_a, finite_b):
+        found = found if finite is None else torch.where(finite, found, torch.nan)
+    return found
 
 
 def _factor(covariance: torch.Tensor) -> torch.Tensor:
@@ -126,7 +133,8 @@ def class_coverage(probs: torch.Tensor, min_share: float = 0.01, min_confidence:
 
     Returns
     -------
-    (...), int64. Raises ``ValueError`` for rows that are no probabilities and for shares outside [0, 1].
+    (...), int64; with leading dimensions 0 for a member that is not finite. Raises ``ValueError`` for rows that are no
+    probabilities, a single sample (n, K) that is not finite, and shares outside [0, 1].
 
     Examples
     --------
@@ -134,24 +142,38 @@ def class_coverage(probs: torch.Tensor, min_share: float = 0.01, min_confidence:
     >>> class_coverage(torch.eye(4)[[0, 0, 1]]).item()
     2
     """
-    probs = _probabilities(probs)
+    probs, finite = _probabilities(probs)
     min_share = _validate.real("min_share", min_share, 0, 1)
     min_confidence = _validate.real("min_confidence", min_confidence, 0, 1)
     top = probs.max(-1)
     chosen = torch.nn.functional.one_hot(top.indices, probs.shape[-1]).to(torch.float64)
     counts = (chosen * (top.values >= min_confidence)[..., None]).sum(-2)
     # Counts against shares: a rounding error must not decide whether exactly 1% is at least 1%.
-    return (counts >= min_share * probs.shape[-2] - 1e-9).sum(-1)
+    found = (counts >= min_share * probs.shape[-2] - 1e-9).sum(-1)
+    return found if finite is None else torch.where(finite, found, 0)
 
 
-def _probabilities(probs: torch.Tensor) -> torch.Tensor:
+def _without_diverged(name: str, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """(..., n, d) with zeros for members that are not finite, and which are (...); None where all are."""
+    finite = torch.isfinite(value).all(-1).all(-1)
+    if bool(finite.all()):
+        return value, None
+    if value.ndim == 2:
+        raise ValueError(f"{name} must be finite")
+    return torch.where(finite[..., None, None], value, 0.0), finite
+
+
+def _probabilities(probs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Distributions (..., n, K) in float64, uniform for members that are not finite, and which are or None."""
     _validate.float_tensor("probs", probs, 2)
     if probs.shape[-2] < 1 or probs.shape[-1] < 1:
         raise ValueError(f"probs must be (..., n, K) with n, K >= 1, got {tuple(probs.shape)}")
-    probs = probs.double()
+    probs, finite = _without_diverged("probs", probs.double())
+    if finite is not None:
+        probs = torch.where(finite[..., None, None], probs, 1 / probs.shape[-1])
     if bool((probs < 0).any()):
         raise ValueError(f"rows of probs must be distributions, got a negative entry, {float(probs.min()):.3g}")
     error = (probs.sum(-1) - 1).abs()
     if not bool((error <= 1e-3).all()):
         raise ValueError(f"rows of probs must be distributions, got sums off by up to {float(error.max()):.3g}")
-    return probs
+    return probs, finite

@@ -45,7 +45,8 @@ def train_gans(
     Parameters
     ----------
     make_generator, make_discriminator
-        Functions without arguments that build the networks; the generator has ``latent``, neither has buffers.
+        Functions without arguments that build the networks; the generator has ``latent``, neither has buffers or draws
+        random numbers, as dropout does.
     data
         (N, ...), the training set, in the range of the generator's output.
     variants
@@ -82,9 +83,9 @@ def train_gans(
     ------
     ValueError
         No variants or seeds, steps, batch, critic_steps or record < 1, data that are empty, not floating point or not
-        finite, a seed outside 0..2^64 - 1, a device that this machine lacks, players that are no networks, have buffers
-        or do not fit the data, a generator without ``latent``, a snapshot outside 1..steps, a checkpoint of another
-        run or other data.
+        finite, a seed outside 0..2^64 - 1, a device that this machine lacks, players that are no networks, have
+        buffers, draw random numbers or do not fit the data, a generator without ``latent``, a snapshot outside
+        1..steps, a checkpoint of another run or other data.
 
     Notes
     -----
@@ -167,12 +168,22 @@ def _check_players(players: tuple[Player, Player], data: torch.Tensor) -> None:
     latent = _validate.positive_int("latent of the generator", generate.latent)
     for name, player in (("the generator", generate), ("the discriminator", judge)):
         _validate.same_kind(data=data, **{f"the parameters of {name}": player.initial})
-    made = generate(generate.initial[0], data.new_zeros(2, latent))
+    made = _first_output("the generator", generate, data.new_zeros(2, latent))
     if made.shape[1:] != data.shape[1:]:
         raise ValueError(f"the generator must make samples {tuple(data.shape[1:])}, got {tuple(made.shape[1:])}")
-    logits = judge(judge.initial[0], made)
+    logits = _first_output("the discriminator", judge, made)
     if logits.shape != (2,):
         raise ValueError(f"the discriminator must give logits (n,), got shape {tuple(logits.shape)} for n = 2")
+
+
+def _first_output(name: str, player: Player, x: torch.Tensor) -> torch.Tensor:
+    """What the first member makes of x; mapped, as in training, which refuses random numbers before any is drawn."""
+    try:
+        return _validate.answer(name, lambda x: vmap(player, in_dims=(0, None))(player.initial[:1], x)[0], x)
+    except ValueError as error:
+        if "random" not in str(error):
+            raise
+        raise ValueError(f"{name} must draw no random numbers, such as those of dropout in training mode") from error
 
 
 @dataclasses.dataclass(frozen=True)

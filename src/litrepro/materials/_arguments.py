@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from litrepro import _validate
@@ -27,6 +28,23 @@ def numbers(name: str, value: Any) -> Any:
         got = f"{type(value).__name__} {kind}".strip()
         raise ValueError(f"{name} must be a number, or a tensor, an array or a column of numbers, got {got}")
     return value
+
+
+def listed(name: str, value: Any, beside: Any = None) -> Any:
+    """A list or a tuple of numbers in float64, as an array beside an array or a column, else as a tensor on the device
+    of the tensor beside it; anything else as it is."""
+    if not isinstance(value, list | tuple):
+        return value
+    try:
+        found = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        found = None
+    if found is None or found.dtype.kind not in "fiu":
+        raise ValueError(f"{name} must hold numbers, got {value!r:.80}")
+    found = found.astype(np.float64)
+    if hasattr(beside, "dtype") and not isinstance(beside, torch.Tensor):
+        return found
+    return torch.as_tensor(found, device=getattr(beside, "device", "cpu"))
 
 
 def vector(name: str, value: Any) -> torch.Tensor:

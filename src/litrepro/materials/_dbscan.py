@@ -12,6 +12,7 @@ from litrepro import _validate
 _PAIRS = 1 << 21  # candidate pairs held at a time
 _KEPT = 1 << 24  # pairs held between the two passes
 _AXES = 3  # the cell grid uses at most so many coordinates; distances use all
+_CROWDED = 64  # points in a point's own cell, on average, from which on cells of neighbours are told without pairs
 
 
 def dbscan(points: torch.Tensor, eps: float, min_samples: int | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -58,11 +59,20 @@ def dbscan(points: torch.Tensor, eps: float, min_samples: int | torch.Tensor) ->
         empty = torch.zeros(0, dtype=torch.int64, device=points.device)
         return empty, empty.clone()
     grid = _Grid(points, eps)
-    neighbours = torch.ones(count, dtype=torch.int64, device=points.device)
-    for i, j, _ in grid.pairs(keep=True):
-        neighbours += torch.bincount(i, minlength=count) + torch.bincount(j, minlength=count)
-    core = neighbours >= needed
-    root, nearest = _connect(grid, core)
+    parent = torch.arange(count, device=points.device)
+    settled = _settle(points, eps, needed, parent) if grid.crowding() > _CROWDED else None
+    if settled is None:
+        neighbours = torch.ones_like(parent)
+        for i, j, _ in grid.pairs(keep=True):
+            neighbours += torch.bincount(i, minlength=count) + torch.bincount(j, minlength=count)
+        core = neighbours >= needed
+    else:
+        grid.only = (~settled[grid.order]).nonzero()[:, 0]
+        neighbours = torch.zeros_like(parent)
+        for i, _, _ in grid.pairs(keep=True):
+            neighbours += torch.bincount(i, minlength=count)
+        core = settled | (neighbours >= needed)
+    root, nearest = _connect(grid, core, parent)
     clustered = core.clone()
     reachable = nearest >= 0
     root[reachable] = root[nearest[reachable]]
@@ -144,23 +154,39 @@ def _thresholds(min_samples: int | torch.Tensor, points: torch.Tensor) -> int | 
 
 
 class _Grid:
-    """Points sorted by cells of width eps: neighbours lie in the same cell or an adjacent one."""
+    """Points sorted by cells of width eps: neighbours lie in the same cell or an adjacent one.
 
-    def __init__(self, points: torch.Tensor, eps: float):
+    ``fine`` cells have a diagonal of eps (in the grid's coordinates): neighbours lie at most two cells away.
+    """
+
+    def __init__(self, points: torch.Tensor, eps: float, fine: bool = False):
         axes = points[:, :_AXES]
         low = axes.min(0).values
         # Slightly wider than eps, so that rounding never puts a neighbour two cells away; not so fine that keys
         # overflow.
-        width = torch.clamp((axes.max(0).values - low) / (1 << 19), min=eps * (1 + 1e-9))
-        cells = ((axes - low) / width).floor().long() + 1
-        size = cells.max(0).values + 2
+        narrow = eps * (1 - 1e-9) / axes.shape[1] ** 0.5 if fine else eps * (1 + 1e-9)
+        width = torch.clamp((axes.max(0).values - low) / (1 << 19), min=narrow)
+        self.reach = 2 if fine else 1
+        cells = ((axes - low) / width).floor().long() + self.reach
+        size = cells.max(0).values + 1 + self.reach
         strides = torch.ones_like(size)
         for axis in range(len(size) - 2, -1, -1):
             strides[axis] = strides[axis + 1] * size[axis + 1]
         key, self.order = (cells * strides).sum(1).sort(stable=True)
         self.key, self.strides, self.eps = key, strides.tolist(), eps
         self.points = points[self.order]
+        self.only: torch.Tensor | None = None
         self._kept: list[tuple] | None = None
+
+    def crowding(self) -> float:
+        """Number of points in a point's own cell, on average."""
+        return float(torch.unique_consecutive(self.key, return_counts=True)[1].double().square().sum()) / len(self.key)
+
+    def shifts(self, both: bool = False) -> Iterator[int]:
+        """Differences of keys to rows of cells along the last axis: 0, and of opposite ones one or both."""
+        for offset in itertools.product(range(-self.reach, self.reach + 1), repeat=len(self.strides) - 1):
+            if both or offset >= tuple(-step for step in offset):
+                yield sum(step * stride for step, stride in zip(offset, self.strides))
 
     def pairs(self, keep: bool = False) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """``_search``, which is not done again where an earlier call with ``keep`` found few enough pairs to hold."""
@@ -179,22 +205,22 @@ class _Grid:
         self._kept = found if keep else None
 
     def _search(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """Every unordered pair within eps once, in pieces: indices i, j of the points as given, and distances."""
-        place = torch.arange(len(self.key), device=self.key.device)
+        """Every unordered pair within eps once, in pieces: indices i, j of the points as given, and distances.
+
+        With ``only``, places in the order: the pairs of these points i with all j, themselves included.
+        """
+        place = torch.arange(len(self.key), device=self.key.device) if self.only is None else self.only
+        key = self.key if self.only is None else self.key[place]
         # The three cells along the last axis are adjacent in the order; half of the other offsets is enough.
-        offsets = itertools.product((-1, 0, 1), repeat=len(self.strides) - 1)
-        for offset in offsets:
-            shift = sum(step * stride for step, stride in zip(offset, self.strides))
-            if any(offset) and offset < tuple(-step for step in offset):
-                continue
-            stop = torch.searchsorted(self.key, self.key + shift + 1, right=True)
-            if any(offset):
-                start = torch.searchsorted(self.key, self.key + shift - 1)
+        for shift in self.shifts(both=self.only is not None):
+            stop = torch.searchsorted(self.key, key + shift + 1, right=True)
+            if shift or self.only is not None:
+                start = torch.searchsorted(self.key, key + shift - 1)
             else:
                 start = place + 1
-            yield from self._within(place, start, (stop - start).clamp(min=0))
+            yield from self.within(place, start, (stop - start).clamp(min=0))
 
-    def _within(self, place: torch.Tensor, start: torch.Tensor, length: torch.Tensor) -> Iterator[tuple]:
+    def within(self, place: torch.Tensor, start: torch.Tensor, length: torch.Tensor) -> Iterator[tuple]:
         """Pairs of ``place[p]`` with ``start[p] ... start[p] + length[p] - 1`` whose distance is at most eps."""
         ends = length.cumsum(0)
         first = 0
@@ -215,10 +241,63 @@ class _Grid:
             first = last
 
 
-def _connect(grid: _Grid, core: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each core point's root (the first core point of its cluster), and the nearest core point of the others or -1."""
+def _settle(points: torch.Tensor, eps: float, needed: int | torch.Tensor, parent: torch.Tensor) -> torch.Tensor | None:
+    """Core points (N,) that are told without counting, and joined in ``parent``; None where these are the minority.
+
+    The points of a cell whose diagonal is at most eps are neighbours: if they are as many as each of them needs, all
+    are core and in one cluster. Two such cells are in one cluster if one pair of points is within eps.
+    """
+    grid = _Grid(points, eps, fine=True)
+    key, cell, size = torch.unique_consecutive(grid.key, return_inverse=True, return_counts=True)
+    first = size.cumsum(0) - size
+    where = cell[:, None].expand_as(points)
+    low = points.new_full((len(key), points.shape[1]), torch.inf).scatter_reduce(0, where, grid.points, "amin")
+    high = torch.full_like(low, -torch.inf).scatter_reduce(0, where, grid.points, "amax")
+    if isinstance(needed, torch.Tensor):
+        needed = torch.zeros_like(size).scatter_reduce(0, cell, needed[grid.order].to(size.dtype), "amax")
+    # A little less than eps: rounding must not make two of them miss each other.
+    firm = ((high - low).norm(dim=1) <= eps * (1 - 1e-12)) & (size >= needed)
+    settled = torch.zeros_like(parent, dtype=torch.bool)
+    settled[grid.order] = firm[cell]
+    if 2 * int(settled.sum()) < len(points):
+        return None
+    # The order is stable: the first of a cell has its smallest index.
+    parent[grid.order] = torch.where(firm[cell], grid.order[first[cell]], grid.order)
+    key, size, first, low, high = (value[firm] for value in (key, size, first, low, high))
+    slack = eps * (1 + 1e-12)
+    for shift in grid.shifts():
+        stop = torch.searchsorted(key, key + shift + grid.reach, right=True)
+        own = torch.arange(1, len(key) + 1, device=key.device)
+        start = torch.searchsorted(key, key + shift - grid.reach) if shift else own
+        a, b = _ranges(start, (stop - start).clamp(min=0))
+        near = torch.maximum(low[a] - high[b], low[b] - high[a]).clamp(min=0).norm(dim=1) <= slack
+        a, b = a[near], b[near]
+        smaller = size[a] <= size[b]
+        a, b = torch.where(smaller, a, b), torch.where(smaller, b, a)
+        # Few points of one cell against all of the other join most; all are tried only where these do not.
+        for some in (1, 16, len(points)):
+            apart = parent[grid.order[first[a]]] != parent[grid.order[first[b]]]
+            a, b = a[apart], b[apart]
+            pair, place = _ranges(first[a], size[a].clamp(max=some))
+            other, x = b[pair], grid.points[place]
+            near = torch.maximum(low[other] - x, x - high[other]).clamp(min=0).norm(dim=1) <= slack
+            for i, j, _ in grid.within(place[near], first[other[near]], size[other[near]]):
+                _union(parent, i, j)
+    return settled
+
+
+def _ranges(start: torch.Tensor, length: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """All numbers of the ranges ``start[r] ... start[r] + length[r] - 1``, one after the other, with their r first."""
+    r = torch.arange(len(start), device=start.device).repeat_interleave(length)
+    return r, torch.arange(len(r), device=start.device) + (start - length.cumsum(0) + length)[r]
+
+
+def _connect(grid: _Grid, core: torch.Tensor, parent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each core point's root (the first core point of its cluster), and the nearest core point of the others or -1.
+
+    Goes on from a ``parent`` in which some core points may be joined.
+    """
     count = len(core)
-    parent = torch.arange(count, device=core.device)
     best = torch.full((count,), torch.inf, dtype=torch.float64, device=core.device)
     nearest = torch.full_like(parent, count)
     for i, j, distance in grid.pairs():

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def vickers_chen(K: Any, G: Any) -> Any:
     """Chen's model of Vickers hardness, 2 ((G/K)^2 G)^0.585 - 3, in GPa like the moduli; negative for very soft matter.
 
-    ``K`` and ``G`` are positive numbers, tensors, arrays or columns that broadcast; the result is of their kind.
-    Raises ``ValueError`` if any is not positive or not finite, for shapes that do not broadcast and for columns with
-    two indices.
+    ``K`` and ``G`` are positive numbers, tensors, arrays, columns or lists that broadcast; the result is of their kind.
+    A list is taken as an array beside an array or a column, else as a float64 tensor. Raises ``ValueError`` if any is
+    not positive or not finite, for shapes that do not broadcast and for columns with two indices.
 
     Source: Chen, Niu, Li and Li 2011, Intermetallics 19, 1275, equation 6.
 
@@ -26,7 +26,7 @@ def vickers_chen(K: Any, G: Any) -> Any:
     >>> round(vickers_chen(443.0, 535.0), 1)  # diamond, GPa
     95.4
     """
-    _positive(K=K, G=G)
+    K, G = _positive(K=K, G=G)
     return 2 * ((G / K) ** 2 * G) ** 0.585 - 3
 
 
@@ -41,18 +41,21 @@ def moduli_to_young(K: Any, G: Any) -> tuple[Any, Any]:
     >>> round(E, 6), round(nu, 6)
     (1.5, 0.25)
     """
-    _positive(K=K, G=G)
+    K, G = _positive(K=K, G=G)
     ratio = G / K  # of floating-point numbers, where products of small integers overflow
     return 9 / (3 + ratio) * G, (1.5 - ratio) / (3 + ratio)
 
 
-def _positive(**moduli: Any) -> None:
+def _positive(**moduli: Any) -> tuple[Any, ...]:
+    beside = next((value for value in moduli.values() if hasattr(value, "dtype")), None)
+    moduli = {name: _arguments.listed(name, value, beside) for name, value in moduli.items()}
     for name, value in moduli.items():
         inside = (_arguments.numbers(name, value) > 0) & (value < math.inf)
         if not bool(inside.all() if hasattr(inside, "all") else inside):
             raise ValueError(f"{name} must be positive and finite (GPa), got {value!r}")
     _validate.broadcast(**{name: getattr(value, "shape", ()) for name, value in moduli.items()})
     _one_index(*moduli.values())
+    return tuple(moduli.values())
 
 
 def _one_index(*columns: Any) -> None:

@@ -80,10 +80,10 @@ def _fit_power(t: torch.Tensor, R: torch.Tensor, m: torch.Tensor) -> tuple[torch
 
 
 def hall_petch(d: Any, sigma0: float, k: float) -> Any:
-    """Yield stress sigma0 + k / sqrt(d) for grain size d > 0 (number, tensor or array); in the units of sigma0.
+    """Yield stress sigma0 + k / sqrt(d) for grain size d > 0 (number, tensor, array or list); in the units of sigma0.
 
-    Holds down to grains of about 10 to 20 nm, below which strength falls again. Raises ``ValueError`` for d <= 0
-    and constants that are not finite.
+    The result is of the kind of d, a float64 tensor for a list. Holds down to grains of about 10 to 20 nm, below which
+    strength falls again. Raises ``ValueError`` for d <= 0, what holds no numbers, and constants that are not finite.
 
     Source: Hall 1951, Petch 1953.
 
@@ -92,6 +92,7 @@ def hall_petch(d: Any, sigma0: float, k: float) -> Any:
     >>> hall_petch(4.0, 100.0, 50.0)
     125.0
     """
+    d = _arguments.listed("d", d)
     where = d.device if isinstance(_arguments.numbers("d", d), torch.Tensor) else "cpu"
     if not bool((torch.as_tensor(d, device=where) > 0).all()):
         raise ValueError(f"d must be positive, got {d!r}")

@@ -146,6 +146,11 @@ def lower_bounds(hidden, bounds, low, high, nu, constant, steps, lr) -> torch.Te
     best = _backward(hidden, bounds, chords, slopes, low, high, nu, constant)
     if steps == 0 or not any(bool(((l < 0) & (u > 0)).any()) for l, u in bounds):
         return best
+    if torch.is_inference_mode_enabled():  # where no tensor has a gradient, not even a copy
+        with torch.inference_mode(False):
+            pairs = ([tuple(end.clone() for end in pair) for pair in group] for group in (hidden, bounds))
+            rest = (tensor.clone() for tensor in (low, high, nu, constant))
+            return lower_bounds(*pairs, *rest, steps, lr)
     free = [slope.clone().requires_grad_(True) for slope in slopes]
     optimizer = torch.optim.Adam(free, lr=lr, maximize=True)
     for step in range(steps):

@@ -216,6 +216,9 @@ def _tightened(v: torch.Tensor, W: torch.Tensor, c: torch.Tensor) -> tuple[torch
 
 
 def _subgradient(v: torch.Tensor, W: torch.Tensor, steps: int, lr: float, best: SDPBound) -> SDPBound:
+    if torch.is_inference_mode_enabled():  # where no tensor has a gradient, not even a copy
+        with torch.inference_mode(False):
+            return _subgradient(v.clone(), W.clone(), steps, lr, SDPBound(best.bound.clone(), best.c.clone()))
     c = best.c.clone().requires_grad_(True)
     optimizer = torch.optim.Adam([c], lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -252,7 +255,8 @@ def lanczos_max(A: torch.Tensor, *, steps: int = 60, generator: torch.Generator 
     Raises
     ------
     ValueError
-        A that is not square, float32 or float64, or finite, steps < 1, a generator that is none.
+        A that is not square, float32 or float64, finite, or symmetric to half the digits of its dtype, steps < 1, a
+        generator that is none.
 
     Examples
     --------
@@ -263,6 +267,12 @@ def lanczos_max(A: torch.Tensor, *, steps: int = 60, generator: torch.Generator 
     _validate.decomposable("A", A)
     if A.shape[-1] != A.shape[-2]:
         raise ValueError(f"A must be (..., n, n), got {tuple(A.shape)}")
+    if A.numel():
+        gap, size = (B.detach().abs().amax((-2, -1)) for B in (A - A.mT, A))
+        if bool((gap > torch.finfo(A.dtype).eps ** 0.5 * size).any()):
+            raise ValueError(
+                f"A must be symmetric, got entries that differ from their mirror by {float(gap.max()):.3g}"
+            )
     generator = _validate.random_source("generator", generator)
     start = torch.randn(A.shape[:-1], generator=generator, dtype=A.dtype, device=generator.device).to(A.device)
     with torch.no_grad():

@@ -21,7 +21,7 @@ def consensus_gradients(
     groups
         One iterable of parameters per player.
     gamma
-        Weight of the consensus term, finite; with 0 no second derivative is taken.
+        Weight of the consensus term, finite and >= 0; with 0 no second derivative is taken.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def consensus_gradients(
     ------
     ValueError
         Not as many losses as groups, losses that are not scalars, groups that do not hold tensors with a gradient (a
-        bare tensor is no group), gamma that is not finite.
+        bare tensor is no group), gamma that is negative or not finite.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def consensus_gradients(
     >>> [gradient.item() for player in gradients for gradient in player]
     [2.5, 0.0]
     """
-    gamma = _validate.real("gamma", gamma)
+    gamma = _validate.real("gamma", gamma, 0)
     losses = _validate.sequence("losses", losses, 0)
     parameters = [_group(group) for group in _validate.sequence("groups", groups, 0)]
     if len(losses) != len(parameters):

@@ -27,12 +27,12 @@ def bilinear_game(A: torch.Tensor, mu: float = 0.0) -> Field:
     Returns
     -------
     ``field(w (..., p + q)) -> (..., p + q)``, ``(A y + mu x, -A^T x + mu y)`` for ``w = (x, y)``; it raises
-    ``ValueError`` if the last dimension of w is not p + q.
+    ``ValueError`` if the last dimension of w is not p + q, or its leading dimensions do not broadcast with A's.
 
     Raises
     ------
     ValueError
-        A that is not a floating-point (..., p, q), mu that is not finite.
+        A that is not a floating-point (..., p, q) or not finite, mu that is not finite.
 
     Examples
     --------
@@ -41,12 +41,14 @@ def bilinear_game(A: torch.Tensor, mu: float = 0.0) -> Field:
     [2.0, -1.0]
     """
     _validate.float_tensor("A", A, 2)
+    _validate.finite(A=A)
     mu = _validate.real("mu", mu)
     p, q = A.shape[-2:]
 
     def field(w: torch.Tensor) -> torch.Tensor:
         if w.ndim < 1 or w.shape[-1] != p + q:
             raise ValueError(f"w must have shape (..., {p + q}) for A {tuple(A.shape)}, got {tuple(w.shape)}")
+        _check_leading("A", A, w)
         x, y = w[..., :p], w[..., p:]
         first = (A @ y[..., None])[..., 0] + mu * x
         second = mu * y - (A.mT @ x[..., None])[..., 0]
@@ -70,7 +72,8 @@ def quadratic_game(M: torch.Tensor) -> Field:
     Raises
     ------
     ValueError
-        M that is not square; in the field a w of another last dimension.
+        M that is not square or not finite; in the field a w of another last dimension, or whose leading dimensions do
+        not broadcast with M's.
 
     Examples
     --------
@@ -79,11 +82,13 @@ def quadratic_game(M: torch.Tensor) -> Field:
     [1.0, -1.0]
     """
     _square("M", M)
+    _validate.finite(M=M)
     d = M.shape[-1]
 
     def field(w: torch.Tensor) -> torch.Tensor:
         if w.ndim < 1 or w.shape[-1] != d:
             raise ValueError(f"w must have shape (..., {d}), got {tuple(w.shape)}")
+        _check_leading("M", M, w)
         return (M @ w[..., None])[..., 0]
 
     return field
@@ -151,6 +156,14 @@ def consensus_matrix(J: torch.Tensor, gamma: Any) -> torch.Tensor:
     gamma = setting("gamma", gamma, J.dtype, J.device)
     _validate.broadcast(J=J.shape[:-2], gamma=gamma.shape)
     return J + (gamma[..., None, None] if gamma.ndim else gamma) * (J.mT @ J)
+
+
+def _check_leading(name: str, matrix: torch.Tensor, w: torch.Tensor) -> None:
+    """Leading dimensions of a matrix and a point that broadcast; a loop, since a field is called at every step."""
+    if any(a != b and 1 not in (a, b) for a, b in zip(matrix.shape[-3::-1], w.shape[-2::-1])):
+        raise ValueError(
+            f"leading dimensions of {name} and w must broadcast, got {tuple(matrix.shape)} and {tuple(w.shape)}"
+        )
 
 
 def _square(name: str, matrix: torch.Tensor) -> None:

@@ -174,5 +174,9 @@ def optimistic_eigenvalues(eigs: torch.Tensor, eta: Any) -> tuple[torch.Tensor, 
     """
     eigs = spectrum(eigs)
     step = over_spectrum(eta, eigs, "eta") * eigs
-    root = torch.sqrt(1 + 4 * step * step)
-    return (1 - 2 * step + root) / 2, (1 - 2 * step - root) / 2
+    s, root = 1 - 2 * step, torch.sqrt(1 + 4 * step * step)
+    flip = (s.conj() * root).real < 0  # mu_minus is the larger root
+    large = (s + torch.where(flip, -root, root)) / 2
+    # The product of the roots is -eta lam: no cancellation, unlike the difference. The larger one is never 0.
+    small = -step / large
+    return torch.where(flip, small, large), torch.where(flip, large, small)

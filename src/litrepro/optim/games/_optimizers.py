@@ -18,7 +18,7 @@ class GameSGD(torch.optim.Optimizer):
     Parameters
     ----------
     params
-        As for any optimizer of torch.
+        As for any optimizer of torch; a group may have options of its own.
     lr
         Step size > 0.
     momentum
@@ -29,7 +29,8 @@ class GameSGD(torch.optim.Optimizer):
     Raises
     ------
     ValueError
-        A step size that is not positive, momentum outside (-1, 1), optimism that is not finite.
+        A step size that is not positive, momentum outside (-1, 1), optimism that is not finite, of all parameters or of
+        a group.
 
     Examples
     --------
@@ -43,12 +44,19 @@ class GameSGD(torch.optim.Optimizer):
     """
 
     def __init__(self, params: Any, lr: float, momentum: float = 0.0, optimism: float = 0.0):
-        defaults = {
-            "lr": _validate.real("lr", lr, 0, open_low=True),
-            "momentum": _validate.real("momentum", momentum, -1, 1, open_low=True, open_high=True),
-            "optimism": _validate.real("optimism", optimism),
+        super().__init__(params, self._checked({"lr": lr, "momentum": momentum, "optimism": optimism}))
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Parameters with options of their own, which are checked like those of all."""
+        super().add_param_group({**param_group, **self._checked({**self.defaults, **param_group})})
+
+    @staticmethod
+    def _checked(options: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "lr": _validate.real("lr", options["lr"], 0, open_low=True),
+            "momentum": _validate.real("momentum", options["momentum"], -1, 1, open_low=True, open_high=True),
+            "optimism": _validate.real("optimism", options["optimism"]),
         }
-        super().__init__(params, defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -79,7 +87,7 @@ class GameAdam(torch.optim.Optimizer):
     Parameters
     ----------
     params
-        As for any optimizer of torch.
+        As for any optimizer of torch; a group may have options of its own.
     lr
         Step size > 0.
     betas
@@ -94,7 +102,8 @@ class GameAdam(torch.optim.Optimizer):
     Raises
     ------
     ValueError
-        A step size or eps that is not positive, betas out of range, optimism that is not finite.
+        A step size or eps that is not positive, betas out of range, optimism that is not finite, of all parameters or
+        of a group.
 
     Examples
     --------
@@ -115,18 +124,26 @@ class GameAdam(torch.optim.Optimizer):
         eps: float = 1e-8,
         optimism: float = 0.0,
     ):
+        super().__init__(params, self._checked({"lr": lr, "betas": betas, "eps": eps, "optimism": optimism}))
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Parameters with options of their own, which are checked like those of all."""
+        super().add_param_group({**param_group, **self._checked({**self.defaults, **param_group})})
+
+    @staticmethod
+    def _checked(options: dict[str, Any]) -> dict[str, Any]:
+        betas = options["betas"]
         if not isinstance(betas, tuple | list) or len(betas) != 2:
             raise ValueError(f"betas must be a pair of numbers, got {betas!r}")
-        defaults = {
-            "lr": _validate.real("lr", lr, 0, open_low=True),
+        return {
+            "lr": _validate.real("lr", options["lr"], 0, open_low=True),
             "betas": (
                 _validate.real("betas[0]", betas[0], -1, 1, open_low=True, open_high=True),
                 _validate.real("betas[1]", betas[1], 0, 1, open_high=True),
             ),
-            "eps": _validate.real("eps", eps, 0, open_low=True),
-            "optimism": _validate.real("optimism", optimism),
+            "eps": _validate.real("eps", options["eps"], 0, open_low=True),
+            "optimism": _validate.real("optimism", options["optimism"]),
         }
-        super().__init__(params, defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
