@@ -147,6 +147,14 @@ def test_whitened_optimum_against_a_grid(n, layers, beta):
     assert best.objective == pytest.approx((math.sqrt(n) - c) ** 2 / 2 + beta * layers / 2 * c ** (2 / layers))
 
 
+def test_searches_carry_no_gradient():
+    X, y = normal(5, 3).requires_grad_(), normal(5, seed=1).requires_grad_()
+    assert not cn.deep_linear_optimum(X, y, 2, 0.3).w.requires_grad
+    assert not cn.whitened_relu_optimum(torch.tensor([4.0, 9.0], requires_grad=True), 3, 0.1).c.requires_grad
+    cells = cn.subnetwork_patterns(X.detach(), 2, 10, generator=0)
+    assert not cn.convex_relu_program3(X, y, 0.1, *cells).W.requires_grad
+
+
 def test_whitened_optimum_edge_cases():
     best = cn.whitened_relu_optimum(torch.tensor([4, 0, 1]), 2, 1.5)
     assert best.c.tolist() == pytest.approx([0.5, 0.0, 0.0], abs=1e-9)

@@ -104,6 +104,21 @@ def test_approximate_oracles(oracle):
     assert high.V.shape[1] == 5
 
 
+@pytest.mark.filterwarnings("ignore::litrepro.ConvergenceWarning")
+@pytest.mark.parametrize("options", [{"oracle": "logistic"}, {"oracle": "perceptron", "activation": "tanh"}])
+def test_networks_do_not_depend_on_the_unit_of_length(options):
+    X, y = double_moon(16, generator=torch.Generator().manual_seed(0))
+    X = X * 2.5 / X.abs().max()
+    here = cn.convex_nn(X, y, 0.3, max_neurons=3, **options)
+    for power in (-60, 20):
+        there = cn.convex_nn(2.0**power * X, y, 0.3, max_neurons=3, **options)
+        assert torch.equal(there.history, here.history)
+        assert torch.equal(there.V * torch.tensor([2.0**power, 2.0**power, 1.0]), here.V)
+    for size in (1e-6, 1e6):  # powers of two come near
+        there = cn.convex_nn(size * X, y, 0.3, max_neurons=3, **options)
+        assert there.objective < 2 * here.objective
+
+
 def test_hinge_oracle_against_scipy():
     from scipy.optimize import minimize
 

@@ -88,6 +88,17 @@ def test_program_batch_is_loop_whoever_the_neighbours():
     assert batched.objective[1].item() == pytest.approx(alone.objective, rel=1e-8)
 
 
+def test_targets_may_be_integers():
+    X, y = normal(6, 2), torch.tensor([1, -1, 2, 0, 1, -3])
+    patterns = cn.activation_patterns(X)
+    found, expected = (cn.convex_relu_program(X, targets, 0.1, patterns) for targets in (y, y.double()))
+    assert found.objective == expected.objective
+    assert torch.equal(found.v, expected.v)
+    assert torch.equal(cn.dual_ball_projection(X, y, 0.1), cn.dual_ball_projection(X, y.double(), 0.1))
+    with pytest.raises(ValueError, match="integer"):
+        cn.convex_relu_program(X, y > 0, 0.1, patterns)
+
+
 def test_zero_solutions_are_exactly_zero():
     X, y = normal(10, 3), normal(10, seed=1)
     patterns = cn.activation_patterns(X)

@@ -97,6 +97,29 @@ def test_a_batch_is_a_loop_and_vmap_takes_tensor_weights():
                 assert torch.allclose(found[m, i], function(z[m, i], y[m, i], target[m, i], **options))
 
 
+def test_one_temperature_and_one_weight_for_each_example():
+    z, v, y = problem(4, 5)  # as many examples as classes
+    t, generator = v.softmax(-1), torch.Generator().manual_seed(1)
+    T, alpha, scale = (torch.rand(4, 5, generator=generator, dtype=torch.float64) + 0.5 * (i == 0) for i in range(3))
+    losses = (
+        lambda i, a, w, s: soft_cross_entropy(z[i], t[i], temperature=a),
+        lambda i, a, w, s: kl_divergence(z[i], t[i], temperature=a),
+        lambda i, a, w, s: distillation_loss(z[i], y[i], v[i], temperature=a, alpha=w),
+        lambda i, a, w, s: regularized_loss(z[i], y[i], t[i], temperature=a, alpha=w, scale=s),
+    )
+    for loss in losses:
+        single = [
+            [loss((i, j), T[i, j].item(), alpha[i, j].item(), scale[i, j].item()) for j in range(5)] for i in range(4)
+        ]
+        alone = torch.stack([torch.stack(row) for row in single])
+        torch.testing.assert_close(loss(slice(None), T, alpha, scale), alone)
+        torch.testing.assert_close(loss(slice(None), T[..., None], alpha, scale), alone)
+        shared = loss(slice(None), T[:, :1], alpha, scale)  # one for a row
+        torch.testing.assert_close(shared[:, 0], alone[:, 0])
+        over_rows = torch.func.vmap(lambda i, a, w, s, f=loss: f(i, a, w, s))
+        torch.testing.assert_close(over_rows(torch.arange(4), T, alpha, scale), alone)
+
+
 def test_dtype_follows_the_logits_and_values_are_per_example():
     z, v, y = problem(2, 3)
     found = regularized_loss(z.float(), y, v.softmax(-1), alpha=0.5)
@@ -137,6 +160,12 @@ def test_bad_input():
         lambda: regularized_loss(z, y[:, None], t),
         lambda: regularized_loss(z, y + 5, t),
         lambda: distillation_loss(z, y - 5, v),
+        lambda: soft_cross_entropy(z, t, temperature=torch.ones(5)),
+        lambda: kl_divergence(z, t, temperature=torch.ones(3, 5)),
+        lambda: distillation_loss(z, y, v, temperature=torch.ones(2)),
+        lambda: distillation_loss(z, y, v, alpha=torch.ones(2)),
+        lambda: regularized_loss(z, y, t, temperature=torch.ones(2, 3)),
+        lambda: regularized_loss(z, y, t, scale=torch.ones(4)),
     ]
     for call in bad:
         with pytest.raises(ValueError, match=r"got|must"):

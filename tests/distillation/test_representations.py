@@ -27,6 +27,23 @@ def test_cluster_tightness_by_hand_and_its_invariances():
     assert cluster_tightness(5 * f[0] @ turn + 100, y).item() == pytest.approx(expected[0])
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e-30, 1e30, 1e200])
+def test_tightness_and_information_do_not_depend_on_the_unit(size):
+    f, y = draws(2, 30, 4), torch.arange(30) % 3
+    assert torch.allclose(cluster_tightness(size * f, y), cluster_tightness(f, y))
+    v = draws(3, 6, 4) + 2 * draws(3, 6, 1, seed=1)
+    assert torch.allclose(logit_information(size * v), logit_information(v))
+
+
+def test_tightness_of_points_that_coincide():
+    for n in (6, 7, 13):
+        for value in (0.1, 0.7, 1e9 + 0.1):
+            same = torch.full((n, 2), value, dtype=torch.float64)
+            assert cluster_tightness(same, torch.arange(n) % 2).isnan()
+    same_means = torch.tensor([[-1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, -1.0]])
+    assert cluster_tightness(same_means, torch.tensor([0, 1, 0, 1])).isinf()
+
+
 def test_plane_through_means_keeps_distances_within_the_plane():
     f, y = draws(30, 6), torch.arange(30) % 3
     f[torch.arange(30), y] += 4

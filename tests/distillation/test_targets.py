@@ -128,6 +128,50 @@ def test_composite_optimum_at_t_1_is_the_minimizer_found_by_newton():
     assert gradient.abs().max() < 1e-12
 
 
+def test_targets_under_vmap():
+    y, profile = torch.tensor([[0, 3, 1], [2, 2, 4]]), torch.tensor([0.5, 0.2, 0.15, 0.1, 0.05])
+    scores = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
+    soft = scores.double().softmax(-1)
+    share = torch.tensor([[0.0, 0.3, 0.5], [0.7, 0.9, 1.0]], dtype=torch.float64)
+    run = lambda call: torch.func.vmap(torch.func.vmap(call))  # noqa: E731
+    for found, single in (
+        (run(lambda t: smooth_labels(t, 5, epsilon=0.3))(y), lambda i: smooth_labels(y[i], 5, epsilon=0.3)),
+        (
+            run(lambda t, e, p: smooth_labels(t, 5, epsilon=e, prior=p))(y, share, soft),
+            lambda i: smooth_labels(y[i], 5, epsilon=share[i].item(), prior=soft[i]),
+        ),
+        (
+            run(lambda t, e: uniform_targets(t, 5, peak=0.2 + 0.8 * e))(y, share),
+            lambda i: uniform_targets(y[i], 5, peak=0.2 + 0.8 * share[i].item()),
+        ),
+        (
+            run(lambda t, s: ranked_targets(t, s, profile))(y, scores),
+            lambda i: ranked_targets(y[i], scores[i], profile),
+        ),
+        (
+            run(lambda t, s, a: composite_optimum(t, s, alpha=a, temperature=1 + a))(y, soft, share),
+            lambda i: composite_optimum(y[i], soft[i], alpha=share[i].item(), temperature=1 + share[i].item()),
+        ),
+    ):
+        for i in ((0, 0), (0, 2), (1, 1)):
+            torch.testing.assert_close(found[i], single(i))
+
+
+def test_one_weight_for_each_label():
+    y = torch.tensor([[0, 1, 3], [2, 2, 1]])
+    soft = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64)
+    share = torch.tensor([[0.0, 0.3, 0.5], [0.7, 0.9, 1.0]], dtype=torch.float64)
+    smooth, even = smooth_labels(y, 4, epsilon=share), uniform_targets(y, 4, peak=0.25 + share / 2)
+    optimum = composite_optimum(y, soft, alpha=share, temperature=1 + share)
+    for i in ((0, 0), (0, 2), (1, 1)):
+        e = share[i].item()
+        torch.testing.assert_close(smooth[i], smooth_labels(y[i], 4, epsilon=e))
+        torch.testing.assert_close(even[i], uniform_targets(y[i], 4, peak=0.25 + e / 2))
+        q = torch.nn.functional.one_hot(y[i], 4)
+        assert ((1 - e) * (optimum[i] - q) + e / (1 + e) * (optimum[i] - soft)).abs().max() < 1e-12
+    assert composite_optimum(y, soft.float(), alpha=share, temperature=2.0).dtype == torch.float32
+
+
 def test_bad_input():
     y = torch.tensor([0, 1])
     good = torch.tensor([0.5, 0.3, 0.2])
@@ -157,6 +201,13 @@ def test_bad_input():
         lambda: shuffle_wrong_classes(torch.zeros(2, 3), y, generator=None),
         lambda: shuffle_wrong_classes(torch.zeros(3, 3), y, generator=torch.Generator()),
         lambda: composite_optimum(y, torch.zeros(3, 3), alpha=0.1, temperature=1.0),
+        lambda: composite_optimum(y, torch.zeros(3, 2, 3), alpha=0.1, temperature=1.0),
+        lambda: composite_optimum(torch.tensor([0, 3]), good, alpha=0.1, temperature=1.0),
+        lambda: composite_optimum(y, good, alpha=torch.ones(3), temperature=1.0),
+        lambda: composite_optimum(y, good, alpha=0.1, temperature=torch.ones(3)),
+        lambda: smooth_labels(y, 3, epsilon=torch.ones(3)),
+        lambda: smooth_labels(y, 3, epsilon=0.1, prior=torch.full((3,), torch.nan)),
+        lambda: uniform_targets(y, 3, peak=torch.ones(3)),
         lambda: composite_optimum(y, torch.zeros(2, 3), alpha=1.1, temperature=1.0),
         lambda: composite_optimum(y, torch.zeros(2, 3), alpha=0.1, temperature=0.0),
     ]

@@ -45,6 +45,12 @@ def test_transform_is_an_involution_and_isometry(bits, seed):
     torch.testing.assert_close(once.norm(dim=-1), x.norm(dim=-1))
 
 
+def test_transform_of_integers():
+    found = lf.hadamard_transform(torch.tensor([1, 2, 3, 4]))
+    assert found.dtype == torch.get_default_dtype()
+    assert found.tolist() == [10.0, -2.0, -4.0, 0.0]
+
+
 def test_transform_of_views_and_empty_batches():
     x = normal(8, 6).mT
     torch.testing.assert_close(lf.hadamard_transform(x), lf.hadamard_transform(x.contiguous()))
@@ -135,7 +141,8 @@ BAD = [
     lambda: lf.hadamard_transform(torch.ones(3)),
     lambda: lf.hadamard_transform(torch.ones(2, 0)),
     lambda: lf.hadamard_transform(torch.tensor(1.0)),
-    lambda: lf.hadamard_transform(torch.ones(4, dtype=torch.int64)),
+    lambda: lf.hadamard_transform(torch.ones(4, dtype=torch.bool)),
+    lambda: lf.hadamard_transform(torch.ones(4, dtype=torch.complex64)),
     lambda: lf.hadamard_transform([1.0, 2.0]),
     lambda: lf.paley_hadamard(5),
     lambda: lf.paley_hadamard(15),

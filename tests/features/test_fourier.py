@@ -47,6 +47,34 @@ def test_gaussian_kernel_of_large_sets_and_offsets():
     assert lf.gaussian_kernel(normal(3, 1, 4, 2), normal(5, 6, 2)).shape == (3, 5, 4, 6)
 
 
+def test_gaussian_kernel_of_clusters_far_apart():
+    x = normal(50, 2000)
+    x[::2] += 1e5
+    expected = (-((x[:, None] - x) ** 2).sum(-1) / 2000).exp()
+    for points in (x, x.clone().requires_grad_()):
+        torch.testing.assert_close(lf.gaussian_kernel(points, x, sigma=1000**0.5), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("by_norms", [False, True])
+def test_second_derivatives_of_the_gaussian_kernel(by_norms, monkeypatch):
+    if by_norms:
+        monkeypatch.setattr("litrepro.features._kernels._DIRECT", 0)
+    x, y = normal(2, 3, 2).requires_grad_(), normal(4, 2, seed=1).requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda a, b: lf.gaussian_kernel(a, b, sigma=1.3), (x, y))
+    assert torch.autograd.gradgradcheck(lambda a: lf.gaussian_kernel(a, a), x)  # the diagonal's points coincide
+    # of k(x, 0) at x = 0: -I / sigma^2
+    kernel = lambda a: lf.gaussian_kernel(a[None], torch.zeros(1, 2, dtype=F64), sigma=0.5).sum()  # noqa: E731
+    hessian = torch.autograd.functional.hessian(kernel, torch.zeros(2, dtype=F64))
+    torch.testing.assert_close(hessian, -4 * torch.eye(2, dtype=F64))
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_gaussian_kernel_under_vmap():
+    x, y = normal(2, 130, 200), normal(170, 200, seed=1)  # by norms and a product
+    found = torch.func.vmap(lambda a: lf.gaussian_kernel(a, y, sigma=15.0))(x)
+    torch.testing.assert_close(found, lf.gaussian_kernel(x, y, sigma=15.0))
+
+
 def test_gradients_of_kernels_and_features():
     x, y = normal(3, 2), normal(4, 2, seed=1)
     omega, phase = lf.sample_frequencies(2, 5, generator=generator(2))

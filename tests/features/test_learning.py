@@ -199,6 +199,38 @@ def test_kitchen_sinks_members_and_failure():
     assert not flat.weights.any()
 
 
+def test_kitchen_sinks_of_more_features_than_points_are_the_shortest_that_fit():
+    z, y = normal(12, 3, 4), normal(12, 3, seed=1)
+    fit = lf.kitchen_sinks(z, y, bound=1e4)
+    assert fit.converged.all()
+    shortest = (torch.linalg.pinv(z) @ y[..., None])[..., 0]
+    torch.testing.assert_close(fit.weights, shortest, rtol=1e-6, atol=1e-6)
+    for i in range(12):
+        torch.testing.assert_close(fit.weights[i], lf.kitchen_sinks(z[i], y[i], bound=1e4).weights, rtol=0, atol=1e-6)
+
+
+def test_kitchen_sinks_of_very_unequal_features():
+    from scipy.optimize import lsq_linear
+
+    z, y = normal(100, 30) * torch.logspace(0, -5, 30, dtype=F64), normal(100, seed=1)
+    fit = lf.kitchen_sinks(z, y, bound=3e6)
+    assert fit.converged
+    reference = lsq_linear(z.numpy(), y.numpy(), (-1e5, 1e5), method="bvls", tol=1e-14)
+    assert fit.objective.item() == pytest.approx(2 * reference.cost / 100, rel=1e-7)
+
+
+def test_integer_targets():
+    z, labels = normal(9, 3), torch.arange(9) % 3
+    for kind in (z, z.float()):
+        signs, hot = 2 * (labels > 0) - 1, torch.nn.functional.one_hot(labels)
+        fit = lf.kitchen_sinks(kind, signs.long(), bound=5.0)
+        assert fit.weights.dtype == kind.dtype
+        assert torch.equal(fit.weights, lf.kitchen_sinks(kind, signs.to(kind.dtype), bound=5.0).weights)
+        assert torch.equal(lf.feature_ridge(kind, hot, 0.1), lf.feature_ridge(kind, hot.to(kind.dtype), 0.1))
+        K = kind @ kind.mT
+        assert torch.equal(lf.kernel_ridge(K, hot, 0.1), lf.kernel_ridge(K, hot.to(kind.dtype), 0.1))
+
+
 def test_kitchen_sinks_one_point_one_feature():
     fit = lf.kitchen_sinks(torch.full((1, 1), 2.0, dtype=F64), torch.ones(1, dtype=F64), bound=10.0)
     assert fit.weights.item() == pytest.approx(0.5)
@@ -234,6 +266,9 @@ BAD = [
     lambda: lf.kitchen_sinks(torch.ones(3, 2), torch.ones(3), bound=1.0, max_iter=0),
     lambda: lf.kitchen_sinks(torch.ones(3, 2), torch.ones(3), bound=1.0, tol=-1.0),
     lambda: lf.kitchen_sinks(torch.ones(3, 0), torch.ones(3), bound=1.0),
+    lambda: lf.kitchen_sinks(torch.ones(3, 2), torch.ones(3, dtype=torch.bool), bound=1.0),
+    lambda: lf.kitchen_sinks(torch.ones(3, 2).long(), torch.ones(3).long(), bound=1.0),
+    lambda: lf.feature_ridge(torch.ones(3, 2).long(), Y3.long(), 0.1),
 ]
 
 

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from litrepro import ConvergenceWarning, _validate
+from litrepro._scaling import binary_scale
 from litrepro.convexnets import _arguments
 from litrepro.convexnets._halfplane import best_halfplane, extend, unit_sign
 from litrepro.convexnets._oracles import ORACLES, propose, refine_tanh
 from litrepro.convexnets._simplex import minimize
+
+ORDINARY = 16.0  # data whose largest entry is within this factor of 1 are taken as they are
 
 
 class OutputFit(NamedTuple):
@@ -119,6 +122,8 @@ def convex_nn(
     It starts with the constant unit. Every stage fits the output weights, weighs the examples by q = dual y, asks the
     oracle for a unit h with a large |sum_t q_t h(x_t)|, and stops when that is at most lam (1 + tol): with the exact
     oracle and sign units this certifies the global optimum over all half planes, with another oracle it does not.
+    The other oracles and tanh units know a unit of length: data whose largest entry is not within a factor of 16 of 1
+    are trained in one of their own size.
 
     Parameters
     ----------
@@ -159,7 +164,8 @@ def convex_nn(
         raise ValueError(f"the exact oracle needs points in the plane (n, 2), got shape {tuple(X.shape)}")
     if tune and activation == "sign":
         raise ValueError("tune needs tanh units: a sign unit has no gradient")
-    Z, act = extend(X), unit_sign if activation == "sign" else torch.tanh
+    unit = X.new_ones(1) if oracle == "exact" and activation == "sign" else _own_unit(X)
+    Z, act = extend(X / unit), unit_sign if activation == "sign" else torch.tanh
     V = torch.zeros(1, Z.shape[1], dtype=Z.dtype, device=Z.device)
     V[0, -1] = 1.0
     history: list[float] = []
@@ -181,7 +187,15 @@ def convex_nn(
     if not converged:
         message = f"the convex network still improves with {max_neurons} units"
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
+    V = torch.cat([V[:, :-1] / unit, V[:, -1:]], 1)
     return ConvexNN(V, fit.w, fit.objective, converged, torch.tensor(history, dtype=X.dtype))
+
+
+def _own_unit(X: Tensor) -> Tensor:
+    """A power of two (1,) in which X is as large as standardized data, 2 to 4; 1 for data of ordinary size."""
+    largest = X.abs().max()
+    ordinary = (largest * ORDINARY >= 1) & (largest <= ORDINARY)
+    return torch.where(ordinary, 1.0, binary_scale(X.flatten(), 0) / 2)
 
 
 def _tune(Z: Tensor, y: Tensor, lam: float, V: Tensor, fit: OutputFit, steps: int) -> tuple[Tensor, OutputFit]:

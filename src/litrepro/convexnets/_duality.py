@@ -72,7 +72,7 @@ def deep_linear_optimum(X: Tensor, y: Tensor, layers: int, beta: float) -> DeepL
     min_w ||X w - y||^2 / 2 + (beta L / 2) ||w||^{2/L}: the layers of the best factorization of w have rank one and
     equal norm ||w||^{1/L} (Ergen and Pilanci 2020, theorem 2). Given its norm the best w lies on the path of ridge
     regression, which is searched and then compared with w = 0: for L > 2 a stationary point may exist while zero is
-    better.
+    better. The search has no derivative, and w carries no gradient.
 
     Parameters
     ----------
@@ -101,6 +101,7 @@ def deep_linear_optimum(X: Tensor, y: Tensor, layers: int, beta: float) -> DeepL
     X, y = _arguments.data(X, y)
     if X.ndim != 2 or y.ndim != 1:
         raise ValueError(f"expected (n, d) and (n,), got {tuple(X.shape)} and {tuple(y.shape)}")
+    X, y = X.detach(), y.detach()  # backpropagation through the search would give another gradient than the optimum's
     U, s, Vh = torch.linalg.svd(X, full_matrices=False)
     c, outside = U.T @ y, (y.square().sum() - (U.T @ y).square().sum()).clamp(min=0)
     zero = DeepLinearOptimum(torch.zeros_like(X[0]), y.square().sum().item() / 2, 0.0)
@@ -137,7 +138,8 @@ def whitened_relu_optimum(counts: Tensor, layers: int, beta: float) -> WhitenedO
 
     Class j with n_j samples contributes min_c (sqrt(n_j) - c)^2 / 2 + (beta L / 2) c^{2/L} over c >= 0, solved
     globally, zero included: c = (sqrt(n_j) - beta)_+ for L = 2; for L > 2 the larger root of c + beta c^{2/L-1} =
-    sqrt(n_j) where it beats zero. Ergen and Pilanci 2020, theorem 4, whose last layer holds for L = 2 only.
+    sqrt(n_j) where it beats zero. Ergen and Pilanci 2020, theorem 4, whose last layer holds for L = 2 only. Found by
+    bisection, c carries no gradient.
 
     Parameters
     ----------
@@ -170,7 +172,7 @@ def whitened_relu_optimum(counts: Tensor, layers: int, beta: float) -> WhitenedO
     real = counts.ndim == 1 and len(counts) >= 1 and not counts.is_complex()
     if not real or not bool(((counts >= 0) & counts.isfinite()).all()):
         raise ValueError(f"counts must be a vector of finite non-negative numbers, got {counts.tolist()!r}")
-    root = counts.double().sqrt()
+    root = counts.detach().double().sqrt()  # the derivative of a bisection is not that of the root
     power = 2 / layers - 1
     # The derivative c - sqrt(n) + beta c^power is least at ``turn``; a minimum, if there is one, lies above.
     turn = (beta * -power) ** (layers / (2 * layers - 2)) if layers > 2 else 0.0

@@ -83,7 +83,7 @@ def convex_relu_program(
     Parameters
     ----------
     X, y
-        (..., n, d) inputs and (..., n) targets, floating point; solved in float64 at least.
+        (..., n, d) inputs, floating point, and (..., n) targets, integers too; solved in float64 at least.
     beta
         Positive number, or a tensor of positive numbers (...): a whole path at once.
     patterns

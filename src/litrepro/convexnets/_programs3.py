@@ -63,7 +63,7 @@ def convex_relu_program3(
     Minimize ||sum_{k,s} s D2_k sum_j e_kj D1_kj X w_skj - y||^2 / 2 + beta sum ||w_skj|| over s = +-1, subject to
     (2 D1_kj - I) X w_skj >= 0 and (2 D2_k - I) sum_j e_kj D1_kj X w_skj >= 0 (Ergen and Pilanci 2021, theorem 1; the
     review's equation 42 with the signs e_kj in its last constraint). Its optimum is that of the network with the
-    penalty (beta / 2) sum_k (||w_2k||^2 + w_3k^2) and ||W_1k|| <= 1 when all patterns are there.
+    penalty (beta / 2) sum_k (||w_2k||^2 + w_3k^2) and ||W_1k|| <= 1 when all patterns are there. W carries no gradient.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def convex_relu_program3(
     >>> found.W.shape[0], round(found.objective, 4)
     (2, 0.19)
     """
-    X, y = _arguments.data(X, y)
+    X, y = (part.detach() for part in _arguments.data(X, y))  # the iteration's own gradient is not finite
     beta = _arguments.positive("beta", beta, X)
     max_iter, tol = _arguments.budget(max_iter, tol)
     first, signs, second = _checked(X, y, beta, first, signs, second)

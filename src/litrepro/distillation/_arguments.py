@@ -19,6 +19,30 @@ def temperature(value: Any) -> Any:
     return value if isinstance(value, torch.Tensor) else _validate.real("temperature", value, 0, open_low=True)
 
 
+def per_example(name: str, value: Any, shape: torch.Size) -> Any:
+    """A number or 0-dim tensor as it is, a tensor (...) or (..., 1) as one that broadcasts to the examples' shape."""
+    if not isinstance(value, torch.Tensor) or value.ndim == 0:
+        return value
+    found = value[..., 0] if value.ndim == len(shape) + 1 and value.shape[-1] == 1 else value
+    if found.ndim > len(shape) or any(a not in (1, b) for a, b in zip(reversed(found.shape), reversed(shape))):
+        expected = f"a number or a tensor that broadcasts to the examples' shape {tuple(shape)}"
+        raise ValueError(f"{name} must be {expected}, got {tuple(value.shape)}")
+    return found
+
+
+def along_classes(value: Any) -> Any:
+    """What ``per_example`` gave, for tensors (..., K)."""
+    return value[..., None] if isinstance(value, torch.Tensor) and value.ndim else value
+
+
+def known(condition: torch.Tensor) -> bool | None:
+    """The truth of a 0-dim tensor; None under ``vmap``, where there are no values."""
+    try:
+        return bool(condition)
+    except RuntimeError:
+        return None
+
+
 def same_classes(logits: torch.Tensor, other: torch.Tensor, name: str) -> None:
     """``other`` must have the classes of the logits (..., K), and broadcast to their shape."""
     _validate.float_tensor("logits", logits, 1)
@@ -53,9 +77,9 @@ def matching_labels(logits: torch.Tensor, labels: torch.Tensor) -> None:
 
 
 def integer_labels(labels: Any, classes: int | None = None) -> None:
-    """A tensor of integers, within 0..classes-1 if ``classes`` is given (its values are then looked at)."""
+    """A tensor of integers, within 0..classes-1 if ``classes`` is given (its values are then looked at, if there)."""
     _validate.integer_tensor("labels", labels)
-    if classes is not None and labels.numel() and not (labels.min() >= 0 and labels.max() < classes):
+    if classes is not None and known(((labels >= 0) & (labels < classes)).all()) is False:
         raise ValueError(f"labels must be in 0..{classes - 1}, got {int(labels.min())}..{int(labels.max())}")
 
 

@@ -22,11 +22,11 @@ def soft_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, *, temperatu
     targets
         Distributions over the classes, (..., K) or of a shape that broadcasts to it.
     temperature
-        T > 0; a 0-dim tensor is not checked.
+        T > 0: a number, or a tensor, 0-dim or (...) with one for each example, whose values are not checked.
 
     Returns
     -------
-    (...). Raises ``ValueError`` for T <= 0 and for another number of classes.
+    (...). Raises ``ValueError`` for T <= 0, a tensor of another shape and another number of classes.
 
     Examples
     --------
@@ -36,7 +36,8 @@ def soft_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, *, temperatu
     """
     T = _arguments.temperature(temperature)
     _arguments.same_classes(logits, targets, "targets")
-    scores = (logits / T).log_softmax(-1)
+    T = _arguments.per_example("temperature", T, logits.shape[:-1])
+    scores = (logits / _arguments.along_classes(T)).log_softmax(-1)
     return -(targets.to(scores.dtype) * scores).sum(-1)
 
 
@@ -106,12 +107,12 @@ def distillation_loss(
     labels
         (...) integers in 0..K-1.
     alpha, temperature
-        In [0, 1]; > 0. 0-dim tensors are not checked.
+        In [0, 1]; > 0. Numbers, or tensors, 0-dim or (...) with one for each example, whose values are not checked.
 
     Returns
     -------
     (...). Raises ``ValueError`` for values out of range (labels are looked at on the CPU, and not under ``vmap``) and
-    unequal shapes.
+    shapes that do not fit.
 
     Examples
     --------
@@ -123,7 +124,8 @@ def distillation_loss(
     alpha, T = _arguments.weight("alpha", alpha), _arguments.temperature(temperature)
     _same_shape(logits, teacher_logits)
     _arguments.matching_labels(logits, labels)
-    soft = soft_cross_entropy(logits, (teacher_logits / T).softmax(-1), temperature=T)
+    alpha, T = (_arguments.per_example(*each, labels.shape) for each in (("alpha", alpha), ("temperature", T)))
+    soft = soft_cross_entropy(logits, (teacher_logits / _arguments.along_classes(T)).softmax(-1), temperature=T)
     return alpha * hard_cross_entropy(logits, labels) + (1 - alpha) * T**2 * soft
 
 
@@ -152,12 +154,13 @@ def regularized_loss(
     targets
         Distributions, (..., K) or broadcasting to it.
     alpha, temperature, scale
-        In [0, 1]; > 0; >= 0. 0-dim tensors are not checked.
+        In [0, 1]; > 0; >= 0. Numbers, or tensors, 0-dim or (...) with one for each example, whose values are not
+        checked.
 
     Returns
     -------
     (...). Raises ``ValueError`` for values out of range (labels are looked at on the CPU, and not under ``vmap``) and
-    unequal shapes.
+    shapes that do not fit.
 
     Examples
     --------
@@ -173,10 +176,12 @@ def regularized_loss(
         scale = _validate.real("scale", scale, 0)
     _arguments.same_classes(logits, targets, "targets")
     _arguments.matching_labels(logits, labels)
+    given = (("alpha", alpha), ("temperature", T), ("scale", scale))
+    alpha, T, scale = (_arguments.per_example(*each, labels.shape) for each in given)
     scores = logits.log_softmax(-1)
     hard = -scores.gather(-1, labels.long()[..., None])[..., 0]
     if isinstance(T, torch.Tensor) or T != 1:  # at T = 1 both terms share one softmax
-        scores = (logits / T).log_softmax(-1)
+        scores = (logits / _arguments.along_classes(T)).log_softmax(-1)
     targets = targets.to(scores.dtype)
     soft = _negative_entropy(targets) - (targets * scores).sum(-1)
     return (1 - alpha) * hard + alpha * scale * soft

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 from litrepro.distillation import _arguments
 from litrepro.distillation._distill import count_classes
 
@@ -28,8 +29,8 @@ def cluster_tightness(features: torch.Tensor, labels: torch.Tensor) -> torch.Ten
 
     Returns
     -------
-    (...), 0-dim for one set of features; inf (or nan) where all class means coincide. Raises ``ValueError`` for unequal
-    lengths and fewer than two classes.
+    (...), 0-dim for one set of features, whatever their size; nan where all points coincide, inf (or huge, by rounding)
+    where the class means alone do. Raises ``ValueError`` for unequal lengths and fewer than two classes.
 
     Examples
     --------
@@ -45,6 +46,8 @@ def cluster_tightness(features: torch.Tensor, labels: torch.Tensor) -> torch.Ten
     classes, index = labels.unique(return_inverse=True)
     if len(classes) < 2:
         raise ValueError(f"need at least two classes, got {len(classes)}")
+    features = features / binary_scale(features.flatten(-2), -1)[..., None]
+    features = features - features[..., :1, :]  # exactly zero where all points are one
     features = features - features.mean(-2, keepdim=True)  # distances of large features would cancel
     hot = torch.nn.functional.one_hot(index).to(features.dtype)
     means = (hot / hot.sum(0)).T @ features
@@ -106,8 +109,8 @@ def logit_information(values: torch.Tensor) -> torch.Tensor:
 
     Returns
     -------
-    (...) in [0, log n] but for sampling noise; log n where the variance is 0, nan where values are not finite. Raises
-    ``ValueError`` for n < 2 or L < 2.
+    (...) in [0, log n] but for sampling noise, whatever the unit; log n where the variance is 0 (of examples that
+    coincide as well), nan where values are not finite. Raises ``ValueError`` for n < 2 or L < 2.
 
     Examples
     --------
@@ -120,18 +123,20 @@ def logit_information(values: torch.Tensor) -> torch.Tensor:
     n, L = values.shape[-2:]
     if n < 2 or L < 2:
         raise ValueError(f"values must have at least 2 examples and 2 augmentations, got {n} and {L}")
+    values = values / binary_scale(values.flatten(-2), -1)[..., None]
     # Means around the first augmentation: where all are equal the mean is exactly theirs, and the variance 0.
     first = values[..., :1]
     mu = first[..., 0] + (values - first).mean(-1)
     own = (values - mu[..., None]).square()
     variance = own.mean((-2, -1))
-    safe = torch.where(variance > 0, variance, 1.0)
+    still = (0.5 / variance).isinf()
+    safe = torch.where(still, 1.0, variance)
     scale = (-0.5 / safe)[..., None, None]
     total = -own.mean((-2, -1)) / (2 * safe)
     for draw in values.unbind(-1):  # one augmentation at a time: n^2 distances, not n^2 L
         distance = (draw[..., :, None] - mu[..., None, :]).square_().mul_(scale)
         total = total - distance.logsumexp(-1).mean(-1) / L
-    return torch.where(variance == 0, math.log(n), total + math.log(n))
+    return torch.where(still, math.log(n), total + math.log(n))
 
 
 def gradient_noise(model: nn.Module, x: torch.Tensor, y: tuple, loss: Callable[..., torch.Tensor]) -> float:

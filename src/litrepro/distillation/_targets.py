@@ -23,13 +23,14 @@ def smooth_labels(
     num_classes
         K >= 2.
     epsilon
-        In [0, 1].
+        In [0, 1]: a number, or a tensor, 0-dim or (...) with one for each label, whose values are not checked.
     prior
         The distribution u, (K,); None: uniform.
 
     Returns
     -------
-    (..., K) float32. Raises ``ValueError`` for values out of range and a prior that is no distribution over K classes.
+    (..., K) float32. Raises ``ValueError`` for values out of range (where they can be looked at: not under ``vmap``),
+    an epsilon that does not fit the labels and a prior that is no distribution over K classes.
 
     Examples
     --------
@@ -38,8 +39,9 @@ def smooth_labels(
     tensor([[0.0500, 0.8500, 0.0500, 0.0500]])
     """
     num_classes = _validate.positive_int("num_classes", num_classes, 2)
-    epsilon = _validate.real("epsilon", epsilon, 0, 1)
+    epsilon = _arguments.weight("epsilon", epsilon)
     _arguments.integer_labels(labels, num_classes)
+    epsilon = _arguments.along_classes(_arguments.per_example("epsilon", epsilon, labels.shape))
     if prior is None:
         prior = torch.full((num_classes,), 1 / num_classes, dtype=torch.float64, device=labels.device)
     try:
@@ -48,9 +50,11 @@ def smooth_labels(
         raise ValueError(f"prior must be a distribution over {num_classes} classes, got {prior!r}") from None
     if prior.shape != (num_classes,):
         raise ValueError(f"prior must have shape ({num_classes},), got {tuple(prior.shape)}")
-    if not bool((prior >= 0).all()) or abs(prior.sum().item() - 1) > 1e-5:
+    if _arguments.known((prior >= 0).all() & ((prior.sum() - 1).abs() <= 1e-5)) is False:
         raise ValueError(f"prior must be a distribution, got minimum {prior.min():g} and sum {prior.sum():g}")
     hot = _arguments.one_hot(labels, num_classes).double()
+    if isinstance(epsilon, torch.Tensor):
+        epsilon = epsilon.double()
     return ((1 - epsilon) * hot + epsilon * prior).float()
 
 
@@ -66,11 +70,12 @@ def uniform_targets(labels: torch.Tensor, num_classes: int, *, peak: float) -> t
     num_classes
         K >= 2.
     peak
-        In [1/K, 1].
+        In [1/K, 1]: a number, or a tensor, 0-dim or (...) with one for each label, whose values are not checked.
 
     Returns
     -------
-    (..., K) float32. Raises ``ValueError`` for values out of range.
+    (..., K) float32. Raises ``ValueError`` for values out of range (where they can be looked at: not under ``vmap``)
+    and a peak that does not fit the labels.
 
     Examples
     --------
@@ -78,9 +83,13 @@ def uniform_targets(labels: torch.Tensor, num_classes: int, *, peak: float) -> t
     >>> uniform_targets(torch.tensor([0]), 3, peak=0.9)
     tensor([[0.9000, 0.0500, 0.0500]])
     """
-    num_classes, peak = check_peak(num_classes, peak)
+    if isinstance(peak, torch.Tensor):
+        num_classes, peak = _validate.positive_int("num_classes", num_classes, 2), peak.double()
+    else:
+        num_classes, peak = check_peak(num_classes, peak)
     epsilon = (1 - peak) * num_classes / (num_classes - 1)
-    return smooth_labels(labels, num_classes, epsilon=min(epsilon, 1.0))
+    epsilon = epsilon.clamp(max=1.0) if isinstance(epsilon, torch.Tensor) else min(epsilon, 1.0)
+    return smooth_labels(labels, num_classes, epsilon=epsilon)
 
 
 def ranked_targets(labels: torch.Tensor, scores: torch.Tensor, profile: torch.Tensor) -> torch.Tensor:
@@ -98,8 +107,8 @@ def ranked_targets(labels: torch.Tensor, scores: torch.Tensor, profile: torch.Te
 
     Returns
     -------
-    (..., K) in the profile's dtype. Raises ``ValueError`` for a profile or scores of another length, NaN among the
-    scores, and labels outside 0..K-1.
+    (..., K) in the profile's dtype. Raises ``ValueError`` for a profile or scores of another length, and, where values
+    can be looked at (not under ``vmap``), NaN among the scores and labels outside 0..K-1.
 
     Examples
     --------
@@ -112,7 +121,7 @@ def ranked_targets(labels: torch.Tensor, scores: torch.Tensor, profile: torch.Te
             f"scores must be a real tensor (..., K), got {getattr(scores, 'dtype', type(scores).__name__)}"
         )
     K = scores.shape[-1]
-    if bool(scores.isnan().any()):
+    if _arguments.known(scores.isnan().any()):
         raise ValueError("scores must have an order, got NaN")
     if not isinstance(profile, torch.Tensor) or profile.is_complex() or profile.shape != (K,):
         raise ValueError(f"profile must have shape ({K},), got {getattr(profile, 'shape', type(profile).__name__)}")
@@ -185,13 +194,15 @@ def composite_optimum(
     labels
         (...) integers in 0..K-1.
     soft
-        q_soft (..., K).
+        q_soft (..., K), or of a shape that broadcasts to it, such as (K,).
     alpha, temperature
-        In [0, 1] (weight of the soft term); > 0.
+        In [0, 1] (weight of the soft term); > 0. Numbers, or tensors, 0-dim or (...) with one for each label, whose
+        values are not checked.
 
     Returns
     -------
-    (..., K) in the dtype of ``soft``. Raises ``ValueError`` for values out of range and unequal shapes.
+    (..., K) in the dtype of ``soft``. Raises ``ValueError`` for values out of range (labels are not looked at under
+    ``vmap``) and shapes that do not fit.
 
     Examples
     --------
@@ -201,8 +212,14 @@ def composite_optimum(
     """
     alpha, T = _arguments.weight("alpha", alpha), _arguments.temperature(temperature)
     _validate.float_tensor("soft", soft, 1)
-    _arguments.matching_labels(soft, labels)
-    _arguments.integer_labels(labels, soft.shape[-1])
+    K = soft.shape[-1]
+    _arguments.integer_labels(labels, K)
+    try:
+        soft = soft.expand(*labels.shape, K)
+    except RuntimeError:
+        raise ValueError(f"soft must broadcast to {(*labels.shape, K)}, got {tuple(soft.shape)}") from None
+    alpha, T = (_arguments.per_example(*each, labels.shape) for each in (("alpha", alpha), ("temperature", T)))
+    alpha, T = _arguments.along_classes(alpha), _arguments.along_classes(T)
     c = T if squared else 1 / T
-    hot = _arguments.one_hot(labels, soft.shape[-1]).to(soft.dtype)
-    return ((1 - alpha) * hot + alpha * c * soft) / (1 - alpha + alpha * c)
+    hot = _arguments.one_hot(labels, K).to(soft.dtype)
+    return (((1 - alpha) * hot + alpha * c * soft) / (1 - alpha + alpha * c)).to(soft.dtype)

@@ -98,8 +98,9 @@ class _Twins(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         stacks = list(self.stacks)  # a slice of the parameter list itself would cut the graph
         (weight, bias), *rest = zip(stacks[::2], stacks[1::2])
-        values = torch.addmm(bias.flatten(), x.flatten(1), weight.flatten(0, 1).mT)  # (B, V width)
-        values = values.unflatten(1, bias.shape).transpose(0, 1)
+        # Examples last: the weights' gradients then come as the weights lie, and are not copied at every step.
+        values = torch.addmm(bias.flatten()[:, None], weight.flatten(0, 1), x.flatten(1).mT)  # (V width, B)
+        values = values.unflatten(0, bias.shape)
         for weight, bias in rest:
-            values = torch.baddbmm(bias[:, None], values.relu(), weight.mT)
-        return values.transpose(0, 1)
+            values = torch.baddbmm(bias[..., None], weight, values.relu())
+        return values.permute(2, 0, 1)

@@ -20,6 +20,14 @@ def matched(**tensors: torch.Tensor | None) -> list[torch.Tensor | None]:
     return [None if value is None else value.to(device=device, dtype=dtype) for value in tensors.values()]
 
 
+def numbers(name: str, value: Any, like: Any = None) -> torch.Tensor:
+    """A floating-point tensor; integers (bool is none) become what ``like`` is, or the default dtype."""
+    if isinstance(value, torch.Tensor) and not value.dtype.is_floating_point and not value.is_complex():
+        dtype = like.dtype if isinstance(like, torch.Tensor) else torch.get_default_dtype()
+        return _validate.integer_tensor(name, value).to(dtype)
+    return _validate.float_tensor(name, value)
+
+
 def points(**tensors: torch.Tensor) -> list[torch.Tensor]:
     """Point sets (..., n, d) in a common dtype, checked for a common d >= 1 and batch dimensions that broadcast."""
     for name, value in tensors.items():

@@ -22,7 +22,7 @@ def hadamard_transform(x: torch.Tensor, *, normalized: bool = False) -> torch.Te
     Parameters
     ----------
     x
-        (..., n) with n a power of two; not modified.
+        (..., n) with n a power of two; not modified. Integers are taken in the default dtype.
     normalized
         Divide by sqrt(n), which makes the transform orthogonal and its own inverse.
 
@@ -33,7 +33,7 @@ def hadamard_transform(x: torch.Tensor, *, normalized: bool = False) -> torch.Te
     Raises
     ------
     ValueError
-        A length that is not a power of two, a dtype that is not floating.
+        A length that is not a power of two, a dtype that is neither floating nor integer.
 
     Source: Le, Sarlos and Smola 2013, section 4.
 
@@ -46,7 +46,7 @@ def hadamard_transform(x: torch.Tensor, *, normalized: bool = False) -> torch.Te
     >>> torch.allclose(hadamard_transform(hadamard_transform(x, normalized=True), normalized=True), x)
     True
     """
-    _validate.float_tensor("x", x, 1)
+    x = _validate.float_tensor("x", _arguments.numbers("x", x), 1)
     n = _arguments.power_of_two("the length of the last axis", x.shape[-1])
     if not isinstance(normalized, bool):
         raise ValueError(f"normalized must be True or False, got {normalized!r}")

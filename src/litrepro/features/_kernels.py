@@ -9,10 +9,16 @@ from litrepro.features import _arguments
 
 _DIRECT = 1 << 22  # up to this many differences per pair of sets they are formed one by one, which cancels nothing
 _PART = 1 << 20  # entries of a matrix of differences that are formed at a time
+_KEPT = 1 << 24  # differences that may be kept for gradients
+_LOST = 1e-10  # what the detour by norms may lose, in units of sigma^2
 
 
 def gaussian_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> torch.Tensor:
     """Gaussian kernel: k(x, y) = exp(-|x - y|^2 / (2 sigma^2)).
+
+    Distances of large sets (n m d > 2^22) come from norms and one product, unless the points lie so far from their
+    centre, in units of sigma, that what cancels there would show: then the differences are formed, which takes longer.
+    Twice differentiable.
 
     Parameters
     ----------
@@ -42,7 +48,7 @@ def gaussian_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> 
     """
     sigma = _arguments.width(sigma)
     x, y = _arguments.distances(x=x, y=y)
-    return _squared_distances(x, y).mul_(-0.5 / sigma**2).exp_()
+    return _squared_distances(x, y, sigma).mul_(-0.5 / sigma**2).exp_()
 
 
 def laplace_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> torch.Tensor:
@@ -135,22 +141,44 @@ def is_positive_semidefinite(K: torch.Tensor, tol: float = 1e-8) -> torch.Tensor
     return finite & (values[..., 0] >= -tol * values[..., -1].abs().clamp(min=1.0))
 
 
-def _squared_distances(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def _squared_distances(x: torch.Tensor, y: torch.Tensor, sigma: float) -> torch.Tensor:
     """|x_i - y_j|^2; by norms and one product where forming the differences would take too long."""
-    if x.shape[-2] * y.shape[-2] * x.shape[-1] <= _DIRECT:
-        return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
+    batch = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    tracked = torch.is_grad_enabled() and (x.requires_grad or y.requires_grad)
+    differences = x.shape[-2] * y.shape[-2] * x.shape[-1]
+    if differences <= _DIRECT and not (tracked and differences * batch.numel() > _KEPT):
+        return _by_differences(x, y, tracked)
     # x^2 + y^2 - 2 x y cancels: without the common offset there is less to cancel, and float64 has digits to lose.
-    dtype, centre = x.dtype, x.double().mean(-2, keepdim=True)
+    given, dtype, centre = (x, y), x.dtype, x.double().mean(-2, keepdim=True)
     x, y = x.double() - centre, y.double() - centre
-    lengths, turned, rows = y.square().sum(-1)[..., None, :], -2 * y.mT, max(1, _PART // y.shape[-2])
+    squares, lengths = x.square().sum(-1)[..., :, None], y.square().sum(-1)[..., None, :]
+    if _cancels(squares, lengths, sigma):
+        return _by_differences(*given, tracked)
+    turned, rows = -2 * y.mT, max(1, _PART // y.shape[-2])
     parts = (
-        (part.square().sum(-1)[..., :, None] + lengths).add_(part @ turned).clamp_(min=0) for part in x.split(rows, -2)
+        (square + lengths).add_(part @ turned).clamp_(min=0)
+        for square, part in zip(squares.split(rows, -2), x.split(rows, -2))
     )
-    if x.requires_grad or y.requires_grad:
+    if tracked:
         return torch.cat([part.to(dtype) for part in parts], -2)
     # Part by part into its place: the matrix is large, and moving it is what takes time.
-    batch = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     whole = x.new_empty(*batch, x.shape[-2], y.shape[-2], dtype=dtype)
     for place, part in zip(whole.split(rows, -2), parts):
         place.copy_(part)
     return whole
+
+
+def _by_differences(x: torch.Tensor, y: torch.Tensor, tracked: bool) -> torch.Tensor:
+    """|x_i - y_j|^2 as it is written; ``cdist`` keeps no differences, but has no second derivative."""
+    if tracked:
+        return (x[..., :, None, :] - y[..., None, :, :]).square().sum(-1)
+    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
+
+
+def _cancels(squares: torch.Tensor, lengths: torch.Tensor, sigma: float) -> bool:
+    """Whether squared lengths, rounded, are that far off beside sigma^2; under vmap there is no telling."""
+    try:
+        largest = max(squares.max().item(), lengths.max().item())
+    except RuntimeError:
+        return False
+    return largest * torch.finfo(torch.float64).eps > _LOST * sigma**2

@@ -17,7 +17,7 @@ def kernel_ridge(K: torch.Tensor, y: torch.Tensor, lam: float | torch.Tensor) ->
     K
         Gram matrix (..., n, n), symmetric.
     y
-        Targets (..., n, t).
+        Targets (..., n, t); integers (one-hot labels) will do.
     lam
         lambda > 0, per sample: scikit-learn's ``alpha`` is n lambda. A tensor of batch shape gives one per problem.
 
@@ -40,6 +40,7 @@ def kernel_ridge(K: torch.Tensor, y: torch.Tensor, lam: float | torch.Tensor) ->
             [2.]])
     """
     _arguments.symmetric("K", K)
+    y = _arguments.numbers("y", y, K)
     _arguments.same_rows(K=K, y=y)
     K, y = _arguments.matched(K=K, y=y)
     lam = _arguments.regularization(lam, K)
@@ -57,7 +58,7 @@ def feature_ridge(z: torch.Tensor, y: torch.Tensor, lam: float | torch.Tensor) -
     z
         Features (..., n, D).
     y
-        Targets (..., n, t).
+        Targets (..., n, t); integers (one-hot labels) will do.
     lam
         lambda > 0, per sample; a tensor of batch shape gives one per problem.
 
@@ -78,6 +79,7 @@ def feature_ridge(z: torch.Tensor, y: torch.Tensor, lam: float | torch.Tensor) -
     >>> feature_ridge(torch.ones(2, 1), torch.tensor([[1.0], [3.0]]), 1.0)  # 4 / (2 + n lambda)
     tensor([[1.]])
     """
+    y = _arguments.numbers("y", y, z)
     _arguments.same_rows(z=z, y=y)
     if z.shape[-1] < 1:
         raise ValueError(f"z must have at least one feature, got shape {tuple(z.shape)}")

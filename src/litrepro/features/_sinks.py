@@ -153,7 +153,7 @@ def kitchen_sinks(z: torch.Tensor, y: torch.Tensor, *, bound: float, max_iter: i
     z
         Features (..., n, k).
     y
-        Targets (..., n).
+        Targets (..., n); integers (labels of +-1) will do.
     bound
         C > 0; every weight lies within C / k.
     max_iter, tol
@@ -185,7 +185,7 @@ def kitchen_sinks(z: torch.Tensor, y: torch.Tensor, *, bound: float, max_iter: i
     bound = _validate.real("bound", bound, 0, open_low=True)
     max_iter, tol = _validate.positive_int("max_iter", max_iter), _validate.real("tol", tol, 0)
     _validate.float_tensor("z", z, 2)
-    _validate.float_tensor("y", y, 1)
+    y = _validate.float_tensor("y", _arguments.numbers("y", y, z), 1)
     _arguments.same_rows(z=z, y=y[..., None])
     if z.shape[-1] < 1:
         raise ValueError(f"z must have at least one feature, got shape {tuple(z.shape)}")
@@ -210,7 +210,7 @@ def _projected_gradient(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """min a^T gram a / 2 - linear^T a over |a_i| <= box; (weights (..., k, 1), converged (...))."""
     batch = torch.broadcast_shapes(gram.shape[:-2], linear.shape[:-2])
-    lipschitz = _largest_eigenvalue(gram)[..., None, None]
+    lipschitz, ridge = _curvature(gram)
     threshold = tol * linear.abs().amax((-2, -1), keepdim=True)
     a = torch.zeros(*batch, *linear.shape[-2:], dtype=gram.dtype, device=gram.device)
     ahead, momentum = a, torch.ones(*batch, 1, 1, dtype=gram.dtype, device=gram.device)
@@ -224,7 +224,7 @@ def _projected_gradient(
         if step in (10, 30) or (step and step % 100 == 0):
             polished = a
             for _ in range(3):
-                polished = _toward_free_solution(polished, gram, linear, box, lipschitz)
+                polished = _toward_free_solution(polished, gram, linear, box, lipschitz, ridge)
             better = ~done & (_value(gram, linear, polished) < _value(gram, linear, a))
             a = torch.where(better, polished, a)
             ahead, momentum = torch.where(better, a, ahead), torch.where(better, 1.0, momentum)
@@ -246,28 +246,43 @@ def _value(gram: torch.Tensor, linear: torch.Tensor, a: torch.Tensor) -> torch.T
 
 
 def _toward_free_solution(
-    a: torch.Tensor, gram: torch.Tensor, linear: torch.Tensor, box: float, lipschitz: torch.Tensor
+    a: torch.Tensor, gram: torch.Tensor, linear: torch.Tensor, box: float, lipschitz: torch.Tensor, ridge: torch.Tensor
 ) -> torch.Tensor:
     """A step to the minimizer over the weights that are not held at their bounds, as far along as is best.
 
     Gradient steps find quickly which weights are at their bounds, and slowly the rest where features resemble each
-    other; one linear system finds the rest. The path is bent along the box (projected Newton, Bertsekas 1982).
+    other; one linear system finds the rest. The path is bent along the box (projected Newton, Bertsekas 1982). Of many
+    minimizers it is the shortest: the ridge that makes the system definite is taken back by a refinement.
     """
     held = (a - (gram @ a - linear) / lipschitz).abs() >= box
     free = (~held).to(gram.dtype)
-    identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    system = gram * free * free.mT + identity * (held + 1e-12 * lipschitz)
-    right = torch.where(held, a, linear - gram @ torch.where(held, a, 0.0))
-    step = torch.linalg.solve_ex(system, right)[0] - a
+    among_free = gram * free * free.mT
+    right = torch.where(held, 0.0, linear - gram @ torch.where(held, a, 0.0))
+    system = among_free.clone()
+    system.diagonal(dim1=-2, dim2=-1).add_(torch.where(held, 1.0, ridge)[..., 0])
+    factor = torch.linalg.cholesky_ex(system).L
+    target = torch.cholesky_solve(right, factor)
+    target = target + torch.cholesky_solve(right - among_free @ target, factor)
+    step = torch.where(held, 0.0, target - a)
     lengths = 0.5 ** torch.arange(8, dtype=gram.dtype, device=gram.device)
     path = (a + lengths * step).clamp(-box, box)
     best = _value(gram, linear, path).nan_to_num(nan=torch.inf).argmin(-1, keepdim=True)
     return path.gather(-1, best.expand(*path.shape[:-1], 1))
 
 
-def _largest_eigenvalue(gram: torch.Tensor) -> torch.Tensor:
-    """The curvature L, at least a tiny positive number; a member that is not finite gets L = nan."""
-    finite = gram.isfinite().all(-1).all(-1)
-    safe = torch.where(finite[..., None, None], gram, torch.zeros_like(gram))
-    largest = torch.linalg.eigvalsh(safe)[..., -1].clamp(min=torch.finfo(gram.dtype).tiny) * (1 + 1e-12)
-    return torch.where(finite, largest, torch.nan)
+def _curvature(gram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The curvature L, at least a tiny positive number, and a ridge for systems of free weights, each (..., 1, 1).
+
+    A member that is not finite gets L = nan. Along directions in which a singular matrix is zero a solution has the
+    rounding of the right-hand side over the ridge: there the ridge is large, yet small beside the other eigenvalues.
+    """
+    finite = gram.isfinite().all(-1).all(-1)[..., None]
+    values = torch.linalg.eigvalsh(torch.where(finite[..., None], gram, torch.zeros_like(gram)))
+    info = torch.finfo(gram.dtype)
+    largest = values[..., -1:].clamp(min=info.tiny) * (1 + 1e-12)
+    level, values = largest.detach(), values.detach()
+    zero = values <= 10 * info.eps * gram.shape[-1] * level
+    least = torch.where(zero, torch.inf, values).amin(-1, keepdim=True)
+    wide = torch.minimum(1e-4 * least, 1e-8 * level).maximum(1e-12 * level)
+    ridge = torch.where(zero.any(-1, keepdim=True), wide, 1e-12 * level)
+    return torch.where(finite, largest, torch.nan)[..., None], ridge[..., None]
