@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from litrepro import ConvergenceWarning
 from litrepro.optim.curvature import gauss_newton_product, lbfgs_direction, sqgn
+from litrepro.optim.curvature._memory import PairMemory
 
 f64 = torch.float64
 
@@ -193,6 +194,26 @@ def test_sqgn_batch_equals_loop_and_divergence_stays_at_home():
         lost = sqgn(linear, square, w0[0] * math.nan, (x, y), epochs=2)
     assert torch.isinf(lost.losses).all()
     assert lost.oracle_calls == 0
+
+
+def test_memory_is_the_two_loop_recursion():
+    """Against the recursion on lists, for trials that drop different pairs, before and after the oldest give way."""
+    trials, d = 3, 7
+    s, y = pairs(trials, m=9, d=d, seed=4)
+    w, g = randn(trials, d, seed=5), randn(trials, d, seed=6)
+    gamma, rate = torch.tensor([0.3, 1.0, 2.0], dtype=f64), torch.tensor([[0.1], [1.0], [0.5]], dtype=f64)
+    memory, held = PairMemory(w, 4), [[], [], []]
+    torch.testing.assert_close(memory.step(w, g, gamma, rate), w - rate * gamma[:, None] * g)
+    for new in range(9):
+        keep = torch.tensor([(new + t) % (t + 2) > 0 or t == 0 for t in range(trials)])
+        broken = torch.where(keep[:, None], 0.0, torch.nan)  # what is not kept leaves no trace
+        memory.add(s[:, new] + broken, y[:, new] + broken, (s * y).sum(-1)[:, new], keep, gamma)
+        for t in range(trials):
+            held[t] = [*held[t], new][-4:] if keep[t] else held[t]
+        found = memory.step(w, g, gamma, rate)
+        for t in range(trials):
+            direction = lbfgs_direction(g[t], s[t, held[t]], y[t, held[t]], gamma=gamma[t])
+            torch.testing.assert_close(found[t], w[t] - rate[t] * direction, rtol=1e-8, atol=1e-8)
 
 
 def test_sqgn_keeps_the_pairs_of_a_trial_whose_new_pair_is_bad():

@@ -64,7 +64,7 @@ def acoustic_shots(
     frequency: float = 8.0,
     keep: int = 4,
 ) -> torch.Tensor:
-    """Seismograms of a constant-density acoustic earth, all models and shots in one grouped convolution.
+    """Seismograms of a constant-density acoustic earth, all models and shots in one batch.
 
     u_tt = v^2 (u_xx + u_zz) + source, second order in time and fourth in space, with a sponge of 8 cells around the
     model. Sources are evenly spread along the surface, one per shot, with a Ricker wavelet; receivers are the surface
@@ -125,22 +125,24 @@ def _propagate(velocity, shots, steps, dx, dt, frequency, keep) -> torch.Tensor:
     padded = functional.pad(velocity[:, None], (SPONGE,) * 4, mode="replicate")
     speed2 = (padded * (dt / dx)) ** 2
     damping = _sponge(n, **options)
-    kernel = torch.zeros(5, 5, **options)
-    kernel[2, :] += torch.tensor(_STENCIL, **options)
-    kernel[:, 2] += torch.tensor(_STENCIL, **options)
-    kernel = kernel.expand(shots, 1, 5, 5)
+    # Second differences along an axis as a product with a banded matrix: for small models, several times as fast as a
+    # convolution with one channel for each shot.
+    width = n + 2 * SPONGE
+    second = sum(
+        torch.diag(torch.full((width - abs(place),), value, **options), place)
+        for place, value in zip(range(-2, 3), _STENCIL)
+    )
     columns = torch.linspace(0, n - 1, shots + 2, device="cpu")[1:-1].round().long().to(velocity.device) + SPONGE
-    source = torch.zeros(shots, n + 2 * SPONGE, n + 2 * SPONGE, **options)
-    source[torch.arange(shots, device=velocity.device), SPONGE + 1, columns] = 1.0
-    previous = torch.zeros(m, shots, n + 2 * SPONGE, n + 2 * SPONGE, **options)
+    source = functional.one_hot(columns, width).to(velocity)
+    previous = torch.zeros(m, shots, width, width, **options)
     current = previous
     kept = []
     for step in range(steps):
         if step % keep == 0:
             kept.append(current[:, :, SPONGE, SPONGE:-SPONGE])
-        laplacian = functional.conv2d(current, kernel, padding=2, groups=shots)
-        following = 2 * current - previous + speed2 * laplacian + dt**2 * _ricker(step * dt, frequency) * source
-        previous, current = current * damping, following * damping
+        moved = torch.sub(current, previous).add_(current).addcmul_(speed2, (current @ second).add_(second @ current))
+        moved[..., SPONGE + 1, :].add_(source, alpha=dt**2 * _ricker(step * dt, frequency))
+        previous, current = current * damping, moved.mul_(damping)
     return torch.stack(kept, dim=2)
 
 

@@ -147,7 +147,7 @@ def _run(stepper, model, loss, data, epochs, batch, seed, evaluate_rows, on_epoc
         return loss(model(w, inputs), targets)
 
     own, shared = vmap(objective), vmap(objective, in_dims=(0, None, None))
-    streams = [torch.Generator().manual_seed(seed * 1_000_003 + trial) for trial in range(len(p))]
+    streams = [torch.Generator().manual_seed((seed * 1_000_003 + trial) % 2**63) for trial in range(len(p))]
     clock = _clock(p.device)
     losses, seconds, calls, steps = [], 0.0, 0, 0
     for epoch in range(epochs + 1):
@@ -173,8 +173,7 @@ def _run_sqgn(model, loss, w, data, rates, epochs, batch, seed, on_epoch, option
     state = {"seconds": 0.0, "since": clock()}
 
     def timed(epoch: int, weights: torch.Tensor) -> None:
-        if epoch > 0:
-            state["seconds"] += clock() - state["since"]
+        state["seconds"] += clock() - state["since"]  # at the start as well: it takes the first full gradient
         on_epoch(epoch, weights)
         state["since"] = clock()
 

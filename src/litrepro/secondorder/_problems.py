@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch.func import vmap
+from torch.nn.functional import mse_loss
 
 from litrepro import _validate
 from litrepro.nets import StackedMLP
@@ -54,6 +55,9 @@ def squared_loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     1.5
     """
     _alike(outputs, y)
+    if outputs.numel() and outputs.shape == y.shape and outputs.dtype == y.dtype:
+        # One pass over the outputs for the loss and one for its gradient, in place of six.
+        return mse_loss(outputs, y, reduction="sum") * (outputs.shape[-1] / (2 * outputs.numel()))
     return (outputs - y).square().sum(-1).mean() / 2
 
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import torch
 from torch.func import vmap
-from torch.nn import functional
 
 from litrepro import _validate
 from litrepro.data import acoustic_shots, layered_velocity
@@ -159,10 +158,15 @@ def ssim(a: torch.Tensor, b: torch.Tensor, *, data_range: float = VMAX - VMIN, w
     ):
         found = tuple(b.shape) if isinstance(b, torch.Tensor) else type(b).__name__
         raise ValueError(f"need two images of one shape, not below an odd window {window}: {tuple(a.shape)}, {found}")
-    flat = [image.reshape(-1, 1, *image.shape[-2:]) for image in (a, b)]
+    flat = [image.reshape(-1, *image.shape[-2:]) for image in (a, b)]
+    # Means over windows as products with banded matrices: for small images, several times as fast as pooling.
+    down, across = (
+        torch.ones(size, size - window + 1, dtype=a.dtype, device=a.device).tril().triu(1 - window) / window
+        for size in a.shape[-2:]
+    )
 
     def local(image: torch.Tensor) -> torch.Tensor:
-        return functional.avg_pool2d(image, window, stride=1)
+        return down.mT @ (image @ across)
 
     first, second = local(flat[0]), local(flat[1])
     sample = window**2 / (window**2 - 1) if window > 1 else 1.0
@@ -171,7 +175,7 @@ def ssim(a: torch.Tensor, b: torch.Tensor, *, data_range: float = VMAX - VMIN, w
     cross = sample * (local(flat[0] * flat[1]) - first * second)
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     value = (2 * first * second + c1) * (2 * cross + c2) / ((first**2 + second**2 + c1) * (v1 + v2 + c2))
-    return value.mean((-1, -2, -3)).reshape(a.shape[:-2])
+    return value.mean((-1, -2)).reshape(a.shape[:-2])
 
 
 def total_variation(image: torch.Tensor) -> torch.Tensor:

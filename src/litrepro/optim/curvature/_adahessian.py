@@ -140,7 +140,7 @@ class AdaHessian(torch.optim.Optimizer):
             return [None] * len(pairs)
         # A gradient without a graph has no derivative: zero curvature.
         curved = [index for index in due if grads[index].requires_grad]
-        totals = {index: torch.zeros_like(pairs[index][0]) for index in due}
+        totals: dict[int, torch.Tensor] = {}
         samples = {index: pairs[index][1]["samples"] for index in due}
         count = max(self.state[pairs[index][0]].get("step", 0) for index in due)
         generator = torch.Generator(pairs[due[0]][0].device).manual_seed((self.seed * 1_000_003 + count) % 2**63)
@@ -156,12 +156,15 @@ class AdaHessian(torch.optim.Optimizer):
             )
             for index, z, hz in zip(curved, signs, products):
                 if sample < samples[index]:
-                    totals[index].addcmul_(z, hz)
+                    product = z.mul_(hz)
+                    totals[index] = totals[index].add_(product) if sample else product
+        diagonals: list[torch.Tensor | None] = [None] * len(pairs)
         with torch.no_grad():
-            return [
-                _smooth(totals[index].div_(samples[index]), group["block"]) if index in totals else None
-                for index, (_, group) in enumerate(pairs)
-            ]
+            for index in due:
+                total = totals[index] if index in totals else torch.zeros_like(pairs[index][0])
+                mean = total.div_(samples[index]) if samples[index] > 1 else total
+                diagonals[index] = _smooth(mean, pairs[index][1]["block"])
+        return diagonals
 
     def _update(self, p: torch.Tensor, g: torch.Tensor, diagonal: torch.Tensor | None, group: dict[str, Any]) -> None:
         state = self.state[p]
@@ -169,19 +172,20 @@ class AdaHessian(torch.optim.Optimizer):
             state.update(step=0, renewals=0, m=torch.zeros_like(p), v=torch.zeros_like(p))
         beta1, beta2 = group["betas"]
         state["step"] += 1
-        state["m"].mul_(beta1).add_(g, alpha=1 - beta1)
+        state["m"].lerp_(g, 1 - beta1)
         if diagonal is not None:
             state["renewals"] += 1
             state["v"].mul_(beta2).addcmul_(diagonal, diagonal, value=1 - beta2)
         lr = _rate(group["lr"], p)
         if group["weight_decay"]:
             p.mul_(1 - lr * group["weight_decay"])
-        # In place: for an ensemble of networks the cost is memory traffic.
-        step = state["m"] / (1 - beta1 ** state["step"])
-        curvature = (state["v"] / (1 - beta2 ** state["renewals"])).sqrt_()
+        # In place and with the bias corrections as numbers: for an ensemble of networks the cost is memory traffic.
+        root = (1 - beta2 ** state["renewals"]) ** (group["power"] / 2)
+        curvature = state["v"].sqrt()
         if group["power"] != 1:
             curvature.pow_(group["power"])
-        p.sub_(step.mul_(lr).div_(curvature.add_(group["eps"])))
+        rate = lr * (root / (1 - beta1 ** state["step"]))
+        p.sub_(torch.mul(state["m"], rate).div_(curvature.add_(group["eps"] * root)))
 
 
 def _smooth(diagonal: torch.Tensor, block: int) -> torch.Tensor:
@@ -189,7 +193,7 @@ def _smooth(diagonal: torch.Tensor, block: int) -> torch.Tensor:
         return diagonal.abs().mean((2, 3), keepdim=True).expand_as(diagonal)
     if block > 1 and diagonal.numel() % block == 0:
         return spatial_average(diagonal.flatten(), block).view_as(diagonal)
-    return diagonal.abs()
+    return diagonal.abs_()
 
 
 def _rate(lr: float | torch.Tensor, p: torch.Tensor) -> float | torch.Tensor:

@@ -19,7 +19,7 @@ def gauss_newton_product(
 ) -> torch.Tensor:
     """Product J' L J v with the generalized Gauss-Newton matrix; no matrix is formed (Martens and Sutskever 2011).
 
-    J is the Jacobian of ``model`` at ``params``, L the Hessian of ``loss`` at its outputs: forward mode, forward over
+    J is the Jacobian of ``model`` at ``params``, L the Hessian of ``loss`` at its outputs: forward mode, reverse over
     reverse, reverse mode. Positive semidefinite where ``loss`` is convex; the Hessian itself where the residual is 0.
 
     Parameters
@@ -60,9 +60,9 @@ def gauss_newton_product(
 def product(model, loss, params: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """``gauss_newton_product`` without checks, for use under ``vmap``."""
     outputs, along = jvp(model, (params,), (v,))
-    _, curved = jvp(grad(loss), (outputs,), (along,))
+    _, curve = vjp(grad(loss), outputs)  # the Hessian is symmetric, and torch writes forward over reverse in Python
     _, back = vjp(model, params)
-    return back(curved)[0]
+    return back(*curve(along))[0]
 
 
 def lbfgs_direction(

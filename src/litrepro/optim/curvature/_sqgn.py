@@ -12,7 +12,8 @@ from torch import func
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
 from litrepro.optim.curvature._estimators import one_number
-from litrepro.optim.curvature._gauss_newton import product, two_loop
+from litrepro.optim.curvature._gauss_newton import product
+from litrepro.optim.curvature._memory import PairMemory
 
 
 class SQGNResult(NamedTuple):
@@ -101,9 +102,11 @@ def sqgn(
         raise ValueError(f"model must return a tensor, got {type(outputs).__name__}")
     one_number(_validate.answer("loss", lambda rows: loss(outputs, rows), y[:batch]))
     rate = torch.as_tensor(lr, dtype=w.dtype, device=w.device).expand(w0.shape[:-1]).reshape(-1, 1)
-    run = _Run(model, loss, w, x, y, min(batch, len(x)), memory, damping, first_step, seed)
+    batch = min(batch, len(x))
+    memory = min(memory, max(epochs * -(-len(x) // batch) // every, 1))  # no more pairs than there will be
+    run = _Run(model, loss, w, x, y, batch, memory, damping, first_step, seed)
     losses = torch.full((epochs + 1, len(w)), torch.inf, dtype=w.dtype, device=w.device)
-    losses[0] = run.full_loss(w)
+    losses[0], full = run.evaluate(w, variance_reduction)
     alive = torch.isfinite(losses[0])
     done = 0
     if on_epoch is not None:
@@ -111,9 +114,9 @@ def sqgn(
     for epoch in range(1, epochs + 1):
         if not bool(alive.any()):
             break
-        w = run.epoch(w, rate, every, variance_reduction)
+        w = run.epoch(w, full, rate, every)
         done = epoch
-        value = run.full_loss(w)
+        value, full = run.evaluate(w, variance_reduction and epoch < epochs)
         alive = alive & torch.isfinite(value)
         losses[epoch] = torch.where(alive, value, torch.inf)
         if on_epoch is not None:
@@ -157,44 +160,45 @@ class _Run:
         self.objective = over_trials(objective, len(w))
         self.x, self.y, self.batch = x, y, batch
         self.damping, self.first_step = damping, first_step
-        self.streams = [torch.Generator().manual_seed(seed * 1_000_003 + trial) for trial in range(len(w))]
-        # Pairs (s, y, 1/s.y), oldest first. A list, because shifting one stacked tensor moves the whole memory.
-        self.memory, self.pairs = memory, []
+        self.streams = [torch.Generator().manual_seed((seed * 1_000_003 + trial) % 2**63) for trial in range(len(w))]
+        self.memory = PairMemory(w, memory)
         self.scale = w.new_full((len(w),), first_step)
         self.accepted = torch.zeros(len(w), dtype=torch.long, device=w.device)
         self.sum, self.steps, self.average, self.calls = torch.zeros_like(w), 0, None, 0
 
-    def full_loss(self, w):
+    def evaluate(self, w, gradient: bool):
+        """Losses (trials,) on all data, and their gradients (trials, d) or None."""
+        if gradient:
+            return self.slope(w, self.x, self.y, shared=True)
         with torch.no_grad():
-            return self.objective(w, self.x, self.y, shared=True)
+            return self.objective(w, self.x, self.y, shared=True), None
 
-    def gradient(self, w, x, y, shared: bool = False):
-        """Gradients (trials, d): trials share no weight, so that of the sum of their losses holds that of each."""
+    def slope(self, w, x, y, shared: bool = False):
+        """Losses and gradients: trials share no weight, so the gradient of the sum of their losses holds each one's."""
         weights = w.detach().requires_grad_()
         with torch.enable_grad():
-            total = self.objective(weights, x, y, shared=shared).sum()
-            if not total.requires_grad:
-                return torch.zeros_like(w)
-            return torch.autograd.grad(total, weights, materialize_grads=True)[0]
+            values = self.objective(weights, x, y, shared=shared)
+            if not values.requires_grad:
+                return values, torch.zeros_like(w)
+            return values.detach(), torch.autograd.grad(values.sum(), weights, materialize_grads=True)[0]
 
-    def epoch(self, w, rate, every, variance_reduction):
+    def epoch(self, w, full, rate, every):
+        """A pass over the data from the reference w, whose gradient is ``full``; without it, plain gradients."""
         orders = torch.stack([torch.randperm(len(self.x), generator=each, device="cpu") for each in self.streams]).to(
             w.device
         )
         parts = orders.split(self.batch, 1)
         reference = w
-        if variance_reduction:
-            full = self.gradient(reference, self.x, self.y, shared=True)
+        if full is not None:
             self.calls += len(parts)
         for rows in parts:
             inputs, targets = self.x[rows], self.y[rows]
-            g = self.gradient(w, inputs, targets)
+            g = self.slope(w, inputs, targets)[1]
             self.calls += 1
-            if variance_reduction:
-                g = (g - self.gradient(reference, inputs, targets)).add_(full)
+            if full is not None:
+                g = (g - self.slope(reference, inputs, targets)[1]).add_(full)
                 self.calls += 1
-            s, y, rho = zip(*self.pairs) if self.pairs else ((), (), ())
-            w = w - two_loop(g, s, y, rho, self.scale).mul_(rate)
+            w = self.memory.step(w, g, self.scale, rate)
             self.sum.add_(w)
             self.steps += 1
             if self.steps % every == 0:
@@ -214,21 +218,9 @@ class _Run:
         self.calls += 2
         inner, squared = (s * y).sum(-1), y.square().sum(-1)
         good = (inner > 1e-10 * s.square().sum(-1)) & torch.isfinite(squared) & (squared > 0)
-        if len(self.pairs) < self.memory:
-            self.pairs.insert(0, (torch.zeros_like(s), torch.zeros_like(s), torch.zeros_like(inner)))
-        older, self.pairs = self.pairs, [*self.pairs[1:], (s, y, 1 / inner)]
-        # Where a pair is bad, the trial keeps those that it has; one that is lost needs none.
-        if bool((~good & torch.isfinite(average).all(-1)).any()):
-            keep = good[:, None]
-            self.pairs = [
-                (
-                    torch.where(keep, new[0], old[0]),
-                    torch.where(keep, new[1], old[1]),
-                    torch.where(good, new[2], old[2]),
-                )
-                for old, new in zip(older, self.pairs)
-            ]
         self.scale = torch.where(good, inner / squared, self.scale)
+        # Where a pair is bad, the trial keeps those that it has.
+        self.memory.add(s, y, inner, good, self.scale)
         self.accepted += good
 
 
