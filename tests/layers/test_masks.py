@@ -86,6 +86,18 @@ def test_matched_masks_and_cost():
     assert torch.allclose(matching_cost(p, t, iou, 0.3), -0.7 * cosine - 0.3 * iou, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [1e-25, 1e-30, 1e30])
+def test_cosines_do_not_depend_on_the_length(dtype, size):
+    g = torch.Generator().manual_seed(2)
+    p, t = torch.randn(4, 7, generator=g, dtype=dtype), torch.randn(3, 7, generator=g, dtype=dtype)
+    p[1] = 0
+    cosine = torch.nn.functional.cosine_similarity(t[:, None], p[None], dim=-1)
+    found = matching_cost(size * p, t, torch.zeros(3, 4, dtype=dtype), 0.0)
+    assert torch.allclose(found, -cosine, atol=1e-6)
+    assert torch.equal(found[:, 1], torch.zeros(3, dtype=dtype))
+
+
 def test_videos_are_what_they_say():
     video = moving_objects(3, 6, 3, 32, proposals=7, noise=0.0, seed=2)
     assert video.frames.shape == (3, 6, 3, 32, 32)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from litrepro.layers import ParityChain, SATNet, VisualSudoku, clauses_to_matrix, maxsat_sdp
+from litrepro.layers import ConvNetSudoku, ParityChain, SATNet, VisualSudoku, clauses_to_matrix, maxsat_sdp
 
 D = torch.float64
 
@@ -39,6 +39,59 @@ def test_gradient_is_that_of_finite_differences(method):
     assert abs(exact - numeric) < 1e-5 * abs(numeric)
     assert bool((z.grad[~known] == 0).all())
     assert float(layer.residual(z.detach(), known).max()) < 1e-6
+
+
+@pytest.mark.parametrize("compiled", ["1", "0"])
+@pytest.mark.parametrize("method", ["mixing", "block"])
+@pytest.mark.parametrize(("sizes", "iterations"), [((9, 70), 40), ((10, 30, 4), 40), ((9, 70), 400)])
+def test_gradient_in_single_precision_is_that_in_double(monkeypatch, compiled, method, sizes, iterations):
+    # More iterations than the system has dimensions: what is left for them is rounding along the rotations.
+    monkeypatch.setenv("LITREPRO_COMPILE", compiled)
+    for seed in range(4):
+        g = torch.Generator().manual_seed(seed)
+        z, known = torch.rand(6, sizes[0], generator=g, dtype=D), torch.rand(6, sizes[0], generator=g) < 0.5
+        found = []
+        for dtype in (torch.float32, D):
+            layer = SATNet(*sizes, method=method, cg_iter=iterations, seed=seed).to(dtype)
+            inputs = z.to(dtype, copy=True).requires_grad_(True)
+            found.append(torch.autograd.grad(layer(inputs, known).sum(), [layer.S, inputs]))
+        for single, double in zip(*found, strict=True):
+            assert (single - double).norm() < 1e-4 * double.norm()
+
+
+@pytest.mark.parametrize("compiled", ["1", "0"])
+@pytest.mark.parametrize("method", ["mixing", "block"])
+@pytest.mark.parametrize("scale", [1e-9, 2.0**-70, 1e30])
+def test_scale_of_the_clauses_does_not_matter(monkeypatch, compiled, method, scale):
+    monkeypatch.setenv("LITREPRO_COMPILE", compiled)
+    layer, z, known, weights = setting(method)
+    layer.max_iter, found = 100, []
+    for factor in (1.0, scale):
+        with torch.no_grad():
+            layer.S.mul_(factor)
+        output = layer(z, known)
+        found.append((output, factor * torch.autograd.grad((output * weights).sum(), layer.S)[0]))
+        found[-1] += (layer.residual(z, known),)
+    (output, gradient, gap), (output_there, gradient_there, gap_there) = found
+    assert torch.allclose(output_there, output, rtol=0, atol=1e-12)
+    assert (gradient_there - gradient).norm() < 1e-8 * gradient.norm()
+    assert torch.allclose(gap_there, gap, atol=1e-12)
+
+
+@pytest.mark.parametrize("layer", [SATNet(64, 5), ConvNetSudoku(4, True, 2, 1, seed=0)])
+def test_known_entries_of_a_wider_dtype_come_back_as_they_are(layer):
+    g = torch.Generator().manual_seed(0)
+    z, known = torch.rand(3, 64, generator=g, dtype=D), torch.rand(3, 64, generator=g) < 0.5
+    found = layer(z, known)
+    assert found.dtype == layer(z[:0], known[:0]).dtype == D
+    assert torch.equal(found[known], z[known])
+    single = layer(z.float(), known)
+    assert single.dtype == torch.float32
+    assert torch.equal(found[~known], single[~known].double())
+    assert layer(z.bfloat16(), known).dtype == torch.float32
+    wide = layer.double()(z.float(), known)
+    assert wide.dtype == D
+    assert torch.equal(wide[known], z.float()[known].double())
 
 
 def test_layer_starts_as_its_seed_says_and_at_its_scale():

@@ -7,6 +7,7 @@ from litrepro.layers import (
     ConvNetSudoku,
     SATNet,
     VisualSudoku,
+    _boards,
     completion_accuracy,
     completion_loss,
     fit_completion,
@@ -67,6 +68,22 @@ def test_puzzles_have_one_solution_and_exactly_so_many_holes(box, holes, count):
         assert torch.equal(found[0], grid)
 
 
+def test_too_few_givens_are_refused_without_a_search(monkeypatch):
+    # Exhaustively: of the 560 choices of three cells none shows a pattern that one of the 288 grids has alone.
+    grids = sudoku_grids(2, 288, seed=0).flatten(1)
+    for givens, some in ((3, False), (4, True)):
+        cells = torch.combinations(torch.arange(16), givens)
+        codes = (grids[:, cells] * 4 ** torch.arange(givens)).sum(-1).sort(0).values
+        pairs = torch.nn.functional.pad(codes.diff(dim=0) == 0, (0, 0, 1, 1))
+        assert bool((~(pairs[1:] | pairs[:-1])).any()) == some
+    assert int(sudoku_puzzles(grids[:1].view(1, 4, 4), 12, seed=0)[1].sum()) == 4 * 4
+    monkeypatch.setattr(_boards, "_finished_by_singles", None)
+    monkeypatch.setattr(_boards, "_dig", None)
+    for box, holes in ((2, 13), (3, 65), (3, 81), (4, 242)):
+        with pytest.raises(ValueError, match=f"holes must be in .*; got {holes}"):
+            sudoku_puzzles(sudoku_grids(box, 1, seed=1), holes, seed=0)
+
+
 def test_solver_counts_every_solution_and_sees_contradictions():
     assert len(solve_sudoku(torch.full((4, 4), -1), limit=1000)) == 288
     clash = torch.full((4, 4), -1)
@@ -85,7 +102,7 @@ def test_convnet_hides_what_is_unknown(mask):
     net = ConvNetSudoku(4, mask, 8, 2, seed=1)
     z, known = sudoku_puzzles(sudoku_grids(2, 3, seed=0), 6, seed=0)
     out = net(z, known)
-    assert torch.equal(out, net(torch.where(known, z, 0.3), known))
+    assert torch.equal(out, net(torch.where(known, z, 7.0), known))
     assert torch.equal(out[known], z[known])
     assert net.body[0].in_channels == (8 if mask else 4)
     assert torch.allclose(net(z[1], known[1]), out[1], atol=1e-6)
@@ -280,6 +297,8 @@ def test_a_pass_sees_every_sample_once(n, sizes):
         lambda: solve_sudoku(torch.full((5, 5), -1)),
         lambda: ConvNetSudoku(4, True, 0, 2),
         lambda: ConvNetSudoku(4, True, 4, 2)(torch.zeros(2, 63), torch.zeros(2, 63, dtype=torch.bool)),
+        lambda: ConvNetSudoku(4, True, 4, 2)(torch.full((64,), 1.5), torch.ones(64, dtype=torch.bool)),
+        lambda: ConvNetSudoku(4, True, 4, 2)(torch.full((64,), torch.nan), torch.ones(64, dtype=torch.bool)),
         lambda: completion_accuracy(torch.zeros(2, 5), torch.zeros(2, 5), digits=4),
         lambda: fit_completion(SATNet(3, 3), (torch.zeros(2, 3), torch.zeros(2, 3)), steps=1),
         lambda: fit_completion(SATNet(3, 3), PUZZLES, steps=1, schedule=0.5),

@@ -11,6 +11,7 @@ import torch
 from litrepro import _validate
 
 GREEDY_AFTER = 6  # random sets of holes tried before cells are dug one by one
+FEWEST_GIVENS = {4: 4, 9: 17}  # that leave one solution; 17 by McGuire, Tugemann and Civario (2012)
 ATTEMPTS = 400  # orders of digging before a puzzle with so many holes is taken not to exist
 
 
@@ -61,7 +62,8 @@ def sudoku_puzzles(grids: torch.Tensor, holes: int, *, seed: int) -> tuple[torch
     grids
         (N, n, n) complete grids, digits 0..n-1.
     holes
-        Cells to dig, 0..n^2; exactly n^2 - holes cells stay.
+        Cells to dig; exactly n^2 - holes cells stay. They must be at least 4 on 4x4 boards, 17 on 9x9 (McGuire et al.
+        2012) and n - 1 on any: two digits that are both not given could change places.
     seed
         Of the choice of cells.
 
@@ -70,7 +72,8 @@ def sudoku_puzzles(grids: torch.Tensor, holes: int, *, seed: int) -> tuple[torch
     z (N, n^3) float32, the one-hot solution (not the puzzle), and known (N, n^3) bool, True on all bits of a
     given cell.
 
-    Raises ``ValueError`` for grids that break a rule, and for more holes than any order of digging could make.
+    Raises ``ValueError`` for grids that break a rule, for fewer givens than a single solution needs, and where no order
+    of digging made so many holes.
 
     Examples
     --------
@@ -81,8 +84,9 @@ def sudoku_puzzles(grids: torch.Tensor, holes: int, *, seed: int) -> tuple[torch
     n = _check_grids(grids)
     device, grids = grids.device, grids.long().cpu()
     holes = _validate.positive_int("holes", holes, 0)
-    if holes > n * n:
-        raise ValueError(f"holes must be in 0..{n * n}, got {holes}")
+    most = n * n - FEWEST_GIVENS.get(n, n - 1)
+    if holes > most:
+        raise ValueError(f"holes must be in 0..{most}, with more no solution is the only one; got {holes}")
     generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
     given = torch.ones(len(grids), n * n, dtype=torch.bool, device="cpu")
     open_ = torch.arange(len(grids), device="cpu")

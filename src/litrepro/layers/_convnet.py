@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
 from litrepro import _validate
+from litrepro.layers._partial import partly_known
 from litrepro.nets._seeded import build_seeded
 
 
@@ -31,10 +30,11 @@ class ConvNetSudoku(nn.Module):
     Notes
     -----
     ``forward(z (..., n^3), known (..., n^3) bool) -> (..., n^3)`` in [0, 1], as ``SATNet``: unknown bits enter
-    as zero, known ones
-    are returned as they came.
+    as zero, known ones are returned as they came. The network computes in the dtype of its weights; the output has it
+    too unless z has a wider one.
 
-    Raises ``ValueError`` for sizes < 1, another last dimension, a mask that is not boolean.
+    Raises ``ValueError`` for sizes < 1, another last dimension, a mask that is not boolean, and known entries outside
+    [0, 1].
 
     Examples
     --------
@@ -59,18 +59,13 @@ class ConvNetSudoku(nn.Module):
 
         self.body, self.head = build_seeded(build, _validate.positive_int("seed", seed, 0))
 
-    def forward(self, z: torch.Tensor, known: Any) -> torch.Tensor:
+    def forward(self, z: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         """(..., n^3) in [0, 1] and (..., n^3) bool -> (..., n^3)."""
-        n = self.n
-        _validate.float_tensor("z", z, 1)
-        z = z.to(self.head.weight.dtype)
-        if z.shape[-1] != n**3:
-            raise ValueError(f"z must be (..., {n**3}), got shape {tuple(z.shape)}")
-        if not isinstance(known, torch.Tensor) or known.dtype != torch.bool or known.shape != z.shape:
-            raise ValueError("known must be a boolean tensor of the shape of z")
-        bits = torch.where(known, z, 0.0).reshape(-1, n, n, n).permute(0, 3, 1, 2)
+        n, dtype = self.n, self.head.weight.dtype
+        known = partly_known(z, known, n**3)
+        bits = torch.where(known, z.to(dtype), 0.0).reshape(-1, n, n, n).permute(0, 3, 1, 2)
         if self.mask:
-            bits = torch.cat([bits, known.to(z.dtype).reshape(-1, n, n, n).permute(0, 3, 1, 2)], 1)
+            bits = torch.cat([bits, known.to(dtype).reshape(-1, n, n, n).permute(0, 3, 1, 2)], 1)
         # Under autocast the logits are rounded; probabilities must not be, or those near one become one.
-        found = torch.sigmoid(self.head(self.body(bits)).to(z.dtype)).permute(0, 2, 3, 1).reshape(z.shape)
+        found = torch.sigmoid(self.head(self.body(bits)).to(dtype)).permute(0, 2, 3, 1).reshape(z.shape)
         return torch.where(known, z, found)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 
 
 def check_masks(name: str, masks: Any, dims: int) -> torch.Tensor:
@@ -153,7 +154,8 @@ def matching_cost(
 
     Returns
     -------
-    (..., n, m). Raises ``ValueError`` for lam outside [0, 1] and shapes that do not fit.
+    (..., n, m); the cosine of a zero vector is 0. Raises ``ValueError`` for lam outside [0, 1], shapes that do not fit,
+    and values that are not finite.
 
     Examples
     --------
@@ -174,6 +176,11 @@ def matching_cost(
         template_features=template_features.shape[:-2],
         iou=iou.shape[:-2],
     )
-    normalize = torch.nn.functional.normalize
-    cosine = normalize(template_features, dim=-1) @ normalize(proposal_features, dim=-1).mT
-    return (lam - 1) * cosine - lam * iou
+    # Divided by a power of two first: the length of a tiny or a huge vector is not to vanish or overflow.
+    templates, proposals = (
+        torch.nn.functional.normalize(x / binary_scale(x, -1), dim=-1) for x in (template_features, proposal_features)
+    )
+    found = (lam - 1) * (templates @ proposals.mT) - lam * iou
+    if not bool(found.isfinite().all()):  # one look at the costs, which no nan or infinity leaves finite
+        _validate.finite(proposal_features=proposal_features, template_features=template_features, iou=iou)
+    return found

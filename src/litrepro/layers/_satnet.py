@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import nn
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 from litrepro.layers import _compiled
 from litrepro.layers._descent import ITERATIONS, stationarity, without_diagonal
+from litrepro.layers._partial import partly_known
 from litrepro.layers._sdp import METHODS, default_rank, starting_rows
 
 RELATIVE_RESIDUAL = 1e-10
+# In rounding units. Below it conjugate gradients chase rounding along the rotations, whose curvature is zero.
+RESIDUAL_UNITS = 100
+# A largest entry of S between 1 / ORDINARY and twice it is left as it is, any other is brought to [1, 2).
+ORDINARY = 1024
 
 
 class SATNet(nn.Module):
@@ -32,7 +37,8 @@ class SATNet(nn.Module):
         ``"block"``: all rows at once, the faster one on a GPU; ``"mixing"``: one after the other, far more
         progress per pass.
     cg_iter
-        Iterations of conjugate gradients in the backward pass, which stops at a relative residual of 1e-10.
+        Iterations of conjugate gradients in the backward pass, which stops at a relative residual of 1e-10, in
+        float32 of 1.2e-5, a hundred rounding units.
     damping
         Of the backward pass: this share of a sample's mean ||g_o|| is added to every ||g_o||. 0 gives the gradient at
         the fixed point. A forward pass that stops short of it leaves directions of hardly any or of negative
@@ -45,8 +51,10 @@ class SATNet(nn.Module):
     Notes
     -----
     ``forward(z (..., n), known (..., n) bool) -> (..., n)``: known entries are returned as they came; unknown entries
-    of z do not matter, and their gradient is exactly 0. The result of a sample depends on the rest of the batch by
-    rounding alone; where that decides when the sample stops, by as much as the tolerance of the stopping test allows.
+    of z do not matter, and their gradient is exactly 0. The layer computes in the dtype of ``S``; the output has it too
+    unless z has a wider one. The scale of ``S`` does not matter. The result of a sample depends on the rest of the
+    batch by rounding alone; where that decides when the sample stops, by as much as the tolerance of the stopping test
+    allows.
     The backward pass solves the linearized fixed-point equations by conjugate gradients and never looks at the
     iterations: it is the gradient where the forward pass converged (see ``residual``).
 
@@ -104,12 +112,13 @@ class SATNet(nn.Module):
 
     def forward(self, z: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         """(..., n) in [0, 1] and (..., n) bool -> (..., n)."""
-        z, known = self._check(z, known)
+        known = self._check(z, known)
         flat, mask = z.reshape(-1, self.n), known.reshape(-1, self.n)
         if not len(flat):
-            return z.clone()
+            return z.to(torch.promote_types(z.dtype, self.S.dtype)).clone()
         start, free = self._start(flat, mask)
-        V = _FixedPoint.apply(self.S, start, free, self.method, self.max_iter, self.tol, self.cg_iter, self.damping)
+        S = self._clauses()
+        V = _FixedPoint.apply(S, start, free, self.method, self.max_iter, self.tol, self.cg_iter, self.damping)
         # The slope of arccos is infinite at the ends.
         limit = 1 - torch.finfo(V.dtype).eps
         cosine = -(V[1 : self.n + 1] @ self.V0[0]).T
@@ -119,30 +128,26 @@ class SATNet(nn.Module):
     @torch.no_grad()
     def residual(self, z: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         """How far from its fixed point the forward pass ends: max over free rows of ||v + g/||g|| ||, (...)."""
-        z, known = self._check(z, known)
+        known = self._check(z, known)
         start, free = self._start(z.reshape(-1, self.n), known.reshape(-1, self.n))
-        V, _ = ITERATIONS[self.method](self.S, start, free, self.max_iter, self.tol)
-        return stationarity(self.S, V, free).reshape(z.shape[:-1])
+        S = self._clauses()
+        V, _ = ITERATIONS[self.method](S, start, free, self.max_iter, self.tol)
+        return stationarity(S, V, free).reshape(z.shape[:-1])
 
-    def _check(self, z: Any, known: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        _validate.float_tensor("z", z, 1)
-        if z.shape[-1] != self.n:
-            raise ValueError(f"z must be (..., {self.n}), got shape {tuple(z.shape)}")
-        if not isinstance(known, torch.Tensor) or known.dtype != torch.bool:
-            raise ValueError(f"known must be a boolean tensor, got {getattr(known, 'dtype', type(known).__name__)}")
-        if known.shape[-1:] != (self.n,) or known.ndim > z.ndim:
-            raise ValueError(f"known must have the shape of z, {tuple(z.shape)}, got {tuple(known.shape)}")
-        if _validate.broadcast(known=known.shape, z=z.shape) != z.shape:
-            raise ValueError(f"known must have the shape of z, {tuple(z.shape)}, got {tuple(known.shape)}")
-        known = known.expand(z.shape)
-        if not bool((~known | ((z >= 0) & (z <= 1))).all()):
-            raise ValueError("known entries of z must lie in [0, 1]")
+    def _check(self, z: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        known = partly_known(z, known, self.n)
         _validate.finite(S=self.S)
-        return z.to(self.S.dtype), known
+        return known
+
+    def _clauses(self) -> torch.Tensor:
+        """S at an ordinary scale, of which the fixed point is independent; the guards of the iterations are not."""
+        scale = binary_scale(self.S.flatten(), 0)
+        ordinary = (scale >= 1 / ORDINARY) & (scale <= ORDINARY)
+        return self.S / torch.where(ordinary, 1.0, scale)
 
     def _start(self, z: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Rows (n + 1 + aux, B, k) before the first iteration, and which of them are free (n + 1 + aux, B, 1)."""
-        angle = math.pi * torch.where(known, z, 0.5).T[..., None]
+        angle = math.pi * torch.where(known, z.to(self.S.dtype), 0.5).T[..., None]
         inputs = -torch.cos(angle) * self.V0[0] + torch.sin(angle) * self.U[:, None]
         mask = known.T[..., None]
         batch = z.shape[0]
@@ -185,8 +190,9 @@ def _solve(
     w_o is ||g_o|| plus ``damping`` times its mean over the free rows. The scaling by 1 / w_o commutes with the
     projections P_o, which makes it a preconditioner for free.
     """
+    residual = max(RELATIVE_RESIDUAL, RESIDUAL_UNITS * torch.finfo(V.dtype).eps)
     if all(map(_compiled.available, (C, V, grad))):
-        return _compiled.Shared(C, free).solve(V, grad, iterations, damping, RELATIVE_RESIDUAL)
+        return _compiled.Shared(C, free).solve(V, grad, iterations, damping, residual)
 
     def product(u: torch.Tensor) -> torch.Tensor:
         return (C @ u.flatten(1)).view_as(u)
@@ -204,7 +210,7 @@ def _solve(
     u = torch.zeros_like(r)
     y = scale * r
     p, rho = y, inner(r, y)
-    target = RELATIVE_RESIDUAL**2 * inner(r, r)
+    target = residual**2 * inner(r, r)
     go = torch.ones_like(target, dtype=torch.bool)
     for _ in range(iterations):
         Ap = tangent(weight * p + product(p))
