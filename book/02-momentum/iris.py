@@ -426,7 +426,7 @@ if ch.plots:
 # {cite}`dodge2019show`. The expected best of $k$ draws needs no further training: it follows from the sweep. The answer is one about the
 # grid as well: in the quick run it ends at 0.1, and a method whose best step size lies beyond that, as SGD's may, looks worse than it is.
 
-# %% mystnb={"figure": {"name": "fig-02-budget", "caption": "Expected best final loss after trying k step sizes drawn at random from the grid (AdaDelta from its own). Dashed: the two that are not among the review's seven. Methods with a broad valley are good at once; the others need tuning."}, "image": {"alt": "Falling curves of expected best loss over the number of step sizes tried; NAdam and Adam start lowest and hardly fall; AdaDelta starts highest and falls most; SGD stays highest from three tries on."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-02-budget", "caption": "Expected best final loss after trying k step sizes drawn at random from the grid (AdaDelta from its own). Dashed: the two that are not among the review's seven. Methods with a broad valley are good at once; the others need tuning."}, "image": {"alt": "Falling curves of expected best loss over the number of step sizes tried; NAdam starts lowest and hardly falls, AdaGrad and RMSProp come next, and Adam catches up with them at two tries; AdaDelta starts highest and falls most; SGD stays highest from three tries on."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure()
     for name in names:

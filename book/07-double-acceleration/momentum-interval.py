@@ -336,7 +336,7 @@ ch.claim(
     holds=all(max(lowest[names[depth]].values()) <= -0.1 + 1e-9 for depth in (1, 2)),
 )
 
-# %% mystnb={"figure": {"name": "fig-07-best", "caption": "Best momentum against step size, condition number 10, |w*| = 10. Left: full gradients, runs. Right: single samples, runs (marks) and the exact mean-square theory at the minimizer (lines). The models trace one curve, shifted along the axis of the step by their curvature."}, "image": {"alt": "Left: three descending staircases that end above zero, each after a small rise at or near its last step. Right: three descending curves, shifted against each other, that cross zero and reach about minus 0.4 before they end."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-07-best", "caption": "Best momentum against step size, condition number 10, |w*| = 10. Left: full gradients, runs. Right: single samples, runs (marks) and the exact mean-square theory at the minimizer (lines). Runs are those of the recorded full scale (64 seeds, finer grids) where there is one. The models trace one curve, shifted along the axis of the step by their curvature."}, "image": {"alt": "Left: three descending staircases that end above zero, each after a small rise at or near its last step. Right: three descending curves, shifted against each other, that cross zero and reach about minus 0.4 before they end."}} tags=["hide-input"]
 if ch.plots:
     fig, (left, right) = figure(1, 2, height=3.2, sharey=True)
     drawn = optima if recorded is None else recorded

@@ -152,7 +152,7 @@ ch.claim(
     holds=all(abs(optimum[k] - polyak_momentum(k)) < 0.05 for k in optimum) and min(worse.values()) > 0.02,
 )
 
-# %% mystnb={"figure": {"name": "fig-07-figure2", "caption": "Figure 2 of the review: best explicit momentum against staleness, the step tuned (lines; the small steps are those of the grid). Dots: Polyak's momentum, predicted on both axes. Dashed: Polyak's value minus the staleness."}, "image": {"alt": "Lines for several condition numbers fall from Polyak's momentum at zero staleness along parallel dashed lines, for condition numbers of 50 and more sagging below them, cross zero at the dots, and flatten out between minus 0.2 and minus 0.35."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-07-figure2", "caption": "Figure 2 of the review: best explicit momentum against staleness, the step tuned (lines; the small steps are those of the grid), for the eight condition numbers of the recorded full run where there is one. Dots: Polyak's momentum, predicted on both axes. Dashed: Polyak's value minus the staleness."}, "image": {"alt": "Lines for several condition numbers fall from Polyak's momentum at zero staleness along parallel dashed lines, for condition numbers of 50 and more sagging below them, cross zero at the dots, and flatten out between minus 0.2 and minus 0.35."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 

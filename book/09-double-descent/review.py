@@ -96,7 +96,7 @@ if ch.plots:
 #   features; a theory without fitted parameters.
 # - {doc}`two-layer`: the peak at $nK$ parameters, with and without weight reuse.
 # - {doc}`width-and-epochs`: epoch-wise double descent with a formula, effective complexity, and the review's convolutional
-#   networks at a smaller scale: 4,000 images, 200 epochs, one run per width.
+#   networks at a smaller scale: 4,000 images, 200 epochs, one run per width, at each of the narrowest widths three.
 #
 # Figure 11 of the review, a Transformer on translation, is quoted there and not rerun here; random features and the linear
 # model show the same effect of more data.

@@ -398,8 +398,8 @@ if ch.plots:
 # draw, give the standard error.
 #
 # A peak over the width has two sides, and the one before it belongs to networks that are too narrow to fit their data. With a fifth of the
-# labels wrong the CNN misses 53% of its training set at $k=2$, 35% at 3, 14% at 4, ResNet18 59% at 1, 13% at 2, 3% at 3. The first sweep of
-# ResNet18, which began at 2, could not have shown a peak.
+# labels wrong the CNN misses 53% of its training set at $k=2$, 35% at 3, 14% at 4, ResNet18 59% at 1, 13% at 2, 3% at 3. A sweep of
+# ResNet18 that begins at 2 could not show a peak.
 
 
 # %%

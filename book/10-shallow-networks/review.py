@@ -131,8 +131,9 @@ if ch.plots:
 #
 # ## Errata
 #
-# One more of them is a line of arithmetic. Definition 2.11 squares the difference of two *means* over the samples. That
-# loss does not determine the weights: it vanishes for any direction, at the right length.
+# Most are claims of the notebooks above. One more is a line of arithmetic. Definition 2.11 squares the difference of
+# two *means* over the samples. That loss does not determine the weights: it vanishes for any direction, at the right
+# length.
 
 # %% tags=["nbval-check-output"]
 g = ch.generator(2)

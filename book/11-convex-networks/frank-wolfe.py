@@ -236,13 +236,8 @@ def around(data, name, share=1.0):
     return excess[data, name][:, end - 20 : end].mean(-1)
 
 
-pd.DataFrame(
-    {
-        (data, name): {f"step {round(s * length)}": around(data, name, s).mean().item() for s in (0.25, 0.5, 1.0)}
-        for (data, name) in excess
-        if (length := excess[data, name].shape[-1])
-    }
-)
+parts = {"a quarter of the steps": 0.25, "half": 0.5, "all": 1.0}
+pd.DataFrame({name: {part: around(*name, share).mean().item() for part, share in parts.items()} for name in excess}).T
 
 # %% tags=["nbval-check-output"]
 arms = [(data, name) for data in problems for name in ("growing", "same in all")]

@@ -251,6 +251,12 @@ ch.claim(
     "prop43-quadratic", value={"smallest": order.min(), "largest": order.max()}, holds=bool(order.between(0.5, 2).all())
 )
 
+# %% [markdown]
+# Two slips about shapes. A quadratic measurement is one number, $z_i^\top X z_i$, which for $X = yy^\top$ is $\langle z_i, y\rangle^2$;
+# the print gives it a second index, and the array that this makes has rank one and says nothing more. And $A$ has $m$ rows of
+# $n = d^2$ numbers, where the print has $n = d$: the smallest singular value of $A^\top$, by which the theorem divides, is zero
+# only beyond $m = d^2$.
+
 # %%
 y = torch.randn(8, generator=ch.generator(12), dtype=torch.float64)
 z = torch.randn(15, 8, generator=ch.generator(13), dtype=torch.float64)

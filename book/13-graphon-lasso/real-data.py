@@ -183,11 +183,11 @@ ch.claim("sibling-beats-l1-on-digits", value=rival.to_dict("index"), holds=bool(
 # The picture of the synthetic experiment repeats itself. With 10 images for 36 pixels the relative's degrees are worth a
 # great deal, with 20 a little. At 40 and 80 validation puts $\gamma$ to zero, since every other strength is worse; kept at the strength
 # that is best for ten images, the prior would do harm. A plain $\ell_1$ penalty, which has never seen a relative, is level with it
-# at 10 images and ahead of it at 20. At these two sizes both strengths lie well inside their grids, so that neither would gain
-# from other values. And two things are new. At ten images even the relative's graph *itself* beats what ten images
-# yield without a penalty; the prior passes on only its sorted degrees, and not which pixels they belong to. And
-# the classic lasso with a free level is ahead of every Laplacian, presumably because real pixels also have negative
-# partial correlations.
+# at 10 images and ahead of it at 20. At these two sizes both strengths lie inside their grids, which begin at zero, so
+# that neither is held back by an end of its grid. And two things are new. At ten images even the relative's graph
+# *itself* beats what ten images yield without a penalty; the prior passes on only its sorted degrees, and not which
+# pixels they belong to. And the classic lasso with a free level is ahead of every Laplacian, presumably because real
+# pixels also have negative partial correlations.
 #
 # ## Tumours
 

@@ -140,5 +140,6 @@ ch.ledger()
 # The idea works as advertised where it was tried: with few signals, a known or approximate graphon cuts the error of a
 # Laplacian precision matrix, by a factor of more than three at ten signals and of about two at twenty. The experiments
 # around it show what it is made of. Most of the gain is shrinkage, which a tuned $\ell_1$ penalty provides as well;
-# structure pays in a window of sample sizes, from about as many signals as nodes up to seven to eleven times as many with the
-# true graphon, three to four with a sibling; beyond it the prior should fade and, at fixed $\gamma$, does not.
+# structure pays in a window of sample sizes, at 30 nodes from about as many signals as nodes up to seven to nine times
+# as many with the true graphon, three to four with a sibling; beyond it the prior should fade and, at fixed $\gamma$,
+# does not.

@@ -132,7 +132,7 @@ agreement = np.corrcoef(learned[away], confusion[away])[0, 1]
 # The gains are judged by the recorded run; that the matrix learns is to be seen in this one.
 ch.require(agreement > 0.3, f"the matrix has learned nothing: its correlation with the confusions is {agreement}")
 
-# %% mystnb={"figure": {"name": "fig-15-adaptive", "caption": "The learned matrix of residual labels, and the confusions of the test set with rows scaled to one. Rows: the true digit."}, "image": {"alt": "Two heat maps of ten by ten with empty diagonals. Bright cells agree: 4 with 9, 3 with 5 and 8, 7 with 9; the learned matrix is softer."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-15-adaptive", "caption": "The learned matrix of residual labels, and the confusions of the test set with rows scaled to one. Rows: the true digit."}, "image": {"alt": "Two heat maps of ten by ten with empty diagonals. The brightest cells of the learned matrix, 4 with 9, 7 with 9 and 3 with 5, are bright in the confusions as well; it is softer, and the confusions have bright cells of their own, such as 1 and 6 with 5."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 

@@ -220,6 +220,7 @@ ch.claim(
 
 # %% tags=["hide-input"]
 recorded = pd.Series(full_run["value"], name="gain in the full run (points)", dtype=float)
+recorded = recorded.sort_index(key=lambda names: [int(name.split(",")[0]) for name in names], kind="stable")
 recorded.index = [name if "," in name else f"{name}, T = 4, weight 0.9" for name in recorded.index]
 recorded.to_frame().round(1)
 

@@ -91,15 +91,17 @@ pd.DataFrame(methods, columns=["method", "idea", "in the library"]).set_index("m
 # - {doc}`label-smoothing`: clusters in the penultimate layer, information in the logits, students of smoothed teachers.
 # - {doc}`adaptive-labels`: a matrix of residual labels.
 #
-# The review's numbers are for CIFAR-10 and CIFAR-100 with deep networks. Claims on its own tables wait for a run at that scale, which the full profile of
-# {doc}`targets` contains. What is said in general is judged on digits where they can tell, with perceptrons, over five paired seeds, most of them with a sample of
-# digits for every seed. Training time matters throughout: soft targets take longer to fit, and after 20 epochs distillation loses nearly
+# The review's numbers are for CIFAR-10 and CIFAR-100 with deep networks. Claims on these tables are judged by recorded
+# runs of such networks, on 10,000 images of CIFAR-10 ({doc}`targets`). What is said in general is judged on digits
+# where they can tell, with perceptrons, over five paired seeds, most of them with a sample of digits for every seed.
+# Training time matters throughout: soft targets take longer to fit, and after 20 epochs distillation loses nearly
 # everywhere that it wins after 100.
 #
 # Full runs on MNIST itself are recorded for {doc}`dark-knowledge` (its first two parts), {doc}`teacher-size`, {doc}`label-smoothing` and {doc}`adaptive-labels`, and
-# shown there beside or below the quick ones. What five samples of a thousand digits cannot settle is judged by them. Three things turn in the review's favour at full scale: little
-# weight on the labels is best, the teacher's size has a best value, and the information in smoothed logits clearly falls. Two turn against it: soft targets
-# with little data (at one weight and temperature), and distilled assistants.
+# shown there beside or below the quick ones. What five samples of a thousand digits cannot settle is judged by them.
+# Four things turn in the review's favour at full scale: little weight on the labels is best, the teacher's size has a
+# best value, the information in smoothed logits clearly falls, and smoothed teachers are clearly the worse ones. Two
+# turn against it: soft targets with little data (at one weight and temperature), and distilled assistants.
 #
 # ## Errata
 #

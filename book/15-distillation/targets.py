@@ -252,10 +252,12 @@ small = paired_gains(history, "hard")
 gains = None if recorded is None else paired_gains(recorded[recorded.variant != "teacher"], "hard")
 
 # %% [markdown]
-# Targets that lose may only be slow to fit, and a teacher that has trained for as long may have more to say. Every kind is therefore trained again, three
-# times as long: distillation with a ResNet-18 that was trained three times as long, too; the hand-made targets as they were,
-# ranked by the student after the short training; and self-KD from the other seed's network after the long one, since an earlier self
-# that is ten points behind holds the student back. There are two seeds, so that one standard error serves all kinds: the root of the mean square of theirs.
+# Targets that lose may only be slow to fit, and a teacher that has trained for as long may have more to say. The
+# review's kinds, without our controls, are therefore trained again, three times as long: distillation with a ResNet-18
+# that was trained three times as long, too; the hand-made targets as they were, ranked by the student after the short
+# training; and self-KD from the other seed's network after the long one, since an earlier self that is ten points
+# behind holds the student back. There are two seeds, so that one standard error serves all kinds: the root of the mean
+# square of theirs.
 
 
 # %%

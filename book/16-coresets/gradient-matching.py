@@ -294,7 +294,7 @@ grown = (last_step / first)[["weights", "objective"]].min()
 
 # %% [markdown]
 # Sum of the weights and objective as multiples of those at the start, and the loss after a step with these weights, means over the networks. What the
-# objective calls a thousand times better is a step far past the minimum:
+# objective calls two thousand times better is a step far past the minimum:
 
 # %% tags=["hide-input"]
 shown = climb.groupby("steps").mean()

@@ -283,8 +283,8 @@ ch.claim(
 
 # %% [markdown]
 # Full is set against every method after the seconds that this one took. Whatever else a machine does makes a run longer, never shorter: of the seeds' times
-# the shortest counts. Random selects nothing and its steps are those of Full, so that its time is counted in steps: where Full falls this steeply, a seventh
-# of the time would decide.
+# the shortest counts. Random selects nothing and its steps are those of Full, so that its time is counted in steps:
+# where Full falls this steeply, an error of a seventh in the time would decide.
 
 # %%
 train_loss = digits[(digits.split == "train") & (digits.metric == "loss")].pivot_table(

@@ -68,7 +68,7 @@ ch.save("consensus-scores", sweep.round(4))
 ch.save("consensus-samples", thumbnails(players))
 sweep.pivot_table(index="step", columns="variant", values=["IS", "classes"], sort=False).round(2)
 
-# %% mystnb={"figure": {"name": "fig-18-consensus-samples", "caption": "Samples under simultaneous play with consensus of three weights after the quick run, first seed. At weight 10 one image for all noise, and at weight 0 too, where simultaneous play has lost the game; the weight between starts to draw."}, "image": {"alt": "Three rows of twelve images for gamma 0, 0.1 and 10. The first and last rows repeat one shape, the middle one varies."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-consensus-samples", "caption": "Samples under simultaneous play with consensus of three weights after the quick run, first seed. At weight 10 one image for all noise, and at weight 0 too; the weight between starts to draw."}, "image": {"alt": "Three rows of twelve images for gamma 0, 0.1 and 10. The first and last rows repeat one shape, the middle one varies."}} tags=["hide-input"]
 if ch.plots:
     draw_thumbnails(thumbnails(players, 12))
 

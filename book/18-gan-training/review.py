@@ -102,9 +102,10 @@ pd.DataFrame(methods, columns=["method", "eigenvalues of a step", "play and trai
 # - {doc}`dcgan`: table 1 for DCGAN and WGAN.
 # - {doc}`consensus`: table 2.
 #
-# The quick profile trains for about a thousand steps where the review has 200 epochs. It shows orderings of optimizers that
-# appear early; it cannot show how training ends. For the plain GAN and the WGAN that is recorded over 60 epochs, too few to
-# order Adam's variants on the WGAN, for consensus over 30,000 steps; for the DCGAN, recorded over three epochs, it is open.
+# The quick profile trains for a thousand steps or fewer where the review has 200 epochs. It shows orderings of
+# optimizers that appear early; it cannot show how training ends. For the plain GAN and the WGAN that is recorded over
+# 60 epochs, too few to order Adam's variants on the WGAN, for consensus over 30,000 steps; for the DCGAN, recorded over
+# three epochs, it is open.
 #
 # ## Errata
 #
@@ -127,8 +128,9 @@ ch.ledger()
 # ## Takeaway
 #
 # The theory of the review is right up to details of print, and sharper than it says: linear rates and closed forms where it has $O(1/T)$ and a
-# numerical search. Of its tables little of the order shows within minutes: on the plain GAN optimism is ahead of plain Adam, but negative momentum, first in
-# the review, is behind both, and SGD with momentum, third there, learns nothing. Fine differences between variants of
-# Adam are of the size of the differences between seeds, which the review's error bars, taken over parts of one sample, do not show, and the lead of
-# optimism on the plain GAN is gone after fifty epochs. One row of the table is a matter of the step size: SGD with negative momentum,
-# given up in the review at 0.001, draws digits on the DCGAN at 0.1.
+# numerical search. Of its tables a part of the order shows within minutes: on the plain GAN negative momentum and
+# optimism are ahead of plain Adam, as in the review, but SGD with momentum, third there, learns nothing. Fine
+# differences between variants of Adam are of the size of the differences between seeds, which the review's error bars,
+# taken over parts of one sample, do not show, and the lead of both on the plain GAN is gone after fifty epochs. One row
+# of the table is a matter of the step size: SGD with negative momentum, given up in the review at 0.001, draws digits
+# on the DCGAN at 0.1.

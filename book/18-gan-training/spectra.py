@@ -432,7 +432,7 @@ about = {
 }
 pd.Series(about, name="a small GAN").to_frame()
 
-# %% mystnb={"figure": {"name": "fig-18-gan-spectrum", "caption": "Eigenvalues of a small trained GAN's Jacobian (left) and of its consensus matrix at weight 1 (right). Real and complex ones are mixed, and some have a negative real part: where training stops is no stable equilibrium of this minibatch's game."}, "image": {"alt": "Two scatter plots in the complex plane, axes logarithmic away from zero. Left points on the real axis and conjugate pairs on both sides of zero; right fewer to the left of zero and smaller angles."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-18-gan-spectrum", "caption": "Eigenvalues of a small trained GAN's Jacobian (left) and of its consensus matrix at weight 1 (right). Real and complex ones are mixed, and some have a negative real part: where training stops is no stable equilibrium of this minibatch's game."}, "image": {"alt": "Two scatter plots in the complex plane, axes logarithmic away from zero. Left points on the real axis and conjugate pairs on both sides of zero; right nearly as many to the left of zero, but the largest at smaller angles."}} tags=["hide-input"]
 if ch.plots:
     fig, axes = figure(1, 2, height=3.0)
     for ax, gamma in zip(axes, (0.0, 1.0)):

@@ -73,7 +73,7 @@ for length, s in [(length, s) for length in lengths for s in range(starts)]:
 parity_table = pd.DataFrame(history)
 ch.save("parity", parity_table.round(4))
 
-# %% mystnb={"figure": {"name": "fig-19-parity", "caption": "Parity of strings of twenty bits by a cell that was trained on shorter ones (one panel per length) and told only the parity of the whole string; three starts each. Chance is one half."}, "image": {"alt": "Two panels of three curves over 150 training steps. After training on two bits all three curves reach one or come close to it, with setbacks to one half; after training on four bits most stay near one half."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-19-parity", "caption": "Parity of strings of twenty bits by a cell that was trained on shorter ones (one panel per length) and told only the parity of the whole string; three starts each. Chance is one half."}, "image": {"alt": "Two panels of three curves over 150 training steps. After training on two bits one curve stays at one but for a small dip, one falls from one to a half, comes back and ends above 0.9, and the third sinks from above 0.7 to a half; after training on four bits all three stay near one half."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import figure
 
@@ -87,10 +87,12 @@ if ch.plots:
     axes[0].legend()
 
 # %% [markdown]
-# Trained on two bits every start finds, at some time, a cell that chained nineteen times is right on nearly all strings of twenty
-# bits: the relaxation returns values close to zero and one, so that errors need not add up. The way there is rough, and a start may
-# lose the rule again before the rate has fallen. With four bits the gradient passes through three cells whose states
-# mean nothing yet, and in as many steps most starts stay at chance. What is hard is finding the state, not keeping the rule.
+# Trained on two bits two of three starts find a cell that chained nineteen times is right on all strings of twenty
+# bits: the relaxation returns values close to zero and one, so that errors need not add up. The way there is rough: a
+# start may lose the rule again and find it once more, or fall back to chance, and differences as small as rounding
+# decide which start does. With four bits the gradient passes through three cells whose states mean nothing yet, and in
+# as many steps none of these starts leaves chance. What is hard is finding the state, and holding it while training
+# goes on; along a string the rule keeps.
 #
 # ## Sudoku from images
 #
@@ -213,6 +215,7 @@ ch.paper("parity")
 # %% [markdown]
 # ## Takeaway
 #
-# The layer composes: a chain of cells learns parity from strings of two bits and carries it to twenty, though not from every start, and gradients reach a classifier in front of it. But what made visual Sudoku work was labels in disguise. Take the loss off
-# the given cells and nothing is grounded: the classifier may call digits what it likes as long as the layer agrees, and it does not get
-# that far.
+# The layer composes: a chain of cells learns parity from strings of two bits, if not from every start, and carries it
+# to twenty, where four bits were too many here, and gradients reach a classifier in front of it. But what made visual
+# Sudoku work was labels in disguise. Take the loss off the given cells and nothing is grounded: the classifier may call
+# digits what it likes as long as the layer agrees, and it does not get that far.
