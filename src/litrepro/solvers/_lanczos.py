@@ -130,7 +130,7 @@ def lanczos_extreme(
     --------
     >>> import torch
     >>> h = torch.linspace(-1.0, 1.0, 200, dtype=torch.float64)
-    >>> found = lanczos_extreme(lambda v: h * v, torch.ones(200, dtype=torch.float64), steps=60, which="max")
+    >>> found = lanczos_extreme(lambda v: h * v, torch.ones(200, dtype=torch.float64), steps=60, which="max", tol=1e-4)
     >>> round(found.value.item(), 4), bool((h * found.vector - found.vector).norm() < 1e-3)
     (1.0, True)
     """
