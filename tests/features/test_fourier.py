@@ -279,3 +279,15 @@ BAD = [
 def test_bad_input(call):
     with pytest.raises(ValueError, match=r"must"):
         call()
+
+
+def test_a_member_far_away_costs_no_memory_with_gradients(monkeypatch):
+    from litrepro.features import _kernels
+
+    monkeypatch.setattr(_kernels, "_KEPT", 100)
+    monkeypatch.setattr(_kernels, "_by_differences", lambda *_: pytest.fail("all differences were kept"))
+    x = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(0))
+    x[0] *= 1e9
+    x.requires_grad_()
+    lf.gaussian_kernel(x, x, sigma=1.0).sum().backward()
+    assert x.grad[1].isfinite().all()

@@ -127,3 +127,12 @@ def test_the_table_names_penalties_and_residuals():
         alone = graphs.spectral_graphical_lasso(S, mu, beta=0.5, max_iter=30)
     rows = frame[frame.method == "laplacian"]
     assert rows.residual.tolist() == pytest.approx(alone.residual.flatten().tolist(), rel=1e-6)
+
+
+def test_float32_keeps_small_eigenvalues_that_are_none_of_rounding():
+    P = torch.stack([torch.eye(4), torch.diag(torch.tensor([1.0, 1.0, 1.0, 1e-6]))])
+    expected = graphs.contrast_loss(P.double(), torch.eye(4).double())
+    assert graphs.contrast_loss(P, torch.eye(4)).tolist() == pytest.approx(expected.tolist(), rel=1e-3)
+    path = torch.diag(torch.ones(399), 1)
+    L = torch.diag((path + path.mT).sum(-1)) - path - path.mT
+    assert graphs.log_gdet(L).item() == pytest.approx(math.log(400), rel=0.02)  # by the matrix-tree theorem

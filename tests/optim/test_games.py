@@ -409,11 +409,17 @@ def test_consensus_gradients_match_the_field():
         lambda: GameAdam([torch.nn.Parameter(torch.ones(1))], betas=(0.5, 1.0)),
         lambda: consensus_gradients([torch.ones(())], [[], []], 0.1),
         lambda: consensus_gradients([torch.ones(())], [[]], -0.1),
-        lambda: bilinear_game(torch.full((2, 2), math.nan)),
-        lambda: quadratic_game(torch.full((2, 2), math.inf)),
-        lambda: play(bilinear_game(torch.eye(1)), torch.tensor([1.0, math.nan]), 1, eta=0.1),
     ],
 )
 def test_bad_input(call):
     with pytest.raises(ValueError):
         call()
+
+
+def test_a_start_that_is_not_finite_disturbs_nobody():
+    w0 = torch.tensor([[1.0, 1.0], [math.nan, 1.0]])
+    path = play(bilinear_game(torch.eye(1)), w0, 3, eta=0.1)
+    assert torch.equal(path[:, 0], play(bilinear_game(torch.eye(1)), w0[0], 3, eta=0.1))
+    assert path[1:, 1].isnan().any(-1).all()
+    mapped = torch.func.vmap(lambda A, w: play(quadratic_game(A), w, 2, eta=0.1))(torch.eye(2).expand(2, 2, 2), w0)
+    torch.testing.assert_close(mapped[0], play(quadratic_game(torch.eye(2)), w0[0], 2, eta=0.1))

@@ -104,3 +104,8 @@ def test_sqgn(change):
 def test_refused(call):
     with pytest.raises(ValueError, match=r"must|need"):
         call()
+
+
+def test_the_squared_loss_of_half_precision_does_not_overflow():
+    outputs = torch.ones(3000, 100, dtype=torch.float16)
+    assert so.squared_loss(outputs, torch.zeros_like(outputs)).item() == pytest.approx(50, rel=1e-2)

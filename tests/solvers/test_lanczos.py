@@ -231,3 +231,11 @@ def test_steps_end_with_the_dimension_and_tolerances_at_one():
     found = lanczos_extreme(lambda v: 1e-3 * h * v, torch.ones(9, dtype=torch.float64), steps=3, tol=1e-3)
     assert 1e-3 * 2e-3 < found.residual < 1e-3
     assert found.converged
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("which", ["min", "max"])
+def test_rounding_is_no_news(which):
+    h = torch.linspace(1, 1000, 50)
+    found = lanczos_extreme(lambda v: h * v, torch.ones(50), which=which)
+    assert found.value.item() == pytest.approx(1.0 if which == "min" else 1000.0, abs=1e-2)

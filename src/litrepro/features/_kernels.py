@@ -146,13 +146,14 @@ def _squared_distances(x: torch.Tensor, y: torch.Tensor, sigma: float) -> torch.
     batch = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     tracked = torch.is_grad_enabled() and (x.requires_grad or y.requires_grad)
     differences = x.shape[-2] * y.shape[-2] * x.shape[-1]
-    if differences <= _DIRECT and not (tracked and differences * batch.numel() > _KEPT):
+    too_large = tracked and differences * batch.numel() > _KEPT  # to keep all differences for the gradient
+    if differences <= _DIRECT and not too_large:
         return _by_differences(x, y, tracked)
     # x^2 + y^2 - 2 x y cancels: without the common offset there is less to cancel, and float64 has digits to lose.
     given, dtype, centre = (x, y), x.dtype, x.double().mean(-2, keepdim=True)
     x, y = x.double() - centre, y.double() - centre
     squares, lengths = x.square().sum(-1)[..., :, None], y.square().sum(-1)[..., None, :]
-    if _cancels(squares, lengths, sigma):
+    if not too_large and _cancels(squares, lengths, sigma):
         return _by_differences(*given, tracked)
     turned, rows = -2 * y.mT, max(1, _PART // y.shape[-2])
     parts = (
@@ -178,7 +179,7 @@ def _by_differences(x: torch.Tensor, y: torch.Tensor, tracked: bool) -> torch.Te
 def _cancels(squares: torch.Tensor, lengths: torch.Tensor, sigma: float) -> bool:
     """Whether squared lengths, rounded, are that far off beside sigma^2; under vmap there is no telling."""
     try:
-        largest = max(squares.max().item(), lengths.max().item())
+        largest = torch.maximum(squares.max(), lengths.max()).item()
     except RuntimeError:
         return False
     return largest * torch.finfo(torch.float64).eps > _LOST * sigma**2

@@ -57,10 +57,9 @@ def decomposed(name: str, value: Any) -> torch.Tensor:
 def rounding(tolerance: float, like: torch.Tensor) -> float:
     """``tolerance`` relative to the largest eigenvalue; for a matrix in float32 one above what its rounding does.
 
-    Zero eigenvalues of a matrix stored in float32 lie at about one unit of rounding when they are computed in float64,
-    and a few times farther when they are computed in float32.
+    Zero eigenvalues of a matrix stored in float32 lie within one unit of rounding when they are computed in float64.
     """
-    return tolerance if like.dtype == torch.float64 else max(tolerance, 16 * torch.finfo(like.dtype).eps)
+    return tolerance if like.dtype == torch.float64 else max(tolerance, 4 * torch.finfo(like.dtype).eps)
 
 
 def as_floating(value: Any, dtype: torch.dtype) -> Any:

@@ -12,7 +12,7 @@ def sample_signals(L: torch.Tensor, n: int, *, generator: torch.Generator | int 
     """n draws (..., n, p) from N(0, pinv(L)) for Laplacians L (..., p, p); float dtype and device of L.
 
     Components along the null space (one per connected component of the graph) are zero: eigenvalues up to 1e-9 of the
-    largest, or 2e-6 for float32, whose rounding is as large; they are found in float64. ``generator`` is the source of
+    largest, or 5e-7 for float32, whose rounding is as large; they are found in float64. ``generator`` is the source of
     randomness, or its seed (0 if None).
 
     Raises ``ValueError`` where L is not square, symmetric and finite, neither float32 nor float64, or has an eigenvalue
@@ -90,7 +90,7 @@ def contrast_loss(precision: torch.Tensor, S: torch.Tensor) -> torch.Tensor:
         raise ValueError(f"precision and S must have one size, got {precision.shape[-1]} and {p}")
     _validate.same_kind(precision=precision, S=S)
     _validate.broadcast(precision=precision.shape[:-2], S=S.shape[:-2])
-    dtype, level_cut, cut = S.dtype, _arguments.rounding(1e-9, S), _arguments.rounding(1e-12, S)
+    dtype, level_cut, null = S.dtype, _arguments.rounding(1e-9, S), _arguments.rounding(1e-12, S)
     precision, S = precision.double(), S.double()
     ones = torch.full((p, 1), p**-0.5, dtype=S.dtype, device=S.device)
     V = torch.linalg.qr(torch.cat([ones, torch.eye(p, dtype=S.dtype, device=S.device)[:, 1:]], -1)).Q[:, 1:]
@@ -100,5 +100,6 @@ def contrast_loss(precision: torch.Tensor, S: torch.Tensor) -> torch.Tensor:
     schur = torch.where(tied, cross @ cross.mT / torch.where(tied, level, 1.0), 0.0)
     Q = V.mT @ precision @ V - schur
     values = torch.linalg.eigvalsh(Q)
+    cut = torch.where(tied[..., 0], 1e-12, null)  # only what has no level is a Laplacian, with a null space of its own
     log_det = torch.where((values > cut * values[..., -1:]).all(-1), values.clamp_min(1e-300).log().sum(-1), -torch.inf)
     return ((Q * (V.mT @ S @ V)).sum((-1, -2)) - log_det).to(dtype)

@@ -12,10 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from litrepro import _validate, solvers
+from litrepro import _validate
 from litrepro.robustness import _arguments as arguments
 from litrepro.robustness._intervals import class_labels, input_box
 from litrepro.robustness._layers import Layers, affine_layers, run
+from litrepro.solvers._lanczos import extreme_pair
 
 CHECK_EVERY = 25  # sweeps between two looks at the dual value
 
@@ -276,7 +277,7 @@ def lanczos_max(A: torch.Tensor, *, steps: int = 60, generator: torch.Generator 
     generator = _validate.random_source("generator", generator)
     start = torch.randn(A.shape[:-1], generator=generator, dtype=A.dtype, device=generator.device).to(A.device)
     with torch.no_grad():
-        found = solvers.lanczos_extreme(lambda u: (A @ u[..., None])[..., 0], start, steps=steps, which="max")
+        found = extreme_pair(lambda u: (A @ u[..., None])[..., 0], start, steps=steps, which="max")
     value = torch.einsum("...i,...ij,...j->...", found.vector, A, found.vector)
     return Eigenpair(value, found.vector)
 

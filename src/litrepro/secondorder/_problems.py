@@ -55,7 +55,8 @@ def squared_loss(outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     1.5
     """
     _alike(outputs, y)
-    if outputs.numel() and outputs.shape == y.shape and outputs.dtype == y.dtype:
+    single = outputs.dtype in (torch.float32, torch.float64)  # a sum overflows in half precision
+    if single and outputs.numel() and outputs.shape == y.shape and outputs.dtype == y.dtype:
         # One pass over the outputs for the loss and one for its gradient, in place of six.
         return mse_loss(outputs, y, reduction="sum") * (outputs.shape[-1] / (2 * outputs.numel()))
     return (outputs - y).square().sum(-1).mean() / 2

@@ -20,7 +20,7 @@ def relu_gradient_descent(
         Inputs (..., n, d), targets (..., n), start (..., K, d); batch dimensions broadcast, and starts that share their
         inputs share one matrix product.
     step
-        A number or a tensor of batch shape.
+        Not negative: a number or a tensor of batch shape.
 
     Returns
     -------

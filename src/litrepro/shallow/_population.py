@@ -121,7 +121,7 @@ def population_descent(
     W0, W_star
         Start (..., K, d) and teacher (..., M, d).
     step
-        A number or a tensor of batch shape.
+        Not negative: a number or a tensor of batch shape.
     iterations, every
         Number of steps, and how many of them lie between two stored iterates.
 

@@ -35,7 +35,7 @@ def relu_projected_gradient(
     iterations
         Number of steps >= 0.
     first_step, step
-        mu_0 and mu_t, numbers or tensors of batch shape.
+        mu_0 and mu_t, not negative: numbers or tensors of batch shape.
     weights
         (..., n) in place of 1/n; a zero leaves a sample out, so that problems with different n fit into one batch.
 

@@ -134,9 +134,9 @@ def lanczos_extreme(
     >>> round(found.value.item(), 4), bool((h * found.vector - found.vector).norm() < 1e-3)
     (1.0, True)
     """
-    result = extreme_pair(matvec, v0, steps=steps, which=which, tol=tol)
+    result, scale = _extreme(matvec, v0, steps, which, tol)
     # The default tolerance is out of reach of float32, which is no news.
-    reach = 100 * torch.finfo(v0.dtype).eps * result.value.abs().clamp(min=1.0)
+    reach = 100 * torch.finfo(v0.dtype).eps * scale
     left = int((~result.converged & ~(result.residual <= reach)).sum())
     if left:
         count = result.converged.numel()
@@ -149,6 +149,13 @@ def extreme_pair(
     matvec: MatVec, v0: torch.Tensor, *, steps: int | None = None, which: str = "min", tol: float = 1e-8
 ) -> LanczosResult:
     """``lanczos_extreme`` for callers to whom a few steps are enough: only the flag says what has not converged."""
+    return _extreme(matvec, v0, steps, which, tol)[0]
+
+
+def _extreme(
+    matvec: MatVec, v0: torch.Tensor, steps: int | None, which: str, tol: float
+) -> tuple[LanczosResult, torch.Tensor]:
+    """The pair, and the scale (...) that its residual is compared with."""
     _check(matvec, v0)
     d = v0.shape[-1]
     steps = d if steps is None else min(_validate.positive_int("steps", steps), d)
@@ -165,7 +172,7 @@ def extreme_pair(
     residual = (product - value[..., None] * vector).norm(dim=-1)
     inside = found.valid if which == "min" else found.valid.flip(-1)  # padded ones are at the other end
     scale = torch.where(inside, values.abs(), 0.0).amax(-1).clamp(min=1.0)
-    return LanczosResult(value, vector, residual, found.steps, residual <= tol * scale)
+    return LanczosResult(value, vector, residual, found.steps, residual <= tol * scale), scale
 
 
 def _check(matvec: MatVec, v0: torch.Tensor) -> None:

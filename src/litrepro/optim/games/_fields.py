@@ -32,7 +32,7 @@ def bilinear_game(A: torch.Tensor, mu: float = 0.0) -> Field:
     Raises
     ------
     ValueError
-        A that is not a floating-point (..., p, q) or not finite, mu that is not finite.
+        A that is not a floating-point (..., p, q), mu that is not finite.
 
     Examples
     --------
@@ -41,7 +41,6 @@ def bilinear_game(A: torch.Tensor, mu: float = 0.0) -> Field:
     [2.0, -1.0]
     """
     _validate.float_tensor("A", A, 2)
-    _validate.finite(A=A)
     mu = _validate.real("mu", mu)
     p, q = A.shape[-2:]
 
@@ -72,7 +71,7 @@ def quadratic_game(M: torch.Tensor) -> Field:
     Raises
     ------
     ValueError
-        M that is not square or not finite; in the field a w of another last dimension, or whose leading dimensions do
+        M that is not square; in the field a w of another last dimension, or whose leading dimensions do
         not broadcast with M's.
 
     Examples
@@ -82,7 +81,6 @@ def quadratic_game(M: torch.Tensor) -> Field:
     [1.0, -1.0]
     """
     _square("M", M)
-    _validate.finite(M=M)
     d = M.shape[-1]
 
     def field(w: torch.Tensor) -> torch.Tensor:

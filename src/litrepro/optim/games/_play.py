@@ -31,7 +31,7 @@ def play(
     field
         ``(..., d) -> (..., d)``, in descent convention for both players.
     w0
-        (..., d), the start, finite.
+        (..., d), the start; a trial that is not finite stays so.
     steps
         Number of steps, >= 0.
     eta, beta, gamma
@@ -53,8 +53,8 @@ def play(
     Raises
     ------
     ValueError
-        Unknown method, ``"alternating"`` without 0 < split < d, a start that is not finite, a field that does not take
-        it, shapes that do not broadcast.
+        Unknown method, ``"alternating"`` without 0 < split < d, a field that does not take w0, shapes that do not
+        broadcast.
 
     Notes
     -----
@@ -71,7 +71,6 @@ def play(
     """
     _validate.choice("method", method, METHODS)
     _validate.float_tensor("w0", w0, 1)
-    _validate.finite(w0=w0)
     _validate.function("field", field)
     steps = _validate.positive_int("steps", steps, 0)
     d = w0.shape[-1]
