@@ -58,7 +58,7 @@ def convotron(
     Z, y
         Patches (..., T, k, r) and targets (..., T), used once and in order.
     step
-        Not negative: a number or a tensor of batch shape; about 0.1 to 0.3 over the largest eigenvalue of ``patch_gram``.
+        Not negative, a number or of batch shape; about 0.1 to 0.3 over the largest eigenvalue of ``patch_gram``.
     w0
         Start (..., r); zero by default.
     leak
