@@ -166,3 +166,10 @@ def test_training_through_the_matching_lowers_the_loss():
 def test_bad_input(call):
     with pytest.raises(ValueError):
         call()
+
+
+def test_costs_under_vmap():
+    g = torch.Generator().manual_seed(0)
+    proposals, templates, iou = (torch.rand(2, *shape, generator=g) for shape in ((4, 5), (3, 5), (3, 4)))
+    mapped = torch.func.vmap(lambda a, b, i: matching_cost(a, b, i, 0.5))(proposals, templates, iou)
+    torch.testing.assert_close(mapped, matching_cost(proposals, templates, iou, 0.5))

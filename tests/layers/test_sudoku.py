@@ -381,3 +381,9 @@ def test_visual_boards_show_the_digits_and_training_counts_what_it_should():
         assert len(fit_visual(model, images, (index, z, known), max_seconds=limit, **settings)) == made
     with pytest.raises(ValueError):
         visual_boards(z, 4, labels[labels < 4], seed=0)
+
+
+def test_the_convnet_under_vmap():
+    net, g = ConvNetSudoku(4, True, 4, 1, seed=0), torch.Generator().manual_seed(0)
+    z, known = torch.rand(2, 3, 64, generator=g), torch.rand(2, 3, 64, generator=g) < 0.5
+    torch.testing.assert_close(torch.func.vmap(net)(z, known), net(z.flatten(0, 1), known.flatten(0, 1)).view_as(z))
