@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch.func import grad, jvp, vjp
@@ -118,38 +118,11 @@ def lbfgs_direction(
         scale = scale.expand(grad.shape[:-1])
     except RuntimeError:
         raise ValueError(f"gamma must fit {tuple(grad.shape[:-1])}, got {tuple(scale.shape)}") from None
-    return two_loop(grad, s.unbind(-2), y.unbind(-2), (1 / curvature).unbind(-1), scale)
+    return _two_loop(grad, s.unbind(-2), y.unbind(-2), (1 / curvature).unbind(-1), scale)
 
 
-def two_loop(
-    g: torch.Tensor,
-    s: Sequence[torch.Tensor],
-    y: Sequence[torch.Tensor],
-    rho: Sequence[torch.Tensor],
-    scale: torch.Tensor,
-) -> torch.Tensor:
-    """The recursion itself on m pairs (..., d), oldest first; rho_i (...) is 1/s.y, 0 makes a pair count for nothing.
-
-    ``scale`` (...) is gamma.
-    """
-    parts = (g, scale, *s, *y, *rho)
-    if torch.is_grad_enabled() and any(part.requires_grad for part in parts):
-        return _two_loop_traced(g, s, y, rho, scale)
-    # In place: the recursion passes over g forty times for ten pairs, and fresh memory costs more than the arithmetic.
-    g, room = g.clone(), torch.empty_like(g)
-    alphas: list[torch.Tensor] = []
-    for a, b, r in zip(reversed(s), reversed(y), reversed(rho)):
-        alphas.append(r * torch.mul(a, g, out=room).sum(-1))
-        g.addcmul_(alphas[-1][..., None], b, value=-1)
-    g.mul_(scale[..., None])
-    for a, b, r, alpha in zip(s, y, rho, reversed(alphas)):
-        beta = r * torch.mul(b, g, out=room).sum(-1)
-        g.addcmul_((alpha - beta)[..., None], a)
-    return g
-
-
-def _two_loop_traced(g: torch.Tensor, s, y, rho, scale: torch.Tensor) -> torch.Tensor:
-    """The same for tensors that are differentiated."""
+def _two_loop(g: torch.Tensor, s, y, rho, scale: torch.Tensor) -> torch.Tensor:
+    """The recursion on m pairs (..., d), oldest first; rho_i (...) is 1/s.y, ``scale`` (...) gamma."""
     alphas: list[torch.Tensor] = []
     for a, b, r in zip(reversed(s), reversed(y), reversed(rho)):
         alpha = r * (a * g).sum(-1)
