@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Carry full-scale runs to a bare machine and their tables back; the standard library is all it needs.
 
-    python scripts/bundle.py pack out.tar.gz --notebooks 03 08-residual-networks/training --data mnist --limit 60
-    tar xzf out.tar.gz && python3 litrepro-bundle/bundle.py run --minutes 9      # there: torch, numpy, pandas
+    python scripts/bundle.py pack out.tar.gz --notebooks 03 08-residual-networks/cifar --data mnist --limit 60
+    tar xzf out.tar.gz && python3 litrepro-bundle/bundle.py run --minutes 9      # there: torch, numpy, pandas, PyYAML
     python scripts/bundle.py collect results.tar.gz                              # here again
 
 ``pack`` writes sources, ledgers, recorded tables and the chosen data below a size limit. ``run`` executes the notebooks
 as plain scripts in the full profile, within a time limit and as many at a time as asked for, and packs what they
-recorded with their logs; called again it continues from their checkpoints. Scripts named by ``--cpu`` leave the GPU to
-the others. ``collect`` checks every table against its provenance before it lies in the book.
+recorded since ``pack``, with their logs; called again it continues from their checkpoints. Scripts named by ``--cpu``
+leave the GPU to the others. ``collect`` checks every table against its provenance before it lies in the book.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ STATE = "bundle.json"
 LOGS = "logs"
 SITE = "site"
 MIB = 2**20
+PAUSED = 75  # exit status of a script that has more to do, as litrepro.runtime says
 
 
 # --- here: pack ---------------------------------------------------------------------------------------------------
@@ -71,6 +72,7 @@ def pack(root: Path, target: Path, notebooks: list[str], data: list[str], wheels
         archive.add(Path(__file__), f"{NAME}/bundle.py", filter=_anonymous)
         if chosen:
             state = {"commit": _commit(root), "scripts": [path.relative_to(root).as_posix() for path in chosen]}
+            state["recorded"] = {name: _sha256(path) for name, path in files.items() if "/results/" in name}
             _add_text(archive, f"{NAME}/{STATE}", json.dumps(state, indent=1))
     size = buffer.tell()
     if size > limit * MIB:
@@ -128,6 +130,10 @@ def _commit(root: Path) -> str:
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -192,9 +198,19 @@ def run(
         log = [each.result() for each in waiting]
     with tarfile.open(out, "w:gz") as archive:
         _add_text(archive, "run.json", json.dumps({"commit": state["commit"], "smoke": smoke, "log": log}, indent=1))
-        for path in sorted([*(folder / "book").glob("*/results/*"), *(folder / LOGS).glob("*.txt")]):
+        for path in sorted([*_new_results(folder, state.get("recorded", {})), *(folder / LOGS).glob("*.txt")]):
             archive.add(path, path.relative_to(folder).as_posix(), filter=_anonymous)
     return sum(entry["state"].startswith("failed") for entry in log)
+
+
+def _new_results(folder: Path, packed: dict[str, str]) -> list[Path]:
+    """Recorded files that differ from what was packed, each table with its provenance.
+
+    What only travelled stays here: where it came from it may have been recorded again in the meantime.
+    """
+    found = sorted((folder / "book").glob("*/results/*"))
+    new = {path.with_suffix("") for path in found if packed.get(path.relative_to(folder).as_posix()) != _sha256(path)}
+    return [path for path in found if path.with_suffix("") in new]
 
 
 def _matches(script: str, patterns: list[str]) -> bool:
@@ -221,7 +237,8 @@ def _execute(folder: Path, script: str, environment: dict[str, str], deadline: f
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-            word = "done" if done.returncode == 0 else f"failed with {done.returncode}"
+            words = {0: "done", PAUSED: "paused: run again to continue"}
+            word = words.get(done.returncode, f"failed with {done.returncode}")
         except subprocess.TimeoutExpired:
             word = "cut off: run again to continue"
     seconds = round(time.monotonic() - started, 1)

@@ -78,6 +78,46 @@ def test_bad_input_writes_nothing(checkout, tmp_path):
     assert not target.exists()
 
 
+LIGHT = """\
+import hashlib, json, pathlib
+folder = pathlib.Path("results")
+folder.mkdir(exist_ok=True)
+(folder / "light.csv").write_text("n\\n3\\n")
+about = {"sha256": hashlib.sha256(b"n\\n3\\n").hexdigest(), "configuration_digest": "0"}
+(folder / "light.json").write_text(json.dumps(about))
+"""
+
+
+def test_what_only_travelled_does_not_come_back(checkout, tmp_path):
+    """Recorded again here in the meantime: the older table that went along must not replace it."""
+    checkout.notebook("light", LIGHT)
+    folder = checkout.chapter / "results"
+    folder.mkdir()
+    for name, old in (("other.csv", "n\n1\n"), ("other.json", json.dumps({"sha256": "of it"}))):
+        (folder / name).write_text(old)
+    bundled = unpacked(checkout, tmp_path)
+    (folder / "other.csv").write_text("n\n2\n")
+    for _ in range(2):  # what an earlier command recorded belongs to the last archive as well
+        assert bundle.run(bundled, 2, tmp_path / "r.tar.gz", only=["01-toy/light"]) == 0
+        assert bundle.collect(checkout.root, tmp_path / "r.tar.gz") == ["book/01-toy/results/light.csv"]
+    assert (folder / "other.csv").read_text() == "n\n2\n"
+
+
+def test_a_paused_script_is_no_failure(checkout, tmp_path):
+    checkout.notebook("pauses", "from litrepro import Chapter\nChapter('01-toy').pause()\n")
+    folder = unpacked(checkout, tmp_path)
+    assert bundle.run(folder, 2, tmp_path / "r.tar.gz", only=["01-toy/pauses"]) == 0
+    with tarfile.open(tmp_path / "r.tar.gz") as tar:
+        (entry,) = json.loads(tar.extractfile("run.json").read())["log"]
+    assert entry["state"] == "paused: run again to continue"
+
+
+def test_the_example_of_its_documentation_matches_notebooks():
+    (line,) = [line for line in bundle.__doc__.splitlines() if " pack " in line]
+    patterns = line.split("--notebooks ")[1].split(" --")[0].split()
+    assert all(bundle._scripts(ROOT, [pattern]) for pattern in patterns)
+
+
 TABLE = "book/01-toy/results/a.csv"
 
 

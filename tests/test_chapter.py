@@ -1,5 +1,6 @@
 """What a notebook can do with its chapter, in each profile."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -139,6 +140,67 @@ def test_a_full_run_records_every_verdict(toy, shown):
     assert (again["big-run"]["verdict"], again["big-run"]["value"], len(again)) == ("reproduced", 31, 2)
 
 
+def test_a_run_that_ends_early_keeps_the_verdicts_of_an_earlier_one(toy, shown):
+    def run(*ids, first=30, second=5, holds=True):
+        ch = Chapter("01-toy", profile="full", notebook="toy")
+        for claim_id in ids:
+            ch.pick(quick=3, full=first if claim_id == ids[0] else second)
+            ch.claim(claim_id, value=first, holds=holds)
+        return {name: entry["verdict"] for name, entry in results.load_verdicts(toy.chapter / "results").items()}
+
+    both = ("two-is-two", "big-run")
+    assert run(*both) == dict.fromkeys(both, "reproduced")
+    assert run("two-is-two", holds=False) == {"two-is-two": "not reproduced", "big-run": "reproduced"}
+    assert run(*both) == dict.fromkeys(both, "reproduced")
+    assert run("two-is-two", first=31) == {"two-is-two": "reproduced"}  # of another configuration, nothing stays
+    run(*both)
+    # What is kept stays of the whole configuration: another second size leaves it behind.
+    run("two-is-two")
+    for second, remark in ((5, ""), (6, ", stale: its configuration is no longer the one of this notebook")):
+        ch = Chapter("01-toy", notebook="toy")
+        ch.pick(quick=3, full=30)
+        ch.pick(quick=3, full=second)
+        ch.claim("big-run", value=1, holds=True)
+        assert shown[-1][0] == f"[reproduced] 01-toy/big-run (recorded at full scale{remark})"
+        assert shown[-1][2][MIME]["stale"] == bool(remark)
+
+
+def test_a_stale_verdict_of_a_full_run_is_said(toy, shown):
+    full = Chapter("01-toy", profile="full", notebook="toy")
+    full.pick(quick=1, full={2: (3, 4), 10: range(2)})
+    full.claim("two-is-two", value=2.0, holds=False)
+    full.claim("big-run", value=2.0, holds=True)
+    path = results.verdicts_path(toy.chapter / "results", "toy")
+    for sizes, seed, stale in (
+        ({2: (3, 4), 10: range(2)}, 0, False),
+        ({2: (3, 5)}, 0, True),
+        (None, 0, False),
+        (None, 1, True),
+    ):
+        ch = Chapter("01-toy", seed=seed, notebook="toy")
+        if sizes is not None:
+            ch.pick(quick=1, full=sizes)
+        ch.claim("big-run", value=0, holds=True)
+        assert (", stale: " in shown[-1][0]) == (", stale: " in shown[-1][1]) == stale
+        ch.claim("two-is-two", value=0, holds=True)
+        assert ("at full scale: not reproduced, stale: " in shown[-1][0]) == stale
+    # Of a file without a configuration, or of another notebook's, nothing can be said.
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({"verdicts": record["verdicts"]}))
+    Chapter("01-toy", seed=1, notebook="toy").claim("big-run", value=0, holds=True)
+    path.with_name("old.verdicts.json").write_text(json.dumps(record))
+    path.unlink()
+    Chapter("01-toy", seed=1, notebook="toy").claim("big-run", value=0, holds=True)
+    assert [text for text, *_ in shown[-2:]] == ["[reproduced] 01-toy/big-run (recorded at full scale)"] * 2
+
+
+def test_the_page_s_own_verdict_comes_first(toy, shown):
+    for notebook, holds in (("zz-old", False), ("toy", True)):
+        Chapter("01-toy", profile="full", notebook=notebook).claim("big-run", value=1, holds=holds)
+    Chapter("01-toy", notebook="toy").claim("big-run", value=1, holds=False)
+    assert verdict(shown) == "reproduced"
+
+
 def test_profiles_do_not_share_their_checkpoints(toy, monkeypatch):
     paths = [Chapter("01-toy", profile=profile, notebook="toy").scratch("part") for profile in ("quick", "full")]
     monkeypatch.setenv("LITREPRO_SMOKE", "1")
@@ -238,9 +300,15 @@ def test_a_full_command_ends_in_time(toy, monkeypatch, capsys):
     assert full.out_of_time()
     assert not full.out_of_time(10.1)
     assert not quick.out_of_time()
+    monkeypatch.setenv("LITREPRO_MINUTES", "0")
+    assert full.out_of_time()
+    for text in ("7m", "nan", "-1"):
+        monkeypatch.setenv("LITREPRO_MINUTES", text)
+        with pytest.raises(ValueError, match=f"LITREPRO_MINUTES .* '{text}'"):
+            full.out_of_time()
     with pytest.raises(SystemExit) as ended:
         full.pause()
-    assert ended.value.code == 0
+    assert ended.value.code == 75
     assert "goes on from here" in capsys.readouterr().out
 
 
@@ -276,6 +344,57 @@ def test_finished_parts_are_kept_by_configuration(toy, monkeypatch):
     for bad in (lambda ch: ch.kept("/root", make), lambda ch: ch.kept("part", FRAME), lambda ch: ch.kept("p", dict)):
         with pytest.raises(ValueError):
             bad(opened())
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame(np.arange(4.0).reshape(2, 2)),  # names that are numbers
+        FRAME.assign(code=["01", "2"]),
+        FRAME.assign(day=pd.to_datetime(["2020-01-01", "2021-01-01"])),
+        FRAME.assign(x=np.float32([0.1, 0.2])),
+        FRAME.assign(x=[1 / 3, 1e-300], word=["None", ""]),
+    ],
+)
+def test_a_part_has_the_same_types_when_it_is_made_and_when_it_is_kept(toy, frame):
+    made, kept = (Chapter("01-toy", profile="full", notebook="toy").kept("part", lambda: frame) for _ in range(2))
+    pd.testing.assert_frame_equal(made, kept, check_exact=True)
+    assert made.shape == frame.shape
+    assert Chapter("01-toy", notebook="toy").kept("part", lambda: frame) is frame
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe,1\n", b"a\n1,2,3\n4\n1,2,3,4,5\n"])
+def test_a_kept_part_that_cannot_be_read_is_named(toy, content):
+    ch = Chapter("01-toy", profile="full", notebook="toy")
+    ch.kept("part", lambda: FRAME)
+    (path,) = ch.scratch("part").parent.glob("*.csv")
+    path.write_bytes(content)
+    with pytest.raises(results.ResultsError, match=rf"(?s){path.name} .* delete it"):
+        ch.kept("part", lambda: FRAME)
+
+
+def test_a_full_run_beside_the_book_leaves_what_is_recorded(toy, shown, monkeypatch):
+    from litrepro.build import execute, notebooks
+
+    def run(seed, n):
+        ch = Chapter("01-toy", profile="full", seed=seed, notebook="toy")
+        ch.save("runs", FRAME + n)
+        ch.claim("big-run", value=n, holds=n > 10)
+        return ch.paper("runs")
+
+    run(0, 30)
+    before = {path.name: path.read_bytes() for path in (toy.chapter / "results").iterdir()}
+    (pair,) = notebooks.discover(toy.book)
+    for number, options in enumerate(({"parameters": {"seed": 7}}, {"compare": True})):
+        environment = execute._environment(pair, execute.Settings(profile="full", **options))
+        monkeypatch.setenv("LITREPRO_RESULTS", environment["LITREPRO_RESULTS"])
+        pd.testing.assert_frame_equal(run(7, number), FRAME + number)
+        assert {path.name: path.read_bytes() for path in (toy.chapter / "results").iterdir()} == before
+        beside = toy.book / environment["LITREPRO_RESULTS"]
+        assert beside.is_relative_to(toy.book / "_build" / "runs")
+        assert {path.name for path in beside.iterdir()} == set(before)
+    for profile in ("quick", "full"):
+        assert "LITREPRO_RESULTS" not in execute._environment(pair, execute.Settings(profile=profile))
 
 
 @pytest.mark.parametrize("change", ["size", "seed", "notebook"])
@@ -326,6 +445,9 @@ def test_digest_refuses_what_has_no_stable_text():
     assert runtime.digest([range(3), torch.tensor([1.0])]) == runtime.digest([[0, 1, 2], [1.0]])
     with pytest.raises(ValueError, match="stable"):
         runtime.digest(object())
+    for keys in ({(1, 2): 3}, {1: 2, "a": 3}, {"x": [{(1, 2): 3}]}):
+        with pytest.raises(ValueError, match=r"stable .* keys of mappings"):
+            runtime.digest(keys)
 
 
 def test_a_plain_script_needs_no_jupyter_and_no_plotting(toy):
@@ -343,6 +465,18 @@ def test_a_plain_script_needs_no_jupyter_and_no_plotting(toy):
     assert (toy.chapter / "results" / "runs.csv").is_file()
 
 
+def test_a_script_belongs_to_its_own_book(toy, tmp_path, monkeypatch):
+    other = type(toy)(tmp_path / "other")
+    script = other.notebook("page", "")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", os.path.relpath(script), raising=False)
+    assert Chapter("01-toy").folder == toy.chapter  # as LITREPRO_BOOK says
+    monkeypatch.delenv("LITREPRO_BOOK")
+    ch = Chapter("01-toy")
+    assert (ch.folder, ch.notebook) == (other.chapter, "page")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "runner.py"))
+    assert Chapter("01-toy").folder == toy.chapter  # of a script that is no page, the working directory
+
+
 def test_ledger_links_to_the_notebooks(toy, shown):
     Chapter("01-toy").ledger()
     assert 'href="toy.html#claim-two-is-two"' in shown[-1][1]
@@ -354,6 +488,8 @@ def test_ledger_links_to_the_notebooks(toy, shown):
         lambda ch: Chapter(None),
         lambda ch: Chapter("01-toy", notebook=3),
         lambda ch: Chapter("01-toy", full_minutes="long"),
+        lambda ch: ch.pick(quick=1, full={(1, 2): 3}),
+        lambda ch: ch.pick(quick=1, full=object()),
         lambda ch: ch.generator(1.5),
         lambda ch: ch.progress(5),
         lambda ch: ch.seconds(None),
@@ -390,3 +526,12 @@ def test_paths_may_be_text_and_seeds_numbers_of_numpy(toy, monkeypatch):
     monkeypatch.delenv("LITREPRO_BOOK")
     assert runtime.find_book(str(toy.book)) == runtime.find_book(toy.book) == toy.book.resolve()
     assert results.load_table(str(toy.book), "sizes") is None
+
+
+def test_progress_without_widgets(toy, monkeypatch, capsys):
+    """A plain bar where ipywidgets is not installed: what tqdm chooses by itself would warn in a kernel."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    monkeypatch.delenv("LITREPRO_BUILD", raising=False)
+    assert list(Chapter("01-toy").progress([1, 2], "counting")) == [1, 2]
+    assert "counting" in capsys.readouterr().err

@@ -36,6 +36,13 @@ def test_reads_entries_in_order(tmp_path):
         ledger["c"]
 
 
+def test_a_ledger_that_is_no_utf_8_is_named(tmp_path):
+    path = write(tmp_path, GOOD)
+    path.write_bytes(path.read_bytes().replace(b"Something", b"\xe9tude"))
+    with pytest.raises(claims.LedgerError, match=r"claims\.yml: not UTF-8"):
+        claims.load_ledger(path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

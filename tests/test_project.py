@@ -1,7 +1,12 @@
 """The project's own files agree with each other."""
 
+import ast
 import importlib
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -161,3 +166,50 @@ def test_citations_have_an_entry_and_entries_are_unique():
         for key in group.split(",")
     }
     assert cited <= set(entries)
+
+
+def test_a_clone_with_other_line_endings_keeps_recorded_tables(tmp_path):
+    """As git for Windows checks out, with core.autocrlf: bytes under results stay, others are translated."""
+    if shutil.which("git") is None:
+        pytest.skip("no git")
+    names = ("book/01-toy/results/a.csv", "constraints.txt", "book/lessons.yml", "other.txt")
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"n\n1\n")
+    shutil.copy(ROOT / ".gitattributes", tmp_path)
+
+    def git(*words):
+        variables = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+        subprocess.run(["git", "-C", tmp_path, *words], env=variables, check=True, capture_output=True)
+
+    git("init")
+    git("config", "core.autocrlf", "true")
+    git("add", ".")
+    for name in names:
+        (tmp_path / name).unlink()
+    git("checkout-index", "--all", "--force")
+    assert [(tmp_path / name).read_bytes() for name in names] == [b"n\n1\n"] * 3 + [b"n\r\n1\r\n"]
+
+
+def commands_at_full_scale():
+    texts = [(ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md", "book/intro.md")]
+    return {
+        page for text in texts for page in re.findall(r"LITREPRO_PROFILE=full[ \\\n]+python book/([\w/-]+)\.py", text)
+    }
+
+
+def test_the_page_of_the_instructions_needs_only_the_core(tmp_path):
+    """Its imports, with every package outside the core refused, from a folder that is not the checkout."""
+    (page,) = commands_at_full_scale()
+    tree = ast.parse((ROOT / "book" / f"{page}.py").read_text())
+    imports = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    core = {requirement_name(text) for text in PROJECT["dependencies"]}
+    others = {requirement_name(text) for extra in ("book", "build") for text in PROJECT["optional-dependencies"][extra]}
+    modules = {"scikit-learn": "sklearn", "pillow": "PIL"}
+    refused = sorted(modules.get(name, name.replace("-", "_")) for name in others - core)
+    code = f"import sys\nsys.modules.update(dict.fromkeys({refused!r}))\n" + "\n".join(imports)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

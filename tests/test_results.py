@@ -1,9 +1,11 @@
 """Recorded tables: whole or not at all, and never silently another table than the one recorded."""
 
 import json
+import os
 
 import pandas as pd
 import pytest
+import torch
 
 from litrepro import results
 
@@ -85,6 +87,45 @@ def test_empty_or_foreign_frames(tmp_path, frame):
         results.save_table(tmp_path, "a", frame, RECORD)
 
 
+DOUBLE = pd.concat([FRAME, FRAME], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (DOUBLE, "different names, got seed, error, seed, error"),
+        (FRAME.rename(columns={"seed": 1, "error": "1"}), "different names"),
+        (DOUBLE.set_axis(pd.MultiIndex.from_product([["a", "b"], ["seed", "error"]]), axis=1), "one level, got 2"),
+        (FRAME.rename_axis("seed"), "seed"),
+        (FRAME.rename_axis(0).rename(columns={"seed": "0"}), "different names"),
+        (FRAME.assign(sizes=[[1, 2], [3]]), r"single values, got \[1, 2\] in column 'sizes'"),
+        (FRAME.assign(sizes=[(1, 2), (3,)]).set_index("sizes"), "single values"),
+        (FRAME.assign(x=pd.Series([1.0, torch.zeros(())], dtype=object)), "single values, got tensor"),
+    ],
+)
+def test_what_a_csv_file_cannot_hold_is_refused(tmp_path, frame, message):
+    with pytest.raises(ValueError, match=message):
+        results.save_table(tmp_path, "a", frame, RECORD)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_the_old_pair(tmp_path, monkeypatch):
+    results.save_table(tmp_path, "a-table", FRAME, RECORD)
+    synced, fsync = [], os.fsync
+
+    def full_disk(number):
+        synced.append(number)
+        if len(synced) == 2:
+            raise OSError(28, "No space left on device")
+        fsync(number)
+
+    monkeypatch.setattr(results.os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        results.save_table(tmp_path, "a-table", FRAME + 1, RECORD)
+    pd.testing.assert_frame_equal(results.load_table(tmp_path, "a-table").frame, FRAME)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["a-table.csv", "a-table.json"]
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(b"old")
@@ -104,3 +145,28 @@ def test_broken_verdicts_are_refused(tmp_path):
     results.verdicts_path(tmp_path, "n").write_text(json.dumps({"verdict": []}))
     with pytest.raises(results.ResultsError, match=r"n\.verdicts\.json"):
         results.load_verdicts(tmp_path)
+
+
+@pytest.mark.parametrize("word", ["maybe", "not run", None, ["reproduced"]])
+def test_verdicts_are_words_of_the_vocabulary(tmp_path, word):
+    record = {"verdicts": [{"id": "a", "verdict": word, "value": 1}]}
+    results.verdicts_path(tmp_path, "n").write_text(json.dumps(record))
+    with pytest.raises(results.ResultsError, match=r"n\.verdicts\.json: a: a verdict is one of reproduced, "):
+        results.load_verdicts(tmp_path)
+
+
+def test_the_verdict_of_the_named_notebook_wins(tmp_path):
+    for notebook, word in (("a", "reproduced"), ("b", "partly")):
+        record = {"seed": 3, "configuration": [1], "verdicts": [{"id": "x", "verdict": word, "value": 1}]}
+        results.verdicts_path(tmp_path, notebook).write_text(json.dumps(record))
+    found = results.load_verdicts(tmp_path, "a")["x"]
+    assert found == {"id": "x", "verdict": "reproduced", "value": 1, "notebook": "a", "seed": 3, "configuration": [1]}
+    assert results.load_verdicts(tmp_path, "b")["x"]["verdict"] == "partly"
+
+
+def test_a_broken_record_of_verdicts_is_written_anew(tmp_path):
+    path = results.verdicts_path(tmp_path, "n")
+    path.write_text("{")
+    judged = {"x": {"id": "x", "verdict": "partly", "value": 1}}
+    results.save_verdicts(path, {"seed": 0, "configuration": []}, judged, judged)
+    assert results.load_verdicts(tmp_path)["x"]["verdict"] == "partly"

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from litrepro import _validate
+from litrepro import _validate, runtime
 
 
 class Speechless:
@@ -67,6 +67,7 @@ class Speechless:
         lambda: _validate.instance("n", 3, str),
         lambda: _validate.floating_dtype("n", torch.int64),
         lambda: _validate.floating_dtype("n", "float32"),
+        lambda: _validate.integers_as("n", torch.ones(2, dtype=torch.bool), torch.float32),
         lambda: _validate.finite(m=torch.ones(2), n=torch.tensor([1.0, math.inf])),
     ],
 )
@@ -102,3 +103,31 @@ def test_generators_and_seeds():
     draws = [torch.rand(3, generator=_validate.random_source("n", seed)) for seed in (7, None, 0)]
     torch.testing.assert_close(draws[0], torch.rand(3, generator=source))
     torch.testing.assert_close(draws[1], draws[2])
+
+
+def test_integers_become_what_is_asked_and_the_rest_stays():
+    half = torch.ones(2, dtype=torch.float16)
+    for other in (half, torch.ones(2, dtype=torch.complex64), [1], None):
+        assert _validate.integers_as("n", other, torch.float64) is other
+    torch.testing.assert_close(
+        _validate.integers_as("n", torch.tensor([1, -2]), torch.float16), half * half.new([1, -2])
+    )
+    ticks = torch.tensor([True, False])
+    assert _validate.integers_as("n", ticks, torch.float64, booleans=True).tolist() == [1.0, 0.0]
+
+
+def test_values_are_known_outside_of_maps_alone():
+    assert _validate.known(torch.tensor(True)) is True
+    assert _validate.known(torch.tensor(0)) is False
+    seen = []
+    torch.func.vmap(lambda x: seen.append(_validate.known(x > 0)) or x)(torch.ones(2))
+    assert seen == [None]
+
+
+def test_streams_of_a_seed_are_apart_and_repeat():
+    first = [torch.rand(4, generator=each) for each in runtime.streams(3, 2)]
+    torch.testing.assert_close(first[1], torch.rand(4, generator=runtime.stream(3, 1)))
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[1], torch.rand(4, generator=runtime.stream(4, 1)))
+    # What torch takes for a seed is finite, whatever the seeds that it is made of.
+    assert {0 <= runtime.stream_seed(seed, index) < 2**63 for seed in (0, 2**64 - 1) for index in (0, 10**9)} == {True}

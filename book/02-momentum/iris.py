@@ -80,6 +80,8 @@ begun = runs[runs.step == 0].train_loss.mean()  # what a run that learns nothing
 # %% tags=["hide-input"]
 reference, bold, small = (min(step_sizes, key=lambda v: abs(v - target)) for target in (1e-2, 3e-2, 1e-3))
 middle = min(step_sizes, key=lambda v: abs(v - 3e-3))
+unit = min(delta_sizes, key=lambda v: abs(v - 1))
+equal = f"equal step size {reference:g}"
 close_ups = {"sgd": [reference, bold], "sgdm": [reference, bold], "nag": [reference, bold],
              "adam": [small, middle, reference], "rmsprop": [small, middle, reference]}  # fmt: skip
 paired_splits = draw_splits(len(x), range(seed, seed + many), train=100, batch=10, steps=min(steps, 500))
@@ -112,12 +114,12 @@ defaults = {
     "sgdm": reference,
     "nag": reference,
     "adagrad": small,
-    "adadelta": 1.0,
+    "adadelta": unit,
     "rmsprop": small,
     "adam": small,
 }
 views = {
-    "equal step size 0.01": dict.fromkeys(seven, reference),
+    equal: dict.fromkeys(seven, reference),
     "small library defaults": defaults,
     "each at its best": best.to_dict(),
 }
@@ -186,11 +188,11 @@ ch.claim(
 )
 
 # %% tags=["nbval-check-output"]
-delta = {"at 0.001": final["adadelta", small], "at 1": final["adadelta", 1.0], "start": begun}
+delta = {f"at {lr:g}": final["adadelta", lr] for lr in (small, unit)} | {"start": begun}
 ch.claim(
     "erratum-adadelta-step",
     value=delta,
-    holds=delta["at 0.001"] > 0.85 * delta["start"] and delta["at 1"] < 0.25 * delta["start"],
+    holds=final["adadelta", small] > 0.85 * begun and final["adadelta", unit] < 0.25 * begun,
 )
 
 # %% [markdown]
@@ -233,7 +235,7 @@ tuned_better = all(mean < -2 * error for mean, error in tuned.values())
 tuned_low = max(final[name, best[name]] for name in ("adam", "rmsprop", "adagrad", "adadelta")) < 0.2 * begun
 ch.claim(
     "adam-rmsprop-best",
-    value={"tuned differences": tuned, "at 0.001": {name: final[name, small] for name in seven}},
+    value={"tuned differences": tuned, f"at {small:g}": {name: final[name, small] for name in seven}},
     holds=tuned_low and (True if at_small and tuned_better else "partly" if at_small or tuned_better else False),
 )
 
@@ -287,7 +289,7 @@ ch.claim(
 # %% tags=["nbval-check-output"]
 noise_ratio = {}
 for name in seven:
-    row = rough.loc[name, 1.0 if name == "adadelta" else reference]
+    row = rough.loc[name, unit if name == "adadelta" else reference]
     noise_ratio[name] = row.roughness / row.roughness_train
 ch.claim(
     "loss-fluctuates",
@@ -300,7 +302,7 @@ if ch.plots:
     import seaborn as sns
 
     chosen = pd.concat(
-        trials[(trials.rule == n) & (trials.lr == (1.0 if n == "adadelta" else reference))] for n in seven
+        trials[(trials.rule == n) & (trials.lr == (unit if n == "adadelta" else reference))] for n in seven
     )
     long = chosen.melt(["rule", "seed"], ["roughness", "roughness_train"], "of", "value")
     long["of"] = long["of"].map({"roughness": "mini-batch loss", "roughness_train": "training-set loss"})
@@ -327,8 +329,8 @@ rounds = [
     {name: seconds_per_step(x, y, timed, rule(name), reference, widths, repeats=4) for name in seven} for _ in range(5)
 ]
 cost = pd.DataFrame(rounds).min().to_dict()
-curve = selected(runs, "equal step size 0.01")
-curve = pd.concat([curve[curve.rule != "adadelta"], runs[(runs.rule == "adadelta") & (runs.lr == 1.0)]])
+curve = selected(runs, equal)
+curve = pd.concat([curve[curve.rule != "adadelta"], runs[(runs.rule == "adadelta") & (runs.lr == unit)]])
 curve = curve.groupby(["rule", "step"])["train_loss"].mean().unstack("rule")
 reached = {name: steps * min(cost.values()) / cost[name] for name in seven}
 by_steps = curve.mean()

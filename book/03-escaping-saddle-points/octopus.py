@@ -178,7 +178,7 @@ if ch.plots:
 if ch.plots:
     fig, ax = figure()
     for name in ("GD", "PGD"):
-        ax.plot(*objective[name, 2.0], label=name)
+        ax.plot(*objective[name, min(smoothness, key=lambda L: abs(L - 2))], label=name)
     ax.set(xlabel="step", ylabel="mean objective")
     ax.legend()
 

@@ -42,6 +42,7 @@ ch = Chapter("03-escaping-saddle-points", notebook="saddles", profile=profile, s
 trials = ch.pick(quick=64, full=4096, smoke=8)
 draws = ch.pick(quick=200_000, full=20_000_000, smoke=20_000)
 dimensions = ch.pick(quick=[10, 100, 1000, 10_000], full=[10, 100, 1000, 10_000, 100_000], smoke=[10, 100])
+ch.require(len(set(dimensions)) > 1, "dimensions needs two of them: a slope is fitted")
 f64 = {"dtype": torch.float64, "device": ch.device}
 
 

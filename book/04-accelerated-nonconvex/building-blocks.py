@@ -428,7 +428,7 @@ alpha = 0.2
 center = negative_curvature_descent(
     f20, x20[:10], hessian_lipschitz=1.0, alpha=alpha, gap=20.0, generator=ch.generator(16)
 ).x
-ray = torch.randn(10, 20, generator=ch.generator(17), dtype=torch.float64).to(ch.device)
+ray = torch.randn(len(center), 20, generator=ch.generator(17), dtype=torch.float64).to(ch.device)
 low_ray = torch.linalg.eigh(hessian(f20, center))[1][..., 0]
 ranges = []
 for direction in (ray / ray.norm(dim=-1, keepdim=True), low_ray, -low_ray):

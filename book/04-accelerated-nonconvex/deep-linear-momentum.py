@@ -27,6 +27,7 @@ import torch
 
 from litrepro import Chapter
 from litrepro.linearnets import end_to_end, orthogonal_factors, train_factors
+from litrepro.optim.accelerated import polyak_bound_holds
 
 ch = Chapter("04-accelerated-nonconvex", notebook="deep-linear-momentum", profile=profile, seed=seed, full_minutes=3)
 d_x, d_y, samples, seeds = 10, 3, 20, 5
@@ -35,6 +36,10 @@ depths = ch.pick(quick=[5, 10, 20], full=[5, 10, 20, 50], smoke=[5, 10])
 kappas = ch.pick(quick=[10, 100], full=[10, 100, 1000], smoke=[10, 100])
 steps = ch.pick(quick={10: 200, 100: 300}, full={10: 300, 100: 1000, 1000: 3000}, smoke={10: 30, 100: 30})
 f64 = {"dtype": torch.float64, "device": ch.device}
+ch.require(
+    {5, 10} <= {*depths} and {10, 100} <= {*kappas} <= {*steps},
+    "depths needs 5 and 10, kappas needs 10 and 100, which are judged, steps needs a number for each of kappas",
+)
 
 # %% [markdown]
 # ## The start
@@ -137,19 +142,10 @@ table.pivot_table(index=["kappa", "depth"], columns="run", values="contraction")
 # %% [markdown]
 # The bound (10) is that of theorem 3.1 with $\kappa$ for $\hat\kappa$.
 
-
 # %%
-def bound_holds(relative, kappa):
-    """Whether bound (10) holds while the residual is above 1e-10 of its start, per seed."""
-    both = (relative.square() + torch.cat([relative[:1], relative[:-1]]).square()).sqrt() / math.sqrt(2)
-    t = torch.arange(len(relative), dtype=relative.dtype)[:, None]
-    allowed = (1 - 1 / (4 * math.sqrt(kappa))) ** t * 8 * math.sqrt(kappa)
-    return ((both <= allowed) | (relative.cummin(0).values < 1e-10)).all(0)
-
-
 polyak = len(runs) - 1
 kept = {
-    (depth, kappa): bound_holds(norms[depth, kappa][..., polyak], kappa).tolist()
+    (depth, kappa): polyak_bound_holds(norms[depth, kappa][..., polyak], kappa).tolist()
     for depth in depths
     for kappa in kappas
 }

@@ -35,7 +35,7 @@ import pandas as pd
 import torch
 
 from litrepro import Chapter
-from litrepro.optim.accelerated import polyak_parameters
+from litrepro.optim.accelerated import polyak_bound_holds, polyak_parameters
 from litrepro.plotting import counted
 from litrepro.shallow import relu_gram, relu_gram_expected, train_relu_output
 
@@ -181,21 +181,13 @@ for name, (x, y) in data.items():
     norms[name] = (trained / trained[0]).cpu()  # (steps + 1, seeds, 4)
 
 
-def bound_holds(relative, kappa_hat):
-    """Whether bound (8) holds while the residual is above 1e-10 of its start, per seed."""
-    both = (relative.square() + torch.cat([relative[:1], relative[:-1]]).square()).sqrt() / math.sqrt(2)
-    t = torch.arange(len(relative), dtype=relative.dtype)[:, None]
-    allowed = (1 - 1 / (4 * math.sqrt(kappa_hat))) ** t * 8 * math.sqrt(kappa_hat)
-    return ((both <= allowed) | (relative.cummin(0).values < 1e-10)).all(0)
-
-
 def reached(relative, level):
     """First step at which the residual is at most ``level`` of its start; one more than there are if never."""
     hit = relative <= level
     return torch.where(hit.any(0), hit.to(torch.int8).argmax(0).double(), float(len(relative)))
 
 
-kept = {name: {run: bound_holds(r[..., i], constants[name]["kappa_hat"]).tolist() for i, run in enumerate(runs)}
+kept = {name: {run: polyak_bound_holds(r[..., i], constants[name]["kappa_hat"]).tolist() for i, run in enumerate(runs)}
         for name, r in norms.items()}  # fmt: skip
 sharp = reached(norms["hard"], 1e-6)
 gain = (sharp[:, [0, 3]].min(1).values / sharp[:, 1]).tolist()  # over gradient descent at the better of its steps

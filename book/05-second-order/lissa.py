@@ -447,7 +447,7 @@ ch.claim(
 rows = total | {("LiSSA, depth of the theorem", weight): value for weight, value in untuned.items()}
 pd.DataFrame([{"method": method, "lambda": weight, "calls": calls} for (method, weight), calls in rows.items()]).pivot(
     index="method", columns="lambda", values="calls"
-).sort_values(0.05).map("{:.0f}".format)
+).sort_values(decays[0]).map("{:.0f}".format)
 
 # %% [markdown]
 # Calls until the distance is $10^{-8}$, median over seeds; `inf` where that is not reached. LiSSA and SVRG are level: they differ by less than

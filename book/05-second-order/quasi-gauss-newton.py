@@ -224,6 +224,7 @@ settings = ch.pick(
 kind, hidden = ch.pick(quick=("perceptron", 48), full=("convnet", 16), smoke=("convnet", 2))
 epochs, batch = ch.pick(quick=(30, 50), full=(100, 100), smoke=(2, 8))
 members = list(range(ch.pick(quick=10, full=5, smoke=2)))
+ch.require(len(members) > 1, "members must be at least two seeds: spreads over them are compared")
 
 # %%
 survey = seismic_survey(

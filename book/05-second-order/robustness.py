@@ -37,6 +37,7 @@ from litrepro.secondorder import (
 
 ch = Chapter("05-second-order", notebook="robustness", profile=profile, seed=seed, full_minutes=8)
 n_seeds = ch.pick(quick=5, full=20, smoke=2)
+ch.require(n_seeds > 1, "n_seeds must be at least 2: the seeds are resampled")
 resamples = ch.pick(quick=1000, full=2000, smoke=50)
 warnings.simplefilter("ignore", ConvergenceWarning)  # divergence at large rates is the subject
 

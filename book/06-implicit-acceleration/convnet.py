@@ -38,6 +38,7 @@ count = ch.pick(quick=5, full=10, smoke=2)
 batch = ch.pick(quick=32, full=64, smoke=8)
 rates = ch.pick(quick=(0.01, 0.03, 0.1), full=(0.01, 0.03, 0.1), smoke=(0.01,))
 every = 31
+ch.require(steps >= 2 * every, f"steps must be at least {2 * every}: the second window of {every} is judged")
 seeds = range(seed, seed + count)
 
 # %% [markdown]
@@ -64,7 +65,7 @@ recorded = ch.table("convnet-curves", runs.round(6))
 
 def best_rates(frame):
     """Per variant the step size with the lowest mean loss over steps 32 to 62, and that loss's rows."""
-    early = frame[frame.step == 62]
+    early = frame[frame.step == 2 * every]
     mean = early.groupby(["variant", "lr"])["train_loss"].mean()
     return {name: float(mean[name].idxmin()) for name in ("original", "factored", "control")}, early
 
@@ -80,7 +81,7 @@ if ch.plots:
         ax.plot(part.step + 1.2 * (index - 1), part.train_loss, "os^"[index], ms=4, alpha=0.5, color=f"C{index}")
         mean = part.groupby("step")["train_loss"].mean()
         ax.plot(mean.index, mean, color=f"C{index}", label=f"{name}, step size {lr:g}")
-    ax.set(xlabel="step (end of a window of 31)", ylabel="training loss")
+    ax.set(xlabel=f"step (end of a window of {every})", ylabel="training loss")
     ax.legend()
 
 # %%

@@ -175,7 +175,9 @@ ch.claim("erratum-product-order", value=order, holds=order["W_N ... W_1"] < 1e-1
 ch.claim(
     "erratum-balance-drifts",
     value={"start": initial_gap, "gap": gaps, "ratios": ratios},
-    holds=initial_gap < 1e-12 and gaps[0] > 1e-3 and all(abs(ratio / 10 - 1) < 0.1 for ratio in ratios),
+    holds=initial_gap < 1e-12
+    and gaps[0] > 1e-3
+    and all(abs(ratio / (a / b) - 1) < 0.1 for ratio, a, b in zip(ratios, etas, etas[1:])),
 )
 ch.claim("identity-init-balanced", value=identity_gap, holds=identity_gap == 0)
 

@@ -39,6 +39,11 @@ momenta = torch.linspace(-0.9, 1.1, ch.pick(quick=21, full=41, smoke=21), dtype=
 steps = ch.pick(quick=600, full=2000, smoke=200)
 lrs = torch.logspace(-2.6, 0.4, count, dtype=torch.float64)
 conditions, norms, depths, d = (10, 100), (2, 10), (1, 2, 3), 10
+ch.require(
+    10 in conditions and {2, 10} <= {*norms} and depths == (1, 2, 3),
+    "conditions needs 10, norms needs 2 and 10, depths must be (1, 2, 3): the verdicts are those of these",
+)
+ten = conditions.index(10)
 zero = int(momenta.abs().argmin())
 names = {1: "plain", 2: "depth 2", 3: "depth 3"}
 
@@ -70,7 +75,7 @@ for kind, batch_size in (("full", None), ("single sample", 1)):
         grids = {"conditions": conditions, "depths": depths, "lrs": lrs, "momenta": momenta}
         tables.append(summarize_momentum(sweep, **grids).assign(gradient=kind, norm=norm))
         optimum = best_momenta(sweep, momenta).cpu()
-        runs[kind, norm] = sweep.steps[0].cpu()  # of condition number 10: (depth, seed, step size, momentum)
+        runs[kind, norm] = sweep.steps[ten].cpu()  # of condition number 10: (depth, seed, step size, momentum)
         lost = (~sweep.final.isfinite()).double().mean(2).cpu()  # share of the seeds that diverge
         sweeps[kind, norm] = (usual_median(sweep.steps, 2).cpu(), lost, optimum)
 keys = ["gradient", "norm", "condition", "depth", "lr"]
@@ -93,7 +98,7 @@ if ch.plots:
     chosen = [int((lrs - value).abs().argmin()) for value in (0.01, 0.05, 0.2)]
     for ax, e in zip(axes, chosen):
         for n, depth in enumerate(depths):
-            y = sweeps["full", 10][0][0, n, e]
+            y = sweeps["full", 10][0][ten, n, e]
             ax.plot(momenta, torch.where(y.isinf(), torch.nan, y), marker="os^"[n], ms=3, lw=1.4, label=names[depth])
         ax.axvline(0, color="0.5", lw=0.8, ls=":")
         ax.set(yscale="log", title=f"step {lrs[e]:.2g}", xlabel="momentum", xlim=(-0.95, 1.15))
@@ -115,7 +120,7 @@ if ch.plots:
         fig, axes = figure(1, 2, height=2.8, sharey=True)
         for ax, kind in zip(axes, seeds):
             for n, depth in enumerate(depths):
-                y = sweeps[kind, 10][0][0, n, e]
+                y = sweeps[kind, 10][0][ten, n, e]
                 useful = momenta[y < y[zero]]
                 ax.plot(momenta, torch.where(y.isinf(), torch.nan, y), marker="os^"[n], ms=3, lw=1.4, color=f"C{n}",
                         label=names[depth])  # fmt: skip
@@ -201,7 +206,7 @@ for condition in (1, 10, 100):
     never[condition] = gap.min().item()
 
 tuned = []
-for (kind, norm), c, n in itertools.product(sweeps, range(2), range(3)):
+for (kind, norm), c, n in itertools.product(sweeps, range(len(conditions)), range(len(depths))):
     median = sweeps[kind, norm][0][c, n]
     e, b = divmod(int(median.argmin()), len(momenta))
     tuned.append({
@@ -229,7 +234,7 @@ ch.claim(
 if ch.plots:
     fig, axes = figure(1, 3, height=3.0, sharey=True)
     for ax, (n, depth) in zip(axes, enumerate(depths)):
-        median = sweeps["full", 10][0][0, n]
+        median = sweeps["full", 10][0][ten, n]
         logs = torch.where(median.isinf(), torch.nan, median).log10()
         mesh = ax.pcolormesh(lrs.log10(), momenta, logs.T, cmap="viridis", vmin=0.8, vmax=2.8, shading="nearest")
         e, b = divmod(int(median.argmin()), len(momenta))
@@ -280,7 +285,7 @@ ch.claim(
 # %% mystnb={"figure": {"name": "fig-07-lookalike", "caption": "Single samples, condition number 10, |w*| = 10, medians of 24 seeds. Left: at one and the same step the plain model wants momentum 0.8 and the reparameterized one (depth 2) a slightly negative one: figure 5 of the review. Right: the plain model alone, at three step sizes; at the largest it wants negative momentum too."}, "image": {"alt": "Left: a curve for the plain model with its minimum at 0.8, and a shorter curve for depth 2 with its minimum at negative momentum. Right: three curves of the plain model whose minima move from 0.9 to 0.6 to negative momentum as the step grows."}} tags=["hide-input"]
 if ch.plots:
     fig, (left, right) = figure(1, 2, height=3.3, sharey=True)
-    median = sweeps["single sample", 10][0][0]
+    median = sweeps["single sample", 10][0][ten]
     shared = int((lrs - 0.04).abs().argmin())
     for ax, step_indices, models in (
         (left, [shared] * 2, (0, 1)),

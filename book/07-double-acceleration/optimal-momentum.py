@@ -45,6 +45,7 @@ from litrepro.asynchrony import (
 
 ch = Chapter("07-double-acceleration", notebook="optimal-momentum", profile=profile, seed=seed, full_minutes=2)
 conditions = ch.pick(quick=[5, 20], full=[2, 5, 10, 20, 50, 100, 300, 1000], smoke=[5, 20])
+ch.require({5, 20} <= {*conditions}, "conditions needs 5 and 20: the verdicts are those of these two")
 sizes = ch.pick(quick=(77, 73, 121), full=(381, 361, 241), smoke=(20, 73, 31))
 budget_trials = ch.pick(quick=400, full=20_000, smoke=50)
 staleness = torch.linspace(0, 0.95, sizes[0], dtype=torch.float64)

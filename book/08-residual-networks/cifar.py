@@ -36,7 +36,7 @@ warnings.simplefilter("ignore", ConvergenceWarning)
 ch = Chapter("08-residual-networks", notebook="cifar", profile=profile, seed=seed, full_minutes=160)
 widths = ch.pick(quick=(8, 16, 32), full=(64, 128, 256), smoke=(2, 3, 4))
 batch = ch.pick(quick=64, full=128, smoke=10)
-long = ch.pick(quick=0, full=128, smoke=2)
+long = ch.pick(quick=128, full=128, smoke=2)  # epochs of the recorded runs
 source = ch.pick(quick="digits", full="cifar-10", smoke="digits")
 pool, held = ch.pick(quick=(640, 500), full=(50_000, 10_000), smoke=(40, 40))  # images of the runs
 

@@ -45,7 +45,7 @@ shares = ch.pick(
     smoke=[0.5, 0.8, 0.9, 1.0, 1.1, 1.2, 2.0],
 )  # fmt: skip
 sigma = 0.1
-sizes = [round(share * d) for share in shares]
+sizes = sorted({round(share * d) for share in {*shares, 0.8, 1.0}})
 
 
 def source(offset):

@@ -34,9 +34,14 @@ from litrepro.interpolation import random_feature_risk, rff_curve
 
 ch = Chapter("09-double-descent", notebook="random-features", profile=profile, seed=seed, full_minutes=5)
 n = ch.pick(quick=200, full=10_000, smoke=100)
+half = (n + 1) // 2  # pairs that fit n samples
 fixed = ch.pick(quick=200, full=200, smoke=100)  # of the experiments below, whatever the scale of the curves
 shares = [0.1, 0.175, 0.25, 0.35, 0.5, 0.75, 1.0, 1.25, 2.0, 4.0]
 real_shares = [0.1, 0.175, 0.25, 0.35, 0.45, 0.5, 0.55, 0.75, 1.0, 2.0, 4.0]
+ch.require(
+    1.0 in shares and 0.5 in real_shares and min(sum(s <= 0.5 for s in shares), sum(s >= 2 for s in shares)) > 1,
+    "shares needs 1.0, two up to 0.5 and two from 2.0, and real_shares needs 0.5",
+)
 seeds = ch.pick(quick=5, full=1, smoke=2)
 bandwidth = 5.0  # of pixels in [0, 1]
 source = "full" if ch.full and not ch.smoke else "bundled"
@@ -69,7 +74,8 @@ def checkpointed(count, widths, s, kind):
 # ## The peak
 
 # %%
-plan = {"complex": [round(share * n) for share in shares], "real": [round(share * n) for share in real_shares]}
+plan = {"complex": [round(share * n) for share in shares]}
+plan["real"] = [half if share == 0.5 else round(share * n) for share in real_shares]
 curves = [checkpointed(n, plan[kind], s, kind) for kind in plan for s in ch.progress(range(seeds), kind)]
 rff = pd.concat(curves, ignore_index=True)
 ch.save("rff", rff)
@@ -119,7 +125,7 @@ for kind, frame in mean.groupby(level="kind"):
 ch.claim(
     "erratum-real-threshold",
     value=found,
-    holds=found == {"complex": {"peak": n, "fits from": n}, "real": {"peak": n // 2, "fits from": n // 2}},
+    holds=found == {"complex": {"peak": n, "fits from": n}, "real": {"peak": half, "fits from": half}},
 )
 
 # %% [markdown]

@@ -58,6 +58,12 @@ labels = labels.to(ch.device)
 held_out = (test.images.to(ch.device), test.labels.to(ch.device))
 d = x[0].numel()
 threshold, target = threshold_width(n, d, 10), 10 * n
+# The width nearest the threshold that reuse reaches within the epochs of a fresh network.
+matched = min(range(min(len(widths), total // each)), key=lambda i: abs(widths[i] - threshold), default=0)
+ch.require(
+    matched > 0,
+    f"widths must begin below the threshold, {threshold:g}, and total be {2 * each} epochs: reuse needs two",
+)
 common = {"lr": lr, "momentum": 0.95, "batch_size": batch, "seeds": members}
 
 
@@ -143,7 +149,6 @@ ch.claim(
 # all but the narrowest, which has nothing to reuse.
 
 # %%
-matched = max((i for i in range(len(widths)) if (i + 1) * each <= total), key=lambda i: -abs(widths[i] - threshold))
 places = range(1, matched + 1)  # the narrowest network has nothing to reuse
 
 

@@ -360,7 +360,8 @@ def smoothed(frame):
 
 
 # %%
-one = sweep[(sweep.network == "CNN5") & (sweep.k == 2) & (sweep.noise == 0.2)]
+small_k = min((k for name, k in plan if name == "CNN5"), key=lambda k: abs(k - 2))
+one = sweep[(sweep.network == "CNN5") & (sweep.k == small_k) & (sweep.noise == max(noises["CNN5"]))]
 by_start = pd.DataFrame({start: smoothed(part[part.epoch > 0]) for start, part in one.groupby("member")})
 average = by_start.mean(axis=1)
 best = average.idxmin()

@@ -38,7 +38,7 @@ ch = Chapter("10-shallow-networks", notebook="alternating-minimization", profile
 K, d = ch.pick(quick=(3, 20), full=(10, 100), smoke=(2, 6))
 trials = ch.pick(quick=20, full=20, smoke=8)
 seeds = ch.pick(quick=4, full=2, smoke=2)
-multiples = ch.pick(quick=[1, 2, 4, 8, 16], full=[2, 4, 8, 16], smoke=[1, 2, 4, 8, 16])
+multiples = sorted({*ch.pick(quick=[1, 2, 4, 8, 16], full=[2, 4, 8, 16], smoke=[1, 2, 4, 8, 16]), 2, 4, 16})
 map_tenths = ch.pick(quick=[10, 15, 20, 30, 40, 60, 80], full=[15, 20, 25, 30, 40, 60, 80])
 map_dims = ch.pick(quick=[5, 10, 15, 20], full=[20, 40, 60, 80, 100], smoke=[4, 6])
 f64 = torch.float64
@@ -173,7 +173,7 @@ if ch.plots:
 # %%
 rows = []
 for dim in map_dims:
-    X_all, W = draw(20, 8 * K * dim, K, dim, 50 + dim)
+    X_all, W = draw(20, max(map_tenths) * K * dim // 10, K, dim, 50 + dim)
     W0 = torch.stack([start(kind, W, 60 + dim) for kind in ("0.6", "random")])[:, None]
     n = torch.tensor(map_tenths, device=W.device) * K * dim // 10
     X = X_all * (torch.arange(X_all.shape[1], device=W.device) < n[:, None])[:, None, :, None]

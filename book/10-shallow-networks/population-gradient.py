@@ -36,7 +36,7 @@ from litrepro.shallow import population_descent, population_gradient, population
 
 ch = Chapter("10-shallow-networks", notebook="population-gradient", profile=profile, seed=seed, full_minutes=0.5)
 starts = ch.pick(quick=400, full=10_000, smoke=40)
-dims = ch.pick(quick=[2, 10, 50], full=[2, 10, 50, 500], smoke=[2, 10])
+dims = sorted({*ch.pick(quick=[2, 10, 50], full=[2, 10, 50, 500], smoke=[2, 10]), 2})  # the plane is drawn
 f64 = torch.float64
 
 # %% [markdown]
@@ -117,7 +117,7 @@ if ch.plots:
         ax.plot(1 + turn.cos(), turn.sin(), color="0.6", lw=1)
         chosen = paths[2][:, i, :60]
         inside = (chosen[0] - torch.tensor([1.0, 0.0], dtype=f64)).norm(dim=-1) < 1
-        for k in range(60):
+        for k in range(chosen.shape[1]):
             ax.plot(chosen[:, k, 0], chosen[:, k, 1], color=PALETTE[0 if inside[k] else 1], lw=0.7)
         ax.scatter(chosen[0, :, 0], chosen[0, :, 1], s=8, c=[PALETTE[0 if each else 1] for each in inside])
         ax.plot(1, 0, "*", color="k", ms=11)

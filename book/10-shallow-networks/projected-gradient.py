@@ -261,7 +261,7 @@ if ch.plots:
     shown = ch.scales(sparse_map, recorded_sparse)
     fig, grid = figure(len(shown), 3, height=2.9, squeeze=False, sharey="row")
     for axes, (scale, frame) in zip(grid, shown.items()):
-        levels, dimension = sorted(frame.s.unique()), 200 if scale == "quick" else 1000
+        levels, dimension = sorted(frame.s.unique()), d_sparse if ch.full or scale == "quick" else 1000
         minimum = [statistical_dimension("l1_vector", dimension, k=int(s)) for s in levels]
         for ax, name in zip(axes, constraints):
             part = frame[frame.constraint == name].assign(s=lambda f, known=levels: f.s.map(known.index))

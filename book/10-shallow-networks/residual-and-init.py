@@ -149,7 +149,8 @@ if ch.plots:
     for ax, (scale, table) in zip(axes[0], shown.items()):
         draw_phases(ax, table)
         ax.axhline(0.3, color="0.5", ls=":", lw=1)
-        ax.set(title=f"{scale}, d = {30 if scale == 'quick' else 100}", xlabel="step + 1")
+        dimension = d if ch.full or scale == "quick" else 100
+        ax.set(title=f"{scale}, d = {dimension}", xlabel="step + 1")
     axes[0, 0].legend()
     for s in range(4):
         draw_phases(axes[0, 0], phases.assign(g=g[:, s], distance=distance[:, s]), lw=0.7, alpha=0.4)

@@ -29,6 +29,7 @@ profile = "quick"
 seed = 0
 
 # %%
+import math
 import warnings
 from functools import partial
 
@@ -60,6 +61,7 @@ f64 = torch.float64
 
 # %%
 draws, n, d, beta = 4, 20, 3, 0.1
+there_are = 2 * sum(math.comb(n - 1, k) for k in range(d))  # patterns in general position
 g = ch.generator(1)
 X = torch.randn(draws, n, d, generator=g, dtype=f64)
 planted = torch.randn(draws, 5, d, generator=g, dtype=f64)
@@ -153,7 +155,7 @@ ch.claim(
 # get stuck. Both are drawn on one axis; the slider chooses the data set.
 
 # %%
-counts = [2, 5, 10, 20, 50, 100, 200, 382]
+counts = [*(count for count in (2, 5, 10, 20, 50, 100, 200) if count < there_are), there_are]
 curves = []
 for k in range(draws):
     g = ch.generator(30 + k)
@@ -179,10 +181,10 @@ ch.claim(
     },
     holds=bool(
         steps_down.max() < 1e-5
-        and patterns.shape[1] == 382
-        and all(len(torch.unique(p, dim=0)) == 382 for p in patterns)
-        and max(sampled) < 382
-        and found[200].max() < 0.01
+        and patterns.shape[1] == there_are
+        and all(len(torch.unique(p, dim=0)) == there_are for p in patterns)
+        and max(sampled) < there_are
+        and found[counts[-2]].max() < 0.01
     ),
 )
 
@@ -302,8 +304,9 @@ stuck.assign(mean=stuck.mean(axis=1)).rename_axis("sub-networks").round(2)
 
 # %% tags=["nbval-check-output"]
 # Narrow networks are judged beside wide ones that train.
-worked = bool((relative[15].abs() < 0.005).sum() >= 3) and rises < 1e-5
+worked = bool((relative[15].abs() < 0.005).mean() >= 0.75) and rises < 1e-5
 ch.require(worked, f"no comparison: excess of the wide networks {relative[15].tolist()}, rise {rises}")
+more = stuck.loc[2] - stuck.loc[15]
 ch.claim(
     "cvx3-equals-sgd",
     value={
@@ -311,15 +314,15 @@ ch.claim(
         "excess of the best network": {str(K): relative[K].tolist() for K in Ks},
         "largest rise": rises,
     },
-    holds=(True if stuck.loc[2].mean() > 0.35 and (stuck.loc[2] - stuck.loc[15]).min() > 0.05 else "partly")
+    holds=(True if more.mean() > 0.2 and (more > 0.05).mean() >= 0.75 else "partly")
     if stuck.loc[15].mean() < 0.15 and rises < 1e-5
     else False,
 )
 
 # %% mystnb={"figure": {"name": "fig-11-three-layers", "caption": "Three layers, one panel per data set: final objectives of 40 trained networks by the number K of sub-networks (points), and the convex program on 15, 60 and 240 sampled patterns (lines, darker for more; they coincide on the first two)."}, "image": {"alt": "Four panels with columns of points at K = 2, 5 and 15 and horizontal lines. On three data sets every column starts at the lowest line and the spread shrinks with K; on the fourth only K = 15 comes near it."}} tags=["hide-input"]
 if ch.plots:
-    fig, axes = figure(1, draws, height=3.2)
-    for k, ax in enumerate(axes):
+    fig, axes = figure(1, draws, height=3.2, squeeze=False)
+    for k, ax in enumerate(axes[0]):
         part = three[three["data set"] == k + 1]
         for j, K in enumerate(Ks):
             values = part[(part.kind == "network") & (part["size"] == K)]["objective"]
@@ -328,7 +331,7 @@ if ch.plots:
             level = part[(part.kind == "program") & (part["size"] == count)]["objective"].item()
             ax.axhline(level, color=PALETTE[0], lw=1, alpha=0.3 + 0.7 * (j + 1) / len(samples))
         ax.set(xticks=range(len(Ks)), xticklabels=Ks, xlabel="sub-networks $K$", title=f"data set {k + 1}")
-    axes[0].set_ylabel("objective")
+    axes[0, 0].set_ylabel("objective")
 
 # %% [markdown]
 # The review speaks of single runs, and for these it is right: with two sub-networks half of the starts get stuck more than 1% above

@@ -157,7 +157,7 @@ ch.claim(
     },
     holds=bool(
         (support["after"] <= 22).all()
-        and (support["before"] > 100).all()
+        and (support["before"] > min(100, T // 3)).all()
         and support["prediction"].max() < 1e-8
         and (support["norm ratio"] <= 1 + 1e-9).all()
     ),

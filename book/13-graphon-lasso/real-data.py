@@ -47,6 +47,11 @@ from litrepro.graphs import (
 
 ch = Chapter("13-graphon-lasso", notebook="real-data", profile=profile, seed=seed)
 sizes = [10, 20, 40, 80]
+most = max(sizes)  # what is held out begins there
+ch.require(
+    {10, 20} <= set(sizes) and most <= 100,
+    "sizes must have 10 and 20, which are judged, and none above 100: the data are few",
+)
 options = {"inner": 8, "max_iter": 1000, "tol": 2e-2}
 f64 = torch.float64
 
@@ -94,7 +99,7 @@ kin, priors = sibling_priors(relatives.to(ch.device) * scale)
 train = nested_covariances(groups, sizes).to(ch.device) * scale
 held = {
     name: torch.stack([sample_covariance(group[part]) for group in groups]).to(ch.device) * scale
-    for name, part in (("validation", slice(80, 120)), ("test", slice(120, None)))
+    for name, part in (("validation", slice(most, most + 40)), ("test", slice(most + 40, None)))
 }
 
 # %%
@@ -204,7 +209,7 @@ S = sample_covariance(benign).to(ch.device)
 scale = common_scale(S)
 kin, priors = sibling_priors(S * scale)
 train = nested_covariances(groups, sizes).to(ch.device) * scale
-held = {"test": torch.stack([sample_covariance(group[80:]) for group in groups]).to(ch.device) * scale}
+held = {"test": torch.stack([sample_covariance(group[most:]) for group in groups]).to(ch.device) * scale}
 settings = [{"prior": "none", "mu": priors["none"]}]
 settings += [{"prior": "sibling", "mu": priors["sibling"], "gamma": g} for g in (0.001, 0.01, 0.1)]
 settings += [{"prior": "l1", "mu": priors["none"], "alpha": a} for a in (0.03, 0.1)]

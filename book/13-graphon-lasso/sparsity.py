@@ -44,6 +44,7 @@ from litrepro.graphs import (
 ch = Chapter("13-graphon-lasso", notebook="sparsity", profile=profile, seed=seed, full_minutes=3)
 p, beta = 30, 0.5
 sizes = ch.pick(quick=[20, 40, 80, 160, 640], full=[10, 20, 40, 80, 160, 320, 640, 1280], smoke=[80, 640])
+ch.require({80, 640} <= set(sizes), f"sizes must have 80 and 640, which are judged, got {sizes}")
 graphs = ch.pick(quick=16, full=100, smoke=3)
 options = {"inner": 8, "max_iter": ch.pick(quick=1500, full=2500, smoke=150), "tol": 5e-3}
 warnings.simplefilter("ignore", ConvergenceWarning)  # hard thresholding creeps; its residuals are in the table

@@ -45,6 +45,7 @@ ch = Chapter("14-random-features", notebook="fastfood", profile=profile, seed=se
 draws = ch.pick(quick=20_000, full=500_000, smoke=500)
 powers = ch.pick(quick=[6, 7, 8, 9, 10, 11, 12], full=[6, 7, 8, 9, 10, 11, 12, 13, 14, 15], smoke=[6, 7])
 n_points = ch.pick(quick=100, full=1000, smoke=10)
+ch.require(min(powers) <= 12, f"powers must have one of at most 12, by which the speed is judged, got {powers}")
 f64 = torch.float64
 
 # %% [markdown]
@@ -173,7 +174,8 @@ if ch.plots:
 
     shown = ch.scales(timings, recorded_timings)
     fig, axes = figure(1, len(shown), height=3.6, squeeze=False)
-    points = {"quick": "quick, 100 points", "full scale": "full scale, 1,000 points"}
+    points = {"quick": f"quick, {n_points:,} points"}
+    points["full scale"] = f"full scale, {n_points if ch.full else 1000:,} points"
     for ax, (scale, table) in zip(axes[0], shown.items()):
         draw_times(ax, table)
         ax.set(title=points[scale], ylabel="")

@@ -57,12 +57,13 @@ rate_seeds = ch.pick(quick=5, full=50, smoke=2)
 shapes = ch.pick(quick=[(3200, 123)], full=[(3200, 123), (200_000, 223), (500_000, 127)], smoke=[(300, 20)])
 bounds = ch.pick(quick=[1, 5, 20, 100], full=[1, 2, 5, 10, 20, 50, 100, 200], smoke=[5, 20])
 n_sweep = ch.pick(quick=[150, 300, 600, 1200, 2400], full=[300, 1000, 3000, 10_000, 30_000, 60_000], smoke=[100, 200])
+n_exact = min(n_exact, n_train)
 ks = [25, 50, 100, 200, 400, 800]
 k_main = 500
 
 # %%
 source = "full" if ch.full and not ch.smoke else "bundled"
-train = mnist("train", n=max(n_train, n_rate), source=source, balanced=source == "bundled", seed=seed)
+train = mnist("train", n=max(n_train, n_rate, *n_sweep), source=source, balanced=source == "bundled", seed=seed)
 test = mnist("test", n=None if source == "full" else 1000, source=source, seed=seed)
 x_all, x_test = (part.images.flatten(1).to(ch.device) for part in (train, test))
 y_all, y_test = (1.0 - 2.0 * (part.labels % 2).float().to(ch.device) for part in (train, test))

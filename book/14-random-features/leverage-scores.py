@@ -153,7 +153,7 @@ grown = leverage_trials(
     [15.0],
     [1e-3, 1e-4, 1e-5],
     sizes,
-    seeds=min(seeds // 2, 30),
+    seeds=min(max(2, seeds // 2), 30),
     pool=10 * pool,
     methods=("plain", "leverage"),
     generator=ch.generator(5),

@@ -40,6 +40,7 @@ epochs = ch.pick(quick=40, full=60, smoke=1)
 seeds = ch.pick(quick=5, full=5, smoke=2)
 batch = ch.pick(quick=100, full=200, smoke=50)
 widths = ch.pick(quick=[20, 100], full=[20, 100, 400], smoke=[20, 100])
+ch.require(100 in widths, f"widths must have 100, whose matrix is looked at, got {widths}")
 numbers = list(range(seed, seed + seeds))
 plan = [(width, weight) for width in widths for weight in (0.0, 1.0, 10.0) if width > 20 or weight < 10]
 K = 10

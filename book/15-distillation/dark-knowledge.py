@@ -38,6 +38,7 @@ epochs = ch.pick(quick=40, full=30, smoke=1)
 noise_epochs = ch.pick(quick=60, full=30, smoke=1)
 few_epochs = ch.pick(quick=150, full=300, smoke=1)
 seeds = ch.pick(quick=5, full=5, smoke=2)
+noisy_n = min(noisy_n, pool)
 numbers = list(range(seed, seed + seeds))
 K = 10
 

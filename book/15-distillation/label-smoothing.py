@@ -86,6 +86,7 @@ watched = []
 checkpoints = ch.pick(
     quick=[1, 2, 4, 8, 16, 28, 40], full=[1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 50, 75, 100], smoke=[1, 2]
 )
+checkpoints = sorted({*(epoch for epoch in checkpoints if epoch < epochs), epochs})
 
 
 def known(ensemble, pair):

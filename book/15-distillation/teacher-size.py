@@ -40,6 +40,7 @@ teacher_epochs = ch.pick(quick=40, full=60, smoke=1)
 seeds = ch.pick(quick=5, full=5, smoke=2)
 full_sizes = [5, 20, 50, 100, 200, 400, 800, 1600]
 sizes = ch.pick(quick=full_sizes[:6], full=full_sizes, smoke=full_sizes[:6])
+ch.require({20, 50, 100, 200} < set(sizes), "sizes must have the assistants' 20, 50, 100 and 200, and a larger one")
 numbers = list(range(seed, seed + seeds))
 T = 4.0  # the weight of the soft term is 0.9
 # Adam's averages of a unit that has died shrink at every step; a CPU takes long over numbers below 1e-38.
@@ -81,6 +82,7 @@ largest, smallest = max(sizes), min(sizes)
 # %%
 full_middle = [50, 100, 200, 400]
 middle = ch.pick(quick=[20, 50, 100, 200], full=full_middle, smoke=[20, 50, 100, 200])
+ch.require(set(middle) <= set(sizes) - {largest}, f"sizes must have the assistants' {middle} and a larger one")
 weights, temperatures = [0.0, 0.1, 0.5, 0.9, 1.0], [1.0, 2.0, 4.0, 8.0, 20.0, 50.0]  # of the hard labels; T
 best_logits = teachers[largest][0]
 

@@ -43,6 +43,7 @@ ch = Chapter("16-coresets", notebook="speed-ups", profile=profile, seed=seed, fu
 n = ch.pick(quick=500, full=2000, smoke=200)
 n_test = ch.pick(quick=500, full=10_000, smoke=200)
 epochs = ch.pick(quick=60, full=120, smoke=30)
+ch.require(epochs > 18, f"epochs must be above 18, which is what two warm epochs cost, got {epochs}")
 every = ch.pick(quick=10, full=5, smoke=10)
 stable = ch.pick(quick=3, full=10, smoke=2)  # seeds of the comparison of last layer and all layers
 few = ch.pick(quick=3, full=3, smoke=2)

@@ -27,6 +27,8 @@ profile = "quick"
 seed = 0
 
 # %%
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import torch
@@ -50,6 +52,8 @@ cifar = ch.pick(
     smoke={"n": 100, "n_test": 50, "epochs": 1, "full_epochs": 1, "seeds": 1, "lr": 0.01},
 )
 look = ch.pick(quick=10, full=10)  # epochs between two evaluations
+ch.require(seeds > 1, "seeds must be at least 2: differences are compared with their standard errors")
+ch.require("mnist" in datasets, "datasets must have mnist, which is judged")
 settings = {"fraction": 0.1, "every": 5, "batch_size": 20, "lr": 0.04, "momentum": 0.9}
 methods = {
     "Random": ("random", {}),
@@ -89,34 +93,36 @@ def rounded(seed):
 
 # %%
 def one_run(name, data, build, label, s, length):
-    """Histories of one method and seed; in the full profile from its file, where an earlier command finished it."""
+    """History of one method and seed, and below it the selections, which have no metric."""
     method, options = methods[label]
     train, test = data
-    what = f"{name}-{len(train[1])}-{label}-{s}-{length}"
-    files = [ch.scratch(f"{what}-{kind}.csv") for kind in ("history", "selections")]
-    if ch.full and not ch.smoke and all(file.exists() for file in files):
-        return [pd.read_csv(file) for file in files]
     further = {"evaluate_on": {"test": test}, "eval_every": 2 if label == "Full" else look}
     if name == "cifar":
         further["lr"] = cifar["lr"]
     found = train_on_coresets(
         build(seed + s), train, method=method, epochs=length, seed=s, **settings | further | options
     )
-    found = [part.assign(data=name, method=label, run=s) for part in found]
-    for file, part in zip(files, found if ch.full else ()):
-        part.to_csv(file, index=False)
-    return found
+    found = [part for part in found if len(part)]  # Full selects nothing
+    return pd.concat(found, ignore_index=True).assign(data=name, method=label, run=s)
 
 
+# %%
 def runs(name, n, build, length, length_full, repeats, these=tuple(methods)):
     """These methods with every seed on one data set: histories and selections; a full command ends after seven minutes."""
     data, found = load(name, n), []
     for label, s in ch.progress([(m, s) for s in range(repeats) for m in these], name):
         # A run of Full on CIFAR-10 takes half a command.
-        if ch.out_of_time(3.5 if (name, label) == ("cifar", "Full") else 6.7):
-            ch.pause()
-        found.append(one_run(name, data, build, label, s, length_full if label == "Full" else length))
-    return [pd.concat(part, ignore_index=True) for part in zip(*found)]
+        minutes = 3.5 if (name, label) == ("cifar", "Full") else 6.7
+        run = partial(one_run, name, data, build, label, s, length_full if label == "Full" else length)
+        what = "-".join(map(str, (name, label, s, *settings.values())))
+        found.append(ch.kept(what, run, minutes))
+    found = pd.concat(found, ignore_index=True)
+    of_training = found.metric.notna()
+    history = found[of_training].drop(columns=["size", "gradient_error"], errors="ignore").astype({"step": int})
+    chosen = found[~of_training].reindex(
+        columns=["epoch", "size", "gradient_error", "seconds", "data", "method", "run"]
+    )
+    return history, chosen.astype({"size": int})
 
 
 # %% [markdown]

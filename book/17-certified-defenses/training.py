@@ -22,6 +22,8 @@ profile = "quick"
 seed = 0
 
 # %%
+from functools import partial
+
 import pandas as pd
 
 from litrepro import Chapter
@@ -42,6 +44,7 @@ n_looked = ch.pick(quick=200, full=1000, smoke=50)
 stacked = ch.pick(quick=2, full=1, smoke=1)  # seeds in one stack, between two checkpoints in full
 look_every = 2  # epochs between two looks at the networks
 small = 0.1  # the radius at which the trainings are compared
+ch.require(seeds > 1, "seeds must be at least 2: differences are compared with their standard errors")
 numbers = list(range(seed, seed + seeds))
 slowly, at_once = (0.0, 0.5), (0.0, 0.0)  # the radius grows over the first half, or is there from the start
 looked_at = {"standard": (), "fgsm": ("clean", "fgsm", "pgd", "verified")}  # what the figures of curves draw
@@ -62,9 +65,11 @@ def length(method, ramps):
     return ibp_epochs if method == "ibp" and not hopeless else epochs
 
 
-def train_stack(method, members, train, test, about):
-    """All networks of a method as one stack: accuracies at the end, and those of a few images along the way."""
-    _, eps, ramps, seeds = zip(*members)
+def train_stack(name, method, members):
+    """All networks of a method as one stack: accuracies of a few images along the way, and of all at the end, "epoch" 0."""
+    labels, eps, ramps, seeds = zip(*members)
+    about = pd.DataFrame({"data": name, "training": labels, "trained at": eps, "seed": seeds})
+    train, test = load(name)
     # A plainly trained network is tested at the smallest radius, the others at their own.
     tested = [radius or small for radius in eps]
     few, along = (test[0][:n_looked], test[1][:n_looked]), []
@@ -80,24 +85,14 @@ def train_stack(method, members, train, test, about):
         epochs=length(method, ramps), callback=look,
     )  # fmt: skip
     table = robust_accuracy(stack, test, tested, attack_steps=test_steps)
-    return about.join(table.set_index("member")), pd.concat(along or [about[:0]])
+    return pd.concat([*along, about.join(table.set_index("member")).assign(epoch=0)], ignore_index=True)
 
 
 # %%
 def train_and_measure(name, method, members, part=""):
     """Final accuracies and training curves of ``members`` (label, radius, ramp, seed) on one data set; kept in full."""
-    kept = [ch.scratch(f"{name}-{method}{part}-{kind}.csv") for kind in ("end", "curve")]
-    if ch.full and all(path.exists() for path in kept):
-        return tuple(pd.read_csv(path) for path in kept)
-    if ch.out_of_time():
-        ch.pause()
-    about = pd.DataFrame([{"data": name, "training": label, "trained at": eps, "seed": s}
-                          for label, eps, _, s in members])  # fmt: skip
-    found = train_stack(method, members, *load(name), about)
-    if ch.full:
-        for table, path in zip(found, kept):
-            table.to_csv(path, index=False)
-    return found
+    found = ch.kept(f"{name}-{method}{part}", partial(train_stack, name, method, members))
+    return found[found.epoch == 0].drop(columns="epoch"), found[found.epoch > 0]
 
 
 def joined(pairs):
@@ -128,6 +123,7 @@ radii = ch.pick(quick=[0.1], full=[0.1, 0.2, 0.3], smoke=[0.1])
 # The verdict on one-step training hangs on a difference of accuracies, and its networks are the cheapest: more seeds.
 one_step = list(range(seed, seed + ch.pick(quick=5, full=5, smoke=2)))
 many_step = list(range(seed, seed + ch.pick(quick=2, full=5, smoke=2)))
+ch.require(min(len(one_step), len(many_step)) > 1, "one_step and many_step must have two seeds for a standard error")
 
 
 def planned(name):
@@ -289,7 +285,7 @@ def paired(table, first, second):
     part = table[(table.data == "mnist") & (table["trained at"] == 0.1)]
     wide = part.pivot_table(index="seed", columns=["training", "metric"], values="value")
     difference = wide[first] - wide[second]
-    return difference.mean(), difference.sem() if len(difference) > 1 else 0.0
+    return difference.mean(), difference.sem() if len(difference) > 1 else 0.0  # a smoke run has one seed
 
 
 shown = price if ch.full or recorded is None else recorded

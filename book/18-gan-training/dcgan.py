@@ -13,10 +13,10 @@
 # legible. Table 2 is that of {doc}`consensus`.
 #
 # The quick profile trains convolutional networks of width 8 for 200 steps in batches of 32 at $\eta = 10^{-3}$, five times the review's step size, on
-# 4,000 digits. That is enough to compare variants of Adam, not enough to judge what happens after a hundred epochs: the claims about the WGAN need the full
-# profile. What quick shows of it is a first look, on perceptrons, with its own numbers. The full profile has batches of 200: the WGAN for 60
-# of the review's 200 epochs, the DCGAN at width 64 for three, which is what a reference for the WGAN needs. A command ends after seven minutes, and the next one goes on where
-# it stopped.
+# 4,000 digits. That is enough to see what draws digits at all, not to judge differences of a tenth or what happens after a hundred epochs: the claims
+# about variants of Adam and about the WGAN need the full profile. What quick shows of the WGAN is a first look, on perceptrons, with its own numbers. The
+# full profile has batches of 200: the WGAN for 60 of the review's 200 epochs, the DCGAN at width 64 for three, which is what a reference for the WGAN
+# needs. A command ends after seven minutes, and the next one goes on where it stopped.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -106,17 +106,29 @@ if ch.plots:
     fig.legend(*axes[0].get_legend_handles_labels(), ncols=6, loc="outside lower center", fontsize=8)
 
 # %% tags=["nbval-check-output"]
-mean = final.groupby("variant")["IS"].mean()
-three = mean[["Adam", "OAdam", "AdamNM"]]
-spread = (three.max() - three.min()) / three.mean()
+adam_like = ["Adam", "OAdam", "AdamNM"]
 by_seed = final.pivot(index="seed", columns="variant", values="IS")
-# Variants whose parameter is ignored would score not alike but the same.
-differ = min((by_seed[a] - by_seed[b]).abs().mean() for a, b in itertools.combinations(three.index, 2))
-ch.claim(
-    "dcgan-variants-close",
-    value=three.to_dict() | {"spread": spread, "least mean difference on a seed": differ},
-    holds=False if spread >= 0.1 or differ < 1e-3 else True if three.min() > 2 else "partly",
-)
+# After 200 steps three seeds of a narrow network differ by up to the tenth in question: judged by the recorded table.
+if recorded is None:
+    ch.not_run("dcgan-variants-close", "the full-scale table dcgan-scores is not recorded")
+else:
+    ends = recorded[recorded["step"] == recorded["step"].max()].pivot(index="seed", columns="variant", values="IS")
+    three = ends[adam_like].mean()
+    spread = (three.max() - three.min()) / three.mean()
+    # Variants whose parameter is ignored would score not alike but the same, there or in this run.
+    differ = min(
+        (runs[a] - runs[b]).abs().mean() for runs in (ends, by_seed) for a, b in itertools.combinations(adam_like, 2)
+    )
+    measured = three.to_dict() | {f"{name} in this run": by_seed[name].mean() for name in adam_like}
+    ch.claim(
+        "dcgan-variants-close",
+        value=measured | {"spread": spread, "least mean difference on a seed": differ},
+        holds=False if spread >= 0.1 or differ < 1e-3 else True if three.min() > 2 else "partly",
+        table="dcgan-scores",
+    )
+
+# %% tags=["nbval-check-output"]
+mean = by_seed.mean()
 ratio = by_seed["SGDNM, 0.1"] / by_seed["Adam"]
 learnt = by_seed["Adam"].min() > 2  # what has learnt nothing scores 1, and keeps up with its like
 ch.claim(

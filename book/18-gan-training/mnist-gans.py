@@ -52,6 +52,8 @@ width, latent = ch.pick(quick=(64, 32), full=(256, 100), smoke=(16, 8))
 batch = ch.pick(quick=32, full=200, smoke=16)  # full: 18,000 batches of 200 are 60 of 200 epochs
 lr = ch.pick(quick=1e-3, full=2e-4)
 sgd_lr = ch.pick(quick=(1e-2, 1e-1), full=(1e-3, 1e-3))
+checkpoints = sorted({*(step for step in checkpoints if step < steps), steps})
+ch.require(seeds > 1, "seeds must be at least 2: differences are compared with their standard errors")
 
 # %%
 source = "full" if ch.full and not ch.smoke else "bundled"

@@ -105,7 +105,7 @@ pd.DataFrame(methods, columns=["method", "eigenvalues of a step", "play and trai
 # The quick profile trains for a thousand steps or fewer where the review has 200 epochs. It shows orderings of
 # optimizers that appear early; it cannot show how training ends. For the plain GAN and the WGAN that is recorded over
 # 60 epochs, too few to order Adam's variants on the WGAN, for consensus over 30,000 steps; for the DCGAN, recorded over
-# three epochs, it is open.
+# three epochs, how a long training ends is open.
 #
 # ## Errata
 #

@@ -77,14 +77,14 @@ ch.save("parity", parity_table.round(4))
 if ch.plots:
     from litrepro.plotting import figure
 
-    fig, axes = figure(1, len(lengths), height=2.6, sharey=True)
-    for ax, (length, part) in zip(axes, parity_table.groupby("length")):
+    fig, axes = figure(1, len(lengths), height=2.6, sharey=True, squeeze=False)
+    for ax, (length, part) in zip(axes[0], parity_table.groupby("length")):
         for s, run in part.groupby("start"):
             ax.plot(run.step, run.accuracy, "o-", ms=4, label=f"start {s}")
         ax.axhline(0.5, color="0.5", ls="--", label="chance")
         ax.set(xlabel="training step", title=f"trained on {length} bits", ylim=(-0.05, 1.05))
-    axes[0].set_ylabel("accuracy, 20 bits")
-    axes[0].legend()
+    axes[0, 0].set_ylabel("accuracy, 20 bits")
+    axes[0, 0].legend()
 
 # %% [markdown]
 # Trained on two bits two of three starts find a cell that chained nineteen times is right on all strings of twenty

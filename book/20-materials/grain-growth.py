@@ -104,11 +104,9 @@ if ch.plots:
 
     shuffle = torch.randperm(grains, generator=ch.generator(5)).to(start.device)
     fig, axes = figure(1, 3, height=2.5)
-    shown = {
-        "start": start[0],
-        f"{record * (len(states) // 5)} sweeps": states[len(states) // 5 - 1, 0],
-        f"{sweeps} sweeps": states[-1, 0],
-    }
+    early = max(1, len(states) // 5)
+    shown = {"start": start[0]}
+    shown |= {f"{record * count} sweeps": states[count - 1, 0] for count in (early, len(states))}
     for ax, (title, image) in zip(axes, shown.items()):
         ax.imshow(shuffle[image].cpu(), cmap="tab20", interpolation="nearest")
         ax.set_title(f"{title}: {int(grain_count(image))} grains", fontsize=10)

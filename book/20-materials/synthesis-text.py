@@ -42,6 +42,7 @@ draws = ch.pick(quick=5, full=50, smoke=1)
 label_counts = ch.pick(
     quick=[50, 100, 200, 400, 800, 1600, 4000], full=[50, 100, 200, 400, 800, 1600, 4000], smoke=[100, 400, 4000]
 )
+ch.require({400, 4000} <= set(label_counts), f"label_counts must have 400 and 4000, got {label_counts}")
 reason = ""
 try:
     from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer

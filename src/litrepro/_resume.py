@@ -43,7 +43,8 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def _alike(saved: Any, value: Any) -> bool:
-    if not (isinstance(saved, list) and saved and isinstance(saved[0], list) and isinstance(saved[0][0], float)):
+    summaries = isinstance(saved, list) and saved and isinstance(saved[0], list) and saved[0]
+    if not (summaries and isinstance(saved[0][0], float)):
         return saved == value
     if [len(part) for part in saved] != [len(part) for part in value]:
         return False

@@ -64,6 +64,15 @@ def float_tensor(name: str, value: Any, minimum_dims: int = 0) -> Any:
     return _with_dims(name, value, minimum_dims)
 
 
+def integers_as(name: str, value: Any, dtype: Any, *, booleans: bool = False) -> Any:
+    """Integers (with ``booleans``, bool too) in a floating-point dtype; what else it may be is for others to check."""
+    import torch
+
+    if not isinstance(value, torch.Tensor) or value.dtype.is_floating_point or value.is_complex():
+        return value
+    return (value if booleans else integer_tensor(name, value)).to(dtype)
+
+
 def floating_dtype(name: str, value: Any) -> Any:
     """A floating-point torch.dtype."""
     import torch
@@ -200,6 +209,14 @@ def sequence(name: str, value: Any, minimum: int = 1) -> list[Any]:
         got = type(value).__name__ if items is None else f"{len(items)}"
         raise ValueError(f"{name} must be a sequence of at least {minimum} item(s), got {got}")
     return items
+
+
+def known(condition: Any) -> bool | None:
+    """The truth of a 0-dim tensor; None under ``torch.func.vmap``, where there are no values to look at."""
+    try:
+        return bool(condition)
+    except RuntimeError:
+        return None
 
 
 def finite(**tensors: Any) -> None:

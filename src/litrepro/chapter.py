@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import copy
-import json
 import operator
 import os
-import re
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -61,10 +58,13 @@ class Chapter:
         self.slug = slug
         self.profile = runtime.resolve_profile(profile)
         self.seed = seed
-        self.notebook = notebook or os.environ.get("LITREPRO_NOTEBOOK") or _calling_script() or "notebook"
+        script = runtime.calling_script()
+        self.notebook = notebook or os.environ.get("LITREPRO_NOTEBOOK") or (script.stem if script else "notebook")
         self.full_minutes = full_minutes
         self.smoke = runtime.smoke() and self.profile == "full"
-        self.folder = runtime.find_book() / slug
+        # A page that runs as a script belongs to its own book, wherever it is called from.
+        own = script.parent if script and (script.parent / "claims.yml").is_file() else None
+        self.folder = runtime.find_book(own) / slug
         self.claims = claims.load_ledger(self.folder / "claims.yml")
         self._picks: list[Any] = []
         self._saved: dict[str, str] = {}
@@ -85,7 +85,9 @@ class Chapter:
         """The value for the profile in force: ``quick``, ``full``, or ``smoke`` (default: ``quick``) in a smoke run.
 
         The values for ``full`` are the configuration of recorded tables: pick sizes before saving results.
+        Raises ``ValueError`` for a value of ``full`` that has no stable description as JSON.
         """
+        runtime.digest(full)
         self._picks.append(copy.deepcopy(full))
         if self.smoke:
             return quick if smoke is None else smoke
@@ -98,13 +100,11 @@ class Chapter:
 
     def generator(self, offset: int = 0) -> torch.Generator:
         """A CPU generator seeded by the notebook's seed and ``offset``: other offsets, independent streams."""
-        import torch
-
         try:
             offset = operator.index(offset)
         except TypeError:
             raise ValueError(f"offset must be an integer, got {offset!r}") from None
-        return torch.Generator().manual_seed((self.seed * 1_000_003 + offset) % 2**63)
+        return runtime.stream(self.seed, offset)
 
     def progress(self, iterable: Iterable, description: str = "", total: int | None = None) -> Iterator:
         """``iterable`` with a progress bar on a terminal or in JupyterLab; plain when the build executes it."""
@@ -114,11 +114,7 @@ class Chapter:
             raise ValueError(f"progress needs something to iterate over, got {type(iterable).__name__}") from None
         if runtime.executed_by_build():
             return iter(iterable)
-        try:
-            from tqdm.auto import tqdm
-        except ImportError:
-            return iter(iterable)
-        return iter(tqdm(iterable, desc=description, total=total, leave=False))
+        return iter(runtime.progress_bar(iterable, desc=description, total=total))
 
     def clock(self) -> float:
         """A stopwatch: CPU seconds where this runs on a CPU, which neighbours disturb less; wall seconds on a GPU."""
@@ -149,15 +145,15 @@ class Chapter:
         """Whether a full command should end and leave the rest to the next one; never in quick.
 
         It has run for ``minutes`` since the chapter was opened. ``LITREPRO_MINUTES`` is how long a command lasts where
-        that is not seven minutes; every limit changes in proportion.
+        that is not seven minutes; every limit changes in proportion. Raises ``ValueError`` where that is no number.
         """
         minutes = _validate.real("minutes", minutes, 0)
-        return self.full and self.elapsed() > 60 * minutes * float(os.environ.get("LITREPRO_MINUTES") or 7) / 7
+        return self.full and self.elapsed() > 60 * minutes * runtime.command_minutes() / 7
 
     def pause(self) -> NoReturn:
         """End a full command whose time is up: what is finished lies in ``scratch``."""
         print("time is up: the same command goes on from here")
-        raise SystemExit(0)
+        raise SystemExit(runtime.PAUSED)
 
     def scratch(self, name: str) -> Path:
         """A path for checkpoints of this notebook, outside the tracked files; its folder exists."""
@@ -173,23 +169,25 @@ class Chapter:
         """``make()``; a full command reads it from ``scratch`` where an earlier one of its configuration finished it.
 
         The configuration is what was picked before. Where the part is not there yet and the command is ``out_of_time``,
-        it ends here. A smoke run makes everything anew.
+        it ends here. A smoke run makes everything anew. A full command gets the table as it is read back from a CSV
+        file, types included, whether it has just been made or not.
 
-        Raises ``ValueError`` for a name that is no file's, no function, and a frame that is none or empty.
+        Raises ``ValueError`` for a name that is no file's, no function, a frame that cannot be a table
+        (``results.check_frame``), and a kept file that cannot be read.
         """
         path = self.scratch(name)
         path = path.with_name(f"{path.name}-{self._configuration_digest()[:8]}.csv")
         _validate.function("make", make)
         if self.full and not self.smoke and path.is_file():
-            return results.from_csv(path.read_bytes())
+            return results.read_kept(path)
         if self.out_of_time(minutes):
             self.pause()
         frame = make()
         results.check_frame(path.stem, frame)
-        if self.full:
-            frame = results.indexed(frame)  # as the next command reads it
-            results.write_atomically(path, results.to_csv(frame))
-        return frame
+        if not self.full:
+            return frame
+        results.write_atomically(path, results.to_csv(frame))
+        return results.read_kept(path)
 
     @property
     def plots(self) -> bool:
@@ -206,7 +204,7 @@ class Chapter:
     def save(self, name: str, frame: pd.DataFrame) -> None:
         """Keep ``frame`` as the full-scale table ``name`` with its provenance; in quick only its configuration counts.
 
-        Raises ``ValueError`` for a bad name or a frame that is none or empty, whatever the profile.
+        Raises ``ValueError`` for a bad name or a frame that cannot be a table, whatever the profile.
         """
         results.check_frame(results.check_name(name), frame)
         self._saved[name] = self._configuration_digest()
@@ -220,7 +218,8 @@ class Chapter:
 
         Raises ``litrepro.results.ResultsError`` if the table does not match its provenance.
         """
-        recorded = results.load_table(self.folder / "results", name)
+        written = self.full and not self.smoke and name in self._saved
+        recorded = results.load_table(self._results_folder() if written else self.folder / "results", name)
         payload: dict[str, Any] = {"chapter": self.slug, "notebook": self.notebook, "table": name}
         if recorded is None:
             payload["state"] = "missing"
@@ -267,7 +266,8 @@ class Chapter:
         -----
         A claim that only the full profile can judge, and that was not computed from a recorded table, ignores what
         quick measured: it shows the verdict of the recorded full run, or "not run". Where quick can judge and a
-        recorded full run came to another verdict, both are shown.
+        recorded full run came to another verdict, both are shown. A recorded verdict of this notebook is said to be
+        stale where that run had another seed, or had picked something else by then.
 
         Raises
         ------
@@ -294,7 +294,8 @@ class Chapter:
         if self.full:
             self._record_verdict(entry, judged)
         elif not needs_record:
-            judged["at_full_scale"] = (self._recorded(claim_id) or {}).get("verdict")
+            recorded = self._recorded(claim_id) or {}
+            judged |= {"at_full_scale": recorded.get("verdict"), "stale": recorded.get("stale", False)}
         self._show_claim(entry, judged)
         return None
 
@@ -321,7 +322,7 @@ class Chapter:
 
     def ledger(self) -> None:
         """Show the chapter's ledger: every claim with what was reported, its criterion and the verdict it stands by."""
-        show.ledger(self.claims, _claim_pages(self.folder))
+        show.ledger(self.claims, claims.pages_of(self.folder))
 
     # --- inside -------------------------------------------------------------------------------------------------
 
@@ -336,7 +337,7 @@ class Chapter:
             "chapter": self.slug,
             "notebook": self.notebook,
             "seed": self.seed,
-            "configuration": json.loads(json.dumps(self._picks, default=runtime._describe)),
+            "configuration": runtime.plain(self._picks),
             "configuration_digest": self._configuration_digest(),
             "device": runtime.device_name(self.device),
             "versions": runtime.versions(),
@@ -345,25 +346,31 @@ class Chapter:
         }
 
     def _results_folder(self) -> Path:
-        # A smoke run must never be mistaken for a recorded one.
-        return self.scratch("results") if self.smoke else self.folder / "results"
+        if self.smoke:  # must never be mistaken for a recorded run
+            return self.scratch("results")
+        # Where the build runs a page with other parameters, or only compares: a folder relative to the book.
+        aside = os.environ.get("LITREPRO_RESULTS")
+        return self.folder.parent / aside if aside else self.folder / "results"
 
     def _record_verdict(self, entry: claims.Claim, judged: dict[str, Any]) -> None:
         self._judged[entry.id] = {"id": entry.id, "verdict": judged["verdict"], "value": judged["value"]}
-        record = self._provenance() | {"verdicts": list(self._judged.values())}
         path = results.verdicts_path(self._results_folder(), self.notebook)
-        results.write_atomically(path, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
+        results.save_verdicts(path, self._provenance(), self._judged, self.claims)
 
     def _recorded(self, claim_id: str) -> dict[str, Any] | None:
-        """Verdict and value of a run at full scale, where one is recorded."""
-        return results.load_verdicts(self.folder / "results").get(claim_id)
+        """Verdict and value of a run at full scale, where one is recorded, and whether the page has left it behind."""
+        record = results.load_verdicts(self.folder / "results", self.notebook).get(claim_id)
+        if record is None:
+            return None
+        comparable = record["notebook"] == self.notebook and record["configuration"] is not None
+        stale = comparable and not results.same_run(record, self.seed, runtime.plain(self._picks))
+        return {"verdict": record["verdict"], "value": record["value"], "stale": stale}
 
     def _recorded_claim(self, entry: claims.Claim) -> None:
         recorded = self._recorded(entry.id)
         if recorded is None:
             return self.not_run(entry.id, "no run at full scale is recorded")
-        judged = {"verdict": recorded["verdict"], "value": recorded["value"], "profile": "full", "recorded": True}
-        return self._show_claim(entry, judged)
+        return self._show_claim(entry, recorded | {"profile": "full", "recorded": True})
 
     def _show_claim(self, entry: claims.Claim, judged: dict[str, Any]) -> None:
         payload = {
@@ -383,18 +390,3 @@ class Chapter:
             **judged,
         }
         show.claim(payload)
-
-
-def _calling_script() -> str | None:
-    """Stem of the script that runs, None in a kernel."""
-    path = getattr(sys.modules.get("__main__"), "__file__", None)
-    return Path(path).stem if path and not runtime.in_kernel() else None
-
-
-def _claim_pages(folder: Path) -> dict[str, str]:
-    """From claim id to the notebook whose source judges it, for links in the ledger."""
-    pages: dict[str, str] = {}
-    for source in sorted(folder.glob("*.py")):
-        for claim_id in re.findall(r"ch\.(?:claim|not_run)\(\s*[\"']([a-z0-9-]+)[\"']", source.read_text("utf-8")):
-            pages.setdefault(claim_id, source.stem)
-    return pages

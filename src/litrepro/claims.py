@@ -115,6 +115,8 @@ def _read_yaml(path: Path) -> Any:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise LedgerError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise LedgerError(f"{path}: not UTF-8 text ({error})") from error
     try:
         return yaml.load(text, Loader=UniqueKeys)
     except yaml.YAMLError as error:
@@ -146,6 +148,15 @@ def _claim(entry: Any, where: str) -> Claim:
     if text["verdict"] != "reproduced" and not text.get("note"):
         raise LedgerError(f"{where}: verdict {text['verdict']!r} needs a note that says why")
     return Claim(**text)
+
+
+def pages_of(folder: Path) -> dict[str, str]:
+    """From claim id to the notebook of a chapter's folder whose source judges it, for links in the ledger."""
+    pages: dict[str, str] = {}
+    for source in sorted(folder.glob("*.py")):
+        for claim_id in re.findall(r"ch\.(?:claim|not_run)\(\s*[\"']([a-z0-9-]+)[\"']", source.read_text("utf-8")):
+            pages.setdefault(claim_id, source.stem)
+    return pages
 
 
 def verdict_of(holds: Any) -> str:

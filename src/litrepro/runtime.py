@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import importlib.util
 import json
+import math
 import os
 import platform
 import subprocess
@@ -15,6 +18,7 @@ from typing import Any
 from litrepro import _validate
 
 PROFILES = ("quick", "full")
+PAUSED = 75  # exit status of a full command that has more to do: "temporary failure" in sysexits.h
 # The packages whose version can change a result, in the order in which they are shown.
 VERSIONED = ("torch", "numpy", "pandas", "scipy", "scikit-learn")
 
@@ -39,9 +43,37 @@ def in_kernel() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
+def calling_script() -> Path | None:
+    """The script that runs, None in a kernel and in an interactive interpreter."""
+    path = getattr(sys.modules.get("__main__"), "__file__", None)
+    return Path(path).absolute() if path and not in_kernel() else None
+
+
+def command_minutes() -> float:
+    """How long a full command lasts: ``LITREPRO_MINUTES``, else seven. ``ValueError`` unless a number from 0 on."""
+    text = os.environ.get("LITREPRO_MINUTES") or "7"
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not minutes >= 0:
+        raise ValueError(f"LITREPRO_MINUTES must be a number of minutes, got {text!r}")
+    return minutes
+
+
 def executed_by_build() -> bool:
     """Whether the book's build runs this notebook: progress bars stay silent, so that outputs are stable."""
     return os.environ.get("LITREPRO_BUILD", "") not in ("", "0")
+
+
+def progress_bar(iterable: Iterable, **options: Any) -> Iterable:
+    """``iterable`` with tqdm's bar, which goes when it is through; without tqdm as it is."""
+    try:
+        # Without ipywidgets tqdm.auto warns in a kernel before it falls back to text.
+        tqdm = importlib.import_module("tqdm.auto" if importlib.util.find_spec("ipywidgets") else "tqdm").tqdm
+    except ImportError:
+        return iterable
+    return tqdm(iterable, leave=False, **options)
 
 
 def pick_device(profile: str):
@@ -69,6 +101,23 @@ def device_name(device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
+
+
+def stream_seed(seed: int, index: int) -> int:
+    """Seed of the ``index``-th of the independent streams that one seed stands for: of a trial, of an epoch."""
+    return (seed * 1_000_003 + index) % 2**63
+
+
+def stream(seed: int, index: int, device: Any = "cpu"):
+    """A ``torch.Generator`` on ``device`` for one stream of a seed."""
+    import torch
+
+    return torch.Generator(device).manual_seed(stream_seed(seed, index))
+
+
+def streams(seed: int, count: int) -> list:
+    """One CPU generator for each of ``count`` trials: a trial's draws do not depend on its neighbours."""
+    return [stream(seed, trial) for trial in range(count)]
 
 
 def versions(packages: Iterable[str] = VERSIONED) -> dict[str, str]:
@@ -137,9 +186,22 @@ def find_book(start: str | Path | None = None) -> Path:
 
 
 def digest(value: Any) -> str:
-    """A short SHA-256 of a JSON-ready value; the same value gives the same digest on every machine."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=_describe)
+    """A short SHA-256 of a JSON-ready value; the same value gives the same digest on every machine.
+
+    Raises ``ValueError`` for what has no stable text, and for mappings whose keys are neither all text nor all numbers.
+    """
+    try:
+        text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=_describe)
+    except TypeError as error:  # of keys: values go through _describe
+        raise ValueError(
+            f"{value!r} has no stable description ({error}): pick plain values, with text as the keys of mappings"
+        ) from error
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def plain(value: Any) -> Any:
+    """``value`` as its JSON text is read back: lists for tuples, text for keys."""
+    return json.loads(json.dumps(value, default=_describe))
 
 
 def _describe(value: Any) -> Any:

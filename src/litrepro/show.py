@@ -40,6 +40,8 @@ def claim(payload: dict[str, Any]) -> None:
         remarks.append("recorded at full scale")
     if payload.get("at_full_scale") not in (None, verdict):
         remarks.append(f"at full scale: {payload['at_full_scale']}")
+    if payload.get("stale") and remarks:
+        remarks[-1] += ", stale: its configuration is no longer the one of this notebook"
     if verdict != "not run" and payload["ledger"] not in (verdict, "open"):
         remarks.append(f"the ledger says: {payload['ledger']}")
     aside = f" ({'; '.join(remarks)})" if remarks else ""

@@ -29,8 +29,10 @@ def executed(tmp_path_factory):
 
 @pytest.fixture
 def book(toy, executed):
-    """The toy book, executed."""
+    """The toy book, executed, with a table of contents."""
     (toy.chapter / "toy.ipynb").write_text(executed)
+    (toy.root / "_toc.yml").write_text("format: jb-book\nroot: intro\nchapters:\n  - file: 01-toy/toy\n")
+    (toy.book / "intro.md").write_text("# Intro\n")
     return toy
 
 
@@ -85,7 +87,7 @@ def test_ledger_rules(book):
     assert "two-is-two is judged in 01-toy/toy but is not in the ledger" in problems(book)
     path.write_text(good + "  surprise: 1\n")
     assert "unknown key surprise" in problems(book)
-    path.write_text(good + "\n# a remark\n")
+    path.write_text(good.replace("|x - 2| < 1e-9", "|x - 2| < 1e-6"))
     assert "is stale" in problems(book)
 
 
@@ -213,12 +215,71 @@ def test_tables(book):
     assert "runs.json is missing beside its pair" in problems(book)
 
 
-def test_a_stale_table_is_a_warning(book, monkeypatch):
+def test_a_stale_table_or_verdict_is_a_warning(book, monkeypatch):
     import pandas as pd
 
     from litrepro import Chapter
 
-    Chapter("01-toy", profile="full", notebook="toy").save("runs", pd.DataFrame({"n": [1]}))
+    ch = Chapter("01-toy", profile="full", notebook="toy")
+    ch.pick(quick=0, full=-1)  # what the page has never picked
+    ch.save("runs", pd.DataFrame({"n": [1]}))
+    ch.claim("big-run", value=1, holds=True)
     execute.run(book.book, notebooks.discover(book.book), Settings(), lambda _: None)
-    assert problems(book) == ""
+    assert "stale" not in problems(book)
     assert "recorded table runs is stale" in problems(book, "warning")
+    assert "recorded verdict big-run is stale" in problems(book, "warning")
+
+
+def test_what_a_renamed_page_leaves_behind(book):
+    """An executed copy, verdicts and tables of a notebook that is gone, and provenance without a table."""
+    import pandas as pd
+
+    from litrepro import Chapter
+
+    old = Chapter("01-toy", profile="full", notebook="old")
+    old.save("runs", pd.DataFrame({"n": [30]}))
+    old.claim("big-run", value=30, holds=True)
+    results.write_atomically(book.chapter / "results" / "lost.json", b"{}")
+    (book.chapter / "gone.ipynb").write_text((book.chapter / "toy.ipynb").read_text())
+    (book.book / "away.ipynb").write_text((book.chapter / "toy.ipynb").read_text())
+    found = problems(book)
+    for words in (
+        "01-toy: gone.ipynb has no source gone.py",
+        "book: away.ipynb has no source away.py",
+        "01-toy: results/old.verdicts.json holds verdicts, but there is no old.py",
+        "01-toy: results/runs.csv was recorded by old, which is no notebook here",
+        "01-toy: results/lost.json is the provenance of a table that is not there",
+    ):
+        assert words in found
+
+
+def test_the_table_of_contents(book):
+    path = book.root / "_toc.yml"
+    path.write_text("root: intro\nparts:\n  - chapters:\n      - glob: 01-toy/*\n")
+    assert problems(book) == ""
+    path.write_text("root: intro\nchapters:\n  - file: 01-toy/review\n    sections:\n      - glob: 02-toy/*\n")
+    found = problems(book)
+    assert "01-toy/toy: is not in _toc.yml" in found
+    assert "_toc.yml: 01-toy/review is no page of the book" in found
+    assert "_toc.yml: 02-toy/* is no page of the book" in found
+    path.write_text("root: [")
+    assert "_toc.yml: cannot be read" in problems(book)
+
+
+def test_lessons_are_complete(book, monkeypatch):
+    (book.book / "lessons.yml").write_text("causes: {}\nerrata: {}\n")
+    assert problems(book) == ""
+    ledger = book.chapter / "claims.yml"
+    ledger.write_text(ledger.read_text().replace("kind: theorem", "kind: erratum"))
+    edit_outputs(book, lambda notebook: _as_erratum(notebook))
+    assert "lessons: 01-toy/two-is-two has no entry in lessons.yml" in problems(book)
+    monkeypatch.setattr(check.lessons, "AREAS", {"optimization": range(2, 8)})
+    assert "lessons: no area has the chapter 01-toy" in problems(book)
+
+
+def _as_erratum(notebook):
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            payload = output.get("metadata", {}).get(claims.MIME)
+            if payload and payload["id"] == "two-is-two":
+                payload["kind"] = "erratum"

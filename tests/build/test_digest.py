@@ -66,7 +66,8 @@ def test_whatever_a_notebook_is_made_from_changes_its_digest(toy, digest_of, par
     elif part == "caption":
         source.write_text(source.read_text().replace("# %%\nch.paper", '# %% mystnb={"a": 1}\nch.paper'))
     elif part == "ledger":
-        (toy.chapter / "claims.yml").write_text((toy.chapter / "claims.yml").read_text() + "# x\n")
+        ledger = toy.chapter / "claims.yml"
+        ledger.write_text(ledger.read_text().replace("Two is two.", "Two is two!"))
     elif part == "table":
         (toy.chapter / "results").mkdir()
         (toy.chapter / "results" / "runs.csv").write_text("n\n1\n")
@@ -108,3 +109,30 @@ def test_what_another_notebook_judges_or_draws_does_not_matter(toy, digest_of):
     assert digest_of() == before
     (toy.chapter / "results" / "toy.verdicts.json").write_text("{}")
     assert digest_of() != before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- kind: theorem\n  id: two-is-two\n  criterion: {}\n",
+        "- id: two-is-two  # a remark\n  criterion: {}\n",
+        "-   id: two-is-two\n    criterion: {}\n",
+        "  - id: two-is-two\n    criterion: {}\n",
+        '- {{id: "two-is-two", criterion: {}}}\n',
+    ],
+)
+def test_an_entry_counts_however_it_is_written(toy, digest_of, text):
+    ledger, rest = toy.chapter / "claims.yml", "  claim: c\n" if not text.startswith(("  -", "-   ", "- {")) else ""
+    found = []
+    for criterion in ("x < 1", "x < 2"):
+        ledger.write_text(text.format(criterion) + rest)
+        found.append(digest_of())
+    assert found[0] != found[1]
+    ledger.write_text(f"# a remark\n{text.format('x < 2')}{rest}")
+    assert digest_of() == found[1]
+
+
+def test_a_ledger_that_is_no_yaml_is_named(toy, digest_of):
+    (toy.chapter / "claims.yml").write_text("- id: [\n")
+    with pytest.raises(ValueError, match=r"claims\.yml: not valid YAML"):
+        digest_of()

@@ -142,6 +142,19 @@ def test_plain_values_of_parameters():
     assert found == {"a": 1, "b": 0.5, "c": True, "d": "word", "e": None, "f": "2020-01-01"}
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 1e-3), ("1e3", 1e3), ("-2.5E+2", -250.0), ("+.5", 0.5), ("1.", 1.0), ("010", 10), ("-7", -7),
+        ("12:30", "12:30"), ("1:02:03.5", "1:02:03.5"), ("1e", "1e"), ("nan", "nan"), ("1_000", 1000), ("'1e3'", "1e3"),
+    ],
+)  # fmt: skip
+def test_numbers_are_read_as_python_reads_them(text, value):
+    found = cli._parameters([f"note={text}"])["note"]
+    assert found == value
+    assert type(found) is type(value)
+
+
 def test_a_cell_of_parameters_that_cannot_be_read_names_its_notebook(toy):
     toy.notebook("other", HEAD.replace("seed = 0", "seed = int(0)"))
     with pytest.raises(ValueError, match="01-toy/other: parameter seed must be set to"):
@@ -176,6 +189,60 @@ def test_exit_status_and_message(toy):
     assert "chapter 01-toy, notebook bad, cell 2: ZeroDivisionError" in done.stdout
     assert "1 / 0" in done.stdout
     assert command("run", "nothing").returncode == 2
+
+
+def test_a_page_that_leaves_early_has_failed(toy):
+    """The kernel is told to exit, papermill calls that success; the copy that is there stays."""
+    toy.notebook("leaves", HEAD + "# %%\nprint(1)\n")
+    run(toy, "*/leaves")
+    old = (toy.chapter / "leaves.ipynb").read_bytes()
+    toy.notebook("leaves", HEAD + "# %%\nimport sys\n\n# %%\nsys.exit(0)\n\n# %%\nprint(1)\n")
+    outcome = run(toy, "*/leaves")["leaves"]
+    assert (outcome.state, outcome.error["cell"], outcome.error["reason"]) == ("failed", 3, "SystemExit: 0")
+    assert (toy.chapter / "leaves.ipynb").read_bytes() == old
+    toy.notebook("leaves", HEAD + "# %%\nfrom litrepro import Chapter\nChapter('01-toy').pause()\n")
+    outcome = run(toy, "*/leaves")["leaves"]
+    assert outcome.state == "paused"
+    assert not outcome.good
+    assert (toy.chapter / "leaves.ipynb").read_bytes() == old
+
+
+def test_a_source_that_names_no_kernel_takes_parameters(toy):
+    (toy.chapter / "bare.py").write_text(HEAD + "# %%\nprint(seed)\n")
+    assert run(toy, "*/bare", parameters={"seed": 7})["bare"].state == "executed"
+    (copy,) = (toy.book / "_build" / "runs").rglob("bare.ipynb")
+    assert '"7\\n"' in copy.read_text()
+
+
+def test_relative_folders_are_those_of_the_command(toy, monkeypatch):
+    toy.notebook(
+        "asks", HEAD + "# %%\nimport os\nprint(*sorted(os.environ[f'LITREPRO_{n}'] for n in ('DATA', 'SCRATCH')))\n"
+    )
+    monkeypatch.setenv("LITREPRO_BOOK", "book")
+    monkeypatch.setenv("LITREPRO_DATA", "data")
+    monkeypatch.setenv("LITREPRO_SCRATCH", "scratch")
+    (pair,) = notebooks.discover(toy.book, ["*/asks"])
+    expected = f"{toy.root / 'data'} {toy.root / 'scratch'}"
+    outcome = execute.run_job(execute.make_job(toy.book, pair, Settings(timeout=60)))
+    assert outcome["ok"], outcome
+    assert expected in outcome["notebook"]
+    told = CliRunner().invoke(cli.app, ["data"])
+    assert f"LITREPRO_DATA is {toy.root / 'data'}, which does not exist or is no folder" in told.output.replace(
+        "\n", ""
+    )
+    assert os.environ["LITREPRO_BOOK"] == str(toy.book)
+
+
+def test_a_socket_has_room_in_a_deep_temporary_folder(tmp_path, monkeypatch):
+    from litrepro.build import worker
+
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(worker.tempfile, "tempdir", str(deep))
+    folder = worker._socket_folder()
+    os.rmdir(folder)
+    assert len(folder) <= 90
+    assert not list(deep.iterdir())
 
 
 SLOW = '# %% tags=["parameters"]\nprofile = "quick"\nseed = 0\n\n# %%\nimport time\ntime.sleep(300)\n'

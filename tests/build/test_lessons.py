@@ -46,3 +46,11 @@ def test_a_broken_file_is_an_error(toy, text):
     (toy.book / "lessons.yml").write_text(text)
     with pytest.raises(ValueError, match=r"lessons\.yml"):
         lessons.load()
+
+
+def test_a_chapter_without_an_area_is_an_error(toy, monkeypatch):
+    (toy.book / "lessons.yml").write_text("causes: {}\nerrata: {}\n")
+    row = {"chapter": "21-new", "id": "a", "kind": "figure", "verdict": "reproduced"}
+    monkeypatch.setattr(lessons.scoreboard, "load", lambda book=None: pd.DataFrame([row]))
+    with pytest.raises(ValueError, match=r"no area has the chapter 21-new: add its number to lessons\.AREAS"):
+        lessons.table()

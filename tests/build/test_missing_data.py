@@ -1,12 +1,15 @@
 """Claims that need data which is not here are skipped with a reason, by `litrepro run --compare` and by nbval."""
 
 import importlib.util
+import logging
 from pathlib import Path
 
 import nbformat
+import pytest
 
 from litrepro.build import compare
 from litrepro.claims import MIME
+from litrepro.data import _locate, _registry
 
 
 def cell(verdict, reason="", **others):
@@ -93,3 +96,22 @@ def test_what_a_reader_sees_is_compared_where_it_is_tagged(monkeypatch, tmp_path
     more = notebook("1", [])
     more.cells.append(cell("reproduced"))
     assert "made from another source" in compare.differences(Pair, more)[0]
+
+
+def test_a_download_says_nothing_among_the_outputs_of_a_page(monkeypatch, tmp_path):
+    """What pooch reports of a download would be output on stderr, which `litrepro check` refuses."""
+    pooch = pytest.importorskip("pooch")
+    heard = []
+
+    def retrieve(*_, **__):
+        heard.append(pooch.get_logger().isEnabledFor(logging.INFO))
+
+    level = pooch.get_logger().level
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(pooch, "retrieve", retrieve)
+    try:
+        pooch.get_logger().setLevel("INFO")
+        _locate._download("digits", _registry.File("a/b.csv", "0", "https://example.org/b.csv"))
+    finally:
+        pooch.get_logger().setLevel(level)
+    assert heard == [False]

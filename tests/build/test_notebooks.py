@@ -58,6 +58,12 @@ def test_a_parameter_is_a_literal(toy):
         notebooks.parameters_of(notebooks.read_source(pair))
 
 
+def test_a_parameter_with_its_type(toy):
+    (pair,) = notebooks.discover(toy.book)
+    pair.source.write_text(pair.source.read_text().replace("seed = 0", "seed: int = 0\nlate: float"))
+    assert notebooks.parameters_of(notebooks.read_source(pair)) == {"profile": "quick", "seed": 0}
+
+
 def test_claim_calls_are_found_in_order_and_magics_ignored():
     source = "%matplotlib inline\nif x:\n    ch.claim('b', value=1, holds=True)\nch.not_run('a', 'why')\nch.claim(name)"
     assert notebooks.claim_calls(source) == ["b", "a"]

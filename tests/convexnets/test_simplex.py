@@ -47,6 +47,19 @@ def test_least_l1_is_a_vertex_with_the_value_of_highs(kind):
     assert (x != 0).sum() <= 12
 
 
+@pytest.mark.parametrize("apart", [1e-4, 1e-6])
+def test_least_l1_keeps_the_product_where_columns_nearly_agree(apart):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        A = np.maximum(rng.normal(size=(11, 6)), 0).repeat(20, 1) + apart * rng.random((11, 120))
+        weights = rng.exponential(size=120)
+        x, optimal = least_l1(A, A @ weights)
+        assert optimal
+        assert np.abs(A @ x - A @ weights).max() < 1e-11 * np.abs(A @ weights).max()
+        assert np.abs(x).sum() <= np.abs(weights).sum() * (1 + 1e-9)
+        assert (x != 0).sum() <= 11
+
+
 def test_what_cannot_be_solved_says_so():
     assert not least_l1(np.eye(3)[:, :2], np.array([1.0, 2.0, 3.0]))[1]
     A = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])

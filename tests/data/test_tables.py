@@ -144,6 +144,23 @@ def test_gaps_in_a_table(folder):
         data.vickers_hardness()
 
 
+@pytest.mark.parametrize(
+    ("path", "head", "row", "rows"),
+    [
+        ("materials/elastic_tensor_2015.csv.gz", b"formula,K_VRH,G_VRH\n", b"Fe,1.0,2.0\n", 1181),
+        ("materials/vickers_hardness.csv.gz", b"composition,hardness_GPa,load_N\n", b"Fe,1.0,2.0\n", 1062),
+        ("synthesis-text/sofc_exp_sentences.jsonl.gz", b"", SENTENCE, 9466),
+    ],
+)
+def test_a_table_that_was_cut_is_not_the_published_one(folder, path, head, row, rows):
+    (folder / path).parent.mkdir(parents=True)
+    (folder / path).write_bytes(gzip.compress(head + rows * row, 1))
+    assert len(LOADERS[path](download=False)) == rows
+    (folder / path).write_bytes(gzip.compress(head + 881 * row, 1))
+    with pytest.raises(DataUnavailableError, match=f"it holds 881 of {rows} rows"):
+        LOADERS[path](download=False)
+
+
 def test_unknown_sources():
     with pytest.raises(ValueError, match="elastic2015"):
         data.moduli("web")

@@ -48,7 +48,7 @@ def test_a_command_ends_in_time_and_the_next_one_goes_on(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
     with pytest.raises(SystemExit) as ended:
         trained_ensemble(Clocked(tmp_path, True, [59, 61]), "x", *PLAYERS, IMAGES, TWO, minutes=1, **settings)
-    assert ended.value.code == 0
+    assert ended.value.code == 75
     assert "time is up" in capsys.readouterr().out
     assert torch.load(tmp_path / "x-45.pt")["cohorts"][0]["step"] == 40  # asked twice, at 20 and at 40
     again = trained_ensemble(Clocked(tmp_path, True, [0]), "x", *PLAYERS, IMAGES, TWO, **settings)

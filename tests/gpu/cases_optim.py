@@ -222,6 +222,7 @@ def accelerated(device):
         [one.x.abs() for one in found],
         optim.ball_penalty(x, x.flip(0), smoothness=1.0, radius=0.5),
         optim.polyak_parameters(x.abs() + 0.1, x.abs() + 0.5),
+        optim.polyak_bound_holds(x.abs(), 4.0),
     )
 
 

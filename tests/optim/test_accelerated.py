@@ -21,6 +21,7 @@ from litrepro.optim.accelerated import (
     gradient_descent,
     guarded_agd,
     negative_curvature_descent,
+    polyak_bound_holds,
     polyak_parameters,
 )
 
@@ -483,6 +484,28 @@ def test_polyak_parameters():
     ):
         assert [float(value) for value in found] == pytest.approx(polyak_parameters(1, 2.5), rel=1e-6)
     assert float(polyak_parameters(torch.tensor(1), 4)[0]) == 0.25
+
+
+def test_polyak_bound_holds_for_the_heavy_ball_and_not_for_slower_ones():
+    curvatures = torch.logspace(-2, 0, 5, **F64)
+    lr, momentum = polyak_parameters(0.01, 1.0)
+    x = before = torch.ones(3, 5, **F64)  # the heavy ball, gradient descent with a short step, one that stands still
+    steps = torch.tensor([[lr], [0.1 * lr], [0.0]], **F64)
+    beta = torch.tensor([[momentum], [0.0], [0.0]], **F64)
+    norms = [x.norm(dim=1)]
+    for _ in range(600):
+        x, before = x - steps * curvatures * x + beta * (x - before), x
+        norms.append(x.norm(dim=1))
+    relative = torch.stack(norms) / norms[0]
+    assert polyak_bound_holds(relative, 100.0).tolist() == [True, False, False]
+    assert bool(polyak_bound_holds(relative[:, 0], 100.0))
+    late = torch.tensor([1.0, 1e-11, 50.0, math.nan], **F64)
+    assert polyak_bound_holds(late[:3], 4.0)
+    assert polyak_bound_holds(late, 4.0)
+    assert not polyak_bound_holds(torch.tensor([1.0, math.nan]), 4.0)
+    for bad in ((torch.tensor([1, 2]), 4.0), (torch.tensor(1.0), 4.0), (torch.ones(0), 4.0), (late, 0.5), (late, "4")):
+        with pytest.raises(ValueError, match=r"residuals|kappa"):
+            polyak_bound_holds(*bad)
 
 
 X = torch.ones(2, **F64)

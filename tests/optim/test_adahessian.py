@@ -1,7 +1,9 @@
 """AdaHessian against its equations written out, and where there is no curvature."""
 
 import copy
+import io
 
+import numpy as np
 import pytest
 import torch
 
@@ -160,3 +162,35 @@ def test_the_largest_seeds_are_taken():
     AdaHessian([p], seed=2**64 - 1).step(lambda: p.square().sum())
     assert p.isfinite().all()
     assert (p < 1).all()
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (4,), (2, 4), (3, 2, 2), (3, 2, 2, 2)])
+def test_members_are_averaged_by_themselves(shape):
+    g = torch.Generator().manual_seed(1)
+    h = 1 + torch.rand(2, *shape, generator=g, dtype=f64)  # a diagonal: the signs do not matter
+    start = torch.randn(2, *shape, generator=g, dtype=f64)
+    lr = torch.tensor([0.1, 0.3], dtype=f64)
+
+    def trained(first, curvature, rate):
+        p = torch.nn.Parameter(first.clone())
+        optimizer = AdaHessian([p], lr=rate, block=2)
+        for _ in range(2):
+            optimizer.step(lambda: (curvature * p.square()).sum())
+        return p.detach()
+
+    both = trained(start, h, lr)
+    for member in range(2):
+        torch.testing.assert_close(both[member], trained(start[member], h[member], lr[member].item()))
+    broken = h.clone()
+    broken[1] = torch.nan
+    assert torch.equal(trained(start, broken, lr)[0], both[0])
+
+
+def test_settings_that_would_not_count_are_refused_and_numbers_of_numpy_are_saved_as_plain_ones():
+    p = torch.nn.Parameter(torch.ones(2))
+    with pytest.raises(ValueError, match=r"got .*maximize"):
+        AdaHessian([{"params": [p], "maximize": True}])
+    file = io.BytesIO()
+    torch.save(AdaHessian([p], lr=np.float64(0.1), betas=(np.float64(0.9), 0.99)).state_dict(), file)
+    file.seek(0)
+    assert torch.load(file, weights_only=True)["param_groups"][0]["betas"] == (0.9, 0.99)

@@ -277,6 +277,8 @@ def test_simultaneous_grows_and_alternation_with_negative_momentum_shrinks():
         (GameAdam, {"betas": (0.5, 1.0)}),
         (GameAdam, {"betas": 0.5}),
         (GameAdam, {"optimism": "x"}),
+        (GameSGD, {"weight_decay": 0.1}),
+        (GameAdam, {"maximize": True}),
     ],
 )
 def test_options_of_a_group_are_checked(optimizer, options):
@@ -341,6 +343,25 @@ def test_optimizers_equal_torch_without_optimism():
     assert torch.allclose(ours, quadratic_step(torch.optim.Adam, 20, lr=0.05, eps=0.5), atol=1e-10)
     ours = quadratic_step(GameSGD, 20, lr=0.01, momentum=0.9)
     assert torch.allclose(ours, quadratic_step(torch.optim.SGD, 20, lr=0.01, momentum=0.9), atol=1e-12)
+
+
+def test_complex_parameters_move_as_with_torch():
+    ends = []
+    for make in (
+        lambda p: GameAdam([p], lr=0.05),
+        lambda p: torch.optim.Adam([p], lr=0.05),
+        lambda p: GameSGD([p], lr=0.05, momentum=0.5),
+        lambda p: torch.optim.SGD([p], lr=0.05, momentum=0.5),
+    ):
+        p = torch.nn.Parameter(torch.complex(randn(4, seed=1), randn(4, seed=2)))
+        optimizer = make(p)
+        for _ in range(6):
+            optimizer.zero_grad()
+            (p * (1 + 2j) - 0.3).abs().pow(3).sum().backward()
+            optimizer.step()
+        ends.append(p.detach())
+    torch.testing.assert_close(ends[0], ends[1])
+    torch.testing.assert_close(ends[2], ends[3])
 
 
 def test_optimistic_optimizers_by_hand():

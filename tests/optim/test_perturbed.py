@@ -1,9 +1,11 @@
 """Noise has the stated law; perturbed methods follow their algorithms, trial by trial."""
 
 import copy
+import io
 import math
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -337,3 +339,49 @@ def test_a_copy_of_psgd_goes_on_like_the_original(copied, groups):
     walk(optimizer)
     other = copied(optimizer)
     assert torch.equal(walk(other), walk(optimizer))
+
+
+def walk(optimizer, steps):
+    (parameter,) = optimizer.param_groups[0]["params"]
+    for _ in range(steps):
+        parameter.grad = parameter.detach().clone()
+        optimizer.step()
+    return parameter.detach().clone()
+
+
+def test_a_restored_state_of_psgd_continues_the_run():
+    optimizer = PSGD([nn.Parameter(torch.ones(4))], np.float64(0.1), np.float32(0.5), generator=5)
+    middle = walk(optimizer, 3)
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    file.seek(0)
+    end = walk(optimizer, 3)
+    saved = torch.load(file, weights_only=True)
+    restored = PSGD([nn.Parameter(middle.clone())], 0.1, 0.5, generator=6)
+    restored.load_state_dict(saved)
+    assert torch.equal(walk(restored, 3), end)
+    # One without a generator, as other optimizers write it, leaves it where it is.
+    del saved["generator"]
+    own = PSGD([nn.Parameter(middle.clone())], 0.1, 0.5, generator=6)
+    own.load_state_dict(saved)
+    assert torch.equal(walk(own, 3), walk(PSGD([nn.Parameter(middle.clone())], 0.1, 0.5, generator=6), 3))
+
+
+def test_a_state_of_psgd_from_another_kind_of_device_is_refused_whole():
+    optimizer = PSGD([nn.Parameter(torch.ones(4))], 0.1, 0.5)
+    before = optimizer.generator.get_state()
+    other = optimizer.state_dict() | {"generator": torch.zeros(16, dtype=torch.uint8)}  # as long as that of a GPU
+    other["param_groups"][0]["lr"] = 7.0
+    with pytest.raises(ValueError, match="generator must be on the device of the saved one, got one on cpu"):
+        optimizer.load_state_dict(other)
+    assert optimizer.param_groups[0]["lr"] == 0.1
+    assert torch.equal(optimizer.generator.get_state(), before)
+
+
+def test_psgd_stands_still_where_its_schedule_is_zero():
+    optimizer = PSGD([nn.Parameter(torch.ones(4))], 0.1, 0.5)
+    optimizer.param_groups[0]["lr"] = 0.0
+    assert torch.equal(walk(optimizer, 1), torch.ones(4))
+    with pytest.raises(ValueError, match=r"kind, got .*momentum"):
+        optimizer.add_param_group({"params": [nn.Parameter(torch.ones(2))], "momentum": 0.9})
+    assert len(optimizer.param_groups) == 1

@@ -56,6 +56,19 @@ def test_steps_to_shrink():
     assert steps_to_shrink(quadratic_dynamics(rule("sgd"), 1.0, 3.0), 1e-3, most=100).item() == 100
 
 
+def test_what_diverges_beyond_all_numbers_never_shrinks():
+    dynamics = quadratic_dynamics("sgd", 1.0, torch.tensor([0.5, 3.0]))
+    assert steps_to_shrink(dynamics, 0.1, most=5000).tolist() == [4, 5000]
+    assert steps_to_shrink(quadratic_dynamics("heavy-ball", 1.0, 30.0), 0.1, most=1000).item() == 1000
+    assert steps_to_shrink(dynamics, 0.1).tolist() == [4, 1_000_000]  # and one need not wait for it
+
+
+def test_a_recursion_on_the_edge_has_no_variance_and_leaves_the_others_theirs():
+    found = stationary_variance(quadratic_dynamics("sgd", 1.0, torch.tensor([0.5, 2.0])))  # the second has radius 1
+    torch.testing.assert_close(found, torch.tensor([1 / 3, math.nan], dtype=torch.float64), equal_nan=True)
+    assert stationary_variance(quadratic_dynamics("sgd", 1.0, 2.0)).isnan()
+
+
 @pytest.mark.parametrize("name", ["adam", "adagrad", "demon", "nadam"])
 def test_other_rules_are_refused(name):
     with pytest.raises(ValueError, match="constant linear recursion"):

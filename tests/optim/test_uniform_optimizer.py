@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -195,3 +196,29 @@ def test_a_copy_goes_on_like_the_original(copied, name):
     walk(optimizer, 3)
     other = copied(optimizer)
     assert torch.equal(walk(other, 4), walk(optimizer, 4))
+
+
+def test_a_schedule_may_come_to_zero():
+    ours, theirs = (nn.Parameter(torch.tensor([1.0, -2.0, 0.5])) for _ in range(2))
+    pair = (ours, Uniform([ours], "adam", 0.1)), (theirs, torch.optim.Adam([theirs], 0.1))
+    for x, optimizer in pair:
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: (0.0, 1.0, 0.5, 0.0, 0.0)[t])
+        for _ in range(4):
+            optimizer.zero_grad()
+            fun(x).backward()
+            optimizer.step()
+            scheduler.step()
+    torch.testing.assert_close(ours, theirs)
+    pair[0][1].param_groups[0]["lr"] = -0.1
+    with pytest.raises(ValueError, match="lr must"):
+        pair[0][1].step()
+
+
+def test_numbers_of_numpy_are_saved_as_plain_ones():
+    x = nn.Parameter(torch.ones(3))
+    optimizer = Uniform([x], "heavy-ball", np.float64(0.1), beta1=np.float64(0.5))
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    file.seek(0)
+    (group,) = torch.load(file, weights_only=True)["param_groups"]
+    assert type(group["lr"]) is type(group["rule"]["beta1"]) is float

@@ -1,5 +1,9 @@
 """Figures behind a slider: self-contained HTML with one image visible."""
 
+import html
+import json
+import re
+
 import pytest
 
 from litrepro.plotting import frames
@@ -14,14 +18,23 @@ def test_frames_are_self_contained():
         pages[value], ax = plt.subplots(figsize=(1, 1))
         ax.plot([0, 1])
     shown = frames(pages, label="width", alt="A line.", name="a-b")
-    html = shown._repr_html_()
-    assert html.count("<img ") == 2
-    assert html.count(" hidden>") == 1
-    assert "http" not in html.split("base64")[0]
-    assert "m &lt; 2" in html
-    assert 'max="1"' in html
+    text = shown._repr_html_()
+    assert text.count("<img ") == 2
+    assert text.count(" hidden>") == 1
+    assert "http" not in text.split("base64")[0]
+    assert "m &lt; 2" in text
+    assert 'max="1"' in text
+    assert 'data-values="[&quot;m = 1&quot;,&quot;m &lt; 2&quot;]"' in text
     assert not plt.get_fignums()
     assert repr(shown) == "<figures behind a slider>"
+
+
+def test_values_with_backslashes_and_quotes_reach_the_slider():
+    plt.switch_backend("Agg")
+    values = [r"$\alpha$", 'a "b"', "1 < 2", "é"]
+    shown = frames({v: plt.figure(figsize=(1, 1)) for v in values}, label="x", alt="A line.", name="c")._repr_html_()
+    (listed,) = re.findall('data-values="([^"]*)"', shown)
+    assert json.loads(html.unescape(listed)) == values
 
 
 def test_bad_input():

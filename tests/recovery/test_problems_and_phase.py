@@ -14,6 +14,7 @@ from litrepro.recovery import (
     structured_iht,
     structured_recovery,
     success_threshold,
+    turns,
 )
 
 
@@ -124,6 +125,19 @@ def test_threshold_is_the_area_of_failure():
     assert success_threshold(frame.assign(success=False))[7] == 40
     shuffled = pd.concat([frame.assign(d=3, success=False), frame]).sample(frac=1, random_state=0)
     assert success_threshold(shuffled).to_dict() == {3: 40.0, 7: by_hand}
+
+
+def test_recovery_turns_where_every_group_starts_below_half_and_ends_above():
+    frame = pd.DataFrame({"d": [8, 8, 8, 8, 9, 9], "m": [30, 10, 10, 20, 40, 5], "success": [1, 0, 0, 0, 1, 0]})
+    assert turns(frame)
+    assert turns(frame.rename(columns={"d": "beta"}), "beta")
+    half = pd.concat([frame, pd.DataFrame({"d": [8, 8], "m": [10, 10], "success": [1, 1]})])
+    assert not turns(half)  # one of two at the smallest m
+    assert not turns(frame.assign(success=frame.success * (frame.d == 8)))  # d = 9 is never recovered
+    assert not turns(frame.assign(success=1))
+    for bad in (frame.drop(columns="m"), frame[frame.m < 20]):
+        with pytest.raises(ValueError, match="m"):
+            turns(bad)
 
 
 def test_bad_input():

@@ -77,7 +77,7 @@ def test_nuclear_norm_fit_of_orthonormal_data_is_a_threshold():
 def test_nuclear_norm_fits_that_still_move_say_so():
     Q, scales = torch.linalg.qr(draw(9, 5, seed=9)).Q, torch.linspace(0.1, 1, 5, dtype=DOUBLE)
     both, Y = torch.stack([Q, Q * scales]), draw(2, 9, 4, seed=10)
-    with pytest.warns(ConvergenceWarning, match="1 of 2 fits still moved at step 30"):
+    with pytest.warns(ConvergenceWarning, match="1 of 2 fits have not converged in 30 steps"):
         nuclear_norm_least_squares(both, Y, 0.1, iterations=30)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -104,3 +104,24 @@ def test_nuclear_norm_fits_that_still_move_say_so():
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_fits_of_every_size_are_those_of_their_own():
+    A, b, radius = draw(12, 4, seed=1).float(), draw(12, seed=2).float(), 0.3
+    expected = l1_ball_least_squares(A, b, radius, iterations=100)
+    sizes = torch.tensor([2.0**84, 1.0, 2.0**-84])[:, None]  # squares of the first and last are infinite and zero
+    fits = l1_ball_least_squares(A * sizes[..., None], b * sizes, radius, iterations=100)
+    torch.testing.assert_close(fits.x, expected.x.expand(3, 4))
+    torch.testing.assert_close(fits.loss[1], expected.loss)
+    assert not fits.gap.isnan().any()
+    X, Y = draw(9, 5, seed=3).float(), draw(9, 4, seed=4).float()
+    smaller = nuclear_norm_least_squares(X, Y, 1.0, iterations=400)
+    larger = nuclear_norm_least_squares(X * 2.0**62, Y * 2.0**62, 2.0**124, iterations=400)
+    assert torch.equal(larger, smaller)
+
+
+def test_a_slow_nuclear_norm_fit_says_so():
+    X, Y = torch.diag(torch.tensor([1e4, 1.0])), torch.tensor([[0.0], [1.0]])
+    with pytest.warns(ConvergenceWarning, match="1 of 1"):
+        W = nuclear_norm_least_squares(X, Y, 1e-6, iterations=3000)
+    assert abs(W[1, 0] - 1) > 0.9  # the optimum is 1 - 1e-6

@@ -268,6 +268,25 @@ def test_a_rank_is_seen_whatever_the_size_of_the_matrix():
         torch.testing.assert_close(least_squares(size * a, b) * size, expected)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "sizes"),
+    [(torch.float32, [2.0**66, 1.0, 2.0**-73, 2.0**-83]), (torch.float64, [2.0**531, 1.0, 2.0**-660])],
+)
+def test_least_squares_of_matrices_whose_squares_cannot_be_represented(dtype, sizes):
+    a, b = randn(6, 3, seed=1).to(dtype), randn(6, seed=2).to(dtype)
+    size = torch.tensor(sizes, dtype=dtype)
+    expected = least_squares(a, b)
+    torch.testing.assert_close(expected.double(), torch.linalg.lstsq(a.double(), b.double()[:, None]).solution[:, 0])
+    found = least_squares(size[:, None, None] * a, size[:, None] * b)
+    torch.testing.assert_close(found, expected.expand_as(found))
+    ridged = torch.stack([least_squares(c * a, c * b, ridge=0.5 * c.item() ** 2) for c in size[1:]])
+    torch.testing.assert_close(ridged[0], least_squares(a, b, ridge=0.5))
+    # A ridge that is larger by far leaves A'b / ridge.
+    torch.testing.assert_close(least_squares(a * size[-1], b / size[-1], ridge=2.0), a.mT @ b / 2)
+    graded = torch.diag(torch.stack([torch.ones((), dtype=dtype), size[-1]]))
+    torch.testing.assert_close(least_squares(graded, graded.sum(0), rcond=0.0), torch.ones(2, dtype=dtype))
+
+
 def test_divergence_is_judged_per_problem_and_nan_is_divergence():
     A = [torch.stack([column, 2 * column]) for column in CHEN]
     A[2][1] = torch.tensor([[1.0], [-1.0], [0.0]])  # the second problem converges

@@ -49,3 +49,19 @@ def test_shares_of_eigenvalues_from_random_probes():
 def test_bad_input(v0, k):
     with pytest.raises(ValueError):
         lanczos_quadrature(lambda v: v, v0, k)
+
+
+def test_nodes_after_a_breakdown_stay_in_the_spectrum():
+    nodes, weights = lanczos_quadrature(lambda v: 2 * v, torch.ones(3), 3)
+    torch.testing.assert_close(nodes, torch.full((3,), 2.0))
+    assert (weights * nodes.log()).sum().item() == pytest.approx(torch.tensor(2.0).log().item())
+    values = torch.tensor([-3.0, -1.0, -1.0, 2.0, 2.0], dtype=torch.float64)  # three different ones
+    start = torch.ones(2, 5, dtype=torch.float64)
+    start[1, :2] = 0
+    nodes, weights = lanczos_quadrature(lambda v: values * v, start, 5)
+    assert (nodes.diff(dim=-1) >= 0).all()
+    torch.testing.assert_close(nodes[0], torch.tensor([-3.0, -1.0, 2.0, 2.0, 2.0], dtype=torch.float64))
+    torch.testing.assert_close(nodes[1, 0], torch.tensor(-1.0, dtype=torch.float64))
+    for row, probe in enumerate(start):
+        expected = (probe.square() * values.abs().log()).sum() / probe.square().sum()
+        torch.testing.assert_close((weights[row] * nodes[row].abs().log()).sum(), expected)

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from litrepro import ConvergenceWarning
 from litrepro.nets import allconv_resnet, cnn5, mlp
+from litrepro.optim import AdaHessian, Uniform
 from litrepro.training import batches, constant, cosine, evaluate, fit, fit_ensemble, step_decay
 
 
@@ -376,3 +377,169 @@ def test_data_with_a_graph_is_left_alone():
     fit(mlp(6, (4,), 3), (x, y), epochs=1)
     fit_ensemble(lambda seed: mlp(6, (4,), 3, seed=seed), [0, 1], (x, y), epochs=1, seed=np.int64(0))
     assert x.grad is None
+
+
+class Running(nn.Module):
+    """A perceptron behind a running mean that is not saved with it."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = mlp(6, [5], 3, seed=1)
+        self.register_buffer("mu", torch.zeros(6), persistent=False)
+        self.register_buffer("seen", None, persistent=False)
+
+    def forward(self, x):
+        if self.training:
+            self.mu.lerp_(x.mean(0), 0.3)
+            self.seen = x.abs().amax(0)
+        return self.body(x - self.mu)
+
+
+def test_a_checkpoint_keeps_buffers_that_are_not_saved(tmp_path):
+    data, whole, part, fresh = toy(), Running(), Running(), Running()
+    options = {"epochs": 5, "batch_size": 16}
+    fit(whole, data, **options)
+    fit(part, data, checkpoint=tmp_path / "run.pt", callback=lambda epoch, model: epoch == 2, **options)
+    fit(fresh, data, checkpoint=tmp_path / "run.pt", **options)
+    assert torch.equal(fresh.mu, whole.mu)
+    assert torch.equal(fresh.seen, whole.seen)
+    assert torch.equal(fresh(data[0]), whole(data[0]))
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64])
+def test_a_checkpoint_of_an_optimizer_with_numbers_of_numpy(tmp_path, kind):
+    options = {
+        "epochs": 4, "schedule": cosine, "checkpoint": tmp_path / "run.pt",
+        "optimizer": lambda params: torch.optim.AdamW(params, lr=kind(1), betas=(np.float64(0.5), 0.9)),
+    }  # fmt: skip
+    fit(mlp(6, [], 3), toy(), callback=lambda epoch, model: epoch == 2, **options)
+    found, whole = mlp(6, [], 3), mlp(6, [], 3)
+    assert fit(found, toy(), **options).epoch.max() == 4
+    fit(whole, toy(), **options | {"checkpoint": None})
+    torch.testing.assert_close(found(toy()[0]), whole(toy()[0]))
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_checkpoint_knows_what_was_recorded(tmp_path, old):
+    file = tmp_path / "run.pt"
+
+    def run(**changed):
+        return fit(
+            mlp(6, [], 3), toy(), epochs=2, checkpoint=file, **{"evaluate_on": {"val": toy(9, seed=1)}} | changed
+        )
+
+    first = run()
+    assert run().equals(first)
+    if old:  # written before it said what it records
+        state = torch.load(file, weights_only=True)
+        state["run"] = {
+            name: value for name, value in state["run"].items() if "evaluate" not in name and name != "metrics"
+        }
+        torch.save({name: value for name, value in state.items() if name != "buffers"}, file)
+        assert run().equals(first)
+        return
+    for other in (
+        {"evaluate_on": {"val": toy(9, seed=2)}},
+        {"evaluate_on": {"test": toy(9, seed=1)}},
+        {"evaluate_on": {"val": toy(9, seed=1), "test": toy(9, seed=1)}},
+        {"evaluate_on": None},
+        {"metrics": ("loss",)},
+    ):
+        with pytest.raises(ValueError, match=r"other .*(evaluate_on|metrics)"):
+            run(**other)
+
+
+def test_evaluate_puts_back_the_mode_of_every_module():
+    model = nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3), nn.Sequential(nn.Dropout(0.5)))
+    model.train()
+    model[1].eval()
+    model[2].eval().training = True
+    modes = [module.training for module in model.modules()]
+    evaluate(model, toy())
+    assert [module.training for module in model.modules()] == modes
+    with pytest.raises(ValueError, match="must"):
+        evaluate(model, (toy()[0][:, :2], toy()[1]))
+    assert [module.training for module in model.modules()] == modes
+
+
+@pytest.mark.parametrize("true", [True, np.bool_(True), torch.tensor(True)])
+def test_callbacks_stop_with_any_true(true):
+    assert fit(mlp(6, [], 3), toy(), epochs=5, callback=lambda epoch, _: true).epoch.max() == 0
+    for answer in (not true, None, 1, "yes", np.array([True, True]), torch.ones(2, dtype=torch.bool), 1.0):
+        assert fit(mlp(6, [], 3), toy(), epochs=1, callback=lambda epoch, _, a=answer: a).epoch.max() == 1
+
+
+def test_accuracy_is_left_out_where_labels_are_no_classes():
+    x, y = toy()
+    several = torch.stack([y % 2, y // 2, y % 2], 1)
+
+    def binary(outputs, y):
+        return functional.binary_cross_entropy_with_logits(outputs, y.float(), reduction="none").mean(1)
+
+    for targets, loss in (
+        (several, binary),
+        (torch.complex(x[:, :3], x[:, 3:]), lambda outputs, y: (outputs - y).abs().square().sum(1)),
+    ):
+        expected = loss(mlp(6, [], 3)(x), targets).mean().item()
+        assert evaluate(mlp(6, [], 3), (x, targets), loss=loss) == {"loss": pytest.approx(expected, abs=1e-6)}
+        history = fit(mlp(6, [], 3), (x, targets), epochs=1, loss=loss, evaluate_on={"test": (x, targets)})
+        assert set(history.metric) == {"loss"}
+        build = lambda seed: mlp(6, [], 3, seed=seed)  # noqa: E731
+        stacked = torch.stack([targets, targets])
+        history = fit_ensemble(build, [0, 1], (x, stacked), epochs=1, loss=loss, per_member=["y"]).history
+        assert history.value[0] == pytest.approx(expected, abs=1e-6)
+        assert set(history.metric) == {"loss"}
+    with pytest.raises(ValueError, match="labels must be integers or real"):
+        evaluate(mlp(6, [], 3), (x, torch.complex(x, x)), loss="mse")
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross_entropy", lambda outputs, y: outputs.square()])
+def test_outputs_without_classes(loss):
+    model, (x, y) = nn.Sequential(nn.Linear(6, 1), nn.Flatten(0)), toy()
+    with pytest.raises(ValueError, match=r"needs outputs of shape \(B, K\)"):
+        fit(model, (x, y), epochs=1, loss=loss)
+    if callable(loss):
+        assert len(fit(model, (x, y), epochs=1, loss=loss, metrics=("loss",))) == 2
+
+
+@pytest.mark.parametrize("build", [lambda p: Uniform(p, "nag", 0.1), lambda p: AdaHessian(p, 0.1)])
+def test_optimizers_that_need_a_closure_are_refused_at_once(build):
+    seen = []
+    with pytest.raises(ValueError, match="must step without a closure"):
+        fit(mlp(6, [], 3), toy(), epochs=1, optimizer=build, callback=lambda epoch, model: seen.append(epoch))
+    assert not seen
+    assert len(fit(mlp(6, [], 3), toy(), epochs=1, optimizer=lambda p: Uniform(p, "adam", 0.1))) == 4
+
+
+@pytest.mark.parametrize("settings", [{"metrics": ()}, {"metrics": (), "evaluate_on": None}])
+def test_a_checkpoint_of_a_run_that_records_nothing(tmp_path, settings):
+    calls = [
+        fit(
+            mlp(6, [], 3),
+            toy(),
+            checkpoint=tmp_path / "run.pt",
+            **{"epochs": 2, "evaluate_on": {"val": toy(9)}} | settings,
+        )
+        for _ in range(2)
+    ]
+    assert len(calls[0]) == len(calls[1])
+
+
+def test_sparse_gradients():
+    words = torch.arange(40) % 7
+
+    def build(sparse):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return nn.Sequential(nn.Embedding(7, 3, sparse=sparse), nn.Linear(3, 7))
+
+    models = [build(True), build(False)]
+    for model in models:
+        fit(model, (words, words), epochs=2, batch_size=16, lr=0.5)
+    torch.testing.assert_close(models[0](words), models[1](words))
+    for call in (
+        lambda: fit(build(True), (words, words), epochs=1, optimizer="adam"),
+        lambda: fit_ensemble(lambda seed: build(True), [0, 1], (words, words), epochs=1),
+    ):
+        with pytest.raises(ValueError, match="sparse"):
+            call()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from litrepro.nets import cnn5
+from litrepro.nets import allconv_resnet, cnn5
 from litrepro.training import evaluate, fit, fit_grouped
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -50,3 +50,21 @@ def test_refuses(change):
     good = {"models": networks(), "train": (X, LABELS), "epochs": 1}
     with pytest.raises(ValueError, match=r"must|got"):
         fit_grouped(**(good | change))
+
+
+def test_frozen_parameters_stay():
+    def build(seed):
+        return allconv_resnet(1, widths=(2, 3), stem=2, in_channels=1, num_classes=3, head="fixed", seed=seed)
+
+    seen, settings = {}, SETTINGS | {"optimizer": "sgd", "lr": 0.5}
+    fit_grouped(
+        [build(0), build(1)], (X, LABELS), **settings,
+        callback=lambda epoch, model: seen.update(
+            {epoch: {name: value.clone() for name, value in model.body.named_parameters()}}
+        ),
+    )  # fmt: skip
+    for m in range(2):
+        alone = build(m)
+        fit(alone, (X, LABELS[:, m]), **settings)
+        torch.testing.assert_close(seen[3]["head.weight"][m], build(m).head.weight.mT, rtol=0, atol=0)
+        torch.testing.assert_close(seen[3]["stem.weight"].chunk(2)[m], alone.stem.weight)

@@ -57,6 +57,7 @@ def test_sharpness_by_the_dense_hessian():
     dense = torch.stack([torch.linalg.eigvalsh(torch.autograd.functional.hessian(fun, row))[-1] for row in w])
     found = sharpness(fun, w, steps=40, generator=torch.Generator().manual_seed(3))
     torch.testing.assert_close(found, dense, rtol=1e-6, atol=1e-8)
+    assert torch.equal(sharpness(fun, w), sharpness(fun, w, generator=0))
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from litrepro.nets import cnn5
-from litrepro.training import batches, train_side_by_side
+from litrepro.training import batches, fit, train_side_by_side
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = torch.rand(20, 2, 8, 8, generator=GENERATOR, dtype=torch.float64)
@@ -61,3 +62,44 @@ def test_refuses(change):
     good = {"models": networks(), "train": (X, Y)} | SETTINGS
     with pytest.raises(ValueError, match="must"):
         train_side_by_side(**(good | change))
+
+
+def plain(seed, *layers):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Conv2d(2, 2, 3), nn.ReLU(), *layers, nn.Flatten(), nn.Linear(72, 3)).double()
+
+
+def test_frozen_and_unused_weights():
+    def build(seed):
+        model = plain(seed)
+        model[0].requires_grad_(False)
+        return model
+
+    class Spare(nn.Module):
+        def __init__(self, seed):
+            super().__init__()
+            self.body, self.spare = build(seed), nn.Linear(2, 2).double()
+
+        def forward(self, x):
+            return self.body(x)
+
+    found = train_side_by_side([Spare(s) for s in (3, 5)], (X, Y), seeds=[3, 5], lr=[0.5, 0.1], epochs=2, batch_size=7)
+    for m, (seed, lr) in enumerate(((3, 0.5), (5, 0.1))):
+        history = fit(build(seed), (X, Y), epochs=2, batch_size=7, lr=lr, seed=seed, metrics=("loss",))
+        assert found[:, m].tolist() == pytest.approx(history.value.tolist(), abs=1e-9)
+    with pytest.raises(ValueError, match="trainable"):
+        train_side_by_side([plain(0).requires_grad_(False)], (X, Y), seeds=[0], lr=[0.1], epochs=1)
+
+
+def test_dropout_follows_the_seeds_alone():
+    def run(seed):
+        models = [plain(s, nn.Dropout(0.5)) for s in range(2)]
+        return train_side_by_side(models, (X, Y), seeds=[seed, 1], lr=[0.1, 0.1], epochs=2, batch_size=7)
+
+    state = torch.random.get_rng_state()
+    first = run(0)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.rand(3)
+    assert torch.equal(first, run(0))
+    assert not torch.equal(first[:, 1], run(4)[:, 1])

@@ -131,3 +131,18 @@ def test_paired_differences():
     assert (mean, error) == (-1.5, 0.5)
     with pytest.raises(ValueError, match="same seeds"):
         paired_difference(table[:3], "final", {"rule": "a"}, {"rule": "b"})
+
+
+@pytest.mark.parametrize("missing", [math.nan, None])
+def test_runs_without_a_setting_are_kept(missing):
+    runs = pd.DataFrame([
+        {"rule": rule, "beta": beta, "seed": s, "step": t, "batch_loss": 0, "train_loss": loss - t, "test_accuracy": 0}
+        for rule, beta, loss in (("sgd", missing, 5.0), ("adam", 0.9, 3.0), ("adam", 0.5, 7.0))
+        for s in (0, 1) for t in (0, 1)
+    ])  # fmt: skip
+    found = summarize_runs(runs, by=("rule", "beta", "seed"))
+    assert found.rule.tolist() == ["sgd", "adam", "adam"] * 2 or found.rule.tolist() == ["sgd"] * 2 + ["adam"] * 4
+    assert found.sort_values(["rule", "beta", "seed"]).final.tolist() == [6.0, 6.0, 2.0, 2.0, 4.0, 4.0]
+    assert found.beta.isna().tolist() == (found.rule == "sgd").tolist()
+    alone = summarize_runs(runs, by=["beta"])
+    assert alone.auc.tolist() == [4.5, 2.5, 6.5]

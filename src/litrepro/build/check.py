@@ -11,11 +11,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from litrepro import claims, results
-from litrepro.build import execute, harvest, notebooks
+from litrepro.build import execute, harvest, lessons, notebooks
 from litrepro.build.compare import CHECK_TAG, shown
 
 MAX_BYTES = 1_000_000
+VERDICTS = ".verdicts.json"
 TAGS = {
     "parameters",
     "hide-input",
@@ -47,14 +50,80 @@ class Problem:
 
 
 def check(book: Path, pairs: Iterable[notebooks.Pair]) -> list[Problem]:
-    """Every problem of the given notebooks and of the ledgers and recorded tables of their chapters."""
+    """Every problem of the given notebooks and of the ledgers and recorded tables of their chapters.
+
+    Where all notebooks are given, of the table of contents and of ``lessons.yml`` as well.
+    """
     pairs = list(pairs)
+    known = notebooks.discover(book)
     found: list[Problem] = []
     for pair in pairs:
         found += [Problem("error", pair.key, what) for what in _pair_problems(pair)]
     for folder in sorted({pair.folder for pair in pairs if pair.folder}):
-        found += list(_chapter_problems(book / folder, notebooks.discover(book, [f"{folder}/"])))
+        found += list(_chapter_problems(book / folder, [pair for pair in known if pair.folder == folder]))
+    found += list(_contents_problems(book, pairs, whole=set(pairs) == set(known)))
+    if set(pairs) == set(known):
+        found += [Problem("error", "book", f"{name}.ipynb has no source {name}.py") for name in _orphans(book)]
+        found += list(_lessons_problems(book))
     return found
+
+
+# --- the whole book -----------------------------------------------------------------------------------------------
+
+
+def _orphans(folder: Path) -> list[str]:
+    """Names of executed copies in a folder whose source is gone."""
+    return sorted(path.stem for path in folder.glob("*.ipynb") if not path.with_suffix(".py").is_file())
+
+
+def _contents_problems(book: Path, pairs: list[notebooks.Pair], *, whole: bool) -> Iterator[Problem]:
+    """Notebooks that no entry of the table of contents leads to and, for the whole book, entries without a page."""
+    path = book.parent / "_toc.yml"
+    try:
+        entries = list(_entries_of(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        yield Problem("error", path.name, f"cannot be read: {error}")
+        return
+    shown: set[str] = set()
+    for entry in entries:
+        try:
+            pages = [page for end in ("", ".md", ".py", ".ipynb") for page in book.glob(entry.lstrip("/") + end)]
+        except (ValueError, NotImplementedError) as error:
+            yield Problem("error", path.name, f"{entry!r} is no page or pattern of pages: {error}")
+            continue
+        shown |= {page.relative_to(book).with_suffix("").as_posix() for page in pages}
+        if whole and not pages:
+            yield Problem("error", path.name, f"{entry} is no page of the book")
+    for pair in pairs:
+        if pair.key not in shown:
+            yield Problem("error", pair.key, f"is not in {path.name}, so the book does not show it")
+
+
+def _entries_of(contents: Any) -> Iterator[str]:
+    """Every page, and pattern of pages, that a part of the table of contents names."""
+    if isinstance(contents, list):
+        for each in contents:
+            yield from _entries_of(each)
+    elif isinstance(contents, dict):
+        for key, value in contents.items():
+            if key in ("root", "file", "glob"):
+                yield str(value)
+            else:
+                yield from _entries_of(value)
+
+
+def _lessons_problems(book: Path) -> Iterator[Problem]:
+    if not (book / "lessons.yml").is_file():
+        return
+    try:
+        lacking = lessons.missing(lessons.table(book))
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        yield Problem("error", "lessons", f"{error}")
+        return
+    for claim in lacking:
+        yield Problem(
+            "error", "lessons", f"{claim} has no entry in lessons.yml: a failed claim needs a cause, an erratum a sort"
+        )
 
 
 # --- one notebook -------------------------------------------------------------------------------------------------
@@ -157,6 +226,7 @@ def _figure_problems(number: int, cell: Any) -> Iterator[str]:
 
 def _chapter_problems(folder: Path, pairs: list[notebooks.Pair]) -> Iterator[Problem]:
     where = folder.name
+    yield from (Problem("error", where, f"{name}.ipynb has no source {name}.py") for name in _orphans(folder))
     try:
         ledger = claims.load_ledger(folder / "claims.yml")
     except (ValueError, TypeError) as error:
@@ -199,12 +269,29 @@ def _verdict_problems(where: str, ledger: claims.Ledger, pairs: list[notebooks.P
         yield Problem("error", where, f"{name} is judged in {judged[name]['page']} but is not in the ledger")
 
 
+def _lone_records(where: str, folder: Path, pairs: list[notebooks.Pair]) -> Iterator[Problem]:
+    """Verdicts whose notebook is gone, and provenance whose table is."""
+    names = {f"{pair.name}{VERDICTS}" for pair in pairs}
+    for path in sorted((folder / "results").glob("*.json")):
+        if path.name.endswith(VERDICTS):
+            if path.name not in names:
+                source = f"{path.name.removesuffix(VERDICTS)}.py"
+                yield Problem("error", where, f"results/{path.name} holds verdicts, but there is no {source}")
+        elif not path.with_suffix(".csv").is_file():
+            yield Problem("error", where, f"results/{path.name} is the provenance of a table that is not there")
+
+
 def _table_problems(where: str, folder: Path, pairs: list[notebooks.Pair]) -> Iterator[Problem]:
     for path in sorted((folder / "results").glob("*.csv")):
         try:
-            results.load_table(path.parent, path.stem)
+            recorded = results.load_table(path.parent, path.stem)
         except (ValueError, TypeError) as error:
             yield Problem("error", where, _named(path, error))
+            continue
+        maker = recorded.provenance.get("notebook") if recorded else None
+        if maker is not None and maker not in {pair.name for pair in pairs}:
+            yield Problem("error", where, f"results/{path.name} was recorded by {maker}, which is no notebook here")
+    yield from _lone_records(where, folder, pairs)
     try:
         results.load_verdicts(folder / "results")
     except (ValueError, TypeError) as error:
@@ -213,9 +300,12 @@ def _table_problems(where: str, folder: Path, pairs: list[notebooks.Pair]) -> It
         if not pair.executed.is_file():
             continue
         try:
-            tables = harvest.tables_in(pair)
+            tables, judged = harvest.tables_in(pair), harvest.claims_in(pair)
         except ValueError:
             continue
         for payload in tables:
             if payload["state"] == "stale":
                 yield Problem("warning", pair.key, f"recorded table {payload['table']} is stale: record it again")
+        for payload in judged:
+            if payload.get("stale") and payload["recorded"]:
+                yield Problem("warning", pair.key, f"recorded verdict {payload['id']} is stale: record it again")

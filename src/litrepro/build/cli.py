@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from litrepro import runtime
 from litrepro.build import check as checks
-from litrepro.build import execute, notebooks
+from litrepro.build import environment, execute, notebooks
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Execute, check and render the book.", rich_markup_mode=None
@@ -24,6 +25,8 @@ app = typer.Typer(
 console = Console(highlight=False, soft_wrap=True)
 
 Patterns = Annotated[list[str] | None, typer.Argument(help="Chapters or notebooks: 02, 02-momentum/iris, '*/review'.")]
+_NUMBER = re.compile(r"[+-]?(?:\d+|(?P<real>(?:\d+\.\d*|\.\d+)(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+))", re.ASCII)
+_CLOCK = re.compile(r"[+-]?\d+(?::\d+)+(?:\.\d*)?")  # 12:30 is a number to base sixty in YAML, a text to people
 _LAST_WORDS = 12  # lines of what went wrong with a notebook, in the summary
 _STYLE = {
     "fresh": "dim",
@@ -32,8 +35,15 @@ _STYLE = {
     "same": "green",
     "differs": "red",
     "failed": "red",
+    "paused": "yellow",
     "interrupted": "yellow",
 }
+
+
+@app.callback()
+def _start() -> None:
+    # A relative path means the folder in which the command is typed, for the pages as well.
+    environment.make_absolute(os.environ)
 
 
 def _book_and_pairs(patterns: list[str] | None) -> tuple[Path, list[notebooks.Pair]]:
@@ -63,9 +73,7 @@ def run(
 ) -> None:
     """Execute what is stale. A failed notebook leaves its previous copy; the others go on; the exit status says so."""
     book, pairs = _book_and_pairs(patterns)
-    # A shell that starts us in the background has SIGINT ignored; a CI runner stops us with SIGTERM.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, execute.interrupt)
+    _handle_signals(execute.interrupt)
     try:
         settings = execute.Settings(
             profile=profile,
@@ -97,6 +105,15 @@ def run(
     raise typer.Exit(1 if bad else 0)
 
 
+def _handle_signals(handler: Any) -> None:
+    """A shell that starts us in the background has SIGINT ignored; a CI runner stops us with SIGTERM, a terminal that
+    is closed with SIGHUP, unless it was told not to."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and (name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN):
+            signal.signal(number, handler)
+
+
 def _run_with_progress(book: Path, pairs: list[notebooks.Pair], settings: execute.Settings) -> list[execute.Outcome]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -115,7 +132,7 @@ def _print_outcome(outcome: execute.Outcome) -> None:
     console.print(f"[{style}]{outcome.state:>11}[/] {outcome.pair.key}{times}")
     for problem in outcome.problems:
         console.print(f"            {escape(problem)}")
-    if outcome.error and outcome.state == "failed":
+    if outcome.error and outcome.state in ("failed", "paused"):
         error = outcome.error
         place = f"chapter {outcome.pair.folder or 'book'}, notebook {outcome.pair.name}"
         place += f", cell {error['cell']}" if error["cell"] else ""
@@ -131,7 +148,7 @@ def _indent(text: str) -> str:
 
 
 def _parameters(assignments: list[str]) -> dict[str, Any]:
-    """``NAME=VALUE`` with YAML's text, number, true, false or null: what papermill can write into a notebook."""
+    """``NAME=VALUE`` with a number, or YAML's text, true, false or null: what papermill can write into a notebook."""
     import yaml
 
     found: dict[str, Any] = {}
@@ -139,8 +156,12 @@ def _parameters(assignments: list[str]) -> dict[str, Any]:
         name, separator, text = assignment.partition("=")
         if not separator or not name.isidentifier():
             raise ValueError(f"a parameter is NAME=VALUE, got {assignment!r}")
+        if _NUMBER.fullmatch(text):
+            # As Python reads it: in YAML 1e3 is text and 010 is eight.
+            found[name] = float(text) if _NUMBER.fullmatch(text).group("real") else int(text)
+            continue
         try:
-            found[name] = yaml.safe_load(text)
+            found[name] = text if _CLOCK.fullmatch(text) else yaml.safe_load(text)
         except (yaml.YAMLError, ValueError):  # the latter for a date that is none
             found[name] = ...
         if not isinstance(found[name], str | int | float | None):
@@ -202,7 +223,11 @@ def record(
     limit: Annotated[float | None, typer.Option(min=1, help="Seconds for one notebook; a later run continues.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a dask.distributed scheduler.")] = None,
 ) -> None:
-    """Record full-scale tables: the notebooks' .py, one process each, without Jupyter."""
+    """Record full-scale tables: the notebooks' .py, one process each, without Jupyter.
+
+    Of the chapters asked for, notebooks that save a table are run; one that a pattern names alone is run in any case.
+    The exit status is 75 where a notebook has paused and none failed: the same command goes on from there.
+    """
     from litrepro.build import record as recorder
 
     _, pairs = _book_and_pairs(patterns)
@@ -214,22 +239,41 @@ def record(
             table.add_row(each.pair.key, each.table, each.state, minutes, each.device)
         console.print(table)
         return
-    failed = 0
+    failed = paused = 0
     # A smoke run covers every notebook: its full code path has to work even where no table is saved.
-    chosen = [p for p in pairs if not p.is_scoreboard] if smoke else list(dict.fromkeys(each.pair for each in found))
+    saving = {each.pair for each in found} | _named_alone(patterns)
+    pages = [pair for pair in pairs if not pair.is_scoreboard]
+    chosen = [pair for pair in pages if smoke or pair in saving]
+    if not chosen or (patterns and len(chosen) < len(pairs)):
+        left = [pair.key for pair in pairs if pair not in chosen]
+        console.print(f"no table to record: {', '.join(left)}", style="dim")
+    _handle_signals(signal.default_int_handler)
     if scheduler:
         done = recorder.record_on_cluster(chosen, scheduler, smoke=smoke, limit=limit)
     else:
         done = ((pair, *recorder.record(pair, smoke=smoke, limit=limit)) for pair in chosen)
     try:
         for pair, status, seconds in done:
-            failed += status != 0
+            waits = status == runtime.PAUSED
+            paused += waits
+            failed += status != 0 and not waits
             words = "[green]recorded[/]" if status == 0 else f"[red]failed with {status}[/]"
+            words = "[yellow]paused: run again[/]" if waits else words
             console.print(f"{words} {pair.key}  {seconds:.0f} s")
+    except KeyboardInterrupt:
+        console.print("[yellow]Interrupted. What was recorded is kept; run the same command again to go on.")
+        raise typer.Exit(130) from None
     except OSError as error:
         console.print(f"[red]{escape(str(error))}")
         raise typer.Exit(2) from None
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(1 if failed else runtime.PAUSED if paused else 0)
+
+
+def _named_alone(patterns: list[str] | None) -> set[notebooks.Pair]:
+    """Notebooks that are the only one that a pattern matches."""
+    book = runtime.find_book()
+    hits = [notebooks.discover(book, [pattern]) for pattern in patterns or ()]
+    return {pair for pairs in hits if len(pairs) == 1 for pair in pairs}
 
 
 @app.command()
@@ -282,7 +326,10 @@ def data(
         if record["state"] != "complete":
             console.print(f"[bold]{record['dataset']}[/]: {escape(record['remedy'])}")
     found = os.environ.get("LITREPRO_DATA")
-    console.print(f"LITREPRO_DATA is {escape(found)}" if found else "LITREPRO_DATA is not set", style="dim")
+    if found and not Path(found).is_dir():
+        console.print(f"[yellow]LITREPRO_DATA is {escape(found)}, which does not exist or is no folder")
+    else:
+        console.print(f"LITREPRO_DATA is {escape(found)}" if found else "LITREPRO_DATA is not set", style="dim")
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ def notebook_digest(pair: notebooks.Pair, notebook: Any, parameters: dict[str, A
         "cells": notebooks.cells_of(notebook),
         "metadata": [c.metadata for c in notebook.cells],
         "parameters": parameters,
-        "ledger": _entries(chapter / "claims.yml", code) if pair.folder else "",
+        "ledger": _entries(chapter / "claims.yml", code) if pair.folder else [],
         "files": [(_name(path, pair.book), _sha(path)) for path in files if path.is_file()],
     }
     if pair.is_scoreboard:
@@ -67,17 +67,29 @@ def _recorded(chapter: Path, stem: str, code: str) -> list[Path]:
     return [path for path in sorted(chapter.glob("results/*")) if drawn(path)]
 
 
-def _entries(ledger: Path, code: str) -> str:
-    """The ledger's entries whose claims the code names; the whole file where the code shows it."""
-    try:
-        text = ledger.read_text(encoding="utf-8") if ledger.is_file() else ""
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{ledger}: not UTF-8 text ({error})") from error
-    if ".ledger(" in code:
-        return text
+def _entries(ledger: Path, code: str) -> list[dict[str, str]]:
+    """The ledger's entries whose claims the code names; all of them where the code shows the ledger."""
+    if not ledger.is_file():
+        return []
+    stat = ledger.stat()
+    entries = _ledger_of(ledger, stat.st_mtime_ns, stat.st_size)
     named = _words(code)
-    entries = re.split(r"^(?=- id:)", text, flags=re.MULTILINE)
-    return "".join(entry for entry in entries if entry.removeprefix("- id:").split("\n")[0].strip(" \"'") in named)
+    return [dict(entry) for entry in entries if ".ledger(" in code or dict(entry).get("id") in named]
+
+
+@functools.lru_cache(maxsize=256)
+def _ledger_of(path: Path, modified: int, size: int) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """What a ledger says, however it is written: comments, quotes and the order of keys do not count."""
+    import yaml
+
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text ({error})") from error
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise ValueError(f"{path}: not valid YAML ({error})") from error
+    found = [each for each in entries if isinstance(each, dict)] if isinstance(entries, list) else []
+    return tuple(tuple(sorted((str(key), str(value).strip()) for key, value in each.items())) for each in found)
 
 
 def _words(code: str) -> set[Any]:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import datetime
 import json
 import os
-import platform
 import re
 import signal
 import subprocess
@@ -24,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from litrepro import _validate, runtime
-from litrepro.build import digest, notebooks, weave
+from litrepro.build import digest, environment, log, notebooks, weave
 from litrepro.results import write_atomically
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -59,7 +57,7 @@ class Settings:
 
 @dataclasses.dataclass
 class Outcome:
-    """What became of one notebook: fresh, reworded, executed, same, differs, failed or interrupted."""
+    """What became of one notebook: fresh, reworded, executed, same, differs, failed, paused, interrupted."""
 
     pair: notebooks.Pair
     state: str
@@ -186,6 +184,8 @@ def _environment(pair: notebooks.Pair, settings: Settings) -> dict[str, str]:
     # One hash seed and one thread: executing an unchanged notebook again on the same machine gives the same bytes.
     variables |= {"PYTHONHASHSEED": "0", "LITREPRO_BUILD": "1", "LITREPRO_NOTEBOOK": pair.name}
     variables["LITREPRO_PROFILE"] = "" if "profile" in settings.parameters else settings.profile
+    if settings.parameters or settings.compare:  # relative to the book, which may lie elsewhere where the job runs
+        variables["LITREPRO_RESULTS"] = (_target(pair, settings).parent / "results").relative_to(pair.book).as_posix()
     return variables
 
 
@@ -212,8 +212,9 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
                 "timeout": job["timeout"],
             }
             (folder / "job.json").write_text(json.dumps(order), encoding="utf-8")
-            environment = {**os.environ, **job["environment"], "LITREPRO_BOOK": str(book)}
-            died = _supervise(folder, environment, job["timeout"] + GRACE)
+            variables = {**os.environ, **job["environment"], "LITREPRO_BOOK": str(book)}
+            environment.make_absolute(variables)
+            died = _supervise(folder, variables, job["timeout"] + GRACE)
             result = _read_result(folder, job["key"], died)
             if result["ok"]:
                 result["notebook"] = (folder / "out.ipynb").read_text(encoding="utf-8")
@@ -222,22 +223,22 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
         return {"key": job["key"], "ok": False, "error": _error(f"{type(error).__name__}: {error}")}
 
 
-def _supervise(folder: Path, environment: dict[str, str], limit: float) -> str:
+def _supervise(folder: Path, variables: dict[str, str], limit: float) -> str:
     """Run the worker process to its end; returns why it died, or an empty string."""
     if _stopping.is_set():
         return "interrupted"
     command = [sys.executable, "-m", "litrepro.build.worker", str(folder / "job.json"), str(folder / "result.json")]
-    with (folder / "log.txt").open("wb") as log:
+    with (folder / "log.txt").open("wb") as said:
         # A process group of its own, so that stopping the worker stops its kernel as well.
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command, env=variables, stdout=said, stderr=said, start_new_session=True)
         with _lock:
             _running.add(process)
         if _stopping.is_set():  # came while the process started
-            _kill(process)
+            kill(process)
         try:
             code = process.wait(timeout=limit)
         except subprocess.TimeoutExpired:
-            _kill(process)
+            kill(process)
             return f"stopped after {limit:.0f} seconds, the limit of a notebook"
         finally:
             with _lock:
@@ -253,15 +254,20 @@ def _read_result(folder: Path, key: str, died: str) -> dict[str, Any]:
     try:
         return json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        log = (folder / "log.txt").read_text(encoding="utf-8", errors="replace")[-4000:]
-        return {"key": key, "ok": False, "error": _error(died or "the worker left no result", log)}
+        said = (folder / "log.txt").read_text(encoding="utf-8", errors="replace")[-4000:]
+        return {"key": key, "ok": False, "error": _error(died or "the worker left no result", said)}
 
 
 def _error(reason: str, text: str = "") -> dict[str, Any]:
     return {"cell": None, "source": "", "reason": reason, "traceback": text}
 
 
-def _kill(process: subprocess.Popen) -> None:
+def kill(process: subprocess.Popen) -> None:
+    """End a process and all of its group, where there are groups: first asked to, after five seconds made to."""
+    if not hasattr(os, "killpg"):
+        process.kill()
+        process.wait()
+        return
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGTERM)
     try:
@@ -291,7 +297,7 @@ def stop_all() -> None:
     with _lock:
         running = list(_running)
     for process in running:
-        _kill(process)
+        kill(process)
 
 
 # --- where jobs run -----------------------------------------------------------------------------------------------
@@ -340,7 +346,11 @@ def _as_completed(futures: dict[Any, notebooks.Pair]):
 def _finish(pair: notebooks.Pair, job: dict[str, Any], result: dict[str, Any], settings: Settings) -> Outcome:
     seconds, cpu = result.get("seconds", 0.0), result.get("cpu_seconds", 0.0)
     if not result["ok"]:
-        state = "interrupted" if result["error"]["reason"] == "interrupted" else "failed"
+        state = {"interrupted": "interrupted", f"SystemExit: {runtime.PAUSED}": "paused"}.get(
+            result["error"]["reason"], "failed"
+        )
+        if state == "paused":
+            result["error"] = _error("its time was up: the same command goes on from here")
         return Outcome(pair, state, seconds, cpu, error=result["error"])
     import nbformat
 
@@ -355,7 +365,7 @@ def _finish(pair: notebooks.Pair, job: dict[str, Any], result: dict[str, Any], s
         target = _target(pair, settings)
         _note(notebook, job, settings)
         write_atomically(target, notebooks.dump(notebook))
-        _log(pair, result)
+        log.write(pair, result)
     except (OSError, ValueError) as error:
         return Outcome(pair, "failed", seconds, cpu, error=_error(f"{type(error).__name__}: {error}"))
     return Outcome(pair, "executed", seconds, cpu)
@@ -381,19 +391,3 @@ def _note(notebook: Any, job: dict[str, Any], settings: Settings) -> None:
         "outputs": notebooks.outputs_digest(notebook),
         "profile": settings.profile,
     }
-
-
-def _log(pair: notebooks.Pair, result: dict[str, Any]) -> None:
-    """Times for the execution report; they differ from run to run, so they are not committed."""
-    log = {
-        "notebook": pair.key,
-        "seconds": result["seconds"],
-        "cpu_seconds": result["cpu_seconds"],
-        "max_rss_mib": result["max_rss_mib"],
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        # What quick runs on. Torch is not asked: its import here can swallow an interrupt.
-        "device": os.environ.get("LITREPRO_DEVICE") or f"{platform.machine()} CPU",
-        "versions": runtime.versions(),
-    }
-    path = pair.book / "_build" / "litrepro" / f"{pair.key.replace('/', '__')}.json"
-    write_atomically(path, json.dumps(log, indent=1).encode())

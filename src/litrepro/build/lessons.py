@@ -67,17 +67,23 @@ def load(book: Path | None = None) -> dict[str, dict[str, str]]:
     return found
 
 
-def table() -> pd.DataFrame:
-    """Every claim with its ``area``, ``evidence``, and the ``cause`` or ``sort`` written down for it (else empty)."""
-    notes = load()
-    frame = scoreboard.load()
+def table(book: Path | None = None) -> pd.DataFrame:
+    """Every claim with its ``area``, ``evidence``, and the ``cause`` or ``sort`` written down for it (else empty).
+
+    Raises ``ValueError`` for a chapter whose number is in none of ``AREAS``, and what ``load`` raises.
+    """
+    notes = load(book)
+    frame = scoreboard.load(book)
     keys = frame["chapter"] + "/" + frame["id"]
     number = frame["chapter"].str[:2].astype(int)
     area = {n: name for name, numbers in AREAS.items() for n in numbers}
     frame["area"] = number.map(area)
+    without = sorted(set(frame["chapter"][frame["area"].isna()]))
+    if without:
+        raise ValueError(f"no area has the chapter {', '.join(without)}: add its number to lessons.AREAS")
     frame["evidence"] = frame["kind"].map(EVIDENCE).fillna("erratum")
-    frame["cause"] = keys.map(notes["causes"]).fillna("")
-    frame["sort"] = keys.map(notes["errata"]).fillna("")
+    frame["cause"] = [notes["causes"].get(key, "") for key in keys]
+    frame["sort"] = [notes["errata"].get(key, "") for key in keys]
     return frame
 
 

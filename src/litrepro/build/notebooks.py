@@ -159,8 +159,9 @@ def parameters_of(notebook: Any) -> dict[str, Any]:
         raise ValueError(f"expected one cell tagged 'parameters', found {len(cells)}")
     found: dict[str, Any] = {}
     for statement in ast.parse(python_of(cells[0].source)).body:
-        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-            name = ast.unparse(statement.targets[0])
+        single = isinstance(statement, ast.Assign) and len(statement.targets) == 1
+        if single or (isinstance(statement, ast.AnnAssign) and statement.value is not None):
+            name = ast.unparse(statement.targets[0] if single else statement.target)
             try:
                 found[name] = ast.literal_eval(statement.value)
             except (ValueError, TypeError):
@@ -196,8 +197,14 @@ def claim_calls(source: str) -> list[str]:
 
 def chapter_calls(source: str, methods: tuple[str, ...]) -> list[ast.Call]:
     """Calls of ``ch.<method>`` with a literal first argument in a piece of notebook source."""
+    calls = calls_of_chapter(ast.parse(python_of(source)), methods)
+    return [c for c in calls if isinstance(c.args[0], ast.Constant) and isinstance(c.args[0].value, str)]
+
+
+def calls_of_chapter(tree: ast.AST, methods: tuple[str, ...]) -> list[ast.Call]:
+    """Calls of ``ch.<method>`` with a first argument, in order."""
     found = []
-    for node in ast.walk(ast.parse(python_of(source))):
+    for node in ast.walk(tree):
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
@@ -205,8 +212,6 @@ def chapter_calls(source: str, methods: tuple[str, ...]) -> list[ast.Call]:
             and isinstance(node.func.value, ast.Name)
             and node.func.value.id == "ch"
             and node.args
-            and isinstance(node.args[0], ast.Constant)
-            and isinstance(node.args[0].value, str)
         ):
             found.append(node)
     return sorted(found, key=lambda call: (call.lineno, call.col_offset))

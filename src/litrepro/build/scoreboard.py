@@ -10,19 +10,21 @@ from litrepro.build import harvest
 from litrepro.show import badge
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
 ORDER = ("reproduced", "partly", "not reproduced", "not run")
 COLOURS = {"reproduced": "#009E73", "partly": "#E69F00", "not reproduced": "#D55E00", "not run": "#8c8c8c"}
 
 
-def load() -> pd.DataFrame:
+def load(book: Path | None = None) -> pd.DataFrame:
     """One row per claim: its ledger entry, verdict, value, and the page and anchor of the cell that judges it."""
     import pandas as pd
 
     columns = ["chapter", "notebook", "id", "kind", "claim", "source", "verdict", "profile_needed", "profile", "value"]
     columns += ["reported", "note", "page", "anchor", "at_full_scale"]
-    return pd.DataFrame(harvest.verdicts(runtime.find_book()), columns=columns)
+    return pd.DataFrame(harvest.verdicts(book or runtime.find_book()), columns=columns)
 
 
 def counts(frame: pd.DataFrame, by: str) -> pd.DataFrame:

@@ -23,8 +23,8 @@ def main(job_path: str, result_path: str) -> int:
     started = time.perf_counter()
     result: dict[str, Any] = {"key": job["key"], "ok": False}
     try:
-        _execute(job)
-        result["ok"] = True
+        left = _exit_in(_execute(job))
+        result |= {"error": left} if left else {"ok": True}
     except Exception as error:
         result["error"] = _describe(error, Path(job["output"]))
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -36,6 +36,7 @@ def main(job_path: str, result_path: str) -> int:
     return 0
 
 
+_LONGEST_FOLDER = 90
 # Failures of the kernel itself: our own stack would tell a reader nothing.
 _KERNEL_FAILURES = {
     "DeadKernelError": "the kernel died while this cell ran",
@@ -43,12 +44,13 @@ _KERNEL_FAILURES = {
 }
 
 
-def _execute(job: dict[str, Any]) -> None:
+def _execute(job: dict[str, Any]) -> Any:
+    """Execute the notebook into the job's output and return it; papermill raises what a cell raises."""
     import papermill
     from jupyter_client.manager import AsyncKernelManager
 
     # Sockets in a private folder instead of TCP ports: no races between kernels, nothing that listens.
-    folder = tempfile.mkdtemp(prefix="lr-")
+    folder = _socket_folder()
 
     class IpcKernelManager(AsyncKernelManager):
         def __init__(self, **keywords: Any):
@@ -58,11 +60,12 @@ def _execute(job: dict[str, Any]) -> None:
             self.ip = f"{folder}/kernel"
 
     try:
-        papermill.execute_notebook(
+        return papermill.execute_notebook(
             job["input"],
             job["output"],
             parameters=job["parameters"] or None,
             kernel_name="python3",
+            language="python",  # of a source that names no kernel
             cwd=job["cwd"],
             progress_bar=False,
             log_output=False,
@@ -72,6 +75,26 @@ def _execute(job: dict[str, Any]) -> None:
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _socket_folder() -> str:
+    """A new folder whose path leaves room for a socket's name: a socket's whole path has at most 103 characters."""
+    folder = tempfile.mkdtemp(prefix="lr-")
+    if len(folder) <= _LONGEST_FOLDER:
+        return folder
+    Path(folder).rmdir()
+    return tempfile.mkdtemp(prefix="lr-", dir="/tmp")
+
+
+def _exit_in(notebook: Any) -> dict[str, Any] | None:
+    """The cell in which a notebook left before its end: papermill takes ``sys.exit(0)`` for success."""
+    for number, cell in enumerate(notebook.cells, start=1):
+        for output in cell.get("outputs", []):
+            if output["output_type"] == "error" and "raises-exception" not in cell.metadata.get("tags", []):
+                reason = f"{output['ename']}: {output['evalue']}".removesuffix(": ")
+                trace = "\n".join(output["traceback"])
+                return {"cell": number, "source": cell.source, "reason": reason, "traceback": trace}
+    return None
 
 
 def _describe(error: Exception, output: Path) -> dict[str, Any]:

@@ -18,16 +18,9 @@ def double(name: str, value: Any, dims: int) -> Tensor:
     return tensor
 
 
-def numbers(name: str, value: Any) -> Any:
-    """Integers (bool is none) in float64; what else it may be is for others to check."""
-    if isinstance(value, Tensor) and not value.dtype.is_floating_point and not value.is_complex():
-        return _validate.integer_tensor(name, value).to(torch.float64)
-    return value
-
-
 def signs(name: str, value: Any, dims: int) -> Tensor:
     """A tensor of +1 and -1 with at least ``dims`` dimensions, in float64; integers will do."""
-    tensor = double(name, numbers(name, value), dims)
+    tensor = double(name, _validate.integers_as(name, value, torch.float64), dims)
     if not bool((tensor.abs() == 1).all()):
         raise ValueError(f"{name} must be +1 or -1, got {sorted(set(tensor.flatten().tolist()))[:5]}")
     return tensor
@@ -35,7 +28,7 @@ def signs(name: str, value: Any, dims: int) -> Tensor:
 
 def data(X: Any, y: Any, *, names: tuple[str, str] = ("X", "y")) -> tuple[Tensor, Tensor]:
     """Inputs (..., n, d) and targets (..., n), integers too, with one n >= 1 and batch dimensions that broadcast."""
-    X, y = double(names[0], X, 2), double(names[1], numbers(names[1], y), 1)
+    X, y = double(names[0], X, 2), double(names[1], _validate.integers_as(names[1], y, torch.float64), 1)
     if X.shape[-2] != y.shape[-1] or X.shape[-2] < 1 or X.shape[-1] < 1:
         got = f"{names[0]} {tuple(X.shape)}, {names[1]} {tuple(y.shape)}"
         raise ValueError(f"{names[0]} (..., n, d) and {names[1]} (..., n) must share n >= 1, got {got}")

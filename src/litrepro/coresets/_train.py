@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from litrepro import _validate
+from litrepro import _validate, runtime
 from litrepro._warnings import ConvergenceWarning
 from litrepro.coresets._clock import Clock
 from litrepro.coresets._coreset import Coreset, all_finite, check_k, equal_weights, gradient_error, total
@@ -294,7 +294,7 @@ class _Run:
         weights = torch.where(total > 0, weights * (len(weights) / total), torch.ones_like(weights))
         bad = torch.zeros((), dtype=torch.bool, device=self.x.device)
         # Dropout and the like draw from the global generator, which is left as it was.
-        seed = (self.seed * 1_000_003 + epoch) % 2**63
+        seed = runtime.stream_seed(self.seed, epoch)
         with own_randomness(self.x.device, seed), self.clock.running():
             for part in self._parts(epoch):
                 part = part.to(indices.device)

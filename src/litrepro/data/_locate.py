@@ -123,6 +123,7 @@ def _download(dataset: str, file: File) -> Path:
         import pooch
     except ImportError:
         raise unavailable(dataset, file.path, "pooch is not installed, so nothing was downloaded") from None
+    pooch.get_logger().setLevel("WARNING")  # what it says of a download would stand among a page's outputs
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         # pooch writes to a temporary file in the same folder, compares the checksum, then renames.

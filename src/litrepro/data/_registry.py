@@ -11,11 +11,15 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """One file: path below a data folder, checksum of the download, address (None: no stable public one)."""
+    """One file: path below a data folder, checksum of the download, address (None: no stable public one).
+
+    ``rows`` of a table that is published whole, None where what is read says how much there is.
+    """
 
     path: str
     sha256: str
     url: str | None = None
+    rows: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,18 +122,22 @@ DATASETS: dict[str, DataSet] = {
                 File(
                     "materials/elastic_tensor_2015.csv.gz",
                     "f3bb4ff627b80f22ed1a508d93435ff1704dc8d135a61aca391d4ef34851fdb9",
+                    rows=1181,
                 ),
                 File(
                     "materials/matbench_log10_K_G.csv.gz",
                     "789bbe0d51d52be4d0219c080bd0e357572433a589b0b787d828d443a35eadff",
+                    rows=10987,
                 ),
                 File(
                     "materials/aflow_bulk_shear_moduli.csv.gz",
                     "e87d62d0f64c61a62670af8fcbb618d9ac32e9eac6fddacb4c5add9307f459b9",
+                    rows=4896,
                 ),
                 File(
                     "materials/vickers_hardness.csv.gz",
                     "92da717f0dd3d6f7c8e21df5356b3f68eb5bb94bd6af6cbc64223a98d2dd472a",
+                    rows=1062,
                 ),
             ),
             "de Jong et al. 2015; Materials Project via Matbench; AFLOW; Zhang et al. 2020",
@@ -143,10 +151,12 @@ DATASETS: dict[str, DataSet] = {
                 File(
                     "synthesis-text/huo2019_labelled_redacted.jsonl.gz",
                     "456381286084c1cd93230946aa5baa835fdbb40a6a129ad9f9e70cb122c4fba2",
+                    rows=5780,
                 ),
                 File(
                     "synthesis-text/sofc_exp_sentences.jsonl.gz",
                     "7c887ee0ab4f4db941b42197798cb7b1b598bfdfbfeccfaae7ffb341b4848d0f",
+                    rows=9466,
                 ),
             ),
             "Huo et al. 2019; Friedrich et al. 2020 (SOFC-Exp)",

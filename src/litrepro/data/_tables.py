@@ -205,7 +205,8 @@ def _csv(dataset: str, stem: str, columns: list[str], download: bool) -> pd.Data
     """A compressed table that must have the given columns without gaps, all but names in numbers."""
     import pandas as pd
 
-    path = locate(dataset, registered(dataset, stem), download=download)
+    file = registered(dataset, stem)
+    path = locate(dataset, file, download=download)
     try:
         frame = pd.read_csv(io.BytesIO(read_gzip(dataset, path)))
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
@@ -217,4 +218,6 @@ def _csv(dataset: str, stem: str, columns: list[str], download: bool) -> pd.Data
     words = [name for name in numbers if not pd.api.types.is_numeric_dtype(frame[name])]
     if words:
         raise corrupt(dataset, path, f"no numbers in {', '.join(words)}")
+    if file.rows not in (None, len(frame)):
+        raise corrupt(dataset, path, f"it holds {len(frame)} of {file.rows} rows")
     return frame

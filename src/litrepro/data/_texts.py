@@ -69,7 +69,8 @@ def synthesis_text(source: str = "sofc", *, download: bool = True) -> pd.DataFra
 
     _validate.choice("source", source, tuple(_TEXTS))
     stem, column, origin = _TEXTS[source]
-    path = locate("synthesis-text", registered("synthesis-text", stem), download=download)
+    file = registered("synthesis-text", stem)
+    path = locate("synthesis-text", file, download=download)
     content = read_gzip("synthesis-text", path)
     try:
         rows = [json.loads(line) for line in content.decode("utf-8").splitlines() if line.strip()]
@@ -79,5 +80,7 @@ def synthesis_text(source: str = "sofc", *, download: bool = True) -> pd.DataFra
             raise ValueError("a row without a text or a label")
     except (ValueError, KeyError, TypeError) as error:
         raise corrupt("synthesis-text", path, f"not labelled JSON lines ({error})") from error
+    if len(frame) != file.rows:
+        raise corrupt("synthesis-text", path, f"it holds {len(frame)} of {file.rows} rows")
     frame.attrs.update(origin=origin, source=source, file=f"synthesis-text/{path.name}")
     return frame

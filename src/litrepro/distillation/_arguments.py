@@ -35,14 +35,6 @@ def along_classes(value: Any) -> Any:
     return value[..., None] if isinstance(value, torch.Tensor) and value.ndim else value
 
 
-def known(condition: torch.Tensor) -> bool | None:
-    """The truth of a 0-dim tensor; None under ``vmap``, where there are no values."""
-    try:
-        return bool(condition)
-    except RuntimeError:
-        return None
-
-
 def same_classes(logits: torch.Tensor, other: torch.Tensor, name: str) -> None:
     """``other`` must have the classes of the logits (..., K), and broadcast to their shape."""
     _validate.float_tensor("logits", logits, 1)
@@ -68,18 +60,14 @@ def matching_labels(logits: torch.Tensor, labels: torch.Tensor) -> None:
         raise ValueError(f"labels must have shape {tuple(logits.shape[:-1])}, got {tuple(labels.shape)}")
     if labels.device.type != "cpu" or not labels.numel():  # a GPU would have to be waited for in every step
         return
-    try:
-        low, high = int(labels.min()), int(labels.max())
-    except RuntimeError:  # under vmap there are no values
-        return
-    if low < 0 or high >= logits.shape[-1]:
-        raise ValueError(f"labels must be in 0..{logits.shape[-1] - 1}, got {low}..{high}")
+    if _validate.known(((labels >= 0) & (labels < logits.shape[-1])).all()) is False:
+        raise ValueError(f"labels must be in 0..{logits.shape[-1] - 1}, got {int(labels.min())}..{int(labels.max())}")
 
 
 def integer_labels(labels: Any, classes: int | None = None) -> None:
     """A tensor of integers, within 0..classes-1 if ``classes`` is given (its values are then looked at, if there)."""
     _validate.integer_tensor("labels", labels)
-    if classes is not None and known(((labels >= 0) & (labels < classes)).all()) is False:
+    if classes is not None and _validate.known(((labels >= 0) & (labels < classes)).all()) is False:
         raise ValueError(f"labels must be in 0..{classes - 1}, got {int(labels.min())}..{int(labels.max())}")
 
 

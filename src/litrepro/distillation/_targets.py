@@ -50,7 +50,7 @@ def smooth_labels(
         raise ValueError(f"prior must be a distribution over {num_classes} classes, got {prior!r}") from None
     if prior.shape != (num_classes,):
         raise ValueError(f"prior must have shape ({num_classes},), got {tuple(prior.shape)}")
-    if _arguments.known((prior >= 0).all() & ((prior.sum() - 1).abs() <= 1e-5)) is False:
+    if _validate.known((prior >= 0).all() & ((prior.sum() - 1).abs() <= 1e-5)) is False:
         raise ValueError(f"prior must be a distribution, got minimum {prior.min():g} and sum {prior.sum():g}")
     hot = _arguments.one_hot(labels, num_classes).double()
     if isinstance(epsilon, torch.Tensor):
@@ -121,7 +121,7 @@ def ranked_targets(labels: torch.Tensor, scores: torch.Tensor, profile: torch.Te
             f"scores must be a real tensor (..., K), got {getattr(scores, 'dtype', type(scores).__name__)}"
         )
     K = scores.shape[-1]
-    if _arguments.known(scores.isnan().any()):
+    if _validate.known(scores.isnan().any()):
         raise ValueError("scores must have an order, got NaN")
     if not isinstance(profile, torch.Tensor) or profile.is_complex() or profile.shape != (K,):
         raise ValueError(f"profile must have shape ({K},), got {getattr(profile, 'shape', type(profile).__name__)}")

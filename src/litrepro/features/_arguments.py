@@ -22,10 +22,8 @@ def matched(**tensors: torch.Tensor | None) -> list[torch.Tensor | None]:
 
 def numbers(name: str, value: Any, like: Any = None) -> torch.Tensor:
     """A floating-point tensor; integers (bool is none) become what ``like`` is, or the default dtype."""
-    if isinstance(value, torch.Tensor) and not value.dtype.is_floating_point and not value.is_complex():
-        dtype = like.dtype if isinstance(like, torch.Tensor) else torch.get_default_dtype()
-        return _validate.integer_tensor(name, value).to(dtype)
-    return _validate.float_tensor(name, value)
+    dtype = like.dtype if isinstance(like, torch.Tensor) else torch.get_default_dtype()
+    return _validate.float_tensor(name, _validate.integers_as(name, value, dtype))
 
 
 def points(**tensors: torch.Tensor) -> list[torch.Tensor]:
@@ -36,17 +34,8 @@ def points(**tensors: torch.Tensor) -> list[torch.Tensor]:
     if len({shape[-1] for shape in shapes}) > 1 or shapes[0][-1] < 1:
         got = ", ".join(f"{name} {shape}" for name, shape in zip(names, shapes))
         raise ValueError(f"{' and '.join(names)} must have the same last dimension d >= 1, got {got}")
-    batches(**{name: shape[:-2] for name, shape in zip(names, shapes)})
+    _validate.broadcast(**{name: shape[:-2] for name, shape in zip(names, shapes)})
     return matched(**tensors)
-
-
-def batches(**shapes: tuple[int, ...]) -> torch.Size:
-    """The broadcast of batch shapes, or a ValueError that names them."""
-    try:
-        return torch.broadcast_shapes(*shapes.values())
-    except RuntimeError:
-        got = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
-        raise ValueError(f"batch dimensions must broadcast, got {got}") from None
 
 
 def distances(**tensors: torch.Tensor) -> list[torch.Tensor]:
@@ -72,7 +61,7 @@ def same_rows(**tensors: torch.Tensor) -> None:
     if len({value.shape[-2] for value in tensors.values()}) > 1 or next(iter(tensors.values())).shape[-2] < 1:
         got = ", ".join(f"{name} {tuple(value.shape)}" for name, value in tensors.items())
         raise ValueError(f"{' and '.join(tensors)} must have the same number n >= 1 of rows, got {got}")
-    batches(**{name: tuple(value.shape[:-2]) for name, value in tensors.items()})
+    _validate.broadcast(**{name: tuple(value.shape[:-2]) for name, value in tensors.items()})
 
 
 def symmetric(name: str, value: torch.Tensor) -> torch.Tensor:
@@ -91,7 +80,7 @@ def regularization(lam: Any, like: torch.Tensor) -> torch.Tensor:
         _validate.float_tensor("lam", lam)
         if not bool(((lam > 0) & lam.isfinite()).all()):
             raise ValueError(f"lam must be finite and positive, got {lam.tolist()}")
-        batches(lam=tuple(lam.shape), batch=tuple(like.shape[:-2]))
+        _validate.broadcast(lam=tuple(lam.shape), batch=tuple(like.shape[:-2]))
         return lam.to(device=like.device, dtype=torch.float64)[..., None, None]
     number = _validate.real("lam", lam, 0, open_low=True)
     return torch.full((1, 1), number, dtype=torch.float64, device=like.device)

@@ -132,7 +132,7 @@ def fastfood_project(x: torch.Tensor, f: Fastfood) -> torch.Tensor:
     _validate.float_tensor("x", x, 2)
     if x.shape[-1] != f.d:
         raise ValueError(f"x must have d = {f.d} columns as the draw has, got shape {tuple(x.shape)}")
-    batch = _arguments.batches(x=tuple(x.shape[:-2]), draw=tuple(f.B.shape[:-2]))
+    batch = _validate.broadcast(x=tuple(x.shape[:-2]), draw=tuple(f.B.shape[:-2]))
     p = f.B.shape[-1]
     like = {"dtype": x.dtype, "device": x.device}
     signs, normal = f.B.to(**like)[..., None, :, :], f.G.to(**like)[..., None, :, :]

@@ -196,7 +196,7 @@ def features_from_projection(
             _validate.float_tensor(name, value, 1)
             if value.shape[-1] != n_features:
                 raise ValueError(f"{name} must have length D = {n_features}, got shape {tuple(value.shape)}")
-            _arguments.batches(P=tuple(P.shape[:-2]), **{name: tuple(value.shape[:-1])})
+            _validate.broadcast(P=tuple(P.shape[:-2]), **{name: tuple(value.shape[:-1])})
     P, phase, weights = _arguments.matched(P=P, phase=phase, weights=weights)
     if phase is not None:
         scale = math.sqrt(2 / n_features)

@@ -178,8 +178,5 @@ def _by_differences(x: torch.Tensor, y: torch.Tensor, tracked: bool) -> torch.Te
 
 def _cancels(squares: torch.Tensor, lengths: torch.Tensor, sigma: float) -> bool:
     """Whether squared lengths, rounded, are that far off beside sigma^2; under vmap there is no telling."""
-    try:
-        largest = torch.maximum(squares.max(), lengths.max()).item()
-    except RuntimeError:
-        return False
-    return largest * torch.finfo(torch.float64).eps > _LOST * sigma**2
+    largest = torch.maximum(squares.max(), lengths.max())
+    return _validate.known(largest * torch.finfo(torch.float64).eps > _LOST * sigma**2) is True

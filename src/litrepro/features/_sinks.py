@@ -130,7 +130,7 @@ def stump_features(x: torch.Tensor, index: torch.Tensor, threshold: torch.Tensor
     d = x.shape[-1]
     if index.numel() and not bool(((index >= 0) & (index < d)).all()):
         raise ValueError(f"index must lie in 0..{d - 1}, got {index.min().item()}..{index.max().item()}")
-    batch = _arguments.batches(x=tuple(x.shape[:-2]), index=tuple(index.shape[:-1]))
+    batch = _validate.broadcast(x=tuple(x.shape[:-2]), index=tuple(index.shape[:-1]))
     index, threshold = index.to(x.device, torch.int64), threshold.to(x.device)
     if index.ndim == 1:
         chosen = x.index_select(-1, index)

@@ -50,7 +50,7 @@ def trained_ensemble(
 
     Returns
     -------
-    The trained ensemble. Once the time is up the state is saved, a line says so, and ``SystemExit(0)`` is raised.
+    The trained ensemble. Once the time is up the state is saved, a line says so, and ``Chapter.pause`` ends it.
 
     Raises
     ------

@@ -62,13 +62,6 @@ def rounding(tolerance: float, like: torch.Tensor) -> float:
     return tolerance if like.dtype == torch.float64 else max(tolerance, 4 * torch.finfo(like.dtype).eps)
 
 
-def as_floating(value: Any, dtype: torch.dtype) -> Any:
-    """A tensor of integers or booleans in a floating-point dtype; everything else as it is."""
-    if isinstance(value, torch.Tensor) and not value.dtype.is_floating_point and not value.is_complex():
-        return value.to(dtype)
-    return value
-
-
 def covariances(name: str, value: Any, dims: int) -> torch.Tensor:
     """``decomposed`` with exactly ``dims`` dimensions and at least one matrix."""
     decomposed(name, value)
@@ -102,15 +95,6 @@ def settings(
             _validate.real(f"{weight} of {here}", each[weight], 0, open_low=weight == "beta")
         found.append(dict(each))
     return found
-
-
-def batch_shape(**shapes: tuple[int, ...]) -> torch.Size:
-    """The broadcast of batch shapes, or a ValueError that names them."""
-    try:
-        return torch.broadcast_shapes(*shapes.values())
-    except RuntimeError:
-        got = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
-        raise ValueError(f"batch dimensions must broadcast, got {got}") from None
 
 
 def penalty(name: str, value: Any, like: torch.Tensor, *, positive: bool = False) -> torch.Tensor:

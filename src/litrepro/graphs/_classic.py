@@ -64,7 +64,7 @@ def classic_graphical_lasso(
         raise ValueError("S must have a positive diagonal")
     weight = _arguments.penalty("alpha", alpha, S, positive=True)
     max_iter, tol = _validate.positive_int("max_iter", max_iter), _validate.real("tol", tol, 0)
-    shape, p = _arguments.batch_shape(S=S.shape[:-2], alpha=weight.shape), S.shape[-1]
+    shape, p = _validate.broadcast(S=S.shape[:-2], alpha=weight.shape), S.shape[-1]
     S, weight = S.expand(*shape, p, p).reshape(-1, p, p), weight.expand(shape).reshape(-1)
     result, residual, iterations = _alternate(S, weight, max_iter, tol)
     converged = residual <= tol

@@ -255,7 +255,7 @@ def spectrum_distance(A: torch.Tensor, W: Graphon, *, cells: int = 8) -> torch.T
     >>> round(spectrum_distance(A, graphon("constant", prob=1.0)).item() ** 2, 4)  # 1 / 50
     0.02
     """
-    A = _arguments.decomposed("A", _arguments.as_floating(A, torch.float64))
+    A = _arguments.decomposed("A", _validate.integers_as("A", A, torch.float64, booleans=True))
     _callable(W)
     cells, p = _validate.positive_int("cells", cells), A.shape[-1]
     steps = torch.linalg.eigvalsh(torch.diag_embed(A.sum(-1)) - A) / p

@@ -175,7 +175,7 @@ def _point(w, U, lam, S, mu, alpha, beta, gamma) -> Point:
     _validate.same_kind(w=w, U=U, lam=lam, S=S, mu=mu)
     _validate.finite(w=w, U=U)
     penalties = _arguments.penalties(alpha, beta, gamma, S)
-    _arguments.batch_shape(
+    _validate.broadcast(
         w=w.shape[:-1],
         U=U.shape[:-2],
         lam=lam.shape[:-1],

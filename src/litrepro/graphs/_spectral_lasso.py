@@ -315,7 +315,7 @@ def _prepare(S: Any, mu: Any, alpha: Any, beta: Any, gamma: Any, edges: Any, w0:
     _arguments.symmetric("S", S)
     p = S.shape[-1]
     m = p * (p - 1) // 2
-    mu = _arguments.vector("mu", _arguments.as_floating(mu, S.dtype), p)
+    mu = _arguments.vector("mu", _validate.integers_as("mu", mu, S.dtype), p)
     dtype = torch.promote_types(S.dtype, mu.dtype)
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"S and mu must be float32 or float64, got {S.dtype} and {mu.dtype}")
@@ -332,7 +332,7 @@ def _prepare(S: Any, mu: Any, alpha: Any, beta: Any, gamma: Any, edges: Any, w0:
     scalars = {"alpha": alpha, "beta": beta, "gamma": gamma}
     given = {"S": S.shape[:-2], "mu": mu.shape[:-1]} | {name: value.shape for name, value in scalars.items()}
     given |= ({} if w0 is None else {"w0": w0.shape[:-1]}) | ({} if edges is None else {"edges": edges.shape})
-    shape = _arguments.batch_shape(**given)
+    shape = _validate.broadcast(**given)
 
     def row(value: torch.Tensor, *tail: int) -> torch.Tensor:
         return value.to(S).expand(*shape, *tail).reshape(-1, *tail)

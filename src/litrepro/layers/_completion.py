@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from torch import nn
 
 from litrepro import _validate
 from litrepro._resume import check_same_run, summary, write_state
+from litrepro.training._modules import eval_mode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -234,21 +234,11 @@ def fit_completion(
     return pd.DataFrame(rows)
 
 
-@contextlib.contextmanager
-def judging(model: nn.Module) -> Iterator[None]:
-    """Normalizing layers use their averages inside, so that a sample is judged whoever its neighbours are."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
-
-
 @torch.no_grad()
 def predict(model: nn.Module, z: torch.Tensor, known: torch.Tensor, batch_size: int = 500) -> torch.Tensor:
     """Completed bits (N, n), in batches."""
-    with judging(model):
+    # Normalizing layers use their averages, so that a sample is judged whoever its neighbours are.
+    with eval_mode(model):
         return torch.cat([model(a, b) for a, b in zip(z.split(batch_size), known.split(batch_size), strict=True)])
 
 

@@ -181,10 +181,7 @@ def matching_cost(
         torch.nn.functional.normalize(x / binary_scale(x, -1), dim=-1) for x in (template_features, proposal_features)
     )
     found = (lam - 1) * (templates @ proposals.mT) - lam * iou
-    try:
-        finite = bool(found.isfinite().all())  # one look at the costs, which no nan or infinity leaves finite
-    except RuntimeError:  # under vmap there are no values to look at
-        return found
-    if not finite:
+    # One look at the costs, which no nan or infinity leaves finite.
+    if _validate.known(found.isfinite().all()) is False:
         _validate.finite(proposal_features=proposal_features, template_features=template_features, iou=iou)
     return found

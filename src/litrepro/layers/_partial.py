@@ -20,10 +20,6 @@ def partly_known(z: Any, known: Any, n: int) -> torch.Tensor:
     if not fits or _validate.broadcast(known=known.shape, z=z.shape) != z.shape:
         raise ValueError(f"known must have the shape of z, {tuple(z.shape)}, got {tuple(known.shape)}")
     known = known.expand(z.shape)
-    try:
-        outside = not bool((~known | ((z >= 0) & (z <= 1))).all())
-    except RuntimeError:  # under vmap there are no values to look at
-        return known
-    if outside:
+    if _validate.known((~known | ((z >= 0) & (z <= 1))).all()) is False:
         raise ValueError("known entries of z must lie in [0, 1]")
     return known

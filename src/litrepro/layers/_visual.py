@@ -11,8 +11,9 @@ import torch
 
 from litrepro import _validate
 from litrepro._resume import check_same_run, summary, write_state
-from litrepro.layers._completion import bits, completion_accuracy, completion_loss, judging, right_digits
+from litrepro.layers._completion import bits, completion_accuracy, completion_loss, right_digits
 from litrepro.layers._composed import VisualSudoku
+from litrepro.training._modules import eval_mode
 
 SAVE_EVERY = 50  # steps
 
@@ -194,7 +195,7 @@ def visual_accuracy(
     rows = {"boards": [], "digits": [], "readable": []}
     for i, target, mask in zip(index.split(100), z.split(100), known.split(100), strict=True):
         given = mask.view(len(mask), -1, n)[..., 0]
-        with judging(model):
+        with eval_mode(model):
             output = model(images[i], given)
         rows["boards"].append(completion_accuracy(output, target, digits=n))
         read = right_digits(output, target, n) | ~given

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
 from litrepro import _validate
+from litrepro.nets._structure import check_one_structure
+
+_ALONE = ("pooling", "dropout", "padding", "upsampling", "container")  # modules of torch.nn that mix no channels
+_TOGETHER = (nn.Softmax, nn.LogSoftmax, nn.Softmin, nn.Softmax2d, nn.GLU)  # activations that do
 
 
 def grouped(models: Sequence[nn.Module]) -> nn.Module:
@@ -23,7 +28,9 @@ def grouped(models: Sequence[nn.Module]) -> nn.Module:
     ----------
     models
         M >= 1 networks such as ``cnn5`` or ``resnet18`` (convolutions without groups, ``BatchNorm2d``, linear layers on
-        flattened features; layers without parameters are kept). They are not changed.
+        flattened features). Of layers without parameters those that look at several channels, such as a softmax, see
+        one member at a time; one's own, and functions in a ``forward``, must treat every channel alone. Parameters
+        with ``requires_grad=False`` have it in the result too. They are not changed.
 
     Returns
     -------
@@ -32,7 +39,8 @@ def grouped(models: Sequence[nn.Module]) -> nn.Module:
     Raises
     ------
     ValueError
-        No models or what is no module, structures that differ, a layer with parameters that cannot be merged.
+        No models or what is no module, structures that differ (modules and their settings too), a layer with parameters
+        that cannot be merged, a parameter that is in several layers.
 
     Examples
     --------
@@ -43,17 +51,17 @@ def grouped(models: Sequence[nn.Module]) -> nn.Module:
     models = [_validate.instance("models", model, nn.Module) for model in _validate.sequence("models", models, 0)]
     if not models:
         raise ValueError("models must hold at least one network, got none")
-    layout = [(name, tuple(value.shape)) for name, value in models[0].state_dict().items()]
-    for model in models[1:]:
-        if [(name, tuple(value.shape)) for name, value in model.state_dict().items()] != layout:
-            raise ValueError("models must have one structure: names or shapes of their weights differ")
-    return _Grouped(_merge(models), len(models)).train(models[0].training)
+    check_one_structure("models must be", models)
+    own = [p for module in models[0].modules() for p in module._parameters.values() if p is not None]
+    if len({id(p) for p in own}) < len(own):
+        raise ValueError("models must not share one parameter between layers")
+    return _Grouped(_merge(models, {}), len(models), models[0].training)
 
 
 class _Grouped(nn.Module):
-    def __init__(self, body: nn.Module, members: int):
+    def __init__(self, body: nn.Module, members: int, training: bool):
         super().__init__()
-        self.body, self.members = body, members
+        self.body, self.members, self.training = body, members, training
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.body(x.repeat(1, self.members, 1, 1))
@@ -64,9 +72,9 @@ class _GroupedLinear(nn.Module):
 
     def __init__(self, layers: Sequence[nn.Linear]):
         super().__init__()
-        self.weight = nn.Parameter(torch.stack([layer.weight.detach().mT for layer in layers]))  # (M, q, K)
-        biases = [layer.bias for layer in layers]
-        self.bias = None if biases[0] is None else nn.Parameter(torch.stack([bias.detach() for bias in biases]))
+        weights, biases = [layer.weight.mT for layer in layers], [layer.bias for layer in layers]
+        self.weight = _parameter(weights, torch.stack)  # (M, q, K)
+        self.bias = None if biases[0] is None else _parameter(biases, torch.stack)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         members, q, _ = self.weight.shape
@@ -74,21 +82,58 @@ class _GroupedLinear(nn.Module):
         return out if self.bias is None else out + self.bias
 
 
-def _merge(layers: Sequence[nn.Module]) -> nn.Module:
-    """One layer from the members' layers in one place of the structure."""
+class _OneByOne(nn.Module):
+    """A layer without parameters that sees one member at a time: the members join the examples."""
+
+    def __init__(self, layer: nn.Module, members: int):
+        super().__init__()
+        self.layer, self.members = layer, members
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.ndim == 3 and x.shape[1] == self.members:  # behind a linear layer, (B, M, ...)
+            return self.layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        each = x.unflatten(1, (self.members, -1))
+        return self.layer(each.flatten(0, 1)).unflatten(0, each.shape[:2]).flatten(1, 2)
+
+
+def _parameter(values: Sequence[torch.Tensor], join: Callable[[Sequence[torch.Tensor]], torch.Tensor]) -> nn.Parameter:
+    """The members' values in one parameter, which is trained if theirs are."""
+    return nn.Parameter(join([value.detach() for value in values]), requires_grad=values[0].requires_grad)
+
+
+def _merge(layers: Sequence[nn.Module], done: dict[int, nn.Module]) -> nn.Module:
+    """One layer from the members' layers in one place of the structure; ``done`` holds those that are in several."""
     first = layers[0]
-    if isinstance(first, nn.Conv2d):
-        return _convolution(layers)
-    if isinstance(first, nn.BatchNorm2d):
-        return _norm(layers)
-    if isinstance(first, nn.Linear):
-        return _GroupedLinear(layers)
-    if list(first.parameters(recurse=False)) or list(first.buffers(recurse=False)):
+    if id(first) not in done:
+        merged = done[id(first)] = _merged(layers, done)
+        merged.training = first.training
+    return done[id(first)]
+
+
+def _merged(layers: Sequence[nn.Module], done: dict[int, nn.Module]) -> nn.Module:
+    first = layers[0]
+    for kind, merge in ((nn.Conv2d, _convolution), (nn.BatchNorm2d, _norm), (nn.Linear, _GroupedLinear)):
+        if isinstance(first, kind):
+            others = sorted({name for name, _ in first.named_parameters()} - {"weight", "bias"})
+            if others:
+                raise ValueError(f"cannot merge layers of type {type(first).__name__} with {', '.join(others)}")
+            return merge(layers)
+    norm = isinstance(first, nn.modules.batchnorm._BatchNorm)  # over examples: members must not join them
+    if norm or list(first.parameters(recurse=False)) or list(first.buffers(recurse=False)):
         raise ValueError(f"cannot merge layers of type {type(first).__name__}")
     merged = copy.deepcopy(first)
-    for name, _ in first.named_children():
-        setattr(merged, name, _merge([getattr(layer, name) for layer in layers]))
-    return merged
+    for name, layer in first._modules.items():  # all names: named_children leaves out the second of one layer
+        if layer is not None:
+            setattr(merged, name, _merge([getattr(member, name) for member in layers], done))
+    return _OneByOne(merged, len(layers)) if _mixes_channels(first) else merged
+
+
+def _mixes_channels(layer: nn.Module) -> bool:
+    """Whether a layer of torch's looks at several channels at once, as far as is known."""
+    kind = type(layer).__module__.removeprefix("torch.nn.modules.")
+    if kind == "activation":
+        return isinstance(layer, _TOGETHER)
+    return kind != type(layer).__module__ and kind not in _ALONE and not isinstance(layer, nn.Flatten | nn.Identity)
 
 
 def _convolution(layers: Sequence[nn.Conv2d]) -> nn.Conv2d:
@@ -98,12 +143,11 @@ def _convolution(layers: Sequence[nn.Conv2d]) -> nn.Conv2d:
     merged = nn.Conv2d(
         len(layers) * first.in_channels, len(layers) * first.out_channels, first.kernel_size, first.stride,
         first.padding, first.dilation, len(layers), first.bias is not None, first.padding_mode,
-        device=first.weight.device, dtype=first.weight.dtype,
+        device="meta",
     )  # fmt: skip
-    with torch.no_grad():
-        merged.weight.copy_(torch.cat([layer.weight for layer in layers]))
-        if first.bias is not None:
-            merged.bias.copy_(torch.cat([layer.bias for layer in layers]))
+    merged.weight = _parameter([layer.weight for layer in layers], torch.cat)
+    if first.bias is not None:
+        merged.bias = _parameter([layer.bias for layer in layers], torch.cat)
     return merged
 
 
@@ -116,6 +160,9 @@ def _norm(layers: Sequence[nn.BatchNorm2d]) -> nn.BatchNorm2d:
         name: value if value.ndim == 0 else torch.cat([layer.state_dict()[name] for layer in layers])
         for name, value in first.state_dict().items()
     }
-    merged = merged.to(next(iter(state.values())))  # device and precision
+    for value in itertools.islice(state.values(), 1):  # device and precision; a norm may have no state at all
+        merged.to(value)
     merged.load_state_dict(state)
+    for name, parameter in first.named_parameters():
+        merged.get_parameter(name).requires_grad_(parameter.requires_grad)
     return merged

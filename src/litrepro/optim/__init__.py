@@ -39,6 +39,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
             "gradient_descent",
             "guarded_agd",
             "negative_curvature_descent",
+            "polyak_bound_holds",
             "polyak_parameters",
         ],
         "_budgeted": ["budgeted_descent"],

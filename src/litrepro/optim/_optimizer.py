@@ -9,10 +9,9 @@ from typing import Any
 import torch
 
 from litrepro import _validate
+from litrepro.optim._groups import known_settings, plain
 from litrepro.optim._rules import Rule, as_rule, beta1_at
 from litrepro.optim._steps import expand_lr, start, step_
-
-_GROUP_KEYS = {"params", "lr", "rule", "name", "param_names", "initial_lr"}  # from "name" on they set nothing
 
 
 class Uniform(torch.optim.Optimizer):
@@ -26,7 +25,8 @@ class Uniform(torch.optim.Optimizer):
         A ``Rule`` or its name, with ``overrides`` of its fields.
     lr
         Positive number, or a tensor of at most ``batch_dims`` dimensions that broadcasts against the leading dimensions
-        of every parameter: one step size per trial of an ensemble whose parameters are ``(trials, ...)``.
+        of every parameter: one step size per trial of an ensemble whose parameters are ``(trials, ...)``. A schedule
+        may take it to 0.
     batch_dims
         Number of leading dimensions of every parameter that count trials.
 
@@ -70,15 +70,14 @@ class Uniform(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group; its rule may be a ``Rule`` or a name. Step sizes are checked against every parameter."""
-        unknown = set(param_group) - _GROUP_KEYS if isinstance(param_group, dict) else set()
-        if unknown:
-            names = sorted(map(str, unknown))
-            raise ValueError(f"the settings of a group must be lr and rule (with the rule's fields in it), got {names}")
+        known_settings(param_group, ("lr", "rule"), " (with the rule's fields in it)")
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         try:
             if not isinstance(group["rule"], dict):  # plain fields, so that a saved state needs no pickled class
                 group["rule"] = dataclasses.asdict(as_rule(group["rule"]))
+            group["rule"] = {name: plain(value) for name, value in group["rule"].items()}
+            group["lr"] = plain(group["lr"])
             for parameter in group["params"]:
                 expand_lr(group["lr"], parameter, self.batch_dims)
         except ValueError:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from litrepro import _validate
+from litrepro.optim._groups import known_settings, plain
 from litrepro.optim._noise import KINDS, check_radius, noise
 from litrepro.optim._steps import expand_lr
 
@@ -21,17 +22,19 @@ class PSGD(torch.optim.Optimizer):
         Parameters or groups; with ``batch_dims`` leading dimensions that count trials.
     lr, radius
         Numbers, or tensors of at most ``batch_dims`` dimensions: per trial. Trials of radius 0 draw nothing, so the
-        noise of one depends on how many with a positive radius there are, and which of them it is.
+        noise of one depends on how many with a positive radius there are, and which of them it is. A schedule may take
+        lr to 0.
     kind
         As in ``noise``; d is the number of a trial's parameters in the group, frozen and gradient-less ones left out.
     generator
-        Source of the noise; one seeded with 0 if None.
+        Source of the noise; one seeded with 0 if None. Where it stands is part of the state: a restored one continues
+        the same run.
     noise_groups
         One number per trial (``batch_dims=1``): trials with equal numbers get the same noise up to their radius, so
         that radii compare on equal terms. None: every trial its own.
 
-    Raises ``ValueError`` for an unknown kind, lr and radius out of range or of the wrong shape, a group's parameters of
-    different batch dimensions, and ``noise_groups`` that are not one per trial.
+    Raises ``ValueError`` for an unknown kind, lr and radius out of range or of the wrong shape, another setting of a
+    group, a group's parameters of different batch dimensions, and ``noise_groups`` that are not one per trial.
 
     Examples
     --------
@@ -71,11 +74,35 @@ class PSGD(torch.optim.Optimizer):
         own = {name: getattr(self, name) for name in ("batch_dims", "generator", "_members", "_groups")}
         return super().__getstate__() | own | {"_rows": {}}
 
+    def state_dict(self) -> dict[str, Any]:
+        """The state of torch's optimizers, and that of the generator, a byte tensor on the CPU."""
+        return super().state_dict() | {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore a state; one that holds no generator leaves the generator as it is.
+
+        Raises ``ValueError`` where the generator belongs to another kind of device, whose states are different.
+        """
+        source = state_dict.get("generator")
+        if source is not None:
+            source = source.cpu()  # wherever the file was loaded to
+            try:
+                torch.Generator(self.generator.device).set_state(source)  # a trial: nothing is half restored
+            except RuntimeError as error:
+                device = self.generator.device
+                raise ValueError(f"generator must be on the device of the saved one, got one on {device}") from error
+        super().load_state_dict(state_dict)
+        if source is not None:
+            self.generator.set_state(source)
+
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group, which may have its own lr, radius and kind; they are checked."""
+        known_settings(param_group, ("lr", "radius", "kind"))
         super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        group.update(lr=plain(group["lr"]), radius=plain(group["radius"]))
         try:
-            self._check_group(self.param_groups[-1])
+            self._check_group(group)
         except ValueError:
             self.param_groups.pop()
             raise

@@ -112,15 +112,15 @@ def stationary_variance(dynamics: LinearDynamics) -> torch.Tensor:
     kron = torch.einsum("...ij,...kl->...ikjl", transition, transition).flatten(-4, -3).flatten(-2, -1)
     right = (noise[..., :, None] * noise[..., None, :]).flatten(-2, -1)
     identity = torch.eye(kron.shape[-1], dtype=kron.dtype, device=kron.device)
-    covariance = torch.linalg.solve(identity - kron, right)[..., 0]
-    return torch.where(spectral_radius(transition) < 1, covariance, torch.nan)
+    covariance, singular = torch.linalg.solve_ex(identity - kron, right)  # says which, where solve would raise for all
+    return torch.where((spectral_radius(transition) < 1) & (singular == 0), covariance[..., 0], torch.nan)
 
 
 def steps_to_shrink(dynamics: LinearDynamics, factor: float, *, most: int = 1_000_000) -> torch.Tensor:
-    """Steps after which |mean of x| stays below ``factor`` of its start (1, 0): (...) int64, ``most`` if later.
+    """Steps after which |mean of x| stays below ``factor`` of its start (1, 0): (...) int64, at most ``most``.
 
-    The last step at which the noise-free recursion is outside, plus one. Raises ``ValueError`` for a factor outside
-    (0, 1), and unless ``dynamics`` is a ``LinearDynamics``.
+    The last step at which the noise-free recursion is outside, plus one; ``most`` where it diverges. Raises
+    ``ValueError`` for a factor outside (0, 1), and unless ``dynamics`` is a ``LinearDynamics``.
 
     Examples
     --------
@@ -135,11 +135,14 @@ def steps_to_shrink(dynamics: LinearDynamics, factor: float, *, most: int = 1_00
     last = torch.zeros(transition.shape[:-2], dtype=torch.int64, device=transition.device)
     for t in range(1, _validate.positive_int("most", most) + 1):
         z = torch.einsum("...ij,...j->...i", transition, z)
-        outside = z[..., 0].abs() >= factor
-        last = torch.where(outside, t, last)
-        # The whole state being far below the threshold ends the search: it only shrinks from here on.
-        if t % 256 == 0 and bool((z.abs().amax(-1) < factor * 1e-3).all()):
-            break
+        last = torch.where(z[..., 0].abs() < factor, last, t)  # so that nan, which follows inf, is outside
+        # The whole state being far below the threshold ends the search: it only shrinks from here on. So does a state
+        # that is no longer finite: it stays so.
+        if t % 256 == 0:
+            over = ~z.isfinite().all(-1)
+            if bool((over | (z.abs().amax(-1) < factor * 1e-3)).all()):
+                last = torch.where(over, most, last)
+                break
     return (last + 1).clamp(max=most)
 
 

@@ -111,11 +111,11 @@ def expand_lr(lr: Any, x: torch.Tensor, most_dims: int | None = None, check: boo
     """``lr`` as a number, or as a tensor that broadcasts against the leading dimensions of ``x``.
 
     Raises ``ValueError`` if it is not positive and finite everywhere, or not of shape ``x.shape[:k]`` with
-    k <= ``most_dims`` (default: all dimensions of x). ``check=False`` leaves out the look at the values, which on a GPU
-    would wait for the device.
+    k <= ``most_dims`` (default: all dimensions of x). ``check=False``, for a step whose schedule may have come to 0,
+    lets 0 pass and leaves out the look at a tensor's values, which on a GPU would wait for the device.
     """
     if not isinstance(lr, torch.Tensor) or lr.ndim == 0:
-        return _validate.real("lr", lr, 0, open_low=True)
+        return _validate.real("lr", lr, 0, open_low=check)
     if lr.dtype.is_complex:
         raise ValueError(f"lr must be real, got {lr.dtype}")
     lr = lr.detach()

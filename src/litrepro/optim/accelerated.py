@@ -7,6 +7,7 @@ trial, until it finishes.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -43,6 +44,7 @@ __all__ = [
     "gradient_descent",
     "guarded_agd",
     "negative_curvature_descent",
+    "polyak_bound_holds",
     "polyak_parameters",
 ]
 
@@ -80,3 +82,33 @@ def polyak_parameters(lmin: Any, lmax: Any) -> tuple[Any, Any]:
     if not bool(((lmin > 0) & (lmin <= lmax) & torch.isfinite(lmax)).all()):
         raise ValueError(f"0 < lmin <= lmax must hold everywhere, got {lmin} and {lmax}")
     return 1 / lmax.expand(shape), (1 - (lmin / lmax).sqrt() / 2) ** 2
+
+
+def polyak_bound_holds(residuals: torch.Tensor, kappa: float) -> torch.Tensor:
+    """Whether the heavy ball stays below the bound of Wang, Lin and Abernethy 2021, theorem 3.1: (...) of booleans.
+
+    |(xi_t, xi_{t-1})| <= (1 - 1/(4 sqrt kappa))^t 8 sqrt(kappa) |(xi_0, xi_{-1})| for every t, with xi_{-1} = xi_0.
+    What comes after a residual has been below 1e-10 of its start counts as rounding and not against the bound.
+
+    Parameters
+    ----------
+    residuals
+        Norms |xi_t| over |xi_0|, (T + 1, ...); a nan before they reach 1e-10 breaks the bound.
+    kappa
+        Condition number, >= 1.
+
+    Raises ``ValueError`` for residuals that are no floating-point tensor (T + 1, ...) with at least their start, and
+    for kappa < 1.
+
+    Examples
+    --------
+    >>> polyak_bound_holds(torch.tensor([[1.0, 1.0], [0.8, 20.0]]), 4.0)
+    tensor([ True, False])
+    """
+    root = math.sqrt(_validate.real("kappa", kappa, 1))
+    if not len(_validate.float_tensor("residuals", residuals, 1)):
+        raise ValueError("residuals must hold at least their start, got none")
+    both = (residuals.square() + torch.cat([residuals[:1], residuals[:-1]]).square()).sqrt() / math.sqrt(2)
+    t = torch.arange(len(residuals), dtype=residuals.dtype, device=residuals.device)
+    allowed = (1 - 1 / (4 * root)) ** t.view(-1, *[1] * (residuals.ndim - 1)) * 8 * root
+    return ((both <= allowed) | ((residuals < 1e-10).cumsum(0) > 0)).all(0)

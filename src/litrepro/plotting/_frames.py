@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -51,7 +52,7 @@ def frames(figures: Mapping[str, Any], *, label: str, alt: str, name: str) -> An
         "const box=this.closest('.lr-frames');box.querySelectorAll('img').forEach((i,k)=>{i.hidden=k!=this.value});"
         "box.querySelector('output').textContent=JSON.parse(box.dataset.values)[this.value]"
     )
-    listed = escape("[" + ",".join(f'"{value}"' for value in values) + "]")
+    listed = escape(json.dumps(values, ensure_ascii=False, separators=(",", ":")))
     return _Html(
         f'<div class="lr-frames" id="{name}" data-values="{listed}"><label>{escape(label)} '
         f'<input type="range" min="0" max="{len(values) - 1}" value="0" step="1" oninput="{script}" '

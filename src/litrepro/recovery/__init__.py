@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "_failure": ["FailureTest", "deterministic_failure"],
         "_greedy": ["project_sparse_low_rank", "structured_iht"],
         "_norms": ["NormGeometry", "norm_geometry", "random_subgradient"],
-        "_phase": ["phase_diagram", "success_threshold", "threshold_error"],
+        "_phase": ["phase_diagram", "success_threshold", "threshold_error", "turns"],
         "_problems": ["linear_measurements", "measure", "sparse_low_rank"],
     },
 )

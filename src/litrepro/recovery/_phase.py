@@ -192,6 +192,25 @@ def threshold_error(frame: pd.DataFrame, by: str = "d") -> pd.Series:
     return pd.DataFrame(single).std(axis=1) / math.sqrt(len(single))
 
 
+def turns(frame: pd.DataFrame, by: str = "d") -> bool:
+    """Whether recovery goes from less than half at the smallest m to more than half at the largest.
+
+    For every value of column ``by``: where it does, a ``success_threshold`` is that of a transition that was seen.
+
+    Raises ``ValueError`` as ``success_threshold``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"d": 8, "m": [10, 20, 30], "success": [0.0, 0.0, 1.0]})
+    >>> turns(frame), turns(frame[frame.m < 30])
+    (True, False)
+    """
+    success_threshold(frame, by)  # checks the table
+    rates = (part.groupby("m")["success"].mean().sort_index() for _, part in frame.groupby(by))
+    return all(bool(rate.iloc[0] < 0.5 < rate.iloc[-1]) for rate in rates)
+
+
 def _chunks(cells: Iterator[_Cell], chunk_bytes: int, norms: Mapping[int, frozenset[str]]) -> Iterator[list[_Cell]]:
     """Cells in order, as many at a time as fit when padded to the largest of them and have the same norms."""
     chunk: list[_Cell] = []

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch.func import vmap
 
-from litrepro import _validate
+from litrepro import _validate, runtime
 from litrepro.optim import Uniform
 from litrepro.optim.curvature import AdaHessian, sqgn
 from litrepro.secondorder import _arguments
@@ -147,7 +147,7 @@ def _run(stepper, model, loss, data, epochs, batch, seed, evaluate_rows, on_epoc
         return loss(model(w, inputs), targets)
 
     own, shared = vmap(objective), vmap(objective, in_dims=(0, None, None))
-    streams = [torch.Generator().manual_seed((seed * 1_000_003 + trial) % 2**63) for trial in range(len(p))]
+    streams = runtime.streams(seed, len(p))
     clock = _clock(p.device)
     losses, seconds, calls, steps = [], 0.0, 0, 0
     for epoch in range(epochs + 1):

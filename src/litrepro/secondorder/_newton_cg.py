@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch.func import vmap
 
-from litrepro import _validate
+from litrepro import _validate, runtime
 from litrepro._warnings import ConvergenceWarning
 from litrepro.secondorder import _arguments
 
@@ -141,7 +141,7 @@ def gauss_newton_cg(
 
     value_of = vmap(objective, in_dims=(0, None, None))
     w = w0.detach().reshape(-1, w0.shape[-1]).clone()
-    streams = [torch.Generator().manual_seed((seed * 1_000_003 + trial) % 2**63) for trial in range(len(w))]
+    streams = runtime.streams(seed, len(w))
     g = _gradient(value_of, w, x, y)
     first = g.norm(dim=-1)
     norms = [torch.ones_like(first)]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 from litrepro._warnings import ConvergenceWarning
 from litrepro.solvers._proximal import project_l1_ball, singular_value_threshold
 
@@ -66,12 +67,14 @@ def l1_ball_least_squares(
     iterations = _validate.positive_int("iterations", iterations)
     if b.shape != A.shape[:-1] or A.shape[-1] < 1:
         raise ValueError(f"A and b must be (..., m, n >= 1) and (..., m), got {tuple(A.shape)} and {tuple(b.shape)}")
-    gram, linear = A.mT @ A, (A.mT @ b[..., None])[..., 0]
+    scale = binary_scale(A.flatten(-2), -1)
+    unit = A / scale[..., None]  # the Gram matrix of A itself may overflow, and would be refused for the whole batch
+    gram, linear = unit.mT @ unit, (unit.mT @ (b / scale)[..., None])[..., 0]
     project_l1_ball(torch.zeros_like(linear), radius)  # refuses a bad radius before any work
     smoothness = 2 * torch.linalg.eigvalsh(gram)[..., -1:]
     step = 1 / smoothness.clamp(min=torch.finfo(A.dtype).tiny)
 
-    def gradient(x: torch.Tensor) -> torch.Tensor:
+    def gradient(x: torch.Tensor) -> torch.Tensor:  # in units of scale^2
         return 2 * ((gram @ x[..., None])[..., 0] - linear)
 
     x = ahead = torch.zeros_like(linear)
@@ -80,7 +83,8 @@ def l1_ball_least_squares(
         x, ahead = new, new + k / (k + 3) * (new - x)
     slope = gradient(x)
     loss = ((A @ x[..., None])[..., 0] - b).square().sum(-1)
-    return BallFit(x, loss, (slope * x).sum(-1) + radius * slope.abs().amax(-1))
+    gap = (slope * x).sum(-1) + radius * slope.abs().amax(-1)
+    return BallFit(x, loss, gap * scale[..., 0] * scale[..., 0])
 
 
 def nuclear_norm_least_squares(
@@ -100,7 +104,8 @@ def nuclear_norm_least_squares(
     Returns
     -------
     W. It is optimal where the largest singular value of X^T (Y - X W) is beta, or at most that where W = 0.
-    A ``ConvergenceWarning`` says how many fits the last step still moved, by more than half the digits of the dtype.
+    A ``ConvergenceWarning`` says how many fits the last step still moved, by more than half the digits of the dtype, or
+    do not meet the bound beta to as many, rounding apart.
 
     Raises
     ------
@@ -123,14 +128,22 @@ def nuclear_norm_least_squares(
     iterations = _validate.positive_int("iterations", iterations)
     if X.shape[:-1] != Y.shape[:-1]:
         raise ValueError(f"X and Y must have the same batch and rows, got {tuple(X.shape)} and {tuple(Y.shape)}")
-    step = 1 / torch.linalg.matrix_norm(X, 2).square().clamp(min=torch.finfo(X.dtype).tiny)
+    scale = binary_scale(X.flatten(-2), -1)[..., None]
+    X, Y, beta = X / scale, Y / scale, (beta / scale / scale)[..., 0, 0]  # the same problem, whose squares are finite
+    size = torch.linalg.matrix_norm(X, 2)
+    step = 1 / size.square().clamp(min=torch.finfo(X.dtype).tiny)
     rate = step[..., None, None]
     W = last = X.new_zeros(*X.shape[:-2], X.shape[-1], Y.shape[-1])
     for _ in range(iterations):
         last, W = W, singular_value_threshold(W - rate * (X.mT @ (X @ W - Y)), step * beta)
-    settled = torch.finfo(X.dtype).eps ** 0.5 * torch.linalg.matrix_norm(W)
-    moving = ~(torch.linalg.matrix_norm(W - last) <= settled)  # nan counts
-    if moving.any():
-        message = f"{int(moving.sum())} of {moving.numel()} fits still moved at step {iterations}, the last one"
+    eps = torch.finfo(X.dtype).eps
+    settled = torch.linalg.matrix_norm(W - last) <= eps**0.5 * torch.linalg.matrix_norm(W)
+    # Small steps alone may be slow ones: what the residuals still have in common with X must be within the bound.
+    fitted = X @ W
+    rounding = 10 * eps * size * (torch.linalg.matrix_norm(Y) + torch.linalg.matrix_norm(fitted))
+    bounded = torch.linalg.matrix_norm(X.mT @ (Y - fitted), 2) <= beta * (1 + eps**0.5) + rounding
+    open_fits = ~(settled & bounded)  # nan counts
+    if open_fits.any():
+        message = f"{int(open_fits.sum())} of {open_fits.numel()} fits have not converged in {iterations} steps"
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
     return W

@@ -41,7 +41,7 @@ class LanczosResult(NamedTuple):
     converged: torch.Tensor
 
 
-class _Krylov(NamedTuple):
+class Krylov(NamedTuple):
     alpha: torch.Tensor  # (..., k)
     beta: torch.Tensor  # (..., k - 1)
     q: torch.Tensor  # (..., k, d)
@@ -75,12 +75,17 @@ def lanczos(matvec: MatVec, v0: torch.Tensor, k: int) -> tuple[torch.Tensor, tor
     >>> torch.allclose(Q @ torch.diag(h) @ Q.mT, T), torch.allclose(torch.linalg.eigvalsh(T), h)
     (True, True)
     """
+    found = krylov(matvec, v0, k, stop_early=False)
+    return found.alpha, found.beta, found.q
+
+
+def krylov(matvec: MatVec, v0: torch.Tensor, k: int, *, stop_early: bool) -> Krylov:
+    """All that ``lanczos`` finds, with its checks; ends early, if asked to, when all entries have broken down."""
     _check(matvec, v0)
     k = _validate.positive_int("k", k)
     if k > v0.shape[-1]:
         raise ValueError(f"k must be in 1..{v0.shape[-1]}, got {k}")
-    found = _iterate(matvec, v0, k, stop_early=False)
-    return found.alpha, found.beta, found.q
+    return _iterate(matvec, v0, k, stop_early=stop_early)
 
 
 def extreme_eigenvalues(matvec: MatVec, v0: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -94,11 +99,7 @@ def extreme_eigenvalues(matvec: MatVec, v0: torch.Tensor, k: int) -> tuple[torch
     >>> round(low.item(), 6), round(high.item(), 6)
     (-2.0, 5.0)
     """
-    _check(matvec, v0)
-    k = _validate.positive_int("k", k)
-    if k > v0.shape[-1]:
-        raise ValueError(f"k must be in 1..{v0.shape[-1]}, got {k}")
-    found = _iterate(matvec, v0, k, stop_early=True)
+    found = krylov(matvec, v0, k, stop_early=True)
     low, _ = _ritz(found, "min")
     high, _ = _ritz(found, "max")
     return low[..., 0], high[..., -1]
@@ -195,7 +196,7 @@ def _length(v: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _iterate(matvec: MatVec, v0: torch.Tensor, k: int, *, stop_early: bool) -> _Krylov:
+def _iterate(matvec: MatVec, v0: torch.Tensor, k: int, *, stop_early: bool) -> Krylov:
     """The three-term recursion; a new direction below rounding relative to the operator's scale is a breakdown."""
     d = v0.shape[-1]
     eps = torch.finfo(v0.dtype).eps
@@ -228,7 +229,7 @@ def _iterate(matvec: MatVec, v0: torch.Tensor, k: int, *, stop_early: bool) -> _
         alive = alive & (length > 10 * d**0.5 * eps * scale) & (step + 1 < k)
         beta[..., step] = torch.where(alive, length, 0.0)
         current = torch.where(alive[..., None], rest / torch.where(alive, length, 1.0)[..., None], 0.0)
-    return _Krylov(alpha, beta[..., : k - 1], q, hq, valid, steps)
+    return Krylov(alpha, beta[..., : k - 1], q, hq, valid, steps)
 
 
 def _check_product(product: torch.Tensor, v0: torch.Tensor) -> None:
@@ -245,7 +246,7 @@ def eigh_of_finite(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.where(finite[..., None], values, torch.nan), torch.where(finite[..., None, None], vectors, torch.nan)
 
 
-def _ritz(found: _Krylov, which: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _ritz(found: Krylov, which: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Eigenpairs of the tridiagonal matrix; padded directions are moved to the far end of the spectrum."""
     bound = found.alpha.abs().amax(-1, keepdim=True) + 2 * found.beta.abs().sum(-1, keepdim=True) + 1
     far = bound if which == "min" else -bound

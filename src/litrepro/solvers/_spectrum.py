@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from litrepro.solvers._lanczos import eigh_of_finite, lanczos
+from litrepro.solvers._lanczos import eigh_of_finite, krylov
 
 
 def lanczos_quadrature(
@@ -25,7 +25,8 @@ def lanczos_quadrature(
     v0
         (..., d), non-zero and finite, e.g. standard normal probes.
     k
-        Lanczos steps, 1..d. After a breakdown the remaining nodes have weight 0.
+        Lanczos steps, 1..d. After a breakdown the remaining nodes repeat the largest and have weight 0: f is asked for
+        no value outside the spectrum.
 
     Raises ``ValueError`` as ``lanczos``.
 
@@ -37,7 +38,11 @@ def lanczos_quadrature(
     >>> torch.allclose((weights * nodes**3).sum(), (h**3).mean())  # exact up to degree 3
     True
     """
-    alpha, beta, _ = lanczos(matvec, v0, k)
-    tridiagonal = torch.diag_embed(alpha) + torch.diag_embed(beta, 1) + torch.diag_embed(beta, -1)
+    found = krylov(matvec, v0, k, stop_early=False)
+    # No eigenvalue is above this bound (Gershgorin), so that the nodes of padded directions come last.
+    bound = found.alpha.abs().amax(-1, keepdim=True) + 2 * found.beta.abs().sum(-1, keepdim=True)
+    diagonal = torch.where(found.valid, found.alpha, bound)
+    tridiagonal = torch.diag_embed(diagonal) + torch.diag_embed(found.beta, 1) + torch.diag_embed(found.beta, -1)
     nodes, vectors = eigh_of_finite(tridiagonal)
-    return nodes, vectors[..., 0, :] ** 2
+    largest = nodes.gather(-1, found.valid.sum(-1, keepdim=True) - 1)
+    return torch.minimum(nodes, largest), vectors[..., 0, :] ** 2

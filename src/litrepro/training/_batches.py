@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from litrepro import _validate
+from litrepro import _validate, runtime
 
 Targets = torch.Tensor | tuple[torch.Tensor, ...]
 
@@ -44,8 +44,7 @@ def permutation(n: int, seed: int, epoch: int) -> torch.Tensor:
     """The order of n examples in an epoch (counted from 0), (n,) int64."""
     n, seed = _validate.positive_int("n", n), _validate.positive_int("seed", seed, 0)
     epoch = _validate.positive_int("epoch", epoch, 0)
-    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
-    return torch.randperm(n, generator=generator, device="cpu")
+    return torch.randperm(n, generator=runtime.stream(seed, epoch), device="cpu")
 
 
 def pair(name: str, data: Any) -> tuple[Any, Any]:

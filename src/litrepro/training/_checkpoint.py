@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from litrepro._resume import check_same_run, summary, write_state
 from litrepro.training._batches import Targets
+from litrepro.training._modules import put_values, unsaved_buffers
 
 
 def save(path: Path, run: Any, epoch: int, over: bool) -> None:
@@ -18,7 +20,8 @@ def save(path: Path, run: Any, epoch: int, over: bool) -> None:
         "epoch": epoch,
         "over": over,
         "model": run.model.state_dict(),
-        "optimizer": run.stepper.state_dict(),
+        "buffers": unsaved_buffers(run.model),
+        "optimizer": _readable(run.stepper.state_dict()),
         "rows": run.rows,
         "seconds": run.clock.seconds,
         "noise": run.noise.get_state(),
@@ -42,6 +45,7 @@ def resume(path: Path | None, run: Any) -> int:
     state = torch.load(path, weights_only=True, map_location="cpu")
     check_same_run(path, state["run"], run.identity)
     run.model.load_state_dict(state["model"])
+    put_values(run.model, {name: value.to(run.device) for name, value in state.get("buffers", {}).items()})
     run.stepper.load_state_dict(state["optimizer"])
     run.rows.extend(tuple(row) for row in state["rows"])
     run.clock.seconds = state["seconds"]
@@ -60,6 +64,7 @@ def describe(run: Any) -> dict[str, Any]:
     shapes = [[name, *value.shape] for name, value in run.model.state_dict().items()]
     settings = run.settings
     data = [run.x, *_parts(run.y), *_parts(run.weights)]
+    others = {name: (x, *_parts(y)) for name, (x, y, _, _) in run.sets.items() if name != "train"}
     return {
         "sizes": [settings.n, settings.epochs, settings.batch_size, settings.eval_every],
         "seed": run.seed,
@@ -68,7 +73,19 @@ def describe(run: Any) -> dict[str, Any]:
         "functions": {name: _name(value) for name, value in run.functions.items()},
         "shapes": shapes,
         "data": [summary(part) for part in data],
+        "names in evaluate_on": list(others),
+        "data of evaluate_on": [summary(part) for parts in others.values() for part in parts],
+        "metrics": [list(functions) for *_, functions in run.sets.values()],
     }
+
+
+def _readable(state: Any) -> Any:
+    """An optimizer's state with Python's numbers for numpy's, which ``torch.load`` would not read back."""
+    if isinstance(state, dict):
+        return {name: _readable(value) for name, value in state.items()}
+    if type(state) in (list, tuple):
+        return type(state)(map(_readable, state))
+    return state.item() if isinstance(state, np.generic) else state
 
 
 def _parts(y: Targets | None) -> tuple[torch.Tensor, ...]:

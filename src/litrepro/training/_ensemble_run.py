@@ -10,11 +10,21 @@ import torch
 from torch import nn
 
 from litrepro import _validate
-from litrepro.training._batches import check_data, map_targets, pair, permutation
-from litrepro.training._ensemble import Ensemble, draws_masks, runner, stack_members
+from litrepro.training._batches import Targets, check_data, map_targets, pair, permutation
+from litrepro.training._ensemble import (
+    Ensemble,
+    LoopRunner,
+    draws_masks,
+    needs_loop,
+    run_vectorized,
+    runner,
+    slow_under_vmap,
+    stack_members,
+)
 from litrepro.training._evaluate import rows_at_a_time
 from litrepro.training._losses import check_labels, check_objective, check_values, resolve_loss, resolve_metrics
 from litrepro.training._members import check_loss_params, takes_keywords
+from litrepro.training._modules import has_sparse_gradients
 from litrepro.training._optimizers import Scheduled, hyperparameter, make_optimizer
 from litrepro.training._settings import Clock, check_settings, check_weights
 
@@ -45,11 +55,16 @@ class EnsembleRun:
         self.loss_params = check_loss_params(loss_params, loss, count, self.x)
         self.sets = self._evaluation_sets(evaluate_on or {}, loss, metrics)
         models = [self._build(model_fn, value) for value in seeds]
+        if has_sparse_gradients(models[0]):
+            raise ValueError("the members of an ensemble must not have sparse gradients, got nn.Embedding(sparse=True)")
         self.model, self.params, self.buffers = stack_members(models, self.device)
         self.model.eval()
-        looped = objective is not None and vectorize is None
-        settings = {"device": self.device, "seeds": seeds if draws_masks(self.model) else None}
-        self.run = runner(self.model, vectorize=False if looped else vectorize, **settings)
+        self.vectorize = vectorize
+        if vectorize is None and (
+            objective is not None or slow_under_vmap(self.model, self.device) or draws_masks(self.model)
+        ):
+            self.vectorize = False
+        self.loop = LoopRunner(seeds, self.device)
         self.vectorized_objective = objective is not None and bool(vectorize)
         self.look = runner(self.model, vectorize=vectorize, device=self.device)
         trained = [value for value in self.params.values() if value.requires_grad]
@@ -94,7 +109,7 @@ class EnsembleRun:
             )
             x, y, n = check_data(name, (x, y), stacked)
             y = map_targets(lambda part: part.to(self.device), y)
-            sets[name] = (x.to(self.device), y, n, stacked, resolve_metrics(metrics, loss, y))
+            sets[name] = (x.to(self.device), y, n, stacked, resolve_metrics(metrics, loss, y, stacked[1]))
         return sets
 
     # --- train ----------------------------------------------------------------------------------------------------
@@ -106,6 +121,8 @@ class EnsembleRun:
     def epoch(self, epoch: int) -> list[int]:
         """Train one epoch (counted from 0); members whose loss was not finite for the first time."""
         self.model.train()
+        if self.vectorize is None:
+            self.vectorize = not needs_loop(self.model, self.params, self.buffers, *self._first_batch())
         bad = torch.zeros(len(self.seeds), dtype=torch.bool, device=self.device)
         with self.clock.running():
             held = self._hold()
@@ -113,8 +130,8 @@ class EnsembleRun:
             for index, chosen in enumerate(order.split(self.settings.batch_size, dim=1)):
                 t = (epoch * self.settings.steps_per_epoch + index) / self.settings.steps
                 bad |= ~self._step(chosen, t).isfinite()
-            for values, which, kept in held:
-                values[which] = kept
+            for stack, name, which, kept in held:
+                stack[name].detach()[which] = kept
         self.model.eval()
         new = bad.cpu() & ~self.stopped
         self.stopped |= new
@@ -126,7 +143,8 @@ class EnsembleRun:
         if not bool(self.stopped.any()):
             return []
         which = self.stopped.nonzero()[:, 0].to(self.device)
-        return [(value.detach(), which, value[which].clone()) for value in (self.params | self.buffers).values()]
+        stacks = (self.params, self.buffers)
+        return [(stack, name, which, value[which].clone()) for stack in stacks for name, value in stack.items()]
 
     def _step(self, chosen: torch.Tensor, t: float) -> torch.Tensor:
         """A step on the examples ``chosen (M, b)``; batch losses (M,)."""
@@ -139,13 +157,28 @@ class EnsembleRun:
         if self.objective is not None:
             losses = self._objective(x, y, t)
         else:
-            w = None if self.weights is None else self.weights.gather(1, chosen)
-            dims = (0, 0, None if w is None else 0, 0 if self.loss_params else None)
-            losses = self.run(self.params, self.buffers, self._batch_loss, (x, y, w, self.loss_params), dims)
+            losses = self.run(*self._loss_call(x, y, chosen))
         # A sum: every member's gradient is that of its own loss, and a nan among them stays where it is.
         losses.sum().backward()
         self.stepper.step()
         return losses.detach()
+
+    def run(self, function, args: tuple, in_dims: tuple) -> torch.Tensor:
+        """Results of all members, stacked; buffers are those of the members afterwards."""
+        chosen = run_vectorized if self.vectorize else self.loop
+        return chosen(self.model, self.params, self.buffers, function, args, in_dims)
+
+    def _loss_call(self, x: torch.Tensor, y: Targets, chosen: torch.Tensor) -> tuple:
+        """Function, arguments and their dimensions of members for the batch losses (M,)."""
+        w = None if self.weights is None else self.weights.gather(1, chosen)
+        dims = (0, 0, None if w is None else 0, 0 if self.loss_params else None)
+        return self._batch_loss, (x, y, w, self.loss_params), dims
+
+    def _first_batch(self) -> tuple:
+        """``_loss_call`` of the first examples as they are."""
+        chosen = torch.arange(min(self.n, self.settings.batch_size), device=self.device).expand(len(self.seeds), -1)
+        x = self._take(self.x, chosen, self.stacked[0])
+        return self._loss_call(x, map_targets(lambda part: self._take(part, chosen, self.stacked[1]), self.y), chosen)
 
     def _take(self, data: torch.Tensor, chosen: torch.Tensor, stacked: bool) -> torch.Tensor:
         """Examples of every member, (M, b, ...)."""
@@ -162,12 +195,12 @@ class EnsembleRun:
             function = lambda model, inputs, targets: check_objective(  # noqa: E731
                 self.objective(model, inputs, targets, t, self.noise)
             )
-            return self.run(self.params, self.buffers, function, (x, y), (0, 0))
+            return self.run(function, (x, y), (0, 0))
         noises = iter(self.noises)  # the loop calls the members in order
         function = lambda model, inputs, targets: check_objective(  # noqa: E731
             self.objective(model, inputs, targets, t, next(noises))
         )
-        return self.run(self.params, self.buffers, function, (x, y), (0, 0))
+        return self.run(function, (x, y), (0, 0))
 
     # --- record ---------------------------------------------------------------------------------------------------
     def record(self, epoch: int) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 from litrepro import _validate
 from litrepro.training._batches import Targets, check_data, map_targets
 from litrepro.training._losses import Loss, check_labels, check_values, resolve_metrics
+from litrepro.training._modules import eval_mode
 
 CHUNK = 1024
 CACHED = 2**19  # numbers of input that go through convolutions on a CPU without leaving its cache
@@ -23,7 +24,7 @@ def evaluate(
     metrics: Sequence = ("loss", "accuracy"),
     batch_size: int = CHUNK,
 ) -> dict[str, float]:
-    """Means over a data set, in eval mode and without gradients; the model's mode is put back.
+    """Means over a data set, in eval mode and without gradients; every module's mode is put back.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ def evaluate(
     loss
         ``"cross_entropy"``, ``"mse"`` or ``f(outputs, y) -> (B,)``.
     metrics
-        ``"loss"``, ``"accuracy"`` (left out where labels are not integers, nan where outputs are), functions
+        ``"loss"``, ``"accuracy"`` (left out where labels are not integers (n,), nan where outputs are), functions
         ``f(outputs, y) -> (B,)`` with names of their own.
     batch_size
         Examples at a time; the result does not depend on it.
@@ -58,12 +59,8 @@ def evaluate(
     x, y, n = check_data("data", data)
     batch_size = _validate.positive_int("batch_size", batch_size)
     functions = resolve_metrics(metrics, loss, y)
-    was_training = model.training
-    model.eval()
-    try:
+    with eval_mode(model):
         totals = measure(model, x, y, n, functions, batch_size, check=True)
-    finally:
-        model.train(was_training)
     return dict(zip(functions, totals.tolist()))
 
 

@@ -20,6 +20,7 @@ from litrepro.training._batches import Targets, check_data, map_targets, permuta
 from litrepro.training._evaluate import measure
 from litrepro.training._graph import CudaGraph, make_recordable
 from litrepro.training._losses import Loss, check_objective, check_values, resolve_loss, resolve_metrics
+from litrepro.training._modules import has_sparse_gradients
 from litrepro.training._optimizers import Scheduled, hyperparameter, make_optimizer
 from litrepro.training._schedules import Schedule
 from litrepro.training._settings import Clock, bar, check_settings, check_weights, own_randomness, tidy
@@ -81,7 +82,7 @@ def fit(
     evaluate_on
         Further data sets by name, recorded beside "train".
     metrics
-        ``"loss"``, ``"accuracy"`` (left out where labels are not integers, nan where outputs are), functions
+        ``"loss"``, ``"accuracy"`` (left out where labels are not integers (n,), nan where outputs are), functions
         ``f(outputs, y) -> (B,)`` with names of their own.
     eval_every
         Record at epoch 0, every so many epochs, and at the last.
@@ -92,7 +93,7 @@ def fit(
         ``augment(x, generator) -> x`` on every batch; the generator lies on the data's device.
     callback
         ``callback(epoch, model)`` before the first epoch (epoch 0) and after every one, model in eval mode; if it
-        returns True the run stops there, and that epoch is recorded.
+        returns True (numpy's or torch's too) the run stops there, and that epoch is recorded.
     progress
         A progress bar over the epochs, or a function that wraps their range.
     objective
@@ -101,7 +102,8 @@ def fit(
     checkpoint
         A file that is written after an epoch, at most every five seconds, and read back if it exists: a run that was
         stopped goes on where it was, a finished one returns at once. The call must be the same: settings are compared,
-        functions by their names, and about a thousand rows of the data up to rounding; not the initial parameters.
+        metrics and other functions by their names, about a thousand rows of every data set up to rounding; not the
+        initial parameters. One that a callback has stopped is not finished.
     cuda_graph
         On a CUDA device record the step of a full batch and replay it, which helps small networks. The model must not
         wait for the device; the optimizer must be "sgd" or "adam". Elsewhere nothing changes.
@@ -115,9 +117,10 @@ def fit(
     ------
     ValueError
         A model that is no module, lengths that differ, epochs < 0, batch_size < 1, negative hyperparameters, unknown
-        optimizer, loss or metric, nothing to train, labels beyond the model's outputs, a loss that does not return
-        one value per example, examples that the model does not take, metrics of one name, weights that are negative or
-        not finite, another run's checkpoint, ``cuda_graph`` with an objective or an optimizer of one's own.
+        optimizer, loss or metric, an optimizer that steps with a closure alone, nothing to train, labels beyond the
+        model's outputs, outputs without K for a loss by name or for accuracy, a loss that does not return one value per
+        example, examples that the model does not take, metrics of one name, weights that are negative or not finite,
+        another run's checkpoint, ``cuda_graph`` with an objective or an optimizer of one's own.
 
     Warns
     -----
@@ -150,7 +153,7 @@ def fit(
             if recorded:
                 run.record(epoch)
             if callback is not None:
-                stop = callback(epoch, model) is True
+                stop = _is_true(callback(epoch, model))
             over = not finite or epoch == run.settings.epochs
             if checkpoint is not None and (over or stop or time.monotonic() - saved >= CHECKPOINT_SECONDS):
                 _checkpoint.save(checkpoint, run, epoch, over)
@@ -166,6 +169,12 @@ def fit(
     if finite and losses and not math.isfinite(losses[-1]):  # the last step of all may be the one that diverges
         warnings.warn("the training loss is not finite at the end", ConvergenceWarning, 2)
     return tidy(run.rows)
+
+
+def _is_true(answer: Any) -> bool:
+    """True itself, or a single bool of numpy or torch; anything else that a callback returns means nothing."""
+    single = str(getattr(answer, "dtype", "")) in ("bool", "torch.bool") and answer.ndim == 0
+    return answer is True or (single and bool(answer))
 
 
 class _Run:
@@ -197,7 +206,8 @@ class _Run:
         ]
         self.noise = torch.Generator(self.device).manual_seed(seed)
         model.to(self.device)
-        self.stepper = make_optimizer(optimizer, [p for p in model.parameters() if p.requires_grad], *self.hypers)
+        trained = [p for p in model.parameters() if p.requires_grad]
+        self.stepper = make_optimizer(optimizer, trained, *self.hypers, sparse=has_sparse_gradients(model))
         self.rates = Scheduled(self.stepper, schedule)
         self.weights = None if weights is None else weights.to(self.device)
         self.clock, self.rows = Clock(self.device), []

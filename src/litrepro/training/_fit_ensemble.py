@@ -77,7 +77,8 @@ def fit_ensemble(
     seed
         Of draws inside ``objective`` when it is vectorized; members have their own seeds otherwise.
     callback
-        ``callback(epoch, ensemble)``, on the current parameters; what it returns is ignored.
+        ``callback(epoch, ensemble)``, on the current parameters, which training goes on to change: clone what is to be
+        kept. What it returns is ignored.
     per_member
         ``"x"`` and/or ``"y"``: these carry a leading M in ``train``.
     loss_params
@@ -88,8 +89,10 @@ def fit_ensemble(
         As in ``fit``, one member at a time: exact, but not vectorized unless ``vectorize=True`` (it then runs under
         ``vmap``: gradients inside by ``torch.func.grad``, and members draw different noise from one generator).
     vectorize
-        True: ``vmap``; False: member after member within each step; None: what is exact and faster (a loop for
-        convolutions on a CPU, which vmap turns into slow grouped ones, for dropout, and for an objective).
+        True: ``vmap`` (dropout masks of all members then come from one generator); False: member after member within
+        each step; None: what is exact and faster (a loop for convolutions on a CPU, which vmap turns into slow grouped
+        ones, for an objective, for a model or a loss that draws random numbers, and for what vmap cannot run, such as
+        recurrent layers; the last two are found out on the first batch).
 
     Returns
     -------
@@ -101,7 +104,8 @@ def fit_ensemble(
     ------
     ValueError
         What ``fit`` raises; no seeds; hyperparameters, ``loss_params`` or ``members`` of another length than M;
-        ``per_member`` not among "x", "y"; ``loss_params`` for a loss that is not a function; unequal structures.
+        ``per_member`` not among "x", "y"; ``loss_params`` for a loss that is not a function; unequal structures; what
+        vmap cannot run, with ``vectorize=True``.
 
     Warns
     -----

@@ -30,7 +30,7 @@ def fit_grouped(
     Parameters
     ----------
     models
-        M networks of one structure; they are not changed.
+        M networks of one structure; they are not changed. Parameters with ``requires_grad=False`` are not trained.
     train
         (x (n, C, H, W), labels (n, M) int64), on the device of the run.
     evaluate_on

@@ -12,10 +12,17 @@ from litrepro.training._batches import Targets, labels_of
 Loss = str | Callable[..., torch.Tensor]
 
 
+def _with_classes(name: str, outputs: torch.Tensor) -> torch.Tensor:
+    """Outputs (B, K): without K, the largest of them would be sought among the examples."""
+    if outputs.ndim < 2:
+        raise ValueError(f"{name} needs outputs of shape (B, K), got {tuple(outputs.shape)}")
+    return outputs
+
+
 def cross_entropy(outputs: torch.Tensor, y: Targets) -> torch.Tensor:
     """-log of the softmax (B, K) at the labels (B,), integers, or its mean under given distributions (B, K); (B,)."""
     labels = labels_of(y)
-    scores = outputs.log_softmax(-1)
+    scores = _with_classes("cross_entropy", outputs).log_softmax(-1)
     given = labels.dtype.is_floating_point
     expected = outputs.shape if given else outputs.shape[:-1]
     if labels.shape != expected:
@@ -29,6 +36,7 @@ def cross_entropy(outputs: torch.Tensor, y: Targets) -> torch.Tensor:
 def squared_error(outputs: torch.Tensor, y: Targets) -> torch.Tensor:
     """Mean over the outputs (B, K) of the squared difference to y: (B, K) or (B,) real, or one-hot of int64; (B,)."""
     labels = labels_of(y)
+    _with_classes("mse", outputs)
     if not labels.dtype.is_floating_point:
         # Not one_hot, which does not work under vmap.
         labels = (labels[..., None] == torch.arange(outputs.shape[-1], device=outputs.device)).to(outputs.dtype)
@@ -41,7 +49,7 @@ def squared_error(outputs: torch.Tensor, y: Targets) -> torch.Tensor:
 
 def correct(outputs: torch.Tensor, y: Targets) -> torch.Tensor:
     """Whether the largest output is the label's, (B,) float; nan where an output is."""
-    right = (outputs.argmax(-1) == labels_of(y)).to(outputs.dtype)
+    right = (_with_classes("accuracy", outputs).argmax(-1) == labels_of(y)).to(outputs.dtype)
     return torch.where(outputs.isnan().any(-1), torch.nan, right)
 
 
@@ -57,8 +65,15 @@ def resolve_loss(loss: Loss) -> Callable[..., torch.Tensor]:
     return LOSSES[loss]
 
 
-def resolve_metrics(metrics: Sequence, loss: Loss, y: Targets) -> dict[str, Callable[..., torch.Tensor]]:
-    """Functions ``f(outputs, y) -> (B,)`` by name. Accuracy is left out where the labels are not integers."""
+def resolve_metrics(
+    metrics: Sequence, loss: Loss, y: Targets, stacked: bool = False
+) -> dict[str, Callable[..., torch.Tensor]]:
+    """Functions ``f(outputs, y) -> (B,)`` by name. Accuracy is left out where the labels are not integers (n,).
+
+    ``stacked`` says that y has a dimension of members in front.
+    """
+    labels = labels_of(y)
+    classes = not (labels.dtype.is_floating_point or labels.is_complex()) and labels.ndim == 1 + stacked
     found: dict[str, Callable[..., torch.Tensor]] = {}
     single = isinstance(metrics, str) or callable(metrics)
     for metric in (metrics,) if single else _validate.sequence("metrics", metrics, 0):
@@ -71,7 +86,7 @@ def resolve_metrics(metrics: Sequence, loss: Loss, y: Targets) -> dict[str, Call
             found[name] = metric
         elif metric == "loss":
             found[name] = resolve_loss(loss)
-        elif not labels_of(y).dtype.is_floating_point:
+        elif classes:
             found[name] = correct
     return found
 
@@ -84,7 +99,9 @@ def check_labels(y: Targets, outputs: torch.Tensor, functions: Iterable[Callable
     labels = labels_of(y)
     if labels.dtype.is_floating_point or not any(f in (cross_entropy, squared_error, correct) for f in functions):
         return
-    low, high, classes = int(labels.min()), int(labels.max()), outputs.shape[-1]
+    if labels.is_complex():
+        raise ValueError(f"labels must be integers or real numbers for this loss, got {labels.dtype}")
+    low, high, classes = int(labels.min()), int(labels.max()), _with_classes("a loss by name", outputs).shape[-1]
     if low < 0 or high >= classes:
         raise ValueError(f"labels must be in 0..{classes - 1}, the model's outputs; got {low}..{high}")
 

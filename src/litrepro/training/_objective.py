@@ -110,7 +110,7 @@ def sharpness(
     w: torch.Tensor,
     *,
     steps: int = 25,
-    generator: torch.Generator | int | None,
+    generator: torch.Generator | int | None = None,
 ) -> torch.Tensor:
     """Largest eigenvalue of the Hessian of ``fun`` (..., P) -> (...) at w: (...), by ``steps`` Lanczos steps.
 

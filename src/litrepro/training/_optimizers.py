@@ -33,20 +33,32 @@ def hyperparameter(name: str, value, members: int) -> Hyper:
 
 
 def make_optimizer(
-    optimizer: str | Callable, params: Sequence[torch.Tensor], lr: Hyper, momentum: Hyper, weight_decay: Hyper
+    optimizer: str | Callable,
+    params: Sequence[torch.Tensor],
+    lr: Hyper,
+    momentum: Hyper,
+    weight_decay: Hyper,
+    sparse: bool = False,
 ) -> torch.optim.Optimizer:
-    """torch's optimizer where the hyperparameters are numbers, a stacked one where a member has its own."""
+    """torch's optimizer where the hyperparameters are numbers, a stacked one where a member has its own.
+
+    ``sparse`` says that some gradients are, which torch's fused steps do not take.
+    """
     params = list(params)
     if not params:
         raise ValueError("the model must have at least one trainable parameter, got none")
     if callable(optimizer):
         return _check_stepper(optimizer(params))
+    if sparse and optimizer == "adam":
+        raise ValueError(
+            'optimizer must be "sgd" or a rule for sparse gradients, got "adam" and nn.Embedding(sparse=True)'
+        )
     hypers = {"lr": lr, "weight_decay": weight_decay} | ({"momentum": momentum} if optimizer == "sgd" else {})
     if any(isinstance(value, torch.Tensor) for value in hypers.values()):
         device = params[0].device
         hypers = {name: torch.as_tensor(value, dtype=torch.float64, device=device) for name, value in hypers.items()}
         return (MemberSGD if optimizer == "sgd" else MemberAdam)(params, **hypers)
-    fused = all(p.device.type in ("cpu", "cuda") and p.dtype.is_floating_point for p in params)
+    fused = not sparse and all(p.device.type in ("cpu", "cuda") and p.dtype.is_floating_point for p in params)
     return (torch.optim.SGD if optimizer == "sgd" else torch.optim.Adam)(params, **hypers, fused=fused)
 
 
@@ -55,10 +67,25 @@ def _check_stepper(stepper: torch.optim.Optimizer) -> torch.optim.Optimizer:
     _validate.instance("what optimizer returns", stepper, torch.optim.Optimizer)
     try:
         inspect.signature(stepper.step).bind()
+        needs = _asks_for_closure(stepper)
     except TypeError:
+        needs = True
+    if needs:
         name = type(stepper).__name__
-        raise ValueError(f"optimizer must step without a closure, got {name}, whose step needs one") from None
+        raise ValueError(f"optimizer must step without a closure, got {name}, whose step needs one")
     return stepper
+
+
+def _asks_for_closure(stepper: torch.optim.Optimizer) -> bool:
+    """Whether it is one of this library's that needs a closure, though its signature lets that be left out."""
+    if not any(kind.__module__.startswith("litrepro.optim") for kind in type(stepper).__mro__):
+        return False
+    from litrepro.optim import AdaHessian, Rule, Uniform
+
+    looks_ahead = isinstance(stepper, Uniform) and any(
+        Rule(**group["rule"]).lookahead for group in stepper.param_groups
+    )
+    return looks_ahead or isinstance(stepper, AdaHessian)
 
 
 def per_member(value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

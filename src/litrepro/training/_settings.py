@@ -110,11 +110,7 @@ def bar(iterable: range, progress: bool | Callable) -> Any:
         return progress(iterable)
     if not progress or runtime.executed_by_build():
         return iterable
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        return iterable
-    return tqdm(iterable, desc="epochs", leave=False)
+    return runtime.progress_bar(iterable, desc="epochs")
 
 
 def tidy(rows: list[tuple], columns: Sequence[str] = COLUMNS) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from litrepro import _validate
 from litrepro.nets import grouped
 from litrepro.training._arguments import seed_list
 from litrepro.training._batches import batches
+from litrepro.training._settings import own_randomness
 
 MemberLoss = str | Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -36,7 +37,8 @@ def train_side_by_side(
     Parameters
     ----------
     models
-        M networks of one structure.
+        M networks of one structure; parameters with ``requires_grad=False`` stay as they are. Dropout masks are drawn
+        for all members together, from a stream of the first seed; the global generators are left as they were.
     train
         (x (n, C, H, W), y (n, ...)) on the device of the run.
     seeds, lr
@@ -58,8 +60,8 @@ def train_side_by_side(
     Raises
     ------
     ValueError
-        Numbers of models, seeds and step sizes that differ, data that are no images with targets, sizes < 1, negative
-        settings, a loss of another shape, and what ``nets.grouped`` raises.
+        Numbers of models, seeds and step sizes that differ, nothing to train, data that are no images with targets,
+        sizes < 1, negative settings, a loss of another shape, and what ``nets.grouped`` raises.
 
     Examples
     --------
@@ -85,7 +87,9 @@ def train_side_by_side(
     loss = cross_entropies if loss == "cross_entropy" else _validate.function("loss", loss)
     members, n = len(models), len(x)
     side = grouped(models).to(x.device, memory_format=torch.channels_last)
-    weights = list(side.parameters())
+    weights = [weight for weight in side.parameters() if weight.requires_grad]
+    if not weights:
+        raise ValueError("models must have at least one trainable parameter, got none")
     steps = _steps(weights, rates, members, x)
     speeds = [torch.zeros_like(weight) for weight in weights]
 
@@ -96,20 +100,24 @@ def train_side_by_side(
             raise ValueError(f"loss must return {tuple(chosen.shape)} values, got {getattr(found, 'shape', found)}")
         return found.mean(0)
 
+    def learn(chosen: torch.Tensor) -> None:
+        """One step. The sum's gradient is every member's own, and zero for weights that are not used."""
+        gradient = torch.autograd.grad(means(chosen).sum(), weights, allow_unused=True, materialize_grads=True)
+        with torch.no_grad():
+            torch._foreach_mul_(speeds, momentum)
+            torch._foreach_add_(speeds, gradient)
+            torch._foreach_addcmul_(weights, speeds, steps, -1.0)
+
     found = []
-    for epoch in range(epochs + 1):
-        if epoch % record_every == 0:
-            side.eval()
-            with torch.no_grad():
-                found.append(means(torch.arange(n, device=x.device)[:, None].expand(-1, members)))
-            side.train()
-        for parts in zip(*(batches(n, batch_size, seed, epoch) for seed in seeds if epoch < epochs)):
-            # The sum's gradient is every member's own.
-            gradient = torch.autograd.grad(means(torch.stack(parts, 1).to(x.device)).sum(), weights)
-            with torch.no_grad():
-                torch._foreach_mul_(speeds, momentum)
-                torch._foreach_add_(speeds, gradient)
-                torch._foreach_addcmul_(weights, speeds, steps, -1.0)
+    with own_randomness(x.device, seeds[0]):
+        for epoch in range(epochs + 1):
+            if epoch % record_every == 0:
+                side.eval()
+                with torch.no_grad():
+                    found.append(means(torch.arange(n, device=x.device)[:, None].expand(-1, members)))
+                side.train()
+            for parts in zip(*(batches(n, batch_size, seed, epoch) for seed in seeds if epoch < epochs)):
+                learn(torch.stack(parts, 1).to(x.device))
     return torch.stack(found)
 
 

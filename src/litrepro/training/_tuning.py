@@ -56,6 +56,7 @@ def summarize_runs(runs: pd.DataFrame, by: Sequence[str] = ("rule", "lr", "seed"
     ``late`` the mean training loss of the last four records; ``test_accuracy`` the last one. Where the training loss is
     not a number in some record, the run has diverged: ``auc``, ``final`` and ``late`` are inf, and never the best.
 
+    Runs in which a column of ``by`` is missing (nan or None: a setting that their rule does not have) are kept.
     Raises ``ValueError`` for a table without the columns of ``by`` and of ``train_stacked``, and for no ``by``.
 
     Examples
@@ -70,7 +71,7 @@ def summarize_runs(runs: pd.DataFrame, by: Sequence[str] = ("rule", "lr", "seed"
 
     by = _validate.sequence("by", by)
     _validate.table("runs", runs, by, ("step", "batch_loss", "train_loss", "test_accuracy"))
-    groups = runs.sort_values("step").groupby(by, sort=False)
+    groups = runs.sort_values("step").groupby(by, sort=False, dropna=False)
     columns = {
         "auc": groups["train_loss"].apply(lambda v: _reached(v, v)),
         "final": groups["train_loss"].apply(lambda v: _reached(v, v.iloc[-1:])),

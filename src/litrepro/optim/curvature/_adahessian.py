@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from litrepro import _validate
+from litrepro import _validate, runtime
+from litrepro.optim._groups import known_settings, plain
 from litrepro.optim.curvature._estimators import random_signs, spatial_average
 
 
@@ -23,7 +25,7 @@ class AdaHessian(torch.optim.Optimizer):
         Parameters or groups.
     lr
         Positive number; or a tensor (M,) of positive numbers for members stacked in the first dimension of every
-        parameter: the step is elementwise, so they train together on the sum of their losses.
+        parameter: they train together on the sum of their losses, and the diagonal of each is averaged by itself.
     betas
         Decay of m and of v, each in [0, 1).
     eps
@@ -34,7 +36,7 @@ class AdaHessian(torch.optim.Optimizer):
         In [0, 1].
     block
         The diagonal is averaged over the two kernel dimensions of a 4-d parameter, and over ``block`` consecutive
-        entries of any other (not where block does not divide its size).
+        entries of any other (not where block does not divide its size); of a member's own where lr is (M,).
     update_every
         Curvature is renewed at steps 1, 1 + update_every, ...; only there does v change and count.
     samples
@@ -49,7 +51,7 @@ class AdaHessian(torch.optim.Optimizer):
     ValueError
         ``step`` without a closure, or with one that does not return a differentiable number; lr or eps <= 0, betas
         outside [0, 1), power outside [0, 1], weight_decay < 0, counts < 1; a tensor lr that does not
-        fit a parameter.
+        fit a parameter; another setting of a group.
 
     Notes
     -----
@@ -88,8 +90,10 @@ class AdaHessian(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a group with settings of its own; they are checked."""
+        known_settings(param_group, self.defaults)
         super().add_param_group(param_group)
         group = self.param_groups[-1]
+        group.update({name: plain(group[name]) for name in self.defaults})
         try:
             _check_group(group)
             for p in group["params"]:
@@ -143,7 +147,7 @@ class AdaHessian(torch.optim.Optimizer):
         totals: dict[int, torch.Tensor] = {}
         samples = {index: pairs[index][1]["samples"] for index in due}
         count = max(self.state[pairs[index][0]].get("step", 0) for index in due)
-        generator = torch.Generator(pairs[due[0]][0].device).manual_seed((self.seed * 1_000_003 + count) % 2**63)
+        generator = runtime.stream(self.seed, count, pairs[due[0]][0].device)
         for sample in range(max(samples[index] for index in curved) if curved else 0):
             signs = [random_signs(pairs[index][0], generator) for index in curved]
             products = torch.autograd.grad(
@@ -163,7 +167,8 @@ class AdaHessian(torch.optim.Optimizer):
             for index in due:
                 total = totals[index] if index in totals else torch.zeros_like(pairs[index][0])
                 mean = total.div_(samples[index]) if samples[index] > 1 else total
-                diagonals[index] = _smooth(mean, pairs[index][1]["block"])
+                lr, block = pairs[index][1]["lr"], pairs[index][1]["block"]
+                diagonals[index] = _smooth(mean, block, isinstance(lr, torch.Tensor) and lr.ndim > 0)
         return diagonals
 
     def _update(self, p: torch.Tensor, g: torch.Tensor, diagonal: torch.Tensor | None, group: dict[str, Any]) -> None:
@@ -188,11 +193,13 @@ class AdaHessian(torch.optim.Optimizer):
         p.sub_(torch.mul(state["m"], rate).div_(curvature.add_(group["eps"] * root)))
 
 
-def _smooth(diagonal: torch.Tensor, block: int) -> torch.Tensor:
-    if diagonal.ndim == 4:
-        return diagonal.abs().mean((2, 3), keepdim=True).expand_as(diagonal)
-    if block > 1 and diagonal.numel() % block == 0:
-        return spatial_average(diagonal.flatten(), block).view_as(diagonal)
+def _smooth(diagonal: torch.Tensor, block: int, stacked: bool) -> torch.Tensor:
+    """Averages of |diagonal| within one parameter, or within every member of a stack along the first dimension."""
+    shape = diagonal.shape[int(stacked) :]
+    if len(shape) == 4:
+        return diagonal.abs().mean((-2, -1), keepdim=True).expand_as(diagonal)
+    if block > 1 and math.prod(shape) % block == 0:
+        return spatial_average(diagonal.flatten(int(stacked)), block).view_as(diagonal)
     return diagonal.abs_()
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch.func import grad, vmap
 
-from litrepro import _validate
+from litrepro import _validate, runtime
 from litrepro.optim.curvature._estimators import one_number, same_shape
 
 
@@ -130,7 +130,7 @@ def lissa(
     shared = (None,) * len(data)
     full_gradient = vmap(grad(loss), in_dims=(0, *shared))
     product = vmap(_product_of(loss))  # over trials and directions, which are one dimension: a second map costs time
-    streams = [torch.Generator().manual_seed((seed * 1_000_003 + trial) % 2**63) for trial in range(len(w))]
+    streams = runtime.streams(seed, len(w))
     path = [w]
     for _ in range(warm_start):
         w = w - warm_lr * full_gradient(w, *data)

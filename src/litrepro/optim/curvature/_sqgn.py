@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import func
 
-from litrepro import _validate
+from litrepro import _validate, runtime
 from litrepro._warnings import ConvergenceWarning
 from litrepro.optim.curvature._estimators import one_number
 from litrepro.optim.curvature._gauss_newton import product
@@ -160,7 +160,7 @@ class _Run:
         self.objective = over_trials(objective, len(w))
         self.x, self.y, self.batch = x, y, batch
         self.damping, self.first_step = damping, first_step
-        self.streams = [torch.Generator().manual_seed((seed * 1_000_003 + trial) % 2**63) for trial in range(len(w))]
+        self.streams = runtime.streams(seed, len(w))
         self.memory = PairMemory(w, memory)
         self.scale = w.new_full((len(w),), first_step)
         self.accepted = torch.zeros(len(w), dtype=torch.long, device=w.device)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from litrepro import _validate
+from litrepro.optim._groups import known_settings
 
 
 class GameSGD(torch.optim.Optimizer):
@@ -30,7 +31,7 @@ class GameSGD(torch.optim.Optimizer):
     ------
     ValueError
         A step size that is not positive, momentum outside (-1, 1), optimism that is not finite, of all parameters or of
-        a group.
+        a group; another setting of a group.
 
     Examples
     --------
@@ -48,6 +49,7 @@ class GameSGD(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Parameters with options of their own, which are checked like those of all."""
+        known_settings(param_group, self.defaults)
         super().add_param_group({**param_group, **self._checked({**self.defaults, **param_group})})
 
     @staticmethod
@@ -87,7 +89,8 @@ class GameAdam(torch.optim.Optimizer):
     Parameters
     ----------
     params
-        As for any optimizer of torch; a group may have options of its own.
+        As for any optimizer of torch; a group may have options of its own. Of complex ones the real and the imaginary
+        parts are parameters of their own, as in ``torch.optim.Adam``.
     lr
         Step size > 0.
     betas
@@ -103,7 +106,7 @@ class GameAdam(torch.optim.Optimizer):
     ------
     ValueError
         A step size or eps that is not positive, betas out of range, optimism that is not finite, of all parameters or
-        of a group.
+        of a group; another setting of a group.
 
     Examples
     --------
@@ -128,6 +131,7 @@ class GameAdam(torch.optim.Optimizer):
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Parameters with options of their own, which are checked like those of all."""
+        known_settings(param_group, self.defaults)
         super().add_param_group({**param_group, **self._checked({**self.defaults, **param_group})})
 
     @staticmethod
@@ -154,16 +158,17 @@ class GameAdam(torch.optim.Optimizer):
             for p in group["params"]:
                 if p.grad is None:
                     continue
+                x, g = (torch.view_as_real(p), torch.view_as_real(p.grad)) if p.is_complex() else (p, p.grad)
                 state = self.state[p]
                 if not state:
-                    state.update(step=0, first=torch.zeros_like(p), second=torch.zeros_like(p))
-                    state["direction"] = torch.zeros_like(p)
+                    state.update(step=0, first=torch.zeros_like(x), second=torch.zeros_like(x))
+                    state["direction"] = torch.zeros_like(x)
                 state["step"] += 1
-                state["first"].mul_(beta1).add_(p.grad, alpha=1 - beta1)
-                state["second"].mul_(beta2).addcmul_(p.grad, p.grad, value=1 - beta2)
+                state["first"].mul_(beta1).add_(g, alpha=1 - beta1)
+                state["second"].mul_(beta2).addcmul_(g, g, value=1 - beta2)
                 first = state["first"] / (1 - beta1 ** state["step"])
                 direction = first / ((state["second"] / (1 - beta2 ** state["step"])).sqrt() + group["eps"])
-                p.sub_((1 + k) * direction - k * state["direction"], alpha=group["lr"])
+                x.sub_((1 + k) * direction - k * state["direction"], alpha=group["lr"])
                 state["direction"] = direction
         return loss
 
