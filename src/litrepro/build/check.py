@@ -18,7 +18,7 @@ from litrepro.build import execute, harvest, lessons, notebooks
 from litrepro.build.compare import CHECK_TAG, shown
 
 MAX_BYTES = 1_000_000
-VERDICTS = ".verdicts.json"
+_RECORDED_VERDICTS = ".verdicts.json"  # behind the name of the notebook
 TAGS = {
     "parameters",
     "hide-input",
@@ -271,11 +271,11 @@ def _verdict_problems(where: str, ledger: claims.Ledger, pairs: list[notebooks.P
 
 def _lone_records(where: str, folder: Path, pairs: list[notebooks.Pair]) -> Iterator[Problem]:
     """Verdicts whose notebook is gone, and provenance whose table is."""
-    names = {f"{pair.name}{VERDICTS}" for pair in pairs}
+    names = {f"{pair.name}{_RECORDED_VERDICTS}" for pair in pairs}
     for path in sorted((folder / "results").glob("*.json")):
-        if path.name.endswith(VERDICTS):
+        if path.name.endswith(_RECORDED_VERDICTS):
             if path.name not in names:
-                source = f"{path.name.removesuffix(VERDICTS)}.py"
+                source = f"{path.name.removesuffix(_RECORDED_VERDICTS)}.py"
                 yield Problem("error", where, f"results/{path.name} holds verdicts, but there is no {source}")
         elif not path.with_suffix(".csv").is_file():
             yield Problem("error", where, f"results/{path.name} is the provenance of a table that is not there")

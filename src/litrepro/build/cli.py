@@ -156,9 +156,9 @@ def _parameters(assignments: list[str]) -> dict[str, Any]:
         name, separator, text = assignment.partition("=")
         if not separator or not name.isidentifier():
             raise ValueError(f"a parameter is NAME=VALUE, got {assignment!r}")
-        if _NUMBER.fullmatch(text):
+        if number := _NUMBER.fullmatch(text):
             # As Python reads it: in YAML 1e3 is text and 010 is eight.
-            found[name] = float(text) if _NUMBER.fullmatch(text).group("real") else int(text)
+            found[name] = float(text) if number["real"] else int(text)
             continue
         try:
             found[name] = text if _CLOCK.fullmatch(text) else yaml.safe_load(text)

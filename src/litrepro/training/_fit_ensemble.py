@@ -92,7 +92,7 @@ def fit_ensemble(
         True: ``vmap`` (dropout masks of all members then come from one generator); False: member after member within
         each step; None: what is exact and faster (a loop for convolutions on a CPU, which vmap turns into slow grouped
         ones, for an objective, for a model or a loss that draws random numbers, and for what vmap cannot run, such as
-        recurrent layers; the last two are found out on the first batch).
+        recurrent layers; the last two are found out on the first batch, on which the loss is called beforehand).
 
     Returns
     -------
