@@ -46,7 +46,7 @@ hidden = ch.pick(quick=32, full=64, smoke=8)
 level = ch.pick(quick=0.02, full=0.02, smoke=0.8)
 most_steps = ch.pick(quick=4000, full=8000, smoke=200)
 width_steps = ch.pick(quick=2000, full=8000, smoke=20)
-widths = ch.pick(quick=[2, 4, 8, 16, 32, 64, 256], full=[4, 16, 64, 256, 1024, 4096, 8192], smoke=[4, 16, 32])
+widths = ch.pick(quick=[2, 4, 8, 16, 32, 64, 128], full=[4, 16, 64, 256, 1024, 4096, 8192], smoke=[4, 16, 32])
 
 # %% [markdown]
 # **Quick**: scikit-learn's 1,797 digits; each of eight repetitions has its own random split (1,200 to train), its own
@@ -341,11 +341,11 @@ def squared(w):
 
 zero = torch.zeros(samples.shape[1], dtype=torch.float64)
 runs = {  # step size, steps
-    "sgd": (0.1, 4000),
-    "heavy-ball": (0.02, 4000),
-    "adagrad": (0.1, 3000),
-    "rmsprop": (5e-4, 6000),
-    "adam": (5e-4, 6000),
+    "sgd": (0.1, 2500),
+    "heavy-ball": (0.02, 2500),
+    "adagrad": (0.1, 2000),
+    "rmsprop": (5e-4, 4000),
+    "adam": (5e-4, 4000),
 }
 unseen = {}
 for name, (rate, steps) in runs.items():
@@ -377,7 +377,7 @@ pd.DataFrame(unseen).T.rename_axis("method").assign(
 
 # %%
 few = ch.pick(quick=200, full=1000, smoke=50)
-gd_steps = ch.pick(quick=4000, full=20_000, smoke=40)
+gd_steps = ch.pick(quick=3000, full=20_000, smoke=40)
 points, classes = images[:few].double(), labels[:few]
 edge_shape = (images.shape[1], 16, 10)
 edge_risk = mlp_objective(edge_shape, points, classes, activation="tanh", loss="mse")

@@ -269,7 +269,7 @@ if ch.plots:
     ax.set(xlabel="steps of gradient descent", ylabel="distance to the limit", ylim=(1e-9, 3))
     ax.legend()
 
-# %% mystnb={"figure": {"name": "fig-09-linear-full", "caption": "The upper panel at the review's scale, d = 1000."}, "image": {"alt": "Excess risk against the number of samples at d = 1000."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-09-linear-full", "caption": "The upper panel at the review's scale, d = 1000: exact expectation and limit can no longer be told apart."}, "image": {"alt": "Excess risk against the number of samples at d = 1000: it falls from 0.9, rises from 900 samples to a narrow peak above ten at 1000, and falls again; the curve of ridge regression has no peak."}} tags=["hide-input"]
 if ch.plots and recorded is not None:
     fig, ax = figure(height=3.4)
     draw(ax, recorded, 1000)

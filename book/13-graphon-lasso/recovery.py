@@ -44,7 +44,7 @@ sizes = ch.pick(
     smoke=[10, 40, 80, 640],
 )
 sizes = sorted({*sizes, 10, 20, 40, 80, 160, 640})
-graphs = ch.pick(quick=16, full=100, smoke=3)
+graphs = ch.pick(quick=12, full=100, smoke=3)
 gammas = ch.pick(quick=[0.03, 0.1, 0.3, 1.0], full=[0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0], smoke=[0.1, 1.0])
 alphas = ch.pick(quick=[0.01, 0.03, 0.06, 0.1, 0.2], full=[0.003, 0.01, 0.03, 0.1, 0.3, 1.0], smoke=[0.03, 0.1])
 options = {"inner": 8, "max_iter": ch.pick(quick=1500, full=2500, smoke=200), "tol": 5e-3}
@@ -101,7 +101,7 @@ residuals
 #
 # ## Known graphon, sibling, control
 
-# %% mystnb={"figure": {"name": "fig-13-recovery", "caption": "Relative recovery error against the number of signals, 30 nodes, mean over 16 connected graphs with bands of two standard errors. (a) prior from the true graphon, (b) from the degrees of a sibling graph, (c) the graph's own spectrum and a constant graphon of equal density, gamma = 0.1. The blue line without prior is the same in all panels. Where a full-scale run is recorded it is drawn below by the same call."}, "image": {"alt": "Three panels, error falling with n on logarithmic axes. In each the line without prior starts near 1.8. In panels a and b it crosses the others between 80 and 640 signals. In panel c it meets the graph's own spectrum at 640 only, and the constant prior stays flat between 0.41 and 0.46, lowest at ten signals and far above the others at 640."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-13-recovery", "caption": "Relative recovery error against the number of signals, 30 nodes, mean over 12 connected graphs with bands of two standard errors. (a) prior from the true graphon, (b) from the degrees of a sibling graph, (c) the graph's own spectrum and a constant graphon of equal density, gamma = 0.1. The blue line without prior is the same in all panels. Where a full-scale run is recorded it is drawn below by the same call."}, "image": {"alt": "Three panels, error falling with n on logarithmic axes. In each the line without prior starts near 1.7. In panels a and b it crosses the others between 80 and 640 signals. In panel c it meets the graph's own spectrum at 640 only, and the constant prior stays flat between 0.41 and 0.45, lowest at ten signals and far above the others at 640."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves, figure
 
@@ -190,7 +190,7 @@ def crossover(frame):
 crossings, _ = crossover(table)
 crossings.round(0).astype(int)
 
-# %% mystnb={"figure": {"name": "fig-13-crossover", "caption": "Error with the prior over error without (logarithm to base 2), against the number of signals and the strength of the prior. Green is a gain; the black line is where the prior stops helping. Where a full-scale run is recorded, it is drawn below."}, "image": {"alt": "Three heat maps, green at few signals and purple at many. The black border stands above 200 signals for the true graphon, near 100 for a sibling, and below 100 for the constant graphon, and hardly depends on gamma."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-13-crossover", "caption": "Error with the prior over error without (logarithm to base 2), against the number of signals and the strength of the prior. Green is a gain; the black line is where the prior stops helping. Where a full-scale run is recorded, it is drawn below."}, "image": {"alt": "Three heat maps, green at few signals and purple at many. The black border stands above 200 signals for the true graphon, between 100 and 200 for a sibling, and at 100 or below for the constant graphon, and hardly depends on gamma."}} tags=["hide-input"]
 if ch.plots:
     fig, grid = figure(len(shown), 3, height=3.0, sharey="row", squeeze=False)
     for axes, (scale, frame) in zip(grid, shown.items()):
@@ -264,7 +264,7 @@ best = mean.groupby(level=["line", "n"]).idxmin()
 tuned = picked.set_index(["line", "n", "alpha", "gamma"]).loc[best.tolist()].reset_index()
 tuned.pivot_table(index="n", columns="line", values="error").round(3)
 
-# %% mystnb={"figure": {"name": "fig-13-rivals", "caption": "Relative error of the edge weights against the number of signals for five estimators, each with the best strength of its penalty at each n; mean over 16 graphs, bands of two standard errors."}, "image": {"alt": "Five falling curves on logarithmic axes. The classic lasso is a flat line at 1; with a free level it falls from 0.7 at ten signals to 0.18. The line without penalty starts at 1.8 and falls to 0.16. The graphon prior and the l1 penalty start just below 0.5 and stay together."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-13-rivals", "caption": "Relative error of the edge weights against the number of signals for five estimators, each with the best strength of its penalty at each n; mean over 12 graphs, bands of two standard errors."}, "image": {"alt": "Five falling curves on logarithmic axes. The classic lasso is a flat line at 1; with a free level it falls from 0.7 at ten signals to 0.17. The line without penalty starts at 1.7 and falls to 0.15. The graphon prior and the l1 penalty start just below 0.5 and stay together."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure()
     order = ["no penalty", "graphon prior", "l1 on weights", "classic", "classic, free level"]
@@ -344,8 +344,8 @@ if ch.plots:
             ax.legend()
 
 # %% [markdown]
-# What counts is the number of signals *per node*: the lines for all three sizes cross one between about five and eleven
-# signals per node, the later, the smaller the graph. (With fewer signals than nodes the gain is the larger, the smaller
+# What counts is the number of signals *per node*: the lines for all three sizes cross one between about five and nine
+# signals per node. (With fewer signals than nodes the gain is the larger, the smaller
 # the graph.) As to $\beta$, at few signals it hardly matters, and the prior's gain is the same for all three values. At
 # many signals a small $\beta$ leaves a bias, whatever the prior; a large one leaves less, so that the prior stops
 # helping sooner.
@@ -379,6 +379,6 @@ disconnected.pivot_table(index="n", columns="prior", values="error").round(2)
 #
 # The review's two figures are reproduced: for few signals, known graphon or sibling, the prior cuts the error, by a factor
 # of more than three at ten signals, of about two at twenty and of about one and a half at forty. What this page adds is
-# three limits. Even with the true graphon the gain is there only for fewer signals than about five to eleven times the
-# number of nodes, the more, the smaller the graph. At the smallest samples it does not come from the structure. And a
+# three limits. Even with the true graphon the gain is there only for fewer signals than about five to nine times the
+# number of nodes. At the smallest samples it does not come from the structure. And a
 # plain $\ell_1$ penalty on the weights, tuned as well as the prior, has most of the gain.

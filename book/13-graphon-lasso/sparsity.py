@@ -97,7 +97,7 @@ def best_penalties(frame):
 tuned = best_penalties(ranking)
 tuned.pivot_table(index="n", columns="line", values="ap").round(3)
 
-# %% mystnb={"figure": {"name": "fig-13-ap", "caption": "Average precision of the true edges against the number of signals, relative to the Laplacian estimate without prior: mean paired difference over 16 graphs, bands of two standard errors. The classic lasso has its best penalty at every n. Where a full-scale run is recorded, it is drawn beside."}, "image": {"alt": "Differences between minus 0.03 and plus 0.03. The Laplacian with prior is above zero by one to two hundredths up to 160 signals and at zero at 640. The classic lasso is below zero, the classic lasso with a free level above it, at one hundredth with 20 signals and near zero from 80 on."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-13-ap", "caption": "Average precision of the true edges against the number of signals, relative to the Laplacian estimate without prior: mean paired difference over 16 graphs, bands of two standard errors. The classic lasso has its best penalty at every n. Where a full-scale run is recorded, it is drawn beside."}, "image": {"alt": "Differences between minus 0.03 and plus 0.03. The Laplacian with prior is above zero by one to two hundredths up to 160 signals and at zero at 640. The classic lasso is below zero, the classic lasso with a free level above it, at one hundredth with 20 signals and near zero from 80 on. At full scale the order is the same up to 320 signals, and at 640 and 1,280 the prior is two thousandths below zero."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves, figure
 
@@ -111,10 +111,11 @@ if ch.plots:
         curves(lines, "n", "difference", "line", ax=ax, order=order, logx=True, markers=True)
         ax.axhline(0, color="0.35", ls="--", lw=1.2, label="Laplacian, no prior")
         ax.set(xlabel="signals $n$", title="" if len(shown) == 1 else scale)
-        ax.set_xticks([20, 40, 80, 160, 640], ["20", "40", "80", "160", "640"])
+        ticks = sorted(frame["n"].unique())
+        ax.set_xticks(ticks, [str(n) for n in ticks])
         ax.minorticks_off()
-        ax.legend(fontsize=8)
     axes[0, 0].set_ylabel("difference in average precision")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
 
 # %% tags=["nbval-check-output"]
 against = {name: paired_gain(tuned, {"line": name}, {"line": "Laplacian, prior"}, "ap").loc[[80, 640]]
@@ -128,7 +129,7 @@ ch.claim("beats-glasso", value=value, holds=verdict)
 # %% [markdown]
 # Against the classic lasso as it comes, the structured one wins at every $n$. Little of that is due to structure. Told that
 # the level is free, the classic lasso stays within a hundredth and a half of the Laplacian estimate with its prior, and
-# is level with it at the largest $n$; nobody had to tell it a graphon.
+# is level with it at 640 signals (at full scale three thousandths ahead); nobody had to tell it a graphon.
 #
 # ## Hard thresholding
 #
@@ -168,7 +169,7 @@ hard = pd.DataFrame(records)
 recorded = ch.table("hard-thresholding", hard)
 hard.pivot_table(index=["k", "n"], columns="start", values="f1", sort=False).round(3)
 
-# %% mystnb={"figure": {"name": "fig-13-iht", "caption": "F1 of the chosen edges against the number of signals, for k = 70%, 100% and 130% of the true number of edges; mean over 16 graphs, bands of two standard errors. Where a full-scale run is recorded, it is drawn below."}, "image": {"alt": "Three panels. From the complete graph F1 stays between 0.5 and 0.7 however many signals there are; from the dense solution, and for the k largest weights without iteration, the two lines nearly coincide and rise from between 0.4 and 0.5 to about 0.9, or 0.8 where k is wrong. They cross near 80 signals."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-13-iht", "caption": "F1 of the chosen edges against the number of signals, for k = 70%, 100% and 130% of the true number of edges; mean over 16 graphs, bands of two standard errors. Where a full-scale run is recorded, it is drawn below."}, "image": {"alt": "Three panels. From the complete graph F1 stays between 0.5 and 0.7 however many signals there are; from the dense solution, and for the k largest weights without iteration, the two lines nearly coincide and rise from between 0.4 and 0.5 to about 0.9, or 0.8 where k is wrong. They cross near 80 signals. At full scale the line from the complete graph is steeper: 0.5 with 20 signals, 0.6 to 0.8 with 640."}} tags=["hide-input"]
 if ch.plots:
     shown = ch.scales(hard, recorded)
     fig, grid = figure(len(shown), 3, height=3.0, sharey=True, squeeze=False)
@@ -219,11 +220,12 @@ ch.claim(
 # estimated than anything that involves an inverse, and hard thresholding wins clearly. But more signals help little,
 # because what they add, the inverse, never gets to act. From the dense solution, when signals are many, the support is that
 # of the $k$ largest weights, and stays what it was: the iteration then does no selection, it only refits. With 20 signals
-# it does select, and a little worse.
+# it does select, and a little worse. The full-scale run takes 3,000 steps instead of 400, and there the first support is left after all, slowly: with 30% too
+# many edges and 640 signals F1 is 0.80 instead of 0.68, with 20 signals and the true number 0.51 instead of 0.59.
 
 # %% [markdown]
 # ## Takeaway
 #
 # For the ranking of edges, no penalty matters as much as a correct model of the level. The spectral prior adds one or two
 # hundredths of average precision at small samples. Hard thresholding is the best selector for the fewest signals and the
-# worst for many, because it never leaves its first choice.
+# worst for many, because it hardly leaves its first choice.

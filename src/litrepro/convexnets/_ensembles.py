@@ -9,7 +9,7 @@ from torch import Tensor
 
 from litrepro import _validate
 from litrepro.convexnets import _arguments
-from litrepro.convexnets._descent import adam, descend
+from litrepro.convexnets._descent import adam
 
 
 def relu_networks(
@@ -54,9 +54,10 @@ def relu_networks(
 
     def slopes(W: Tensor, a: Tensor) -> tuple[Tensor, Tensor]:  # by hand: for so few neurons a graph costs more
         seen, residual = forward(W, a)
-        back = ((seen > 0) * residual[..., None, :]).mul_(a[..., None])
+        by_last = (residual[..., None, :] @ seen.mT)[..., 0, :].add_(decay * a)
+        back = seen.sign_().mul_(residual[..., None, :]).mul_(a[..., None])
         by_weight = (back.flatten(-3, -2) @ X).unflatten(-2, W.shape[-3:-1])
-        return by_weight + decay[..., None] * W, (seen @ residual[..., None])[..., 0] + decay * a
+        return by_weight + decay[..., None] * W, by_last
 
     W, a = adam(slopes, [scale * W, scale * a], steps=steps, lr=lr)
     penalty = W.square().sum((-1, -2)) + a.square().sum(-1)
@@ -104,15 +105,15 @@ def subnetworks(
         size = W1.norm(dim=(-1, -2), keepdim=True).clamp(min=1e-12)
         unit = W1 / size
         first = (X @ unit).clamp_(min=0)  # (starts, K, n, m1)
-        second = (first @ w2[..., None])[..., 0].clamp_(min=0)
+        second = (w2[..., None, :] @ first.mT)[..., 0, :].clamp_(min=0)
         return size, unit, first, second, (second * w3).sum(1) - y
 
     def slopes(W1: Tensor, w2: Tensor, w3: Tensor) -> tuple[Tensor, ...]:  # by hand: a graph of them costs more
         size, unit, first, second, residual = forward(W1, w2, w3)
         by_last = (second * residual[:, None]).sum(-1, keepdim=True) + decay * w3
-        back = (second > 0) * residual[:, None] * w3  # (starts, K, n)
+        back = second.sign_().mul_(residual[:, None]).mul_(w3)  # (starts, K, n)
         by_second = (back[..., None, :] @ first)[..., 0, :] + decay * w2
-        by_unit = X.mT @ ((first > 0) * back[..., None] * w2[..., None, :])
+        by_unit = X.mT @ first.sign_().mul_(back[..., None]).mul_(w2[..., None, :])
         along = (unit * by_unit).sum((-1, -2), keepdim=True)  # the norm of W1 does not matter
         return (by_unit - along * unit) / size, by_second, by_last
 
@@ -146,7 +147,7 @@ def linear_networks(
     >>> [tuple(part.shape) for part in W]
     [(5, 2, 4), (5, 4, 4), (5, 4, 1)]
     """
-    return _deep(X, Y, layers, beta, width, starts, steps, lr, scale, generator, lambda z: z)
+    return _deep(X, Y, layers, beta, width, starts, steps, lr, scale, generator, relu=False)
 
 
 def deep_relu_networks(
@@ -171,16 +172,17 @@ def deep_relu_networks(
     >>> value.shape
     torch.Size([5])
     """
-    return _deep(X, Y, layers, beta, width, starts, steps, lr, scale, generator, lambda z: z.clamp(min=0))
+    return _deep(X, Y, layers, beta, width, starts, steps, lr, scale, generator, relu=True)
 
 
-def _deep(X, Y, layers, beta, width, starts, steps, lr, scale, generator, act) -> tuple[list[Tensor], Tensor]:
+def _deep(X, Y, layers, beta, width, starts, steps, lr, scale, generator, *, relu: bool) -> tuple[list[Tensor], Tensor]:
     X, Y = _arguments.double("X", X, 2), _arguments.double("Y", Y, 2)
     if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y):
         raise ValueError(f"X must be (n, d) and Y (n, K), got {tuple(X.shape)} and {tuple(Y.shape)}")
     layers, width = _validate.positive_int("layers", layers, 2), _validate.positive_int("width", width)
     starts, beta = _validate.positive_int("starts", starts), _validate.real("beta", beta, 0, open_low=True)
-    scale = _validate.real("scale", scale)
+    scale, lr = _validate.real("scale", scale), _validate.real("lr", lr, 0, open_low=True)
+    steps = _validate.positive_int("steps", steps)
     source = _validate.random_source("generator", generator)
     sizes = [X.shape[1], *[width] * (layers - 1), Y.shape[1]]
     draws = [
@@ -188,11 +190,28 @@ def _deep(X, Y, layers, beta, width, starts, steps, lr, scale, generator, act) -
         for fan_in, fan_out in itertools.pairwise(sizes)
     ]
 
-    def objective(*W: Tensor) -> Tensor:
-        z = X @ W[0]
-        for part in W[1:]:
-            z = act(z) @ part
-        penalty = sum(part.square().sum((-1, -2)) for part in W)
-        return (z - Y).square().sum((-1, -2)) / 2 + beta / 2 * penalty
+    def forward(*W: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """What every layer sees, with a ReLU which units are on, and the residual."""
+        seen, on = [X], []
+        for part in W[:-1]:
+            z = seen[-1] @ part
+            if relu:
+                on.append(z >= 0)
+                z.clamp_(min=0)
+            seen.append(z)
+        return seen, on, seen[-1] @ W[-1] - Y
 
-    return descend(objective, draws, steps=steps, lr=lr)
+    def slopes(*W: Tensor) -> list[Tensor]:  # by hand: for so few neurons a graph costs more
+        seen, on, back = forward(*W)
+        gradients = [torch.empty(0)] * layers
+        for layer in reversed(range(layers)):
+            gradients[layer] = (seen[layer].mT @ back).add_(W[layer], alpha=beta)
+            if layer:
+                back = back @ W[layer].mT
+                if relu:
+                    back *= on[layer - 1]
+        return gradients
+
+    W = adam(slopes, draws, steps=steps, lr=lr)
+    penalty = sum(part.square().sum((-1, -2)) for part in W)
+    return W, forward(*W)[-1].square().sum((-1, -2)) / 2 + beta / 2 * penalty

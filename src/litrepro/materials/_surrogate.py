@@ -117,6 +117,7 @@ class _Trainer:
     def __init__(self, net, discriminator, adversarial, lr: float, weight: float, iterations: int):
         self.net, self.discriminator, self.adversarial, self.weight = net, discriminator, adversarial, weight
         self.optimizer = torch.optim.Adam(net.parameters(), lr)
+        self.learning = [weight for weight in net.parameters() if weight.requires_grad]
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, iterations)
         if discriminator is not None:
             self.opponent = torch.optim.Adam(discriminator.parameters(), lr, betas=(0.5, 0.999))
@@ -136,7 +137,7 @@ class _Trainer:
             loss = loss + self.weight * loss_g
             losses |= {"discriminator": loss_d.detach(), "generator": loss_g.detach()}
         self.optimizer.zero_grad()
-        loss.backward()
+        loss.backward(inputs=self.learning)  # the discriminator's weights are on the way, and stay as they are
         self.optimizer.step()
         self.schedule.step()
         return losses

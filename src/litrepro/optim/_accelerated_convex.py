@@ -76,9 +76,10 @@ def gradient_descent(
         g = gradient_at(fn, None, x, 0)
         calls += running
         norm, running = tested(g, norm, converged, running, tol)
-        if step == max_steps or not bool(running.any()):
+        left = int(running.sum())
+        if step == max_steps or not left:
             break
-        x = torch.where(running[..., None], x - lr * g, x)
+        x = moved(running, left, x - lr * g, x)
         steps += running
     return told(DescentResult(x, norm, steps, calls, converged), "gradient_descent")
 
@@ -179,13 +180,14 @@ def run_agd(grad: Fun, y, running, smoothness, strong_convexity, tol, max_steps)
         g = grad(y)
         calls += running
         norm, running = tested(g, norm, converged, running, tol)
-        if step == max_steps or not bool(running.any()):
+        left = int(running.sum())
+        if step == max_steps or not left:
             break
         ahead = z - grad(z) / smoothness
         calls += running
         steps += running
-        z = torch.where(running[..., None], ahead + beta * (ahead - y), z)
-        y = torch.where(running[..., None], ahead, y)
+        z = moved(running, left, ahead + beta * (ahead - y), z)
+        y = moved(running, left, ahead, y)
     return DescentResult(y, norm, steps, calls, converged)
 
 
@@ -260,9 +262,14 @@ def counters(x: torch.Tensor):
 
 def tested(g, norm, converged, running, tol):
     """The stopping rule: new (norm, running); ``converged`` is updated in place. A gradient of nan or inf stops."""
-    norm = torch.where(running, g.norm(dim=-1), norm)
+    norm = torch.where(running, torch.linalg.vector_norm(g, dim=-1), norm)
     converged |= running & (norm <= tol)
-    return norm, running & (norm > tol) & torch.isfinite(norm)
+    return norm, running & (norm > tol) & (norm < torch.inf)
+
+
+def moved(running, left, new, old):
+    """``new`` (..., d) for the ``left`` trials of ``running``, ``old`` for the others; no choice to make if all run."""
+    return new if left == running.numel() else torch.where(running[..., None], new, old)
 
 
 def told(found: Any, name: str) -> Any:

@@ -165,18 +165,21 @@ def patch_descent(
     shape = _validate.broadcast(Z=Z.shape[:-3], y=y.shape[:-1], w0=w0.shape[:-1], a0=a0.shape[:-1])
     step, iterations = _validate.real("step", step), _validate.positive_int("iterations", iterations, 0)
     w, a = w0.expand(*shape, r), a0.expand(*shape, k)
+    shared, flat = Z.ndim == 3, Z.flatten(-3, -2)
     # Small results that are kept one by one between large temporary ones would tear holes into the memory.
     losses, filters, outputs = (w.new_empty(iterations + 1, *shape, *size) for size in ((), (r,), (k,)))
     for t in range(iterations + 1):
-        score = torch.einsum("...nkr,...r->...nk", Z, w)
-        hidden = score.relu()
-        error = torch.einsum("...nk,...k->...n", hidden, a) - y
+        # Rows times the one matrix that all starts share: several times faster on a CPU than what einsum makes of it.
+        score = (w @ flat.mT).unflatten(-1, (n, k)) if shared else torch.einsum("...nkr,...r->...nk", Z, w)
+        hidden = score.relu_()
+        error = (a[..., None, :] @ hidden.mT)[..., 0, :] - y
         losses[t], filters[t], outputs[t] = error.square().mean(-1) / 2, w, a
         if t < iterations:
-            back = error[..., None] * (score > 0) * a[..., None, :] / n
-            gradient_a = torch.einsum("...nk,...n->...k", hidden, error) / n
-            w = w - step * torch.einsum("...nk,...nkr->...r", back, Z)
-            a = a - step * gradient_a if train_output else a
+            back = (error / n)[..., None] * a[..., None, :]
+            back *= hidden.sign()
+            w = w - step * (back.flatten(-2) @ flat if shared else torch.einsum("...nk,...nkr->...r", back, Z))
+            if train_output:
+                a = a - step * (error[..., None, :] @ hidden)[..., 0, :] / n
     return PatchDescent(filters, outputs, losses)
 
 
