@@ -172,10 +172,13 @@ None if recorded is None else by_width(recorded)
 # unbalanced factors are larger than the balanced ones that the rule infers from their product. The last columns are the steps to 60% of
 # the initial loss over those of the rule (median of the seeds): the wide network needs about half of them at depth 3.
 #
-# At full scale the curves of balanced starts are within a twentieth of a percent of each other. From a random start the wide networks are first again, but
-# there width 1 is late, not the rule: by a factor of two at depth 3 and $\ell_2$, and with $\ell_4$ it does not start. The steps are short because they have to be. The features are nearly collinear, so the factors keep growing, and with them what a step
-# does. With 0.01 and 0.001 instead the first 3,000 steps agree just as well; but after 200,000 the $\ell_2$ loss swings by two to three times its initial
-# value, the $\ell_4$ loss of depth 3 is not a number, and rule and training agree on nothing there (once, outside this page). The rule is about short steps.
+# At full scale the curves of balanced starts are within a twentieth of a percent of each other. From a random start the
+# wide networks are first again, but there width 1 is late, not the rule: by a factor of two at depth 3 and $\ell_2$,
+# and with $\ell_4$ it does not start. The steps are short because they have to be. The features are nearly collinear,
+# so the factors keep growing, and with them what a step does. With 0.01 and 0.001 instead the first 3,000 steps agree
+# just as well; but after 200,000 the $\ell_2$ loss swings by two to three times its initial value, the $\ell_4$ loss of
+# depth 3 is not a number, and rule and training agree on nothing there (once, outside this page). The rule is about
+# short steps.
 
 # %% tags=["nbval-check-output"]
 balanced, random = (table[table.start == start] for start in ("balanced", "random"))

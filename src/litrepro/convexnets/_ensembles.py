@@ -190,27 +190,24 @@ def _deep(X, Y, layers, beta, width, starts, steps, lr, scale, generator, *, rel
         for fan_in, fan_out in itertools.pairwise(sizes)
     ]
 
-    def forward(*W: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """What every layer sees, with a ReLU which units are on, and the residual."""
-        seen, on = [X], []
+    def forward(*W: Tensor) -> tuple[list[Tensor], Tensor]:
+        """What every layer sees, and the residual."""
+        seen = [X]
         for part in W[:-1]:
             z = seen[-1] @ part
-            if relu:
-                on.append(z >= 0)
-                z.clamp_(min=0)
-            seen.append(z)
-        return seen, on, seen[-1] @ W[-1] - Y
+            seen.append(z.clamp_(min=0) if relu else z)
+        return seen, seen[-1] @ W[-1] - Y
 
     def slopes(*W: Tensor) -> list[Tensor]:  # by hand: for so few neurons a graph costs more
-        seen, on, back = forward(*W)
-        gradients = [torch.empty(0)] * layers
+        seen, back = forward(*W)
+        gradients = []
         for layer in reversed(range(layers)):
-            gradients[layer] = (seen[layer].mT @ back).add_(W[layer], alpha=beta)
+            gradients.append((seen[layer].mT @ back).add_(W[layer], alpha=beta))
             if layer:
                 back = back @ W[layer].mT
                 if relu:
-                    back *= on[layer - 1]
-        return gradients
+                    back *= seen[layer].sign()
+        return gradients[::-1]
 
     W = adam(slopes, draws, steps=steps, lr=lr)
     penalty = sum(part.square().sum((-1, -2)) for part in W)

@@ -165,7 +165,8 @@ def patch_descent(
     shape = _validate.broadcast(Z=Z.shape[:-3], y=y.shape[:-1], w0=w0.shape[:-1], a0=a0.shape[:-1])
     step, iterations = _validate.real("step", step), _validate.positive_int("iterations", iterations, 0)
     w, a = w0.expand(*shape, r), a0.expand(*shape, k)
-    shared, flat = Z.ndim == 3, Z.flatten(-3, -2)
+    shared = Z.ndim == 3
+    flat = Z.flatten(-3, -2) if shared else None
     # Small results that are kept one by one between large temporary ones would tear holes into the memory.
     losses, filters, outputs = (w.new_empty(iterations + 1, *shape, *size) for size in ((), (r,), (k,)))
     for t in range(iterations + 1):
