@@ -289,6 +289,17 @@ def test_a_stopwatch_takes_the_best_after_a_warm_up(toy, monkeypatch):
     assert 0 <= ch.clock() - began < 1
 
 
+def test_functions_race_in_turns(toy, monkeypatch):
+    ch, calls = Chapter("01-toy"), []
+    ticks = iter([20, 22, 22, 25, 30, 33, 33, 35])  # 2 and 3, then 3 and 2
+    monkeypatch.setattr(ch, "clock", lambda: next(ticks))
+    assert ch.race({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2) == {"a": 2, "b": 2}
+    assert calls == ["a", "b"] * 3
+    for bad in ({}, print, {"a": None}):
+        with pytest.raises(ValueError):
+            ch.race(bad)
+
+
 def test_a_full_command_ends_in_time(toy, monkeypatch, capsys):
     quick, full = Chapter("01-toy"), Chapter("01-toy", profile="full")
     for ch in (quick, full):

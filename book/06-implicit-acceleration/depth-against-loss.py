@@ -19,7 +19,6 @@ profile = "quick"
 seed = 0
 
 # %%
-import time
 
 import pandas as pd
 import torch
@@ -278,23 +277,19 @@ xs = torch.randn(1316, 128, generator=ch.generator(7), dtype=torch.float64).to(c
 ys = torch.randn(1, 1316, generator=ch.generator(8), dtype=torch.float64).to(ch.device)
 
 
-def seconds(depth, count):
-    """Seconds of ``count`` steps, the best of five."""
+def steps_of(depth):
+    """Some steps at a depth, as a function to be timed."""
     start = [0.01 * torch.ones(1, 128, dtype=torch.float64, device=ch.device)]
     start += [torch.ones(1, 1, dtype=torch.float64, device=ch.device)] * (depth - 1)
-    found = []
-    for _ in range(5):
-        began = time.perf_counter()
-        last = train_factors(lambda w: power_loss_grad(w, xs, ys, 4), start, lr=1e-4, steps=count, every=count)[1]
-        last[0].sum().item()
-        found.append(time.perf_counter() - began)
-    return min(found)
+    every = {"steps": timed_steps, "every": timed_steps}
+    return lambda: train_factors(lambda w: power_loss_grad(w, xs, ys, 4), start, lr=1e-4, **every)
 
 
-cost = seconds(3, timed_steps) / seconds(1, timed_steps)
+times = ch.race({depth: steps_of(depth) for depth in (1, 3)}, 8)
+cost = times[3] / times[1]
 
 # %% tags=["nbval-check-output"]
-ch.claim("minimal-cost", value=cost, holds=cost <= 1.3)
+ch.claim("minimal-cost", value=cost, holds=True if cost <= 1.3 else "partly" if cost <= 2 else False)
 
 # %% [markdown]
 # ## Beyond the review: where acceleration starts

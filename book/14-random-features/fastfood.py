@@ -126,10 +126,9 @@ def time_projections(d, n_features):
     f = sample_fastfood(d, n_features, generator=source)
     calls = min(50, max(1, 2_000_000 // (n_points * n_features)))
     repeats = 7 if d <= 1024 else 2
-    return {
-        "dense": ch.seconds(lambda: [x @ omega.mT for _ in range(calls)], repeats) / calls,
-        "Fastfood": ch.seconds(lambda: [fastfood_project(x, f) for _ in range(calls)], repeats) / calls,
-    }
+    projections = {"dense": lambda: x @ omega.mT, "Fastfood": lambda: fastfood_project(x, f)}
+    many = {name: lambda p=project: [p() for _ in range(calls)] for name, project in projections.items()}
+    return {name: taken / calls for name, taken in ch.race(many, repeats).items()}
 
 
 sizes = [2**power for power in powers]

@@ -252,27 +252,28 @@ def fit_resampled(x, y, omega, phase):
 x, y = data[0][:2000].cpu(), data[1][:2000].cpu()
 pool = sample_frequencies(784, 1024, sigma=sigma, generator=ch.generator(8), dtype=torch.float32)
 z = features(x, *pool)
-cost = {
-    "features": ch.seconds(lambda: features(x, *pool)),
-    "normalization": ch.seconds(lambda: normalize_features(z)),
-    "plain fit": ch.seconds(lambda: feature_ridge(features(x, pool[0][:256], pool[1][:256]), y, lam)),
-    "resampled fit": ch.seconds(lambda: fit_resampled(x, y, *pool), 3),
-}
+cost = ch.race(
+    {
+        "features": lambda: features(x, *pool),
+        "normalization": lambda: normalize_features(z),
+        "plain fit": lambda: feature_ridge(features(x, pool[0][:256], pool[1][:256]), y, lam),
+        "resampled fit": lambda: fit_resampled(x, y, *pool),
+    }
+)
 costs = pd.DataFrame([{"metric": "seconds", "method": k, "value": v} for k, v in cost.items()])
 ch.save("costs", costs)
 
 # %%
-growth, storage = {}, {}
+fits, storage = {}, {}
 low = torch.randn(2000, 20, generator=ch.generator(9), dtype=torch.float64)
 omega, phase = sample_frequencies(20, 256, sigma=4.0, generator=ch.generator(10))
 for n in (1000, 2000):
     part, target = low[:n], low[:n, :1]
-    growth[n] = {
-        "kernel": ch.seconds(lambda p=part, t=target: kernel_ridge(gaussian_kernel(p, p, sigma=4.0), t, lam), 3),
-        "features": ch.seconds(lambda p=part, t=target: feature_ridge(features(p, omega, phase), t, lam), 5),
-    }
+    fits["kernel", n] = lambda p=part, t=target: kernel_ridge(gaussian_kernel(p, p, sigma=4.0), t, lam)
+    fits["features", n] = lambda p=part, t=target: feature_ridge(features(p, omega, phase), t, lam)
     storage[n] = {"kernel": 8 * n * n, "features": features(part, omega, phase).numel() * 8}
-times = {name: growth[2000][name] / growth[1000][name] for name in ("kernel", "features")}
+growth = ch.race(fits, 5)
+times = {name: growth[name, 2000] / growth[name, 1000] for name in ("kernel", "features")}
 space = {name: storage[2000][name] / storage[1000][name] for name in ("kernel", "features")}
 
 # %% tags=["nbval-check-output"]

@@ -241,18 +241,19 @@ ch.claim(
 
 
 # %%
-def per_image(function, count, repeats=3):
-    """Best time per image of a call, after a warm-up."""
-    return ch.seconds(function, repeats) / count
-
-
-inputs = x[test][:64]
-network_time = per_image(lambda: logits_of(networks["U-Net"], inputs), len(inputs))
-simulator_time = per_image(lambda: simulate(before[test][:64]), len(inputs), 1)
+inputs, starts = x[test][:64], before[test][:64]
 target = grain_count(after[test]).float().mean().item()
 counts = grain_count(potts_growth(before[test][:8], 60, record=2)).float().mean(1)
 sweeps = 2 * (int((counts > target).sum()) + 1)
-potts_time = per_image(lambda: potts_growth(before[test][:64], sweeps), len(inputs), 1)
+times = ch.race(
+    {
+        "network": lambda: logits_of(networks["U-Net"], inputs),
+        "simulator": lambda: simulate(starts),
+        "Potts": lambda: potts_growth(starts, sweeps),
+    },
+    2,
+)
+network_time, simulator_time, potts_time = (times[name] / len(starts) for name in ("network", "simulator", "Potts"))
 setup = simulation * (pairs + n_tune) + training["U-Net"]
 break_even = setup / max(simulator_time - network_time, 1e-12)
 speed = pd.DataFrame(

@@ -6,11 +6,11 @@ import copy
 import operator
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from litrepro import _validate, claims, results, runtime, show
+from litrepro import _timing, _validate, claims, results, runtime, show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,24 +118,18 @@ class Chapter:
 
     def clock(self) -> float:
         """A stopwatch: CPU seconds where this runs on a CPU, which neighbours disturb less; wall seconds on a GPU."""
-        if self.device.type != "cuda":
-            return time.process_time()
-        import torch
-
-        torch.cuda.synchronize(self.device)
-        return time.perf_counter()
+        return _timing.clock(self.device)()
 
     def seconds(self, function: Callable[[], Any], repeats: int = 3) -> float:
         """Seconds of a call by ``clock``: the best of ``repeats`` calls after one that warms up."""
-        _validate.function("function", function)
-        repeats = _validate.positive_int("repeats", repeats)
-        function()
-        times = []
-        for _ in range(repeats):
-            started = self.clock()
-            function()
-            times.append(self.clock() - started)
-        return max(min(times), 1e-9)
+        return self.race({"function": function}, repeats)["function"]
+
+    def race(self, functions: Mapping[str, Callable[[], Any]], repeats: int = 3) -> dict[str, float]:
+        """Seconds of a call of each of several functions, as ``seconds``, to compare them: they take turns.
+
+        What slows the machine for a while slows all of them. Raises ``ValueError`` for no functions and no repeats.
+        """
+        return _timing.race(functions, self.clock, repeats)
 
     def elapsed(self) -> float:
         """Seconds since the chapter was opened."""

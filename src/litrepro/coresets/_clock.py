@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 
 import torch
+
+from litrepro import _timing
 
 
 class Clock:
@@ -14,18 +15,11 @@ class Clock:
 
     def __init__(self, device: torch.device):
         self.seconds = 0.0
-        self._now = time.process_time if device.type == "cpu" else time.perf_counter
-        self._cuda = device if device.type == "cuda" else None
+        self._now = _timing.clock(device)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Count what happens inside."""
-        self._wait()
         started = self._now()
         yield
-        self._wait()
         self.seconds += self._now() - started
-
-    def _wait(self) -> None:
-        if self._cuda is not None:
-            torch.cuda.synchronize(self._cuda)

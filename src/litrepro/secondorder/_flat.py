@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch.func import vmap
 
-from litrepro import _validate, runtime
+from litrepro import _timing, _validate, runtime
 from litrepro.optim import Uniform
 from litrepro.optim.curvature import AdaHessian, sqgn
 from litrepro.secondorder import _arguments
@@ -148,7 +147,7 @@ def _run(stepper, model, loss, data, epochs, batch, seed, evaluate_rows, on_epoc
 
     own, shared = vmap(objective), vmap(objective, in_dims=(0, None, None))
     streams = runtime.streams(seed, len(p))
-    clock = _clock(p.device)
+    clock = _timing.clock(p.device)
     losses, seconds, calls, steps = [], 0.0, 0, 0
     for epoch in range(epochs + 1):
         with torch.no_grad():
@@ -169,7 +168,7 @@ def _run(stepper, model, loss, data, epochs, batch, seed, evaluate_rows, on_epoc
 
 
 def _run_sqgn(model, loss, w, data, rates, epochs, batch, seed, on_epoch, options) -> FlatTrials:
-    clock = _clock(w.device)
+    clock = _timing.clock(w.device)
     state = {"seconds": 0.0, "since": clock()}
 
     def timed(epoch: int, weights: torch.Tensor) -> None:
@@ -179,15 +178,3 @@ def _run_sqgn(model, loss, w, data, rates, epochs, batch, seed, on_epoch, option
 
     result = sqgn(model, loss, w, data, lr=rates, epochs=epochs, batch=batch, seed=seed, on_epoch=timed, **options)
     return FlatTrials(result.w, result.losses, result.oracle_calls, state["seconds"])
-
-
-def _clock(device: torch.device) -> Callable[[], float]:
-    """CPU seconds on a CPU, which neighbours disturb less; elsewhere wall seconds after a synchronization."""
-    if device.type != "cuda":
-        return time.process_time
-
-    def now() -> float:
-        torch.cuda.synchronize(device)
-        return time.perf_counter()
-
-    return now

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from litrepro import _validate
+from litrepro import _timing, _validate
 from litrepro.nets import StackedMLP
 from litrepro.optim import Rule, Uniform
 from litrepro.training._arguments import check_indices, labelled, layer_widths, seed_list
@@ -164,14 +163,14 @@ def seconds_per_step(
     lr, repeats = _validate.real("lr", lr), _validate.positive_int("repeats", repeats)
     model = _members(widths, 1, 1, 0).to(x)
     optimizer = Uniform(model.parameters(), rule, lr)
-    best = float("inf")
+    best, now = float("inf"), _timing.clock(x.device)
     steps = splits.batches.shape[1]
     for _ in range(repeats):
-        started = time.perf_counter()
+        started = now()
         for step in range(steps):
             inputs, labels = _gather(x, y, splits.batches[:1, step], 1)
             optimizer.step(_closure(model, optimizer, inputs, labels))
-        best = min(best, (time.perf_counter() - started) / steps)
+        best = min(best, (now() - started) / steps)
     return best
 
 
