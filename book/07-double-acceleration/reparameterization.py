@@ -154,13 +154,14 @@ ch.claim(
 )
 
 # %% [markdown]
-# The step of (46), the increment of (47) beside the exact one, and the extra term, for three sizes of the velocities.
+# The step of (46), the increment of (47) beside the exact one, and the extra term, for three sizes of the velocities at 64
+# random points.
 
 # %%
 small = [1e-2, 1e-3, 1e-4]
 
 
-def idea_one(size):
+def idea_one(size, w1, w2, u1, u2):
     """Step of (46), relative error of the increment of (47), and the extra term against -2 beta (1 + beta) w."""
     v1, v2 = size * u1, size * u2
     old1, old2 = w1 - v1, w2 - v2
@@ -176,13 +177,17 @@ def idea_one(size):
     return eta.item(), ((by_47 - exact).norm() / (exact - w).norm()).item(), cancels.item()
 
 
-chosen, missed, cancelled = zip(*(idea_one(size) for size in small))
+points = list(zip(normal(64, d, offset=5), normal(64, offset=6), normal(64, d, offset=7), normal(64, offset=8)))
+found = torch.tensor([[idea_one(size, *point) for size in small] for point in points])  # (points, sizes, 3)
+chosen, missed, cancelled = found[..., 0], *found[..., 1:].median(0).values.T.tolist()
+stays = ((chosen[:, 0] / chosen[:, 2] - 1).abs() < 0.1).double().mean().item()
+median_step = chosen.abs().median(0).values.tolist()
 
 # %% tags=["nbval-check-output"]
 ch.claim(
     "erratum-idea-one",
-    value={"step of (46)": chosen, "relative error of (47)": missed},
-    holds=abs(chosen[0] / chosen[2] - 1) < 0.1 and abs(chosen[2]) > 0.01 and min(missed) > 0.5,
+    value={"share of points where the step stays": stays, "median step of (46)": median_step, "error of (47)": missed},
+    holds=stays > 0.8 and median_step[2] > 10 * small[2] and min(missed) > 0.1,
 )
 ch.claim("erratum-extra-term", value=cancelled, holds=max(cancelled[1:]) < 0.01)
 
