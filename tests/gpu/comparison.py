@@ -67,24 +67,24 @@ def check_refused(name):
     raise AssertionError(f"{name} was not refused")
 
 
-def main(module: str) -> int:
-    """Run the cases of a module, or ``refusals``; the number of failures."""
+def main(*modules: str) -> int:
+    """Run the cases of some modules, and ``refusals`` if it is among them; the number of failures."""
     warnings.simplefilter("ignore", ConvergenceWarning)  # a few iterations are enough to compare
+    for module in modules:
+        if module != "refusals":
+            importlib.import_module(f"tests.gpu.{module}")
+    checks = [(compare_elsewhere, name) for name in CASES]
+    checks += [(check_refused, name) for name in WRONG if "refusals" in modules]
     failures = 0
-    if module == "refusals":
-        check, names = check_refused, list(WRONG)
-    else:
-        importlib.import_module(f"tests.gpu.{module}")
-        check, names = compare_elsewhere, list(CASES)
-    for name in names:
+    for check, name in checks:
         try:
             check(name)
         except Exception:
             failures += 1
             print(f"{name}: {traceback.format_exc(limit=-4)}")
-    print(f"{len(names)} cases, {failures} failures")
-    return failures if names else 1
+    print(f"{len(checks)} cases, {failures} failures")
+    return failures if checks else 1
 
 
 if __name__ == "__main__":
-    sys.exit(min(main(sys.argv[1]), 1))
+    sys.exit(min(main(*sys.argv[1:]), 1))
