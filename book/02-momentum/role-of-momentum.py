@@ -356,9 +356,15 @@ for kind, problem in problems.items():
 sparse_table = pd.concat(tables, ignore_index=True)
 recorded = ch.table("sparse-logistic", sparse_table)
 # Half a decade is coarse for a narrow valley: a few step sizes more around the best ones.
-finer = {("sgd", False): [5.5, 7], ("heavy-ball", False): [0.7], ("adam", False): [0.17]}
+finer = {
+    ("sgd", False): [5.5, 7],
+    ("sgd", True): [55],
+    ("adagrad", False): [0.55, 1.7],
+    ("heavy-ball", False): [0.7],
+    ("adam", False): [0.17],
+}
 between = [
-    logistic_sweep(problem, rule(name), grid, decay=decay).assign(method=name, data=kind)
+    logistic_sweep(problem, rule(name), grid, decay=decay).assign(method=name + decay * " decaying", data=kind)
     for kind, problem in problems.items()
     for (name, decay), grid in finer.items()
 ]

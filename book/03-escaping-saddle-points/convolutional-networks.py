@@ -101,13 +101,18 @@ effect = {
 }
 learnt = bool(sgd.min() > 0.25)  # chance is 0.1; networks that learn nothing would be equal too
 trend = {k: gains[k].corr(gains[k].index.to_series(), method="spearman") for k in ("gaussian", "coordinate")}
+# A large scatter would hide a difference, and a noise of zero makes none.
+center, spread = effect["gaussian"]
+equal = bool(
+    abs(center) <= 2 * spread and abs(center) + 2 * spread < 0.01 and (each["gaussian"].xs(0.025, level="r") != 0).all()
+)
 # A trend over single seeds counts if its end is lower by more than twice what seeds scatter by.
 loudest, scatter = gains["coordinate"].iloc[-1], each["coordinate"].groupby("r").std().max()
 ch.claim("vgg-larger-r-worse", value=trend | {f"{k}, r = {r}": gain for (k, r), gain in gains.items()},
          holds=learnt and bool(trend["coordinate"] < 0 and loudest < -2 * scatter and gains["gaussian"].abs().max() < 0.02),
          table="vgg3-sweep")  # fmt: skip
 ch.claim("vgg-no-gain", value={"SGD": sgd.mean()} | {k: list(v) for k, v in effect.items()},
-         holds=learnt and bool(abs(effect["gaussian"][0]) <= 2 * effect["gaussian"][1]), table="vgg3-sweep")  # fmt: skip
+         holds=learnt and equal, table="vgg3-sweep")  # fmt: skip
 
 # %% mystnb={"figure": {"name": "fig-03-vgg", "caption": "Test accuracy of VGG3 at the end against the size of the added noise (norm of the noise vector), for both readings of the radius; the dashed line is SGD. Left the quick run in small, right the recorded run on CIFAR-10, twelve epochs."}, "image": {"alt": "Two panels, accuracy against noise norm on a logarithmic axis. In small the points scatter around the dashed line, and the one of the largest norm lies clearly below it. On CIFAR-10 all points lie on the dashed line at 0.43."}} tags=["hide-input"]
 if ch.plots:

@@ -235,6 +235,7 @@ for curvature in (0.5, 0.1, 0.02):
         )
         steps_needed[curvature][name] = first_step(path, path.x[..., 0].abs() >= 1).item()
 gain = {c: row["GD"] / row["HB"] for c, row in steps_needed.items()}
+as_fast = any(row["GD, tenfold step"] <= row["HB"] for row in steps_needed.values())
 off = max(abs(steps_needed[c][m] / closed[c][m] - 1) for c in closed for m in ("GD", "HB"))
 
 
@@ -260,7 +261,7 @@ ratio = {steps: {c: row["PGD"] / row["PAGD"] for c, row in rows.items()} for ste
 ch.claim(
     "heavy-ball-faster",
     value={"steps": steps_needed, "largest deviation from the closed form": off},
-    holds=gain[0.5] > 3 and gain[0.1] > 5 and gain[0.02] > 7 and off < 0.06,
+    holds=gain[0.5] > 3 and gain[0.1] > 5 and gain[0.02] > 7 and off < 0.06 and ("partly" if as_fast else True),
 )
 
 # %% [markdown]

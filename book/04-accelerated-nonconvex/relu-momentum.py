@@ -190,13 +190,15 @@ def reached(relative, level):
 kept = {name: {run: polyak_bound_holds(r[..., i], constants[name]["kappa_hat"]).tolist() for i, run in enumerate(runs)}
         for name, r in norms.items()}  # fmt: skip
 sharp = reached(norms["hard"], 1e-6)
+easy = reached(norms["easy"], 1e-6)
 gain = (sharp[:, [0, 3]].min(1).values / sharp[:, 1]).tolist()  # over gradient descent at the better of its steps
 
 # %% tags=["nbval-check-output"]
 ch.claim("relu-polyak-bound", value={name: k["Polyak"] for name, k in kept.items()},
          holds=all(all(k["Polyak"]) for k in kept.values()))  # fmt: skip
 arrived = bool((sharp[:, [0, 1, 3]] <= steps["hard"]).all())
-ch.claim("relu-acceleration", value={f"steps to 1e-6 ({', '.join(runs)})": sharp.tolist(), "ratio": gain},
+ch.claim("relu-acceleration", value={f"steps to 1e-6 ({', '.join(runs)})": sharp.tolist(), "ratio": gain,
+                                    "ratio, well-conditioned": (easy[:, [0, 3]].min(1).values / easy[:, 1]).tolist()},
          holds=arrived and min(gain) > 1.1 and (min(gain) > 1.5 or "partly"))  # fmt: skip
 ch.claim("erratum-polyak-root", value={name: k["momentum as printed"] for name, k in kept.items()},
          holds=all(not any(k["momentum as printed"]) and all(k["Polyak"]) for k in kept.values()))  # fmt: skip

@@ -252,7 +252,7 @@ recorded = ch.table(
 
 # %% [markdown]
 # On digits the widest interval is that of a first-order method. On tomography five seeds do not tell whether it is SQGN's or AdamW's: the bootstrap interval of
-# SQGN's width, from 0.2 to 0.8 decades, has AdamW's inside. On breast cancer nothing is decided: without decay no optimizer collapses up to the end of its grid. At
+# SQGN's width, from 0.2 to 0.9 decades, has AdamW's inside. On breast cancer nothing is decided: without decay no optimizer collapses up to the end of its grid. At
 # the largest rates all have accuracies of 0.95 to 0.97, about 0.02 below the best, which is the tolerance, and chance decides where an interval ends.
 #
 # ## On a transformer

@@ -103,7 +103,7 @@ for p, depth in itertools.product(powers, depths):
 t = torch.arange(0, steps + 1, every)
 
 # %%
-rows = []
+rows, slowest = [], {"balanced": [], "random": []}
 for p, depth, width in itertools.product(powers, depths, widths):
     value, ruled = runs[p, depth, width, "trained"], runs[p, depth, width, "emulated"]
     first = value[0].mean().item()
@@ -115,6 +115,7 @@ for p, depth, width in itertools.product(powers, depths, widths):
         row = {"p": p, "depth": depth, "width": width, "start": name, "deviation": gap[start].item()}
         row |= {"steps to 60%": reach[start].item(), "trained / emulated": late[start].nanmedian().item()}
         rows.append(row)
+        slowest[name].append(arrival[start].max().item())  # of the seeds: all of them have to train
 table = pd.DataFrame(rows)
 ch.save("emulate-deviation", table)
 
@@ -183,7 +184,7 @@ None if recorded is None else by_width(recorded)
 # %% tags=["nbval-check-output"]
 balanced, random = (table[table.start == start] for start in ("balanced", "random"))
 # Two curves that never leave the start would coincide as well.
-trained = bool((balanced["steps to 60%"] < float("inf")).all())
+trained = max(slowest["balanced"]) < float("inf")
 ch.claim(
     "emulation-predicts-training",
     value={"largest deviation": balanced.deviation.max(), "all reach 60%": trained},

@@ -480,10 +480,12 @@ if ch.plots and images is not None:
     display(accuracy.join(settings).rename(columns={"mean": "test accuracy", "std": "s.d.", "decay": "weight decay"}))
 
 # %% [markdown]
-# Tuned, SGD is ahead on both data sets, by about one point. Either is well ahead of the linear model (80% and 38%), so that the
-# comparison is one of networks. At a rate of 0.3, which is large for most networks and small here, SGD is behind the program on both;
-# nothing else has to change for the opposite conclusion. What the convex program is better at is what it is made for, the training
-# objective, as on the twenty points above.
+# Tuned, SGD is ahead on CIFAR-10, by 1.4 points. It is ahead on Fashion-MNIST as well, by 0.9, but there the search for the program's
+# weight decay is unfinished: the smallest beta, the end of the grid, has the best mean validation accuracy (86.6%, with 86.5% and 86.4%
+# at the next two). So the verdict rests on CIFAR-10, where the best beta, 16, lies inside the grid. Either method is well ahead
+# of the linear model (80% and 38%), so that the comparison is one of networks. At a rate of 0.3, which is large for most
+# networks and small here, SGD is behind the program on both; nothing else has to change for the opposite conclusion. What the convex
+# program is better at is what it is made for, the training objective, as on the twenty points above.
 #
 # One thing is unequal. The network has biases in both layers, as networks do; the program, as the review writes it, has no constant:
 # its gates pass through the origin, its blocks have no intercept, and the ten targets, whose mean is a tenth, are not centred.
@@ -498,5 +500,5 @@ if ch.plots and images is not None:
 # get there. Sampled patterns suffice as well, but
 # it takes about a hundred of the 382 to come within one percent on average, where twenty trained neurons usually do: a
 # network moves its patterns, a sample does not. And the dual is useful on its own: it proves, for one trained network, how
-# little any other network of any width could improve. A lower training objective is no higher test accuracy: on images the
+# little any other network of any width could improve. A lower training objective is no higher test accuracy: on CIFAR-10 the
 # tuned network wins.

@@ -233,23 +233,47 @@ if ch.plots:
 
 # %% [markdown]
 # Three layers with vector outputs: the penalty becomes $\tfrac{\beta L}{2}\sum_i \sigma_i^{2/L}$, and the layers share their singular
-# values. Not convex any more: of eight starts we take the best.
+# values. Not convex any more: of eight starts we take the best. Layers that are balanced share their singular values whatever the data.
+# What the data decide is the product $W = U\operatorname{diag}(\sigma)V^\top$: where it is not zero, the gradient of the loss
+# cancels that of the penalty, $U^\top X^\top(Y - XW)V = \beta\operatorname{diag}(\sigma^{2/L-1})$. With the rows of $Y$ permuted
+# it does not.
 
 # %%
 W, value = linear_networks(Xv, Yv, 3, 1.0, 6, 8, steps=steps, generator=ch.generator(65))
 k = int(value.argmin())
 layers = [part[k] for part in W]
-sigma = torch.linalg.svdvals(layers[0] @ layers[1] @ layers[2])
+product = layers[0] @ layers[1] @ layers[2]
+U, sigma, Vh = torch.linalg.svd(product, full_matrices=False)
 schatten = 1.5 * (sigma ** (2 / 3)).sum().item()
 penalty = 0.5 * sum(part.square().sum() for part in layers).item()
 spectra = torch.stack([torch.linalg.svdvals(part)[:4] for part in layers])
+
+
+def unbalanced(targets):
+    """Largest entry of the loss's gradient on the support of the product that the penalty's does not cancel."""
+    on = sigma > 1e-3
+    pull = U[:, on].T @ Xv.T @ (targets - Xv @ product) @ Vh[on].T
+    return (pull - torch.diag(sigma[on] ** (2 / 3 - 1))).abs().max().item()  # beta is 1
+
+
+shuffled = Yv[torch.randperm(len(Yv), generator=ch.generator(66))]
 
 # %% tags=["nbval-check-output"]
 spread = (spectra.amax(0) - spectra.amin(0)).max().item()
 ch.claim(
     "dual-deep-vector",
-    value={"penalty": penalty, "of the singular values": schatten, "spread between layers": spread},
-    holds=abs(penalty / schatten - 1) < 1e-3 and spread < 1e-2,
+    value={
+        "penalty": penalty,
+        "of the singular values": schatten,
+        "spread between layers": spread,
+        "not stationary by": unbalanced(Yv),
+        "with permuted targets": unbalanced(shuffled),
+    },
+    holds=abs(penalty / schatten - 1) < 1e-3
+    and spread < 1e-2
+    and unbalanced(Yv) < 1e-3
+    and unbalanced(shuffled) > 1
+    and int((sigma > 1e-3).sum()) >= 2,
 )
 
 # %% [markdown]

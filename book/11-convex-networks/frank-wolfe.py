@@ -283,7 +283,7 @@ if ch.plots:
 #
 # For any other data the oracle is a search: many starts, subgradient ascent, all as one batch. The review concludes from the paper's
 # toy runs that overparameterized networks are inherently easier to train. We vary the data: ten planted neurons, $\delta$ twice the planted
-# norm, loss relative to $\|y\|^2$ after 200 steps.
+# norm, loss relative to $\|y\|^2$ after 200 steps. It is judged at full scale, 20 draws per shape.
 
 # %%
 seeds = ch.pick(quick=3, full=20, smoke=1)
@@ -302,15 +302,18 @@ for n, d in shapes:
         rows.append({"n": n, "d": d, "seed": s, "loss": (losses[-1] / y_s.square().sum()).item()})
 shape_table = pd.DataFrame(rows)
 recorded_shapes = ch.table("frank-wolfe-shapes", shape_table)
-median = shape_table.groupby(["n", "d"])["loss"].median()
+judged = shape_table if recorded_shapes is None else recorded_shapes
+here, median = (each.groupby(["n", "d"])["loss"].median() for each in (shape_table, judged))
 # The loss starts at 1, and equal losses of runs that failed are no result.
-ch.require(median.max() < 0.05, f"Frank-Wolfe did not train on every shape: {median.to_dict()}")
+for medians in (here, median):
+    ch.require(medians.max() < 0.05, f"Frank-Wolfe did not train on every shape: {medians.to_dict()}")
 
 # %% tags=["nbval-check-output"]
 ch.claim(
     "fw-overparameterized",
     value={f"({n}, {d})": median[n, d] for n, d in shapes},
     holds=bool(median[20, 60] <= 0.5 * median[60, 5]),
+    table="frank-wolfe-shapes",
 )
 
 # %% tags=["hide-input"]
@@ -323,8 +326,8 @@ losses = {
 pd.concat(losses, axis=1).round(4)
 
 # %% [markdown]
-# Twenty draws at full scale make the verdict firmer: the median loss of 20 samples in 60 dimensions (0.0036) is about that of 60 samples in
-# five (0.0040), the two shapes between them do better, and within a shape the draws differ by a factor of ten and more.
+# The median loss of 20 samples in 60 dimensions (0.0036) is about that of 60 samples in five (0.0040), and the two shapes between them do
+# better. Within a shape the draws differ by a factor of ten and more, so that three draws, as in the quick run, decide nothing.
 #
 # ## Takeaway
 #

@@ -130,4 +130,4 @@ ch.ledger()
 # Four of the five ideas stand: networks are convex problems seen from the wrong coordinates, and small ones can be solved to a
 # certified optimum. The fifth, a convex objective for several neurons, does not exist in that form; its gradient is useful for another
 # reason. The comparisons fare worse: the logistic oracle tests better than the exact one with smooth units and joint tuning only, more
-# dimensions do not make Frank-Wolfe faster, and on images tuned SGD is ahead of the convex program.
+# dimensions do not make Frank-Wolfe faster, and on CIFAR-10 tuned SGD is ahead of the convex program.

@@ -284,14 +284,16 @@ ch.claim(
 #
 # Theorem 3.2 turns the test into a number, $m_{\text{low}} = n\kappa_{\min}^2/100$ for programs without a cone. (The review
 # omits the square. At $d = 10^6$ its version would prove failure where proposition 5.1 proves success.) The constant makes it
-# nearly empty at sizes that one can simulate, so that we also try $m = 60$, far above it, where everything still fails.
+# nearly empty at sizes that one can simulate: here only $m = 1$ lies below, so that we also try $m = 60$, far above, where everything still
+# fails. By table 2 $n\kappa_{\min}^2$ is at most $rd$, hence $m_{\text{low}}$ at most $rd/100$; without the square it is not.
 
 # %%
 d, k, rank = 40, 20, 4
 X0 = general(d, k, rank, trials, 20)
-n_kappa = d * d * min(norm_geometry(X0, name).kappa.square().mean().item() for name in both)
-m_low = n_kappa / 100
-failing = {m: 1 - solve(d, m, X0, both, 21 + m, tol=1e-4)[1].double().mean().item() for m in (1, 60)}
+kappas = [norm_geometry(X0, name).kappa for name in both]
+m_low, printed = (d * d * min(kappa.pow(p).mean().item() for kappa in kappas) / 100 for p in (2, 1))
+tried = (*range(1, math.floor(m_low) + 1), 60)
+failing = {m: 1 - solve(d, m, X0, both, 21 + m, tol=1e-4)[1].double().mean().item() for m in tried}
 huge = 10**6
 claims_32 = {"printed": huge**2 * huge**-0.5 / 100, "corrected": huge**2 / huge / 100,
              "sufficient": sufficient_measurements(huge, 1, 1, 0.0)}  # fmt: skip
@@ -301,8 +303,13 @@ below = [share for m, share in failing.items() if m <= m_low]
 recovered = int(certified.success.sum())  # by the same solver above: one that never succeeds would fail here as well
 ch.claim(
     "thm32-failure",
-    value={"m_low": m_low, "share failing": failing, "recovered in the section above": recovered},
-    holds=len(below) > 0 and min(below) == 1.0 and recovered >= 20,
+    value={
+        "m_low": m_low,
+        "as printed": printed,
+        "share failing": failing,
+        "recovered in the section above": recovered,
+    },
+    holds=len(below) > 0 and min(below) == 1.0 and m_low <= d * rank / 100 < printed and recovered >= 20,
 )
 ch.claim(
     "erratum-thm32-square",

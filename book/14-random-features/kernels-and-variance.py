@@ -191,9 +191,12 @@ convention = {
     "angular frequencies": estimate(plain.omega, plain.phase),
     "cyclic frequencies": estimate(plain.omega / (2 * math.pi), plain.phase),
 }
+k_at = torch.fft.ifftshift(gaussian_kernel(origin, places)[0])
+gap = (places[1] - places[0]).item()
+cyclic = torch.fft.fft(k_at).real * gap  # of exp(-2 pi i d w), at frequencies that are 1/(n gap) apart
 constants = {
     "exp(-i d w) / 2 pi": density["gaussian"].sum().item() * spacing,
-    "exp(-2 pi i d w)": density["gaussian"].sum().item() * 2 * math.pi * (spacing / (2 * math.pi)),
+    "exp(-2 pi i d w)": cyclic.sum().item() / (len(k_at) * gap),
     "as printed": density["gaussian"].sum().item() * spacing / (2 * math.pi),
 }
 mass = {

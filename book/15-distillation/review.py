@@ -99,9 +99,9 @@ pd.DataFrame(methods, columns=["method", "idea", "in the library"]).set_index("m
 #
 # Full runs on MNIST itself are recorded for {doc}`dark-knowledge` (its first two parts), {doc}`teacher-size`, {doc}`label-smoothing` and {doc}`adaptive-labels`, and
 # shown there beside or below the quick ones. What five samples of a thousand digits cannot settle is judged by them.
-# Four things turn in the review's favour at full scale: little weight on the labels is best, the teacher's size has a
-# best value, the information in smoothed logits clearly falls, and smoothed teachers are clearly the worse ones. Two
-# turn against it: soft targets with little data (at one weight and temperature), and distilled assistants.
+# Three things turn in the review's favour at full scale: little weight on the labels is best, the information in smoothed
+# logits clearly falls, and smoothed teachers are clearly the worse ones; and the teacher's size at last stops helping.
+# Two turn against it: soft targets with little data (at one weight and temperature), and distilled assistants.
 #
 # ## Errata
 #

@@ -177,10 +177,14 @@ def difference(history, first, second):
 
 
 def peaks(gains, history, names):
-    """Whether the best size of the teacher is interior, and a standard error better than both ends."""
+    """Whether the best size of the teacher is interior and better than both ends; "partly", if than one of them.
+
+    Better is by 2.4 standard errors: two, and a fifth more for the choice of the best size.
+    """
     top = gains["mean"][names].idxmax()
     ends = [difference(history, top, name) for name in (names[0], names[-1]) if name != top]
-    return len(ends) == 2 and all(gap > error for gap, error in ends)
+    ahead = [bool(gap > 2.4 * error) for gap, error in ends]
+    return True if len(ends) == 2 and all(ahead) else "partly" if any(ahead) else False
 
 
 def over_hard(histories, student, kind):
@@ -218,7 +222,7 @@ else:
     ch.claim(
         "teacher-gap",
         value={str(w): 100 * at_scale.gain[name] for w, name in full_names.items()},
-        holds=bool(peaks(at_scale, full_run["narrow"], order)),
+        holds=peaks(at_scale, full_run["narrow"], order),
         table="teacher-size",
     )
 
@@ -274,9 +278,9 @@ in_points(
 # teachers: the small one costs a student of three times its size more than a point, and the poor one, whose targets are uniform for all purposes, costs
 # the narrow student nearly two and is worth nothing to the wide one.
 #
-# In the full run, where teachers go on to 1,600 units (the largest is the teacher of "alpha = 0.1"), the peak of the claim is there, at 200. It is a shallow one: 8.8 ± 0.6
-# points above the smallest teacher, but only 0.2 ± 0.2 above the largest. The criterion asks for one standard error at both ends, and that is about what it gets. The claim is judged by this run; in the
-# quick one, whose largest teacher is the best, it would fail. The bad teachers cost both students one to three points
+# In the full run, where teachers go on to 1,600 units (the largest is the teacher of "alpha = 0.1"), the gain rises and then no more: the best size, 200, is 8.8 ± 0.6
+# points above the smallest teacher, and 0.2 ± 0.2 above the largest, which is no fall that five seeds could tell, the less so as the best of eight sizes was chosen by the same seeds. The claim is judged by this run; in the
+# quick one the largest teacher is the best. The bad teachers cost both students one to three points
 # there, with smaller errors, and are judged there too.
 #
 # ## Assistants
@@ -496,4 +500,4 @@ in_points(
 # The teacher's quality carries over: small and poor teachers harm, or at best do nothing, at both scales, and the way through an assistant gains nothing at either. That speaks against the
 # reading of distillation as mere regularization, for which a poor teacher should do, at this weight of the soft term (0.9) and this temperature (4). Regularization it can be
 # all the same: a teacher who knows nothing at weight 0.1 is label smoothing, which helps ({doc}`label-smoothing`). Narrow students want a moderate temperature. What depends on scale is the weight on the
-# labels, the use of distilling an assistant, and the size beyond which a teacher stops being better: none within reach of 1,000 digits, a few hundred units with 20,000.
+# labels, the use of distilling an assistant, and the size beyond which a teacher stops being better: none within reach of 1,000 digits, some two hundred units with 20,000.

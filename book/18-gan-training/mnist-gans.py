@@ -189,7 +189,10 @@ else:
 
 # %% tags=["nbval-check-output"]
 ratio = IS["SGDNM"] / IS["AdamNM"]
-ch.claim("sgdnm-fails", value=ratio.tolist(), holds=bool((ratio < 0.65).all()))
+if IS["SGDNM"].min() > 1.2:
+    ch.claim("sgdnm-fails", value=ratio.tolist(), holds=bool((ratio < 0.65).all()))
+else:
+    ch.not_run("sgdnm-fails", "stochastic gradient descent has not trained at all")
 
 # %% [markdown]
 # The rest needs the review's scale; the quick run shows the recorded verdict or none.

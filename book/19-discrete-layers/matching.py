@@ -287,7 +287,9 @@ if ch.plots:
 # %% [markdown]
 # ## Refinement takes the assignment
 #
-# The mask of a template is the sum of the proposals weighted by the *assignment*. The review writes cost matrix, twice.
+# The mask of a template is the sum of the proposals weighted by the *assignment*. The review writes cost matrix, twice. Nearly all costs are negative,
+# so that a mask cut at one half holds nothing, whatever the proposals. The cost gets two more chances: the proposal with the largest entry of each
+# row, and the sum weighted by the costs with their sign turned, cut where that suits it best.
 
 # %%
 masks, X = track(test, trained[0], "soft")
@@ -297,17 +299,21 @@ with torch.no_grad():
     cost = trained[0].cost(test.frames[:, t], test.proposals[:, t], trained[0].templates(test), overlap)
 
 
-def overlap_with_truth(weights):
-    return mask_iou(matched_masks(weights, test.proposals[:, 1]) > 0.5, test.masks[:, 1]).diagonal(dim1=-2, dim2=-1)
+def overlap_with_truth(weights, cut=0.5):
+    refined = matched_masks(weights, test.proposals[:, 1]) > cut
+    return mask_iou(refined, test.masks[:, 1]).diagonal(dim1=-2, dim2=-1).mean().item()
 
 
-by_assignment, by_cost = (overlap_with_truth(w).mean().item() for w in (X[:, 0], cost))
+by_assignment = overlap_with_truth(X[:, 0])
+largest = torch.nn.functional.one_hot(cost.argmax(-1), cost.shape[-1]).to(cost.dtype)
+by_cost = {"as printed": overlap_with_truth(cost), "largest entry": overlap_with_truth(largest)}
+by_cost["sign turned, best cut"] = max(overlap_with_truth(-cost, k / 20) for k in range(41))
 
 # %% tags=["nbval-check-output"]
 ch.claim(
     "erratum-refinement",
     value={"assignment": by_assignment, "cost": by_cost},
-    holds=by_assignment > 0.5 and by_cost < 0.2,
+    holds=by_assignment > 0.5 and by_assignment > max(by_cost.values()) + 0.2,
 )
 
 # %% [markdown]
