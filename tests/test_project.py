@@ -134,6 +134,10 @@ def test_modules_stay_small():
     assert not large
 
 
+def test_scratch_scripts_stay_out():
+    assert {path.name for path in ROOT.glob("*.py")} <= {"conftest.py"}
+
+
 def test_the_index_of_methods_names_functions_that_exist():
     text = (ROOT / "book" / "methods.md").read_text()
     named = re.findall(r"`([a-z][\w.]*\.\w+)(?:\([^`]*\))?`", text)

@@ -191,12 +191,13 @@ convention = {
     "angular frequencies": estimate(plain.omega, plain.phase),
     "cyclic frequencies": estimate(plain.omega / (2 * math.pi), plain.phase),
 }
-k_at = torch.fft.ifftshift(gaussian_kernel(origin, places)[0])
-gap = (places[1] - places[0]).item()
-cyclic = torch.fft.fft(k_at).real * gap  # of exp(-2 pi i d w), at frequencies that are 1/(n gap) apart
+# The cyclic transform by a sum of its own; one that comes out of an inverse transform would integrate to k(0) anyway.
+frequencies, apart = torch.linspace(-3, 3, 601, dtype=f64), (places[1] - places[0]).item()
+waves = torch.cos(2 * math.pi * frequencies[:, None] * places[:, 0])
+cyclic = (waves * gaussian_kernel(origin, places)[0]).sum(-1) * apart
 constants = {
     "exp(-i d w) / 2 pi": density["gaussian"].sum().item() * spacing,
-    "exp(-2 pi i d w)": cyclic.sum().item() / (len(k_at) * gap),
+    "exp(-2 pi i d w)": cyclic.sum().item() * 0.01,
     "as printed": density["gaussian"].sum().item() * spacing / (2 * math.pi),
 }
 mass = {
