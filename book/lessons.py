@@ -69,10 +69,10 @@ pd.Series(lessons.CAUSES, name="meaning").rename_axis("cause").to_frame()
 # ## What is misprinted
 #
 # The errata are the other half of the lesson. A printed formula that nobody ran is wrong surprisingly often, and
-# most often in a constant or an exponent, then in a missing condition or an index. Signs and steps of procedures are rarer and cost
+# most often in a constant or an exponent, then in an index or a missing condition. Signs and steps of procedures are rarer and cost
 # more: they stop or reverse an algorithm that takes the page at its word.
 
-# %% mystnb={"figure": {"name": "fig-lessons-errata", "caption": "Errata by sort and area."}, "image": {"alt": "Stacked horizontal bars: factors and exponents lead, then conditions and indices, then signs; algorithms and numbers are few."}} tags=["remove-input"]
+# %% mystnb={"figure": {"name": "fig-lessons-errata", "caption": "Errata by sort and area."}, "image": {"alt": "Stacked horizontal bars: factors and exponents lead, then indices and conditions, then signs; algorithms and numbers are few."}} tags=["remove-input"]
 errata = claims[claims.kind == "erratum"]
 table = pd.crosstab(errata["sort"], errata["area"])
 table = table.loc[table.sum(axis=1).sort_values().index, [name for name in lessons.AREAS if name in table]]

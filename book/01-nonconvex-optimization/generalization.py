@@ -10,7 +10,7 @@
 # # Width, sharpness, adaptivity
 #
 # The lecture ends with three remarks from experience: test error keeps falling with the width although the training error
-# is zero already; flat minima generalize better than sharp ones, and large batches and adaptive methods find sharp ones;
+# is zero already; flat minima should generalize better than sharp ones, and adaptive methods tend to find sharp ones;
 # adaptive methods may generalize worse. All three are easy to get wrong: a comparison of optimizers depends on when one
 # stops and on how each was tuned. Here optimizers are compared at the same training loss, and each gets a grid of step sizes.
 
@@ -141,8 +141,9 @@ if ch.plots:
 # ## Sharpness
 #
 # The sharpness of a minimum is the largest eigenvalue of the Hessian of the training loss, found by Lanczos iteration on
-# Hessian-vector products. Every run stops when its training loss is 0.02. First the batch size, at the same step size
-# {cite}`keskar2016large`; then the optimizer.
+# Hessian-vector products. Every run stops when its training loss is 0.02. First the batch size, at the same step size:
+# that large batches find sharp minima is the finding of the paper from which the lecture takes its picture
+# {cite}`keskar2016large`. Then the optimizer.
 
 # %%
 shape = (images.shape[1], hidden, 10)

@@ -278,8 +278,8 @@ if ch.plots:
 # ## Ill-conditioning
 #
 # On a long valley a gradient step that is safe for the steep direction is small for the flat one. With step sizes just
-# below the limit $2/L$ the steep coordinate changes sign at every step: the zigzag of the lecture's picture. "Different
-# step sizes in different directions can help": they do if the valley lies along the axes.
+# below the limit $2/L$ the steep coordinate changes sign at every step: the zigzag of the lecture's picture. The
+# lecture's remedy is a step size of its own for each direction: it helps if the valley lies along the axes.
 
 # %%
 scales = vector(1.0, 100.0)

@@ -45,9 +45,10 @@ ch = Chapter("01-nonconvex-optimization", notebook="review", profile=profile, se
 # fit into one recursion {cite}`wilson2017marginal`. *Checked in* {doc}`optimizers`; continued in
 # {doc}`../02-momentum/review` and {doc}`../03-escaping-saddle-points/review`.
 #
-# **Generalize.** Test error falls with the width although the training error is zero {cite}`neyshabur2017geometry`; large
-# batches end in sharp minima {cite}`keskar2016large`; sharpness is not invariant {cite}`dinh2017sharp`; adaptive methods can
-# generalize worse {cite}`wilson2017marginal`. *Checked in* {doc}`generalization` and {doc}`at-scale`.
+# **Generalize.** Test error falls with the width although the training error is zero {cite}`neyshabur2017geometry`;
+# flat minima should generalize better than sharp ones {cite}`keskar2016large`, and adaptive methods tend to end in
+# sharp ones; sharpness is not invariant {cite}`dinh2017sharp`; adaptive methods can generalize worse
+# {cite}`wilson2017marginal`. *Checked in* {doc}`generalization` and {doc}`at-scale`.
 #
 # ## Three obstacles, three answers
 #

@@ -242,7 +242,7 @@ ch.claim(
 # %% [markdown]
 # ## Zigzags
 #
-# **Observation 2** reads "fewer zigzags" off the curves of SGDM and NAG. We measure two things on the mini-batch loss as
+# **Observation 2** reads fewer zigzags off the curves of SGDM and NAG. We measure two things on the mini-batch loss as
 # it was sampled, at two step sizes: its *roughness*, the mean absolute second difference, and the share of samples at
 # which it *turns*. Momentum makes the zigzags smaller at both step sizes. They are fewer, if at all, at the larger
 # one: at 0.01 all three methods turn about equally often, because the turns come from the mini-batches.
@@ -283,8 +283,9 @@ ch.claim(
 
 # %% [markdown]
 # Is all fluctuation sampling noise, as the review says? If it were, the loss on the whole training set would be smooth.
-# For SGDM and NAG it nearly is, for SGD and AdaGrad it is three times as smooth; Adam and RMSProp at this step size
-# make the training loss itself jump, because late in training they divide small gradients by their own small root mean square.
+# For SGDM and NAG it nearly is, for SGD and AdaGrad it is three and a half times as smooth; Adam and RMSProp at this
+# step size make the training loss itself jump, because late in training they divide small gradients by their own small
+# root mean square.
 
 # %% tags=["nbval-check-output"]
 noise_ratio = {}
@@ -344,7 +345,7 @@ ch.claim(
     holds=True if all(kept.values()) else "partly" if clear and all(kept[pair] for pair in clear) else False,
 )
 
-# %% mystnb={"figure": {"name": "fig-02-time", "caption": "Training loss against measured time at step size 0.01 (AdaDelta at 1), mean over seeds: the review's second figure. Times are those of one network on the machine that built this page."}, "image": {"alt": "Seven loss curves over milliseconds; the adaptive methods lie below the others, as over steps, and NAG, which was level with SGD there, above it."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-02-time", "caption": "Training loss against measured time at step size 0.01 (AdaDelta at 1), mean over seeds: the review's second figure. Times are those of one network on the machine that built this page."}, "image": {"alt": "Seven loss curves over milliseconds; the adaptive methods lie below the others, as over steps, and NAG, which was slightly below SGD there, above it."}} tags=["hide-input"]
 if ch.plots:
     fig, ax = figure()
     for name in seven:
@@ -355,13 +356,14 @@ if ch.plots:
 # %% [markdown]
 # ## Methods that curb momentum
 #
-# DEMON lets $\beta_1$ decay to zero over the run; QHM takes only a share $\nu$ of the averaged gradient. Both are said to
-# prevent momentum from overshooting late. We train at a large step size (0.1) and look at the mean training loss of the
-# last four records.
+# DEMON lets $\beta_1$ decay to zero over the run, and is said to keep momentum from overshooting late. QHM takes only a
+# share $\nu$ of the averaged gradient, and is said to allow a large $\beta_1$ without the bias of old gradients. We
+# train at a large step size (0.1) and look at the mean training loss of the last four records.
 #
 # QHM does what it promises against SGDM with the same memory. DEMON in the averaged form that the review describes does
 # not help: as the average shrinks to the last gradient, the step keeps its size and gets its noise back. DEMON ends above
-# SGDM, and where $\beta_1$ falls from 0.99 its loss rises in the last steps. (With the undamped
+# SGDM, clearly where $\beta_1$ falls from 0.9, within the noise where it falls from 0.99; there its loss rises in the
+# last steps. (With the undamped
 # sum of the original paper, decaying $\beta_1$ also shortens the step, which is a learning-rate schedule; the averaged form
 # has none.)
 

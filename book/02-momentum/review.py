@@ -72,9 +72,10 @@ pd.DataFrame(rows, columns=["method", "gradient at", "first moment", "second mom
 # %% [markdown]
 # The methods come from {cite:t}`qian1999momentum` and {cite:t}`rumelhart1986learning` (momentum),
 # {cite:t}`nesterov1983method`, {cite:t}`duchi2011adaptive` (AdaGrad), {cite:t}`zeiler2012adadelta` (AdaDelta),
-# {cite:t}`kingma2014adam` (Adam, AdaMax), {cite:t}`dozat2016incorporating` (NAdam), {cite:t}`ma2018quasi` (QHM) and
-# {cite:t}`chen2019decaying` (DEMON); {cite:t}`ruder2016overview` surveys most of them. That no optimizer suits every
-# problem is the finding of {cite:t}`wilson2017marginal`; how momentum behaves with noise is analysed by
+# {cite:t}`tieleman2012lecture` (RMSProp), {cite:t}`kingma2014adam` (Adam, AdaMax), {cite:t}`dozat2016incorporating`
+# (NAdam), {cite:t}`ma2018quasi` (QHM) and {cite:t}`chen2019decaying` (DEMON); {cite:t}`ruder2016overview` surveys most
+# of them. That no optimizer suits every problem is the review's reading of {cite:t}`wilson2017marginal`, who find that
+# adaptive methods can generalize worse; how momentum behaves with noise is analysed by
 # {cite:t}`gitman2019understanding`, {cite:t}`kidambi2018insufficiency`, {cite:t}`loizou2017linearly` and
 # {cite:t}`liu2020improved`.
 #
@@ -126,10 +127,10 @@ if ch.plots:
 #
 # ## Errata
 #
-# Five formulas, and one choice of the experiment (AdaDelta's step size), can be told from the right ones by a number;
-# each is a claim in the ledger below. The rest is editorial: the notation list swaps multiplication and division, DEMON is given in the averaged form of SGDM although
-# its authors decay the undamped sum (in the library: `rule("demon", first="sum", total_steps=T)`), and the second author
-# of DEMON is A. Kyrillidis.
+# Five formulas can be told from the right ones by a number; each is a claim in the ledger below. The rest is editorial:
+# the notation list swaps multiplication and division, DEMON is given in the averaged form of SGDM although its authors
+# decay the undamped sum (in the library: `rule("demon", first="sum", total_steps=T)`), and the second author of DEMON
+# is A. Kyrillidis.
 #
 # Where PyTorch differs from the formulas here: its SGD with dampening does not damp the first step, its NAdam warms its
 # momentum up, and its Adamax adds $\epsilon$ inside the maximum.

@@ -496,8 +496,9 @@ ch.claim(
 #
 # ## DEMON's schedule
 #
-# With $u = 1 - (t-1)/T$ the schedule makes the odds $\beta/(1-\beta)$, the total weight of a gradient's future
-# contributions, fall linearly to zero {cite}`chen2019decaying`. (The original decays the *undamped* momentum; the review
+# With $u = 1 - (t-1)/T$ (the review has $t/T$, which is the same with steps counted from 0) the schedule makes the odds
+# $\beta/(1-\beta)$, the total weight of a gradient's future contributions, fall linearly to zero
+# {cite}`chen2019decaying`. (The original decays the *undamped* momentum; the review
 # describes it for its averaged SGDM. The library has both.)
 
 # %% tags=["nbval-check-output"]
@@ -533,7 +534,8 @@ if ch.plots:
 # %% [markdown]
 # ## Takeaway
 #
-# The framework is sound: every method is a member, to machine precision. Of the printed formulas five are not what they
+# The framework is sound: every method is a member, to machine precision (AdaDelta with a $V$ that holds an accumulator
+# of squared steps, which the review's formula lacks). Of the printed formulas five are not what they
 # are meant to be, and each is told apart by a number: NAG's look-ahead lacks $\beta_1$, Adam's recursion divides too
 # often, the exponents of section 4 forget which gradient they belong to, AdaDelta is more than RMSProp, and NAdam does
 # not look ahead. Sparsity is where adaptation pays. On the noisy quadratic a long memory, curbed or not, buys nothing that

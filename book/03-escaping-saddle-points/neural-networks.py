@@ -159,7 +159,8 @@ ch.require(
     f"the recorded networks did not learn, or PSGD is SGD: accuracy {level}",
 )
 ch.claim("psgd-speeds-up-mlp", value=headline, holds=pair_known and headline[0] > 2 * headline[1], table="mlp-pair")
-ch.claim("mlp-level", value=level, holds=pair_known and abs(level - 0.47) <= 0.03, table="mlp-pair")
+perturbed = end[end.kind == "gaussian"]["test_accuracy"].mean() if pair_known else None  # r = 0.015
+ch.claim("mlp-level", value=perturbed, holds=pair_known and abs(perturbed - 0.47) <= 0.03, table="mlp-pair")
 
 # %% tags=["nbval-check-output"]
 radii = sorted(set(recorded[recorded.kind == "gaussian"].r)) if sweep_known else []

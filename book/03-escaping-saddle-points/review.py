@@ -87,8 +87,9 @@ ch.ledger()
 # %% [markdown]
 # ## Takeaway
 #
-# The theory holds up in every experiment that it is about. It is about strict saddles and vanishing gradients. The
-# networks measured here keep some negative curvature, and would be strict saddles if they were stationary. But trained to
-# the end it is so slight (below 0.001) that the theory lets such a point pass as second-order stationary, and the gradient
-# is small only after tens of thousands of steps. The review's own experiment does not test the theory: its noise is about a
-# seventieth of the gradient, and repeated at its scale with paired seeds it makes no difference.
+# No theorem is contradicted; what is said about speed holds in part, for it depends on the step sizes compared and on
+# how flat the saddle is. The theory is about strict saddles and vanishing gradients. The networks measured here keep
+# some negative curvature. But trained to the end it is so slight (below 0.001) that the theory lets such a point pass
+# as second-order stationary, and the gradient is small only after tens of thousands of steps. The review's own
+# experiment does not test the theory: repeated at its scale with paired seeds, its noise is less than a seventieth of
+# the gradient and makes no difference.

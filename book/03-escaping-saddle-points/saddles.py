@@ -309,7 +309,7 @@ ch.claim(
 # The pseudo-code of the exploitation step prints the argmin over the *interval* between $x \pm \delta$ and resets the
 # velocity in one branch only. On the concave segment the minimum over the interval is at an end point, so that the first
 # slip does no harm where the step applies. The second does: a trial that is fast enough ($|v| \ge s$) keeps its point, and
-# as printed it keeps its velocity as well. Its state then repeats for ever.
+# as printed its velocity is not reset. The velocity settles, and the point never moves again.
 
 
 # %%

@@ -222,8 +222,9 @@ if ch.plots:
 # %% [markdown]
 # ### The rate of gradient descent
 #
-# Linear, at $1-\Theta(1/\kappa)$ with step $1/\lambda_{\max}$. The review has the step as $1/(c_1\lambda_{\min})$, which is
-# larger than $2/\lambda_{\max}$ as soon as $\kappa>2$ (with $c_1=1$; a $c_1$ of order $\kappa$ would hide it), and diverges.
+# Linear, at $1-\Theta(1/\kappa)$ with step $1/\lambda_{\max}$. The review has the step as $1/(c_1\lambda_{\min})$ with
+# a $c_1$ that depends on the problem. It has to be of order $\kappa$: with $c_1=1$ the step is larger than
+# $2/\lambda_{\max}$ as soon as $\kappa>2$, and gradient descent diverges.
 
 # %%
 rates, straight = {}, {}
@@ -287,8 +288,8 @@ counted(pd.concat(shown, names=["scale"]))
 # of the mean; so the gain of momentum at equal steps falls from 3.7 to 2.6. The table has gradient descent at $1/\lambda_{\max}$
 # alone. With the longer step it needs 325 at width 1,000 and 234 at width 8,192, and the gain is 1.9 and 1.3: where the recorded
 # verdict at full scale says reproduced, it says so of equal steps. The large data, as well conditioned as the easy ones, take as many steps
-# as those. There the review's step does its harm more slowly: the residual rises to 83 times its start within the hundred steps,
-# against 1e30 times and more on the other two data sets.
+# as those. There the step $1/\lambda_{\min}$ does its harm more slowly: the residual rises to 83 times its start within
+# the hundred steps, against 1e30 times and more on the other two data sets.
 
 # %% [markdown]
 # ## Acceleration as roots on a circle

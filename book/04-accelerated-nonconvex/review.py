@@ -124,6 +124,7 @@ ch.ledger()
 # ## Takeaway
 #
 # Both papers stand, in every lemma that we could measure. They are worth different things. Polyak's momentum with two
-# constants from a spectrum gives networks the full square root, at widths that the proof does not reach. The accelerated
+# constants from a spectrum gives a deep linear network the full square root, and a wide ReLU network a factor of 1.3 to
+# 2 over well-tuned gradient descent on ill-conditioned data, at widths that the proof does not reach. The accelerated
 # method gives a better exponent at the price of constants that no tolerance in use can repay; its idea survived in simpler
 # methods.

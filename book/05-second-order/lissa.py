@@ -510,9 +510,10 @@ ch.claim(
 # %% [markdown]
 # ## When stochastic gradients pay
 #
-# The review says that stochastic gradients need $O(1/\epsilon)$ work and so are the faster ones for large $n$. For strongly convex
-# sums the full gradient needs $n\log(1/\epsilon)$: for a rough answer single samples win, for an accurate one they lose. Calls until
-# the loss is within $\epsilon$ of its minimum, at the best step sizes of a grid ($\lambda=0.05$).
+# The review gives $O(1/\epsilon)$ as the work of stochastic gradients, possibly far less than that of full ones for
+# large $n$. The condition, strong convexity, is left out, and so is the other side: full gradients then need
+# $n\log(1/\epsilon)$. For a rough answer single samples win, for an accurate one they lose. Calls until the loss is
+# within $\epsilon$ of its minimum, at the best step sizes of a grid ($\lambda=0.05$).
 
 
 # %%
@@ -556,8 +557,9 @@ ch.claim(
 # %% [markdown]
 # ## Takeaway
 #
-# LiSSA does what it promises, once two things are put right: every factor of the series needs a sample of its own, and the
-# samples have to be scaled below one. Then one direction of batch 1 suffices, far below the theorem's $S_1$, and no step size has to be tuned.
-# Its depth has to grow with the condition number. On these data, at condition numbers of 6 and 26, it needs fewer calls than gradient descent at its
-# best step size, by about a quarter, and as many as SVRG, a first-order method that samples as well, if the epochs of that have a good length. Newton's method, which pays for
+# LiSSA does what it promises, once every factor of the series has a sample of its own and the samples are scaled below
+# one, as the theorem does not say again. Then one direction of batch 1 suffices, far below the theorem's $S_1$, and no
+# step size has to be tuned. Its depth has to grow with the condition number. On these data, at condition numbers of 6
+# and 26, it needs fewer calls than gradient descent at its best step size, by about a quarter, and as many as SVRG, a
+# first-order method that samples as well, if the epochs of that have a good length. Newton's method, which pays for
 # every entry of the Hessian, needs more than ten times as many.

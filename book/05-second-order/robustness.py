@@ -324,11 +324,12 @@ else:
     ch.claim("adahessian-curves", value=[difference, se], holds=difference <= 2 * se, table="transformer-rates")
 
 # %% [markdown]
-# The recorded run, on a CPU: AdamW's interval is 0.80 decades wide, AdaHessian's 0.63, with bootstrap intervals that overlap (0.76 to 0.82, 0.47 to
-# 0.80). AdamW ends lower at its best rate, a training loss of 1.72 against 1.80 with errors of 0.01, and on a perceptron an epoch of
-# AdaHessian takes about twice as long ({doc}`adahessian`). The training is short; over a longer one the order may be another. And the decay is not the same
-# for both: multiplied by the best rates, 0.055 for AdaHessian and 0.0012 for AdamW, it shrinks AdaHessian's weights 48 times as fast. How much of the difference
-# in loss and in width is due to that, the recorded run does not tell.
+# The recorded run, on a CPU: AdamW's interval is 0.80 decades wide, AdaHessian's 0.63, with bootstrap intervals that
+# overlap (0.75 to 0.82, 0.47 to 0.80). AdamW ends lower at its best rate, a training loss of 1.72 against 1.80 with
+# errors of 0.01, and on a perceptron an epoch of AdaHessian takes about twice as long ({doc}`adahessian`). The training
+# is short; over a longer one the order may be another. And the decay is not the same for both: multiplied by the best
+# rates, 0.055 for AdaHessian and 0.0012 for AdamW, it shrinks AdaHessian's weights 48 times as fast. How much of the
+# difference in loss and in width is due to that, the recorded run does not tell.
 #
 # ## Takeaway
 #

@@ -235,9 +235,11 @@ ch.claim(
 #
 # In the review's listing the update of $W_1$ stands inside the block that prints the loss every 5,000 iterations, and the
 # gradient is cleared only there. At depth 1 that makes 140 updates in 700,000 iterations, each (after the first) with
-# 5,000 accumulated gradients: an effective step of 250. We repeat it on the sensors with $l_2$, beside 140 updates with
-# one gradient each, and beside an update in every iteration. Both of these have step 0.005, since the listing's 0.05 is above the
-# largest stable step on these data.
+# 5,000 accumulated gradients: an effective step of 250. That is so as the listing stands in the copy at hand, where the
+# listing of experiment 1 has lost its indentation; this one may have lost some as well. The review's curves converge,
+# so the code that was run must have been different. We repeat the listing on the sensors with $l_2$, beside 140 updates
+# with one gradient each, and beside an update in every iteration. Both of these have step 0.005, since the listing's
+# 0.05 is above the largest stable step on these data.
 
 # %%
 x, y = data["sensors"]
@@ -316,7 +318,7 @@ phase = pd.DataFrame(
 )
 recorded_map = ch.table("speedup-map", phase)
 
-# %% mystnb={"figure": {"name": "fig-06-map", "caption": "Speed-up of depth 2 and 3 over depth 1 (binary logarithm, clipped at -3 and 3; orange: depth is slower, purple: depth is faster; grey: neither arrives), each at its best step size, over the power of the loss and the condition number of the second moments. Top: the quick run, 400 steps, where the darkest purple is mostly that depth 1 does not arrive; bottom, where it is recorded: the full scale, 10,000 steps, where all arrive."}, "image": {"alt": "Heat maps, two for each scale. At small powers depth is slower, most at small condition numbers; it is faster at larger powers if the condition number is above about 10. Of the quick run a few cells in the corner of small powers and large condition numbers are grey: neither arrives. At full scale the map has the same shape without them."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-06-map", "caption": "Speed-up of depth 2 and 3 over depth 1 (binary logarithm, clipped at -3 and 3; orange: depth is slower, purple: depth is faster; grey: neither arrives), each at its best step size, over the power of the loss and the condition number of the second moments. Top: the quick run, 400 steps, where the darkest purple is mostly that depth 1 does not arrive; bottom, where it is recorded: the full scale, 10,000 steps, where all arrive."}, "image": {"alt": "Heat maps, two for each scale. At small powers depth is slower, most at small condition numbers; it is faster at larger powers if the condition number is above about 20. Of the quick run a few cells in the corner of small powers and large condition numbers are grey: neither arrives. At full scale the map has the same shape without them."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import DIVERGING
 

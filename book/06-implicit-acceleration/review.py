@@ -90,8 +90,8 @@ pd.DataFrame(methods, columns=["method", "what it does", "in the library"]).set_
 # Six can be told apart by a number and are claims in the ledger. The preconditioner's slide lost the exponents'
 # denominator and prints a Hadamard sign for a Kronecker product; the vectorized rule lost a vec, twice; the eigenvalues
 # carry $2(j-2)/N$ for $2(j-1)/N$; step 4 of the walk-through multiplies where the function adds; the listing of experiment
-# 2 updates the first factor only every 5,000 iterations; and the field of a linear loss *is* a gradient at $N = 2$, that of
-# $\tfrac12\lVert W\rVert^2$ at every depth.
+# 2, as printed, updates the first factor only every 5,000 iterations (perhaps only a lost indentation); and the field
+# of a linear loss *is* a gradient at $N = 2$, that of $\tfrac12\lVert W\rVert^2$ at every depth.
 #
 # The rest is editorial. $W_e$ is called a $k\times d$ vector and is a matrix. The best model is chosen by its loss
 # in the last epoch, on training data: that is fair for claims about optimization and for nothing else. Adam runs at 0.0005

@@ -186,8 +186,10 @@ ch.claim("identity-init-balanced", value=identity_gap, holds=identity_gap == 0)
 #
 # If $\frac1m XX^\top = I$ the loss is $\frac12\|W-\Phi\|_F^2$ plus a constant. A matrix $W$ has *deficiency margin* $c$ if
 # $\|W-\Phi\|_F\le\sigma_{\min}(\Phi)-c$. Then every matrix at most as far from $\Phi$ has
-# $\sigma_{\min}\ge c$: descent, which only gets closer, can never lose rank. The review calls this a ball of radius
-# $c$. The radius is $\sigma_{\min}(\Phi)-c$; in a ball of radius $c$ the singular values may fall further.
+# $\sigma_{\min}\ge c$: descent, which only gets closer, can never lose rank. The review speaks of a ball of radius
+# $c$ without rank-deficient matrices. That is true, since $c\le\sigma_{\min}(\Phi)$, but it is not what the margin
+# gives. The ball that matters has radius $\sigma_{\min}(\Phi)-c$, and all singular values in it are at least $c$. In a
+# ball of radius $c$ they may be smaller.
 
 # %%
 x, y = normal(4, 60, offset=6), normal(3, 60, offset=7)

@@ -223,9 +223,9 @@ for t in range(1, 20):
 ch.claim("erratum-velocity-index", value=sums, holds=sums["corrected"] < 1e-12 and sums["printed"] > 0.1)
 
 # %% [markdown]
-# That sum also says how large a velocity is: under a constant gradient it grows to $\eta/(1-\beta)$ times the gradient, so
-# that $v_1v_2$ is of order $\eta^2$ only while $\beta$ stays away from 1. And the $l_p$ loss of an odd $p$ needs an
-# absolute value, or it has no minimum. We follow the cubic one along a ray.
+# That sum also says how large a velocity is: under a constant gradient it grows to $\eta/(1-\beta)$ times the gradient.
+# So $v_1v_2$ is of order $\eta^2$ for a fixed $\beta<1$, as (51) has it, with a constant that grows as $1/(1-\beta)^2$.
+# And the $l_p$ loss of an odd $p$ needs an absolute value, or it has no minimum. We follow the cubic one along a ray.
 
 # %%
 rates = torch.tensor([0.0, 0.5, 0.9, 0.99], dtype=torch.float64)

@@ -94,7 +94,7 @@ pd.DataFrame(methods, columns=["method", "what it does", "in the library"]).set_
 #
 # ## Errata
 #
-# Eleven are claims in the ledger, each with a number that tells the printed statement from the right one. The rest is
+# Nine are claims in the ledger, each with a number that tells the printed statement from the right one. The rest is
 # editorial. "$Q = 5, 20$" in the text on figure 2 clashes with the
 # law $Q$ of (3) and is read as the condition number. After (18) a linear network is said to have "a non-linear layer"
 # between any two linear ones, which is what it does not have. And "equation 7" and "equation 8" in section 2.2.3 stand for

@@ -63,9 +63,10 @@ def normal(*shape, offset=0):
 # \|\nabla f\|_F^2 \;\ge\; 4L\,(1-\tau)^{2L-2}\,\sigma_{\min}(\Sigma)\,\big(f - f_{\min}\big).
 # $$
 #
-# Random networks stay far above this bound, more so with depth. It is nevertheless the best possible: for
-# $A_i = -\tau I$ and $R = cI$ it is an equality. The review of chapter 10 prints it as its equation 31, with the
-# first power of $\sigma_{\min}$. That is right, a square would be false: multiply $\Sigma$ by 100.
+# Most random networks stay far above this bound, more so with depth; a few with small blocks come within some percent
+# of it. It is the best possible: for $A_i = -\tau I$ and $R = cI$ it is an equality. The review of chapter 10 prints it
+# as its equation 31, with the first power of $\sigma_{\min}$. That is right, a square would be false: multiply $\Sigma$
+# by 100.
 
 
 # %%
@@ -320,6 +321,6 @@ ch.claim(
 # %% [markdown]
 # ## Takeaway
 #
-# Both theorems hold with room to spare, and say less than the review reads into them. The bound on the gradient
-# is far below what random networks show, more so with depth; the optimum near zero exists for half of all targets only;
-# and a ReLU network that fits any labels exists with weights of $10^5$.
+# Both theorems hold, and say less than the review reads into them. The bound on the gradient is far below what most
+# random networks show, more so with depth, though a few with small blocks come within some percent; the optimum near
+# zero exists for half of all targets only; and a ReLU network that fits any labels exists with weights of $10^5$.

@@ -114,8 +114,8 @@ ch.claim(
 # %% [markdown]
 # ## Complex or real?
 #
-# With $N$ complex coefficients there are $n$ complex equations, and the threshold is $N = n$. Most code, the review's included,
-# uses cosines and sines with real coefficients: $2N$ of them. Then it is $N = n/2$.
+# With $N$ complex coefficients there are $n$ complex equations, and the threshold is $N = n$. The library that the
+# review links fits cosines and sines with real coefficients: $2N$ of them. Then it is $N = n/2$.
 
 # %% tags=["nbval-check-output"]
 found = {}
@@ -291,7 +291,8 @@ if ch.plots and recorded is not None:
 # %% [markdown]
 # ## Takeaway
 #
-# Everything the review shows for random features holds at a fiftieth of its size, in the mean of five seeds, with one repair: count real
-# coefficients, not frequencies. The textbook's U-shaped curve is there as well, below the threshold, which is why
-# "larger is better on both sides" is half true. That the peak, its place and both descents come out of a spectrum, with nothing fitted, says that
-# there is no mystery left in this example.
+# Everything the review shows for random features holds at a fiftieth of its size, in the mean of five seeds, with one
+# repair: count coefficients of the kind that is fitted, $N$ complex ones or, for pairs, $2N$ real ones. The textbook's
+# U-shaped curve is there as well, below the threshold, which is why it is half true that larger is better on both
+# sides. That the peak, its place and both descents come out of a spectrum, with nothing fitted, says that there is no
+# mystery left in this example.

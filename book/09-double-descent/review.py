@@ -110,11 +110,11 @@ if ch.plots:
 #
 # ## Errata
 #
-# What a number can decide is in the ledger: the variance that does not decrease first, the denominators, the peak that is
-# not the end of a long enough run, cosine-sine pairs, the place of the peak in effective complexity, sizes of the networks, the
-# padding. The rest is editorial. The caption of figure 6 is that of figure 3, random Fourier features with
-# $n = 10^4$, where the text describes the two-layer network; the caption of figure 1 is that of figure 13. The text of section 2.2
-# refers to figure 1 for what figure 2 shows. And equation 1 covers $n = d$ in its first line and is discussed in both.
+# What a number can decide is in the ledger: the variance that does not decrease first, the peak that is not the end of
+# a long enough run, cosine-sine pairs, sizes of the networks, the padding. The rest is editorial. The caption of
+# figure 6 is that of figure 3, random Fourier features with $n = 10^4$, where the text describes the two-layer
+# network; the caption of figure 1 is that of figure 13. The text of section 2.2 refers to figure 1 for what figure 2
+# shows. And equation 1 covers $n = d$ in its first line and is discussed in both.
 #
 # ## The ledger
 
@@ -124,8 +124,10 @@ ch.ledger()
 # %% [markdown]
 # ## Takeaway
 #
-# Where it can be computed, double descent is understood: the peak is where a model has just enough freedom to fit its data,
-# counted in real coefficients. The small print matters: a network has no peak after a short training, or with clean labels and a
-# decaying step, and the right ridge removes that of linear regression. The sweeps of convolutional networks are judged on
-# 4,000 images and 200 epochs, three runs at each of the narrowest widths and one beyond. At that size the peak of the CNN over the width is small and
-# lies before the network begins to fit, ResNet18 has none that stands out from the scatter of its runs, and the second descent in time is absent.
+# Where it can be computed, double descent is understood: the peak is where a model has just enough freedom to fit its
+# data, counted in coefficients of the kind that is fitted: $N$ complex ones, $2N$ real ones for pairs. The small print
+# matters: a two-layer network has no peak after a short training (with clean labels none was trained longer), and the
+# right ridge removes that of linear regression. The sweeps of convolutional networks are judged on 4,000 images and
+# 200 epochs, three runs at each of the narrowest widths and one beyond. At that size the peak of the CNN over the
+# width is small and lies before the network begins to fit, ResNet18 has none that stands out from the scatter of its
+# runs, and the second descent in time is absent in the widest networks.

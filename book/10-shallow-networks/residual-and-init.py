@@ -165,9 +165,10 @@ if ch.plots:
 #
 # ## Is the identity essential?
 #
-# The review says that it is. The network without it can be the same function, with weights $I + W$, and the gradient does not know
-# the difference: descent from $I + W_0$ takes the same path, step by step. What the identity provides is the start. Without it one would
-# start at $W_0$ itself, or at entries of variance $1/d$. These are farther away, so each gets the best of four steps, and 3,000 of them.
+# The review sets residual networks apart from others. Is the identity needed? The network without it can be the same
+# function, with weights $I + W$, and the gradient does not know the difference: descent from $I + W_0$ takes the same
+# path, step by step. What the identity provides is the start. Without it one would start at $W_0$ itself, or at
+# entries of variance $1/d$. These are farther away, so each gets the best of four steps, and 3,000 of them.
 
 # %%
 W, plain = W0[0], eye + W0[0]
@@ -396,5 +397,6 @@ if ch.plots:
 # ## Takeaway
 #
 # Both residual theorems hold as stated, apart from their misprints, and the two phases are as clear as a figure can
-# show them. The identity is essential for where descent starts. The remarks on initialization do not hold, but for the one on zeros: depth turns a trivial difference into an
-# essential one, and with shortcuts He's start is no longer the better of the two.
+# show them. The identity is essential for where descent starts. Of the remarks on initialization those on zeros and on
+# the spectral norm hold. The two on Xavier and He do not: depth turns a trivial difference into an essential one, and
+# with shortcuts He's start is no longer the better of the two.

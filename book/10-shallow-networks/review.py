@@ -166,10 +166,11 @@ ch.ledger()
 # %% [markdown]
 # ## Takeaway
 #
-# The theorems hold, with constants that experiments can see: twelve to sixty-four samples per dimension where four suffice with
-# another step, a probability of one half where it is one. That of the $\ell_1$ ball holds in part: it takes four to six times the
-# number that the review calls nearly enough. What does not hold is what the review adds or suggests: that the identity is a good
-# start, that initializations differ trivially. Nor does descent need the tensor start that its proof uses, while neurons are few. That
-# every step needs fresh data is half true. So are two more: the identity is essential to a residual network as its start and not as a part
-# of it, and of the ninefold speed of correlated patches the best step for each case leaves a factor of three. The hard cases are elsewhere: overlapping patches, ill-conditioned teachers, as many neurons as dimensions, and inputs
-# from an adversary.
+# The theorems hold, with constants that experiments can see: twelve to sixty-four samples per dimension where four
+# suffice with another step, a probability of one half where it is one. That of the $\ell_1$ ball holds in part: it
+# takes four to six times the number that the review calls nearly enough. What does not hold is what the review adds or
+# suggests: that the identity is a good start, that initializations differ trivially. Nor does descent need the tensor
+# start that its proof uses, while neurons are few. That every step needs fresh data is half true. So is the speed of
+# correlated patches: of a factor of nine the best step for each case leaves three. In a residual network the identity
+# turns out to matter as its start, and not as a part of it. The hard cases are elsewhere: overlapping patches,
+# ill-conditioned teachers, as many neurons as dimensions, and inputs from an adversary.

@@ -281,9 +281,10 @@ if ch.plots:
 #
 # ## Without whitening, and wider problems
 #
-# For any other data the oracle is a search: many starts, subgradient ascent, all as one batch. The review concludes from the paper's
-# toy runs that overparameterized networks are inherently easier to train. We vary the data: ten planted neurons, $\delta$ twice the planted
-# norm, loss relative to $\|y\|^2$ after 200 steps. It is judged at full scale, 20 draws per shape.
+# For any other data the oracle is a search: many starts, subgradient ascent, all as one batch. The review concludes
+# from the paper's toy runs that training gets easier with overparameterization. We vary the data: ten planted neurons,
+# $\delta$ twice the planted norm, loss relative to $\|y\|^2$ after 200 steps. It is judged at full scale, 20 draws per
+# shape.
 
 # %%
 seeds = ch.pick(quick=3, full=20, smoke=1)

@@ -16,8 +16,9 @@
 # f_r(x) = \|(Ax)_+\|^2 - 2 y^\top A x + \|y\|^2 ,
 # $$
 #
-# which is convex. For several neurons they modify the gradient in the same spirit: a sample that no neuron sees moves all
-# of them. Their paper proves more for the modified objective than is true. One sample and two neurons refute it.
+# which is convex. For several neurons they modify the gradient in the same spirit: a sample that no neuron sees moves
+# all of them. According to the review the objective of this gradient is proved convex as well. One sample and two
+# neurons refute it.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -77,8 +78,9 @@ ch.claim(
 # %% [markdown]
 # ## With noise the optimum moves
 #
-# The proof needs targets that some neuron attains. With noise (standard deviation 1, so that some targets are negative) we
-# compare $f$ at the minimizer of $f_r$ with $f$ where gradient descent on $f$ ends, started at the planted point; eight data sets.
+# The review assumes planted targets without noise, and for these the optimum is kept. With noise (standard deviation
+# 1, so that some targets are negative) we compare $f$ at the minimizer of $f_r$ with $f$ where gradient descent on $f$
+# ends, started at the planted point; eight data sets.
 
 # %%
 noisy = []
@@ -180,11 +182,12 @@ if ch.plots:
     axes[0].legend()
 
 # %% [markdown]
-# Zero loss is not recovery. With fewer samples than unknowns many networks fit; the table's last columns say how often the planted
-# neurons came back. "Convex, hence one global minimum" does not follow for $n < d$. Nor is $n > d$ enough for the plain gradient:
-# with 30 samples and one neuron it solves at most one problem in seven, where the review expects descent to work. Eight times the steps, at full scale, finish
-# what the modified gradient had begun ($n = 30$: 99% solved instead of 82%), and change nothing for 60 samples and two neurons,
-# where either gradient solves about one problem in fifty.
+# Zero loss is not recovery. With fewer samples than unknowns many networks fit; the table's last columns say how often
+# the planted neurons came back. For $n < d$ convexity does not give a single minimizer. Nor is $n > d$ enough for the
+# plain gradient: with 30 samples and one neuron it solves at most one problem in seven, where the review expects
+# descent to work. Eight times the steps, at full scale, finish what the modified gradient had begun ($n = 30$: 99%
+# solved instead of 82%), and change nothing for 60 samples and two neurons, where either gradient solves about one
+# problem in fifty.
 #
 # ## The modified gradient
 #
@@ -268,8 +271,8 @@ if ch.plots:
 # %% [markdown]
 # ## Residual blocks
 #
-# The review reads a residual block as two sub-networks with the identity inside. That gives $F(x) + (x)_+$, each with its own
-# ReLU; a residual block computes $(F(x) + x)_+$, where $F$ itself may be negative.
+# The review reads a residual block as two sub-networks with the identity inside. That gives $F(x)_+ + x_+$, each with
+# its own ReLU; a residual block computes $(F(x) + x)_+$, where $F$ itself may be negative.
 
 # %% tags=["nbval-check-output"]
 F, x_in = -1.0, 2.0

@@ -11,12 +11,13 @@
 #
 # *D. H. Lina and Y. Yang, Literature review for neural network training and convex optimization* {cite}`lina2021literature`
 #
-# Training a network is not a convex problem in its weights. It can be one in something else: in a measure over neurons, in an
-# upper bound of the loss, in the dual variables, or in two vectors per activation pattern. The review follows this idea through five
-# papers, from boosting-like networks {cite}`bengio2005convex` over Frank-Wolfe {cite}`daspremont2020global`, a modified
-# objective {cite}`ergen2019convex` and closed forms {cite}`ergen2020revealing` to exact convex programs
-# {cite}`pilanci2020neural,ergen2021global`. Each states a theorem that a small experiment can refute. One is refuted, and several
-# of the comparisons that are drawn from them do not come back.
+# Training a network is not a convex problem in its weights. It can be one in something else: in a measure over
+# neurons, in an upper bound of the loss, in the dual variables, or in two vectors per activation pattern. The review
+# follows this idea through five papers, from boosting-like networks {cite}`bengio2005convex` over Frank-Wolfe
+# {cite}`daspremont2020global`, a modified objective {cite}`ergen2019convex` and closed forms
+# {cite}`ergen2020revealing` to exact convex programs {cite}`pilanci2020neural,ergen2021global`. Each states a theorem
+# that a small experiment can refute. One, as the review has it, is refuted, and several of the comparisons that are
+# drawn from them do not come back.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -127,7 +128,8 @@ ch.ledger()
 # %% [markdown]
 # ## Takeaway
 #
-# Four of the five ideas stand: networks are convex problems seen from the wrong coordinates, and small ones can be solved to a
-# certified optimum. The fifth, a convex objective for several neurons, does not exist in that form; its gradient is useful for another
-# reason. The comparisons fare worse: the logistic oracle tests better than the exact one with smooth units and joint tuning only, more
-# dimensions do not make Frank-Wolfe faster, and on CIFAR-10 tuned SGD is ahead of the convex program.
+# Four of the five ideas stand: networks are convex problems seen from the wrong coordinates, and small ones can be
+# solved to a certified optimum. The fifth, a convex objective for several neurons, does not exist in that form; its
+# gradient is useful for another reason. The comparisons fare worse: the logistic oracle tests better than the exact
+# one with smooth units and joint tuning only, Frank-Wolfe is no faster on the most overparameterized shape than on the
+# least, and on CIFAR-10 tuned SGD is ahead of the convex program.

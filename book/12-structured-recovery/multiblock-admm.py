@@ -9,11 +9,11 @@
 # %% [markdown]
 # # Multi-block ADMM
 #
-# The review's last argument is about algorithms: ADMM with two blocks converges, even for some nonconvex
-# problems {cite}`wang2019global`, but its direct extension to three or more may diverge {cite}`chen2016direct`, and several
-# norms seem to need several blocks. The worry is about the nonconvex program; the example of divergence is a convex one. We
-# reproduce the divergence, ask how typical it is, and then show that convex sums of norms never needed several blocks. ADMM for
-# the nonconvex program is not run.
+# The review's last argument is about algorithms: ADMM with two blocks converges, even for some nonconvex problems (the
+# review cites {cite:t}`wang2019global` for two blocks; their conditions cover several), but its direct extension to
+# three or more may diverge {cite}`chen2016direct`, and several norms seem to need several blocks. The worry is about
+# the nonconvex program; the example of divergence is a convex one. We reproduce the divergence, ask how typical it is,
+# and then show that convex sums of norms never needed several blocks. ADMM for the nonconvex program is not run.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -217,7 +217,9 @@ ch.claim(
 # %% [markdown]
 # ## Takeaway
 #
-# Three-block ADMM diverges on the counterexample, at about three percent per sweep, and on about one random instance in fifty
-# of the positive kind; in consensus form none of these instances diverges. None of it concerns convex sums of norms: with one copy per norm they are a
-# problem with two blocks, and every problem above converged. For a nonconvex program the same two blocks can be written down, but the theorem
-# does not cover them, and the question stays open here.
+# Three-block ADMM diverges on the counterexample, at about three percent per sweep, and on about one random instance
+# in fifty of the positive kind; in consensus form none of these instances diverges. None of it concerns convex sums of
+# norms: with one copy per norm they are a problem with two blocks, and every problem above converged. For a nonconvex
+# program the same two blocks can be written down. The theorem for convex problems does not cover them, and the
+# conditions of {cite:t}`wang2019global` for nonconvex ones, in two blocks or several, are not checked, so that the
+# question stays open here.

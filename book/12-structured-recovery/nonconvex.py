@@ -125,7 +125,7 @@ ch.claim(
 )
 
 # %% [markdown]
-# ## "It may be difficult to find an algorithm"
+# ## Is an algorithm hard to find?
 #
 # The review fears that no efficient and generally applicable algorithm is found, and that the smaller number of measurements then
 # is of no use. It does not say that there is none for sparse and low-rank matrices; these are what we can try. At $d = 32$ and

@@ -156,7 +156,7 @@ ch.claim(
 ratios = pd.Series({d: row["dense"] / row["Fastfood"] for d, row in timed.items()}, name="dense time / Fastfood time")
 ratios.rename_axis("d").to_frame().round(2)
 
-# %% mystnb={"figure": {"name": "fig-14-fastfood-time", "caption": "Time of the projection of all points onto D = 4d frequencies against the dimension, dense and by Fastfood; the dotted line marks the last crossover, interpolated between powers of two. Left 100 points on the machine that made this page; right, where it is recorded, the full scale, 1,000 points and dimensions up to 32,768, on the device that the line above names."}, "image": {"alt": "Two panels of two rising lines on logarithmic axes; the dense one starts lower, crosses the Fastfood line at about two hundred dimensions and ends an order of magnitude above it."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-14-fastfood-time", "caption": "Time of the projection of all points onto D = 4d frequencies against the dimension, dense and by Fastfood; the dotted line marks the last crossover, interpolated between powers of two. Left 100 points on the machine that made this page; right, where it is recorded, the full scale, 1,000 points and dimensions up to 32,768, on the device that the line above names."}, "image": {"alt": "Two panels of two rising lines on logarithmic axes; the dense one starts lower, crosses the Fastfood line at two to four hundred dimensions and ends an order of magnitude above it."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import sweep
 
@@ -182,16 +182,21 @@ if ch.plots:
     axes[0, 0].set_ylabel("seconds")
 
 # %% [markdown]
-# Faster, from a few hundred dimensions on: that is where Fastfood really starts to win, whatever the operation counts say. Below
-# it a dense product is hard to beat: it does more arithmetic and moves less memory. Above it the gain of the quick run grows with $d$, by
-# a factor of 1.4 to 2 per doubling. With ten times the points, on the recorded CPU, it stays between 2 and 2.8 from 512 to 4,096 and
-# then grows to 10 at 32,768, where a dense projection takes 37 seconds and Fastfood's 3.7.
+# Faster, from a few hundred dimensions on: that is where Fastfood really starts to win, whatever the operation counts
+# say. Below it a dense product is hard to beat: it does more arithmetic and moves less memory. Above it the gain of the
+# quick run grows with $d$, by a factor of 1.5 to 2 per doubling. With ten times the points, on the recorded CPU, it
+# stays between 2 and 2.8 from 512 to 4,096 and then grows to 10 at 32,768, where a dense projection takes 37 seconds
+# and Fastfood's 3.7.
 #
 # ## Storage
 #
 # A draw holds four numbers per frequency ($B$, $\Pi$, $G$, $S$), the dense matrix $d$. So the saving is $d/4$, and the
 # storage grows with $D$: each of the $D/p$ blocks has its own diagonals. The review's $O(m)$ (its $m$ is our $d$) is
 # the storage of one block.
+#
+# One block is also what the review writes down, a square matrix of order $D$ with the scale $1/(\sigma\sqrt D)$. For it
+# that is right, since $p = D$. The check below shows what $p$ means where blocks are stacked and points padded: in 40
+# dimensions, padded to 64, rows have the length of Gaussian ones with $\sqrt p$, and not with $\sqrt d$.
 
 # %%
 held = []
@@ -235,8 +240,8 @@ ch.claim(
 # %% [markdown]
 # ## Hadamard matrices of other orders
 #
-# "All Hadamard matrices have order $2^k$" holds for Sylvester's, which the transform needs. Others exist: Paley built one
-# of order 12 from the quadratic residues modulo 11. (Whether there is one for every multiple of 4 is open.)
+# That all Hadamard matrices have order $2^k$ holds for Sylvester's, which the transform needs. Others exist: Paley
+# built one of order 12 from the quadratic residues modulo 11. (Whether there is one for every multiple of 4 is open.)
 
 # %% tags=["nbval-check-output"]
 paley = paley_hadamard(11)

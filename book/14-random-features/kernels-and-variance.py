@@ -9,10 +9,10 @@
 # %% [markdown]
 # # Kernels, Bochner's theorem, and the variance of a feature map
 #
-# Random Fourier features rest on three statements: a kernel is a function whose Gram matrices are positive semidefinite;
-# a shift-invariant one is the Fourier transform of a probability density; so cosines at frequencies drawn from that
-# density have the kernel as their mean inner product. We check each, then what the review says about variance, where its
-# normalized features meet a simpler competitor.
+# Random Fourier features rest on three statements: a kernel is a function whose Gram matrices are positive
+# semidefinite; a continuous shift-invariant one with $k(0) = 1$ is the Fourier transform of a probability measure; so
+# cosines at frequencies drawn from that measure have the kernel as their mean inner product. We check each, then what
+# the review says about variance, where its normalized features meet a simpler competitor.
 
 # %% tags=["parameters"]
 profile = "quick"

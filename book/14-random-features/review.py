@@ -122,7 +122,7 @@ if ch.plots:
 # ## Errata
 #
 # What a number can decide is in the ledger: the inverse missing from equation 9, the sums of the sampling algorithm, the
-# constant of the inverse Fourier transform, time and space swapped, the cost and scale of Fastfood, Hadamard orders, the
+# constant of the inverse Fourier transform, time and space swapped, the cost of Fastfood, Hadamard orders, the
 # box of the kitchen sinks, the mass of Bochner's measure, what importance sampling estimates, and the definition of a
 # kernel. The rest is editorial. Equation 4 should integrate over $x$, not $\xi$. The sampling algorithm uses $k$ for two
 # things, writes $m$ for the number of points, and costs $O(nD^2 + D^3)$ for the whole data set and not per point. The
@@ -138,7 +138,7 @@ ch.ledger()
 # ## Takeaway
 #
 # Of the review's four variations each improves something, and less than it says. Fastfood is faster from a few hundred
-# dimensions on. Normalizing gains what cosine-sine pairs have for free, and a little less. Leverage scores serve the kernel matrix
-# and pay in accuracy only for targets outside the bulk of the spectrum. Kitchen sinks outrun boosting, not Fourier
-# features. And the method that the review sets aside in its introduction, sampling columns of the kernel
-# matrix, predicts better than all of them at the same dimension, up to about a thousand.
+# dimensions on. Normalizing gains what cosine-sine pairs have for free, and a little less. Leverage scores serve the
+# kernel matrix and pay in accuracy only for targets outside the bulk of the spectrum. Kitchen sinks outrun boosting,
+# not Fourier features. And what the review only names in its introduction, as an inspiration of random features,
+# sampling columns of the kernel matrix, predicts better than all of them at the same dimension, up to about a thousand.

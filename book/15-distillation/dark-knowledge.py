@@ -289,8 +289,14 @@ ch.claim(
 # better for the wide one, for which stopping as early as the teacher is enough. A teacher passes on that it stopped before the noise was learned; a
 # student can do so itself.
 #
+# In the recorded full run, 10,000 digits of 28 x 28 pixels, the three are closer together. Over hard labels trained to
+# the end the narrow student gains 4.7 points from the teacher's answers at weight 0.9, 3.7 from the early stop and 5.6
+# from the shifts, the wide one 14.8, 14.1 and 15.4. There the early stop is behind the teacher by about a point, and
+# the shifts are ahead of it by as much.
+#
 # ## Takeaway
 #
-# Here dark knowledge is real, at both scales. A student recognizes most threes that it never saw, and its twin with shuffled wrong classes, just as soft, recognizes hardly
-# any. Against noisy labels a teacher helps whoever trains to the end, and no more than shifted copies do without one. With little data soft targets help in
-# the quick run; at full scale, where one setting is recorded, only where the data are fewest. Noisy labels have no full run yet.
+# Here dark knowledge is real, at both scales. A student recognizes most threes that it never saw, and its twin with
+# shuffled wrong classes, just as soft, recognizes hardly any. Against noisy labels a teacher helps whoever trains to
+# the end, and no more than shifted copies do without one. With little data soft targets help in the quick run; at full
+# scale in one of the two settings recorded, and there only where the data are fewest.

@@ -94,14 +94,15 @@ pd.DataFrame(methods, columns=["method", "idea", "in the library"]).set_index("m
 # The review's numbers are for CIFAR-10 and CIFAR-100 with deep networks. Claims on these tables are judged by recorded
 # runs of such networks, on 10,000 images of CIFAR-10 ({doc}`targets`). What is said in general is judged on digits
 # where they can tell, with perceptrons, over five paired seeds, most of them with a sample of digits for every seed.
-# Training time matters throughout: soft targets take longer to fit, and after 20 epochs distillation loses nearly
-# everywhere that it wins after 100.
+# Training time matters throughout: a teacher's answers take longer to fit, and after 20 epochs distillation loses
+# nearly everywhere that it wins after 100.
 #
-# Full runs on MNIST itself are recorded for {doc}`dark-knowledge` (its first two parts), {doc}`teacher-size`, {doc}`label-smoothing` and {doc}`adaptive-labels`, and
-# shown there beside or below the quick ones. What five samples of a thousand digits cannot settle is judged by them.
-# Three things turn in the review's favour at full scale: little weight on the labels is best, the information in smoothed
-# logits clearly falls, and smoothed teachers are clearly the worse ones; and the teacher's size at last stops helping.
-# Two turn against it: soft targets with little data (at one weight and temperature), and distilled assistants.
+# Full runs on MNIST itself are recorded for {doc}`dark-knowledge`, {doc}`teacher-size`, {doc}`label-smoothing` and
+# {doc}`adaptive-labels`, and shown there beside or below the quick ones. What five samples of a thousand digits cannot
+# settle is judged by them. Three things turn in the review's favour at full scale: little weight on the labels is best,
+# the information in smoothed logits clearly falls, and smoothed teachers are clearly the worse ones; and the teacher's
+# size at last stops helping. Two turn against it: soft targets with little data (in both recorded settings of weight
+# and temperature, but for one of them at a hundred digits), and distilled assistants.
 #
 # ## Errata
 #

@@ -360,20 +360,24 @@ if ch.plots:
     ax.legend(fontsize=8, loc="lower right")
 
 # %% [markdown]
-# On the digits two things decide. *Training time*: after 20 epochs (not shown) distillation at $T\ge4$ costs two to four points, because soft
-# targets are harder to fit; after 100 the order is reversed
-# (with 30 hidden units instead of 50, not shown either, only at $T=4$: the smaller the student, the longer it takes). *Who says which class comes second*: a ranking by the student's own logits,
-# repeated for every example with the same sizes, is confidently wrong too often, and the more mass it moves the more it costs. Targets that rank nothing (flat, virtual-KD) gain one
+# On the digits two things decide. *Training time*: after 20 epochs (not shown) distillation at $T\ge4$ costs two to
+# four points, because a teacher's answers are harder to fit; after 100 the order is reversed (with 30 hidden units
+# instead of 50, not shown either, only at $T=4$: the smaller the student, the longer it takes). *Who says which class
+# comes second*: a ranking by the student's own logits, repeated for every example with the same sizes, is confidently
+# wrong too often, and the more mass it moves the more it costs. Targets that rank nothing (flat, virtual-KD) gain one
 # to two points, the uniform ones up to one.
 #
 # ## The verdicts of table 3
 #
-# They belong to the review's networks, and the recorded run judges them: 10,000 images, 20 epochs, three seeds. It is a short training. With hard
-# labels the student ends with 78% of the training images right and 71% of the test images, far from the review's 92%; the teacher with 86% and
-# 77%. There the teacher's answers help, 1.3 points (standard error 0.5), although its students fit the training images less well, 77%. Nothing made
-# without a teacher does: the five hand-made targets and a made-up teacher lose 0.4 to 1.3 points (standard errors of 0.2 to 0.6), a network's own earlier logits
-# 1.4 (0.1). Soft targets are harder to fit, and longer training turns some of these losses into gains, as it does for the temperature on
-# the digits. The verdicts are therefore those of three times the training, shown in the next section; that distillation helps must hold after both.
+# They belong to the review's networks, and the recorded run judges them: 10,000 images, 20 epochs, three seeds. It is a
+# short training. With hard labels the student ends with 78% of the training images right and 71% of the test images,
+# far from the review's 92%; the teacher with 86% and 77%. There the teacher's answers help, 1.3 points (standard error
+# 0.5). Nothing made without a teacher does: the five hand-made targets and a made-up teacher lose 0.4 to 1.3 points
+# (standard errors of 0.2 to 0.6), a network's own earlier logits 1.4 (0.1). The answers of the two networks are harder
+# to fit (77% of the training images right with the teacher's, 73% with the earlier self's). The targets made without a
+# network are not (78%), and lose all the same. Longer training turns some of these losses into gains, as it does for
+# the temperature on the digits. The verdicts are therefore those of three times the training, shown in the next
+# section; that distillation helps must hold after both.
 
 
 # %%

@@ -165,8 +165,9 @@ if ch.plots:
 # examples can only do better.
 # ```
 #
-# The bound is the triangle inequality. It needs counts: divided by $n$, as the review prints them beside a summed gradient, the
-# weights produce next to nothing of $b$. The greedy itself is within $1-1/e$ of the best choice, against exhaustive search.
+# The bound is the triangle inequality. It needs counts. The review's text has counts, too, and its formula divides them
+# by $n$. Section 3.2 makes the gradient of a set a sum, and beside it such weights produce next to nothing of $b$. The
+# greedy itself is within $1-1/e$ of the best choice, against exhaustive search.
 
 # %%
 instances = torch.randn(50, 300, 40, generator=ch.generator(3), dtype=torch.float64)

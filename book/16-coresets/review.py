@@ -99,9 +99,11 @@ pd.DataFrame(methods, columns=["method", "chooses by", "weights", "in the librar
 #
 # ## Errata
 #
-# Four can be told by a number and are claims in the ledger: the norm in GRAD-MATCH's objective stands inside the sum; GLISTER's reduced objective is
-# modular and not yet the published algorithm, whose outer loss moreover is that of validation data; the weighted objective is unbounded in its weights;
-# and CRAIG's weights are divided by the number of examples although the gradient is a sum. Further, what is called section 2.1 twice is 2.1 and 2.2.
+# Four can be told by a number and are claims in the ledger: the norm in GRAD-MATCH's objective stands inside the sum;
+# GLISTER's reduced objective is modular and not yet the published algorithm, whose outer loss moreover is that of
+# validation data; the weighted objective is unbounded in its weights; and CRAIG's weights, counts in the text, are
+# divided by the number of examples in the formula, although the gradient of a set is a sum. Further, what is called
+# section 2.1 twice is 2.1 and 2.2.
 #
 # ## The ledger
 

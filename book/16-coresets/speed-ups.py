@@ -494,8 +494,9 @@ if ch.plots and table is not None:
 #
 # ## Takeaway
 #
-# The last layer is the speed-up that counts: a small part of the gradient, almost the same ranking of examples once the network has begun to
-# learn, at a small fraction of time and memory, and a lower loss after the same time. Per-class selection is no approximation but a correction. A warm
-# start of two epochs makes the first choice a better one on 500 digits, a worse one on 2,000, and the network no better at equal numbers of steps. Selecting
-# every epoch pays on 500 digits and killed one of two networks on 2,000. At this size none of the savings makes a coreset clearly
-# the faster way to 90 %.
+# The last layer is the speed-up that counts: a small part of the gradient, almost the same ranking of examples once the
+# network has begun to learn, at a small fraction of time and memory, and a lower loss after the same time. Per-class
+# selection is no approximation but a correction. A warm start of two epochs makes the first choice a better one on 500
+# digits, a worse one on 2,000, and the network no better at equal numbers of steps. Selecting every epoch lowers the
+# loss at equal steps on 500 digits, in twice the time, and killed one of two networks on 2,000. At this size none of
+# the savings makes a coreset clearly the faster way to 90 %.

@@ -431,9 +431,11 @@ if ch.plots:
 #
 # ## Takeaway
 #
-# GRAD-MATCH does end with the lowest training loss of the coreset methods, as the review found. The differences are of speed: over ten times as
-# many epochs (not shown) GRAD-MATCH, CRAIG and GLISTER all come to a training loss of zero, and differ by three points of test accuracy at most. "CRAIG and
-# GLISTER are similar" is true of GLISTER with a renewed target, at this step size; as printed it is worse than drawing lots. Weights help that one, and only once the length
-# of the gradients is divided out; GLISTER with a renewed target is better without them (loss 0.24 against 0.28). And all data is ahead of every coreset
-# after the same time, because a selection costs as much as the steps that it saves; a GRAD-MATCH that selected for nothing would be level (0.15 each after as many steps). Random
-# choice does cost nothing, and as many steps on fresh digits end lower still (0.15 against 0.37).
+# GRAD-MATCH does end with the lowest training loss of the coreset methods, as the review found. The differences are of
+# speed: over ten times as many epochs (not shown) GRAD-MATCH, CRAIG and GLISTER all come to a training loss of zero,
+# and differ by three points of test accuracy at most. That CRAIG and GLISTER are similar is true of GLISTER with a
+# renewed target, at this step size; as printed it is worse than drawing lots. Weights help that one, and only once the
+# length of the gradients is divided out; and GLISTER with a renewed target, which has no weights, ends lower still
+# (loss 0.24 against 0.28). And all data is ahead of every coreset after the same time, because a selection costs as
+# much as the steps that it saves; a GRAD-MATCH that selected for nothing would be level (0.15 each after as many
+# steps). Random choice does cost nothing, and as many steps on fresh digits end lower still (0.15 against 0.37).

@@ -10,9 +10,10 @@
 # # Attacks: the worst case from below
 #
 # An attack is a search for a perturbation $\delta$, $\lVert\delta\rVert \le \epsilon$, that raises the loss. Whatever it finds is a
-# lower bound of the worst loss. The review starts from three observations: perturbations that fool a network are
-# not noise, they carry over to other networks, and an attacker needs to know little about the network. Then
-# it walks through the methods: one signed gradient step, many projected steps, the smallest change.
+# lower bound of the worst loss. The review starts from two observations: perturbations that fool a network carry over
+# to other networks, and an attacker needs to know little about the network. That random noise of the same size hardly
+# fools it is our comparison. Then the review walks through the methods: one signed gradient step, many projected
+# steps, the smallest change.
 #
 # Everything here is measured on perceptrons with one hidden layer of 256 units, trained on images of digits, over
 # several seeds.
@@ -83,7 +84,7 @@ models = crowd[:seeds]
 # ## Chosen perturbations and noise
 #
 # A random corner of the $\ell_\infty$ ball is as large as any attack's perturbation, and nearly harmless: it costs two to three points
-# of accuracy where a chosen one costs more than eighty. "Random perturbations do not fool" is true to that extent.
+# of accuracy where a chosen one costs more than eighty. That noise does not fool a network is true to that extent.
 # PGD steps along the sign of the gradient, which is the steepest direction in this norm. The review prints the step with the
 # raw gradient and leaves its size open. At the step size of the signed step the raw one is a much weaker attack, because most entries of the
 # gradient are far below one; a step so large that the projection cuts off nearly every entry is a signed one again.

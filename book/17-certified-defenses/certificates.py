@@ -193,7 +193,8 @@ if ch.plots:
 # %% [markdown]
 # The gap that no choice of slopes closes is that between the linear program and the exact value, the *convex relaxation
 # barrier* {cite}`salman2019barrier`. The gap between the fixed dual and the program does close. Longer training on all digits
-# widens what interval training does not hold together: at full scale the barrier of the other two networks is five to ten times as high.
+# widens what interval training does not hold together: at full scale the barrier of the other two networks is five to
+# twelve times as high.
 
 
 # %%
@@ -250,10 +251,12 @@ if ch.plots:
 slider if ch.plots else None
 
 # %% [markdown]
-# ## The relaxation's solution is no adversarial example
+# ## The relaxation's solution need not be an adversarial example
 #
-# Where the linear program's value is negative, its minimizer is a valid image. Does the network misclassify it? We put it
-# through the true network and look at the margin of the class for which it was computed.
+# Where the linear program's value is negative, its minimizer is a valid image. Does the network misclassify it? The
+# review says that such a solution gives no adversarial example any more. We put it through the true network and look at
+# the margin of the class for which it was computed. In this run 62% of 37 solutions are harmless, at full scale 64% of
+# 1,058. The others, more than a third, are adversarial examples.
 
 # %%
 net = nets["standard"]

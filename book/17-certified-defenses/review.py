@@ -15,7 +15,8 @@
 # Images that differ from a correctly classified one by less than the eye notices, and are classified as something else
 # {cite}`szegedy2013intriguing`: is there a defense that holds against every attack of a given size, including those not
 # yet invented? The review sorts the literature by one question, how the inner maximum of a min-max problem is handled, and has no
-# experiments. This chapter runs every method that it names on one set of small networks, where the exact answer can be had.
+# experiments. This chapter runs nearly all of its methods, on small networks. Where they are small enough, the exact
+# answer stands beside them.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -85,9 +86,9 @@ pd.DataFrame(methods, columns=["method", "bound", "how", "in the library"]).set_
 # {cite:t}`moosavi2016deepfool` and {cite:t}`carlini2017towards`; black-box attacks were shown by
 # {cite:t}`papernot2017practical`. Exact programs are those of {cite:t}`tjeng2017evaluating` and {cite:t}`cheng2017maximum`;
 # solvers over theories {cite}`katz2017reluplex,huang2017safety` are represented by plain enumeration. Interval training is that of
-# {cite:t}`gowal2018effectiveness`, optimized slopes those of {cite:t}`xu2021fast`. Distillation
-# {cite}`papernot2016distillation` and ensembles {cite}`tramer2017ensemble` as defenses, poisoning and the extraction of models are described in
-# the review and not run here.
+# {cite:t}`gowal2018effectiveness`, optimized slopes those of {cite:t}`xu2021fast`. The papers on
+# distillation {cite}`papernot2016distillation` and on ensembles {cite}`tramer2017ensemble` as defenses are only cited
+# in the review. Poisoning, inversion and extraction of models it mentions as other attacks. None of these is run here.
 #
 # ## What is checked, and where
 #

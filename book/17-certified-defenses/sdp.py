@@ -212,7 +212,8 @@ else:
 # %% [markdown]
 # ## What the trade-off parameter multiplies
 #
-# In training the dual value is added to the loss, $\lambda$ times. As printed, without parentheses, $\lambda$ multiplies only
+# The review's training objective adds the dual value to the loss, $\lambda$ times. As printed, without parentheses,
+# $\lambda$ multiplies only
 # $\mathbf 1^\top\max(c, 0)$. A penalty is worth something if, divided by $\lambda$, it bounds the norm of the gradient. On the thirty
 # networks, whose norms are known from all sign patterns, we divide both penalties by $\lambda$: at 100 random $c$ and at the optimal
 # one, and at $c = 0$ for $\lambda = 10$. At $\lambda = \frac12$ we compare the lowest printed penalty that is found.
@@ -254,8 +255,9 @@ ch.claim(
 #
 # ## Training with the certificate
 #
-# Ones against sevens, 14 x 14 pixels, 32 hidden units. The loss is the cross-entropy of the certified margins at the radius of training,
-# with $c$ a parameter like any other.
+# Ones against sevens, 14 x 14 pixels, 32 hidden units. The review adds the dual value to the cross-entropy. Here it
+# stands inside: the loss is the cross-entropy of the certified margins, with $c$ a parameter like any other and without
+# a $\lambda$. The radius grows from zero to 0.1 over the first half of the run.
 
 # %%
 seeds = ch.pick(quick=2, full=5, smoke=1)
@@ -430,7 +432,9 @@ pd.concat(summary).round(3).rename_axis(columns=None) if solver else None
 # ## Takeaway
 #
 # With the linear term where it belongs, the semidefinite bound is within a few percent of the truth on networks where that can be
-# known, and every dual point is a certificate. As a training objective it works: nine tenths of the images are certified
-# at radius 0.1, close to what an attack leaves standing; at full scale, with four times the units, 96% where the attack leaves 97%. A certificate fits the network that was trained with it: intervals
-# certify half as many images of these networks, and the semidefinite bound certifies hardly any of a plainly trained one. The
-# order of the bounds held on every test image; which relaxation comes closest to the exact value is decided by training.
+# known, and every dual point is a certificate. As a training objective, inside of the cross-entropy, it works: nine
+# tenths of the images are certified at radius 0.1, close to what an attack leaves standing; at full scale, with four
+# times the units, 96% where the attack leaves 97%. A certificate fits the network that was trained with it: intervals
+# certify half as many images of these networks, and the semidefinite bound certifies hardly any of a plainly trained
+# one. The order of the bounds held on every test image. On average the linear program is closest to the exact value
+# after either training. Which of the other two comes next is decided by training.

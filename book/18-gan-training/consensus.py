@@ -16,8 +16,9 @@
 # Optimistic Adam in table 1, probably a copy.
 #
 # The quick profile plays perceptrons for 320 steps with three weights. At full scale the networks are those of {doc}`dcgan` at width 16, in batches
-# of 64, with the review's step size and weight, and with none, for 30,000 steps: as many as 100 epochs have in batches of 200. The review does not say how large its
-# batches are.
+# of 64, with the review's step size and weight, and with none, for 30,000 steps. The review does not say how large its
+# batches are. In batches of 200 its 100 epochs would have as many steps. In batches of 64 they would have 93,750, and
+# 30,000 are 32 epochs of the data.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -111,7 +112,8 @@ else:
 # At full scale nothing collapses. With the review's weight the mean score is 6.0 after 2,000 steps, 6.9 at best and 6.9 at the end, with all ten
 # digits on every seed. Without consensus simultaneous play learns as well, to 6.2 and twice the Frechet distance: a little damping helps these two
 # networks, on all three seeds, as {doc}`games` would have it. If there is a collapse as in table 2, it needs something else than these networks,
-# batches of 64 and 30,000 steps.
+# batches of 64 and 30,000 steps. These steps are 32 epochs of the data, fewer than the 50 at which the review stops
+# early, so that a later collapse is not excluded.
 #
 # The quick run agrees in direction: of the perceptrons those at weight 0.1 alone learn. At weight 10 there is one image for all
 # noise, as a regularizer that dominates would have it, but the run without any ends there too: why is open.

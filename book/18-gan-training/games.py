@@ -120,9 +120,10 @@ if ch.plots:
 
 # %% [markdown]
 # On $\sigma xy$ simultaneous play grows by $\sqrt{1+\eta^2\sigma^2}$ per step, whatever the step size. Optimism turns the factor below one: with
-# $\eta\lambda = ia$, $|a|\le\tfrac12$, its squared modulus is $(1+\sqrt{1-4a^2})/2$. The review gives $O(1/T)$ for this last iterate; that is the rate of
-# the *average* iterate on general convex-concave games (the last one has $O(1/\sqrt T)$ there {cite}`golowich2020tight`), while
-# here the last iterate is linear and the average is the slow one.
+# $\eta\lambda = ia$, $|a|\le\tfrac12$, its squared modulus is $(1+\sqrt{1-4a^2})/2$. The review gives $O(1/T)$ for the
+# last iterate. As a bound that is true here and not sharp: the last iterate is linear, and the average is the slow one.
+# In general convex-concave games $O(1/T)$ is the rate of the *average*, and the last iterate has $O(1/\sqrt T)$
+# {cite}`golowich2020tight`. That is cited, not tested.
 
 # %% tags=["nbval-check-output"]
 growth = {}
@@ -358,6 +359,7 @@ ch.claim(
 # %% [markdown]
 # ## Takeaway
 #
-# What the review says about cycling and its cures holds on the bilinear game, to rounding, once a sign and a rate are put right. Two things it
-# leaves out matter: the players' *order* (negative momentum works in alternating play only), and the angle of the spectrum (small angles belong to
+# What the review says about cycling and its cures holds on the bilinear game, to rounding, once a sign is put right.
+# Two things it leaves out matter: the players' *order* (on the imaginary axis negative momentum works in alternating
+# play only), and the angle of the spectrum (small angles belong to
 # the best heavy ball, whose parameters have a closed form, those around a third of $\pi$ to extragradient, the imaginary axis to optimism).

@@ -228,7 +228,7 @@ ch.claim(
 #
 # *The branch.* Where $\Delta$ has a negative real part but is not a negative number, $i\sqrt{-\Delta}$ may be the root with a negative real
 # part: then the printed $\mu_+$ is the smaller of the two.
-# *The derivative* $2\Re(\lambda)\Re(1/\lambda)$ of the squared modulus is that at $\eta=\Re(1/\lambda)$.
+# *The derivative* of the squared modulus is $2\Re(\lambda)\Re(1/\lambda)$ at $\eta=\Re(1/\lambda)$, not everywhere.
 # *The second condition.* Where two eigenvalues limit the rate, a little negative momentum helps at the best step size if that lies in both of their
 # intervals. The printed intersection is one of the eigenvalues, and two different numbers have nothing in common. The largest step that
 # equation 4 allows, $2\Re(1/\lambda)$, lies in $I(\lambda)$ from an angle of $\pi/6$ on; the review's $\pi/4$ is enough but not sharp.

@@ -415,5 +415,6 @@ None if recorded is None else recorded.groupby(["features", "matching"], sort=Fa
 # ## Takeaway
 #
 # The soft matching trains features, and with trained features matching beats greedy choice: both points of DMM-Net stand. The reasons given for the relaxation do not.
-# It is no approximation (its vertices are the matchings), it is not faster on a CPU, and the average that the algorithm
-# returns is worse than its last iterate. What it buys is the gradient.
+# It is no approximation (its vertices are the matchings), and it is not faster on a CPU. The average that the algorithm
+# returns is worse than its last iterate, because it still remembers the start. What the relaxation buys is the
+# gradient.

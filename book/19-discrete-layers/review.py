@@ -44,8 +44,8 @@ ch = Chapter("19-discrete-layers", notebook="review", profile=profile, seed=seed
 # :nonumber:
 # Let $C$ be $S^\top S$ without its diagonal, $g = C V$, and $\lVert g_o\rVert v_o + g_o = 0$ for every free $o$. With
 # $P_o = I - v_o v_o^\top$ and $U$ the solution of
-# $P_o(\lVert g_o\rVert u_o + \sum_j C_{oj} u_j) = -P_o\, \partial\ell/\partial v_o$ on the free rows, zero on the others,
-# $\partial\ell/\partial S = S(M + M^\top)$ with $M = U V^\top$.
+# $P_o(\lVert g_o\rVert u_o + \sum_j C_{oj} u_j) = -P_o\, \partial\ell/\partial v_o$ with $u_o\perp v_o$ on the free
+# rows, zero on the others, $\partial\ell/\partial S = S(M + M^\top)$ with $M = U V^\top$.
 # ```
 #
 # **Matching.** Assign $n$ templates to $m \ge n$ proposals at least cost, over the polytope of matrices with unit rows, column sums at
@@ -92,9 +92,9 @@ pd.DataFrame(parts, columns=["part", "what", "in the library"]).set_index("part"
 #
 # ## Errata
 #
-# Four can be told by a number and are claims in the ledger: a clause is an OR and counts once; the guaranteed ratio, 0.878, is for
-# clauses of two literals; the average of algorithm 1 contains the uniform start; and refinement multiplies proposals by the assignment,
-# not by the cost.
+# Three can be told by a number and are claims in the ledger: a clause is an OR and counts once; the guaranteed ratio,
+# 0.878, is for clauses of two literals; and refinement multiplies proposals by the assignment, not by the cost. That
+# the average which algorithm 1 returns is worse than its last iterate is a remark of ours, no erratum.
 #
 # The rest is editorial. The sign $s_{ij}$ runs over clauses and variables, and $1/\sqrt{4|s_j|}$ contains the length of a clause; the rounding
 # probability is that of $v_i^\top v_T$. A guaranteed ratio is not an optimal one, and a learned $S$ carries none. Assignment costs
@@ -110,7 +110,8 @@ ch.ledger()
 # %% [markdown]
 # ## Takeaway
 #
-# Both layers do what they were built for: one learns constraints that the convolutional networks beside it learn in part, the other trains features
-# through a matching. The reasons that the review gives are weaker. Neither is faster than a plain discrete solver on a CPU, the relaxation of
-# matching is exact rather than approximate, and what makes visual Sudoku work, at 4x4 here, is supervision in disguise. What a relaxed solver buys
-# is a gradient.
+# Both layers do what they were built for: one learns constraints that the convolutional networks beside it learn in
+# part at 4x4 and not at all at 9x9, the other trains features through a matching. The reasons that the review gives are
+# weaker. Neither is faster than a plain discrete solver on a CPU, the relaxation of matching is exact rather than
+# approximate, and what makes visual Sudoku work, at 4x4 and in a short recorded run at 9x9, is supervision in disguise.
+# What a relaxed solver buys is a gradient.

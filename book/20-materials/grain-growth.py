@@ -19,7 +19,8 @@
 # - **threshold dynamics** {cite}`merriman1992diffusion,esedoglu2015threshold`: blur the indicator of every grain, give each pixel to the
 #   largest. Boundaries then move at the speed of their curvature, in physical units.
 #
-# Three laws test them, the first two threshold dynamics, the third the Potts model. A circle shrinks as $\dot A = -2\pi$. A grain with $n$ sides obeys
+# Three laws test them, the first two threshold dynamics, the third the Potts model. None of the three is in the review.
+# A circle shrinks as $\dot A = -2\pi$. A grain with $n$ sides obeys
 #
 # $$
 # \frac{dA}{dt} = \frac{\pi}{3}\,(n - 6)

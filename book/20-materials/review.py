@@ -36,14 +36,12 @@ ch = Chapter("20-materials", notebook="review", profile=profile, seed=seed)
 # intensity.
 #
 # **Superhard compounds** ({doc}`moduli`). {cite:t}`tehrani2018machine` predict bulk and shear modulus by support vector
-# regression and make the two compounds at the top of their list. Two formulas carry the argument from moduli to hardness,
-# Chen's {cite}`chen2011modeling`
+# regression and make the two compounds at the top of their list. The argument from moduli to
+# hardness is carried here by one formula, Chen's {cite}`chen2011modeling`, which is not in the review.
 #
 # $$
 # H_V = 2\,\Big(\big(G/K\big)^2\, G\Big)^{0.585} - 3 \quad\text{GPa}
 # $$
-#
-# and, for what stiffness means in tension, $E = 9KG/(3K+G)$.
 #
 # **Growing grains** ({doc}`grain-growth`, {doc}`surrogate`). Boundaries move by their curvature, large grains eat small ones, and
 # strength falls as $d^{-1/2}$ {cite}`hall1951deformation,petch1953cleavage`. A generative adversarial network is to stand in for the
@@ -92,11 +90,11 @@ pd.DataFrame(
 # ## Errata
 #
 # What a number can decide is in the ledger: a kernel of size $k$ on a volume costs $k^3$ and not $k^2$ operations per voxel; the neighbour
-# threshold must fall with intensity, which the text leaves out; a model's fit to its training set is no test; hardness
-# depends on the load. The rest is editorial. A regression with support vectors is
-# support vector *regression*, not a machine that classifies. A network that maps an image to an image does not scale it to or from a
-# single value, and a conditional generator starts from an image, not from noise. Zinc and cadmium sulfide are not oxides. The
-# Hall-Petch relation turns round below 10 to 20 nanometres. The data base of the Wolverton group is the OQMD.
+# threshold must fall with intensity, which the text leaves out; a model's fit to its training set is no test. The rest
+# is editorial. A regression with support vectors is support vector *regression*, not a machine that classifies. A
+# network that maps an image to an image does not scale it to or from a single value, and a conditional generator starts
+# from an image, not from noise. Zinc and cadmium sulfide are not oxides. The Hall-Petch relation turns round below 10
+# to 20 nanometres. The data base of the Wolverton group is the OQMD.
 #
 # ## The ledger
 

@@ -10,9 +10,10 @@
 # # A network instead of the simulator
 #
 # The review reports unpublished work: thousands of Voronoi diagrams, each simulated for a short time in COMSOL, and a generative
-# adversarial network that learns the map from the initial image to the final one. After 50 epochs its images were nearly
-# identical to the simulator's, on diagrams that it had not seen, except where regions of small and of large grains lie side
-# by side; and it was much faster.
+# adversarial network that learns the map from the initial image to the final one. After about 50 epochs its images were
+# nearly identical to the simulator's, also on diagrams that it had not seen, except on some with well separated regions
+# of small or of large grains. It was faster than the simulation, which takes up to hours. What the adversarial term
+# adds the review does not say; that comparison is ours.
 #
 # In the place of COMSOL stands our threshold dynamics ({doc}`grain-growth` tests it on a circle and on the number of sides). The generator is a U-Net
 # {cite}`ronneberger2015unet` with circular padding that gets the boundaries before growth and gives those after it; the adversarial variant adds a

@@ -12,8 +12,9 @@
 # A neutron tomogram is reconstructed from projections that count particles, and counts are noisy. {cite:t}`hui2018volumetric`
 # treat the voxels above a low intensity as points in space and cluster them by density with DBSCAN {cite}`ester1996density`:
 # a voxel with enough neighbours within $\varepsilon$ is *core*, one near a core voxel is *reachable*, the rest is *noise*. Their
-# addition is to let the number of neighbours that a voxel needs depend on its intensity. The review reports significantly less
-# noise and finer features, and names the cost of conventional filters as a reason.
+# addition is to let the number of neighbours that a voxel needs depend on its intensity. The review calls that the
+# innovation, reports significantly less noise and finer features, and names the cost of conventional filters as a
+# reason. It does not say what that gains over a fixed number.
 #
 # The neutron data are not public. We make a sample whose truth we know (a tube with rods and spheres), project it with our own
 # parallel-beam transform, count particles behind it (Beer and Lambert, Poisson noise and read-out noise), and

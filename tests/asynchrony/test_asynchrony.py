@@ -201,6 +201,19 @@ def test_rate_of_special_cases():
     assert grid.shape == (2, 3, 40)
 
 
+@pytest.mark.parametrize("gap", [1e-3, 1e-5, 1e-6, 1e-8])
+def test_rate_where_three_roots_nearly_coincide(gap):
+    mu = 1 - gap  # lr lambda = 0: the roots are 1 and mu, twice
+    assert convergence_rate(torch.zeros(1), lr=1.0, staleness=mu, momentum=mu).item() == pytest.approx(1, abs=1e-5)
+
+
+def test_rates_carry_no_graph():
+    leaf = CURVATURES.clone().requires_grad_()
+    grid = torch.full((1,), 0.1, dtype=DOUBLE, requires_grad=True)
+    found = best_momentum(leaf, staleness=grid, momenta=grid, lrs=grid)
+    assert not any(part.requires_grad for part in (*found, convergence_rate(leaf, lr=grid, momentum=grid)))
+
+
 def test_best_momentum_against_a_loop():
     staleness, momenta = torch.tensor([0.0, 0.5, 0.9]).double(), torch.linspace(-0.6, 0.6, 13).double()
     lrs = torch.logspace(-1, 0.5, 7).double()

@@ -216,3 +216,16 @@ def test_subnetworks_start_from_their_draws():
     fit = sum(((X @ W1[:, k]).clamp(min=0) @ w2[:, k, :, None]).clamp(min=0)[..., 0] * w3[:, k] for k in range(2))
     penalty = 0.15 * (w2.square().sum((-1, -2)) + w3.square().sum((-1, -2)))
     torch.testing.assert_close(value, (fit - y).square().sum(-1) / 2 + penalty)
+
+
+def test_deep_linear_optimum_of_dependent_features():
+    X = torch.tensor([[1.0, 1.0], [1.0, 1.0], [2.0, 2.0]], dtype=F64)
+    best = cn.deep_linear_optimum(X, torch.tensor([1.0, 2.0, -3.4], dtype=F64), 2, 1e-12)
+    assert best.w.tolist() == pytest.approx([-3.8 / 12] * 2, rel=1e-9)  # of all fits the shortest: two equal weights
+
+
+def test_the_objective_of_a_fit_without_residual_is_the_penalty():
+    X, beta = normal(4, 4), 1e-13
+    w = torch.linalg.solve(X, normal(4, seed=1))
+    best = cn.deep_linear_optimum(X, X @ w, 2, beta)
+    assert best.objective == pytest.approx(beta * w.norm().item(), rel=1e-6)

@@ -357,3 +357,45 @@ def test_tanh_units_are_what_the_oracle_says_refined():
     with pytest.warns(ConvergenceWarning):
         net = cn.convex_nn(X, y, 0.5, oracle="logistic", activation="tanh", max_neurons=2)
     torch.testing.assert_close(net.V[1], refine_tanh(Z, q, propose("logistic", Z, q)))
+
+
+@pytest.mark.parametrize("size", [1e-11, 1e15])
+def test_output_weights_do_not_depend_on_the_size_of_the_units(size):
+    H, y = torch.tensor([[1.0, 0.5], [-1.0, 0.2], [0.3, -1.0]], dtype=F64), torch.tensor([1.0, -1.0, 1.0])
+    here, there = cn.fit_output_weights(H, y, 0.1), cn.fit_output_weights(size * H, y, 0.1 * size)
+    assert here.objective == pytest.approx(0.1913043478)  # of scipy's HiGHS
+    assert there.objective == pytest.approx(here.objective)
+    torch.testing.assert_close(there.w * size, here.w)
+    # Small units are too dear, and do not blunt the prices of the others.
+    both = cn.fit_output_weights(torch.cat([1e-11 * H, H, 0 * H], 1), y, 0.1)
+    assert both.objective == pytest.approx(here.objective)
+    assert (both.w[[0, 1, 4, 5]] == 0).all()
+
+
+@pytest.mark.parametrize("size", [2.0**-570, 2.0**-60, 2.0**570])
+def test_oracles_do_not_depend_on_the_size_of_what_they_are_given(size):
+    A, g = normal(12, 3), normal(12, seed=1)
+    theta, sign = cn.relu_lmo_search(A, g, generator=0)
+    for data in ((size * A, g), (A, size * g)):
+        found = cn.relu_lmo_search(*data, generator=0)
+        assert torch.equal(found.theta, theta)
+        assert found.sign == sign
+    A, y = whitened(6, 9), normal(6, seed=3)
+    assert torch.equal(cn.relu_lmo_whitened(A, size * y).theta, cn.relu_lmo_whitened(A, y).theta)
+    here, there = cn.frank_wolfe(A, y, 1.5, iterations=5), cn.frank_wolfe(A, size * y, 1.5 * size, iterations=5)
+    assert torch.equal(there.theta, here.theta)
+    assert torch.equal(there.weights, here.weights * size)
+    assert torch.equal(there.prediction, here.prediction * size)
+    for found, expected in ((there.loss, here.loss), (there.gap, here.gap)):
+        assert torch.equal(found, expected * size * size)
+
+
+def test_a_radius_has_a_gradient_in_any_shape():
+    y = torch.tensor([3.0, -4.0], dtype=F64)
+    for radius in (torch.tensor(2.0, dtype=F64), torch.full((1,), 2.0, dtype=F64)):
+        radius.requires_grad_()
+        z = cn.project_gamma1(y, radius)  # the norms 3 and 4 lose the same, half of 7 - delta
+        u = cn.dual_ball_projection(torch.eye(2, dtype=F64), y, radius)
+        for part, expected in ((z[..., 1], -0.5), (u[..., 1], -0.8)):
+            (slope,) = torch.autograd.grad(part.sum(), radius)
+            assert slope.item() == pytest.approx(expected)

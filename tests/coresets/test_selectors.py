@@ -495,3 +495,22 @@ def test_finite_gradients_whose_sum_overflows_are_finite():
         g[1, 1] = bad
         with pytest.raises(ValueError, match="finite"):
             random(g, 2, generator=0)
+
+
+def test_neighbours_far_from_all_others_are_told_apart():
+    g = torch.tensor([[0.0], [1.0], [2.0], [1e8], [1e8 + 1], [1e8 + 2]], dtype=torch.float64)
+    assert craig(g, 2).indices.tolist() == [2, 4]  # 2 and 3 are central alike; beside 2 it is 4
+    both = torch.stack([g, 2 * g])
+    torch.testing.assert_close(craig(both, 2).weights, torch.full((2, 2), 3.0, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("unit", [1e-23, 1e19])
+def test_the_choice_of_glister_does_not_depend_on_the_units(unit):
+    g = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+
+    def remaining(unit):
+        return lambda chosen: unit * (g.sum(0) - g[chosen].sum(0))
+
+    assert torch.equal(glister(g * unit, 4).indices, glister(g, 4).indices)
+    found = glister(g * unit, 4, refresh=remaining(unit)).indices
+    assert torch.equal(found, glister(g, 4, refresh=remaining(1.0)).indices)

@@ -242,6 +242,38 @@ def test_bad_settings_are_named_before_any_work(change):
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    "change", [{"method": "full"}, {"gradients": "all"}, {"train": (torch.tensor(1.0), data()[1])}]
+)
+def test_examples_that_the_model_does_not_take(change):
+    settings = {"model": mlp(5, [5], 3), "train": data(), "method": "craig"} | SETTINGS | change
+    with pytest.raises(ValueError, match="must"):
+        train_on_coresets(**settings)
+
+
+class Words(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.head = torch.nn.Embedding(10, 4), torch.nn.Linear(4, 3)
+
+    def features(self, x):
+        return self.embedding(x).mean(1)
+
+    def forward(self, x):
+        return self.head(self.features(x))
+
+
+@pytest.mark.parametrize("per_batch", [False, True])
+def test_random_coresets_of_integers(per_batch):
+    y = data()[1]
+    words = 3 * y[:, None] + torch.randint(3, (len(y), 5), generator=torch.Generator().manual_seed(0))
+    settings = SETTINGS | {"method": "random", "fraction": 0.5, "lr": 1.0, "batch_size": 10, "per_batch": per_batch}
+    history, chosen = train_on_coresets(Words(), (words, y), **settings)
+    assert set(chosen["size"]) == {30}
+    loss = history[history.metric == "loss"].value
+    assert loss.iloc[-1] < loss.iloc[0]
+
+
 def test_divergence_is_said():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -209,6 +209,18 @@ def test_partial_cifar_says_so(folders):
     assert "partial: 2 of 5 batches" in loaded.source
 
 
+def test_a_partial_set_without_a_class_is_not_balanced(folders):
+    labels = np.arange(20) % 9
+    pixels = np.zeros((20, 3072), dtype=np.uint8)
+    folder = folders / "data" / "cifar-10"
+    folder.mkdir(parents=True)
+    (folder / "data_batch_1.bin").write_bytes(np.concatenate([labels[:, None].astype(np.uint8), pixels], 1).tobytes())
+    assert len(data.cifar10(download=False)) == 20
+    for n in (None, 10):
+        with pytest.raises(ValueError, match="none with label 9"):
+            data.cifar10(n=n, balanced=True, download=False)
+
+
 def test_broken_cifar(folders):
     folder = folders / "data" / "cifar-10"
     write_binary(folder, "test_batch", 1)

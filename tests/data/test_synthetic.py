@@ -40,6 +40,8 @@ def test_sensors_are_correlated_and_standardized():
     condition = torch.linalg.cond(x.T @ x)
     assert 3e3 < condition < 3e4
     assert not torch.equal(x, data.correlated_sensors(seed=2)[0])
+    with pytest.raises(ValueError, match="seed must be below"):
+        data.correlated_sensors(seed=2**64)
 
 
 def test_patches_have_the_given_length_and_angle():
@@ -79,8 +81,8 @@ def test_layers():
     assert v.min() >= 1.5
     assert v.max() <= 4.5
     assert torch.equal(v[:2], data.layered_velocity(50, size=30, seed=3)[:2])
-    for arguments in ({"count": 0}, {"count": 1, "size": 7}, {"count": 1, "vmin": 5.0}):
-        with pytest.raises(ValueError):
+    for arguments in ({"count": 0}, {"count": 1, "size": 7}, {"count": 1, "vmin": 5.0}, {"count": 1, "seed": 2**64}):
+        with pytest.raises(ValueError, match="must"):
             data.layered_velocity(**arguments)
 
 

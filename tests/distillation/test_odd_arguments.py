@@ -49,6 +49,8 @@ def per_row(outputs, y):
         lambda: ld.distill(NET, torch.nn.Flatten(0), (X, Y), **OPTIONS),
         lambda: ld.distill(NET, NET, (X, Y), evaluate_on=(X, Y), **OPTIONS),
         lambda: ld.distill(NET, NET, (X, Y), evaluate_on=X, **OPTIONS),
+        lambda: ld.distill(NET, NET, (X, Y), alpha=torch.tensor([0.1, 0.2]), temperature=2.0, epochs=1),
+        lambda: ld.distill(NET, NET, (X, Y), alpha=0.1, temperature=torch.tensor([1.0, 2.0]), epochs=1),
         lambda: ld.distill_chain(NET, (X, Y), **OPTIONS),
         lambda: ld.distill_chain(5, (X, Y), **OPTIONS),
         lambda: ld.last_values(None),

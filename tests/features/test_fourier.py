@@ -291,3 +291,14 @@ def test_a_member_far_away_costs_no_memory_with_gradients(monkeypatch):
     x.requires_grad_()
     lf.gaussian_kernel(x, x, sigma=1.0).sum().backward()
     assert x.grad[1].isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("unit", "dtype"),
+    [(1e-20, torch.float32), (1e20, torch.float32), (1e-170, torch.float64), (1e200, torch.float64)],
+)
+def test_the_gaussian_kernel_in_small_and_large_units(unit, dtype):
+    x = torch.tensor([[0.0], [1.0], [2.0]], dtype=dtype)
+    found = lf.gaussian_kernel(x * unit, x * unit, sigma=unit)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found, torch.exp(-((x - x.mT) ** 2) / 2))

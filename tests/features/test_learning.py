@@ -1,5 +1,6 @@
 """Ridge, leverage scores, resampling and kitchen sinks against dense algebra, scikit-learn and scipy."""
 
+import functools
 import math
 
 import pytest
@@ -276,3 +277,17 @@ BAD = [
 def test_bad_input(call):
     with pytest.raises(ValueError, match=r"must"):
         call()
+
+
+def test_a_regularization_that_rounding_swallows():
+    """Matrices of ones have rank one: the limits are known, and the shift of 1e-18 vanishes beside them."""
+    ones, lam = torch.ones(3, 3, dtype=torch.float64), 1e-18
+    close = functools.partial(torch.testing.assert_close, rtol=0, atol=1e-12)
+    close(lf.feature_ridge(ones[:, :2], ones[:, :1], lam), torch.full((2, 1), 0.5, dtype=torch.float64))
+    close(lf.feature_ridge(ones[:2], torch.tensor([[1.0], [3.0]]), lam), torch.full((3, 1), 2 / 3, dtype=torch.float64))
+    close(lf.kernel_ridge(ones, ones[:, :1], lam), ones[:, :1] / 3)
+    close(lf.effective_dimension(ones, lam), ones[0, 0])
+    close(lf.ridge_leverage_scores(ones[:, :2], ones, lam), ones[0, :2])
+    close(lf.leverage_resample(ones[:, :2], 4, lam).probabilities, ones[0, :2] / 2)
+    beside = torch.stack([ones, torch.eye(3).double(), ones * torch.nan])
+    close(lf.effective_dimension(beside, lam), torch.tensor([1.0, 3.0, torch.nan]).double(), equal_nan=True)

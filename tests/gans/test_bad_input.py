@@ -28,6 +28,7 @@ def train(**changes):
     "call",
     [
         lambda: train(generator=None),
+        lambda: train(generator=PLAYERS[0]()),
         lambda: train(generator=lambda: 3.0),
         lambda: train(discriminator=lambda: torch.nn.Linear(2, 1)),
         lambda: train(discriminator=lambda: lg.MLPDiscriminator((3,), 4)),

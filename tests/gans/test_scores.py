@@ -74,6 +74,32 @@ def test_frechet_distance_against_scipy():
     torch.testing.assert_close(mixed, torch.stack([found[0], frechet_distance(b[0], dead)]), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize(("few", "both"), [(4, False), (4, True), (9, False)])
+def test_gradient_of_the_frechet_distance_of_singular_covariances(few, both):
+    # A direction within the span of few samples, along which their singular covariance keeps its rank.
+    a, b = randn(few, 6), randn(3 if both else 20, 6, seed=1)
+    a = a * torch.tensor([1.0, 1, 1, 0, 0, 1]) if few > 6 else a
+    along = randn(len(a), len(a), seed=2) @ (a - a.mean(0))
+    a.requires_grad_()
+    for swap in (False, True):
+        pair = (b, a) if swap else (a, b)
+        (slope,) = torch.autograd.grad(frechet_distance(*pair), a)
+        with torch.no_grad():
+            sides = [a + sign * 1e-3 * along for sign in (1, -1)]
+            up, down = (frechet_distance(*((b, side) if swap else (side, b))).item() for side in sides)
+        assert (slope * along).sum().item() == pytest.approx((up - down) / 2e-3, rel=1e-3)
+
+
+def test_gradient_of_the_frechet_distance_of_members():
+    a, b = randn(2, 30, 3), randn(30, 3, seed=1)
+    a[1, :, 2] = 0  # singular, beside one that is not
+    a.requires_grad_()
+    (slope,) = torch.autograd.grad(frechet_distance(a, b).sum(), a)
+    for member, expected in zip(a, slope):
+        (alone,) = torch.autograd.grad(frechet_distance(member, b), member)
+        torch.testing.assert_close(alone, expected)
+
+
 def test_class_coverage():
     probs = torch.full((100, 3), 0.05)
     probs[:99, 0] = 0.9
@@ -82,6 +108,7 @@ def test_class_coverage():
     assert class_coverage(probs, min_share=0.02).item() == 1
     assert class_coverage(probs, min_confidence=0.95).item() == 0
     assert class_coverage(probs.expand(2, -1, -1)).tolist() == [2, 2]
+    assert class_coverage(probs, min_share=0.0).item() == 2  # none of the samples is read as the third
 
 
 def test_ring_and_mode_coverage():
@@ -151,11 +178,19 @@ def test_losses():
     assert torch.allclose(loss_d, fake.mean(-1) - real.mean(-1))
     assert torch.allclose(loss_g, -fake.mean(-1))
     for kind in ("saturating", "nonsaturating", "wasserstein"):
+        for found, loop in zip(gan_losses(real, fake[0], kind), zip(*(gan_losses(r, fake[0], kind) for r in real))):
+            torch.testing.assert_close(found, torch.stack(loop))
         for sign in (-1e4, 1e4):
             big = torch.full((2,), sign, requires_grad=True)
             both = torch.stack(gan_losses(big, big, kind))
             assert bool(torch.isfinite(both).all())
             assert bool(torch.isfinite(torch.autograd.grad(both.sum(), big)[0]).all())
+
+
+def test_no_images_have_no_scores():
+    net = ScoreNet()
+    assert net.embed(torch.zeros(0, 1, 28, 28)).shape == (0, 64)
+    assert net.probabilities(torch.zeros(2, 0, 1, 28, 28)).shape == (2, 0, 10)
 
 
 @pytest.mark.parametrize(

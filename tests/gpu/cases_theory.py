@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tests.gpu.cases import case, f64, flat, labelled, network, places, randn, recent, saddle, signed
+from tests.gpu.cases import case, f64, flat, labelled, network, places, randn, recent, saddle, signed, symmetric
 
 
 def problem(device, n=6, d=2, seed=0):
@@ -241,7 +241,9 @@ def teachers(device):
         sh.population_gradient(V, W),
         sh.population_descent(V, W, step=step, iterations=3),
         sh.relu_kernel(V, W),
-        sh.residual_linear(0.1 * randn(2, 3, 3, device=device), *randn(2, 3, 3, seed=2, device=device)),
+        sh.residual_linear(
+            0.1 * randn(2, 3, 3, device=device), randn(3, 3, seed=2, device=device), symmetric(3, 3, device=device)
+        ),
     )
 
 

@@ -37,6 +37,14 @@ def test_blocks_contain_their_left_end():
     assert torch.equal(W(x[:, None], x[None]), table[block][:, block])
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+def test_positions_may_be_integers(dtype):
+    x, y = torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1])
+    for kind, params in (("constant", {"prob": 0.25}), ("blocks", BLOCKS), ("quadratic", {}), ("band", {"phi": 2.0})):
+        W = graphs.graphon(kind, **params)
+        assert torch.equal(W(x.to(dtype), y.to(dtype)), W(x.double(), y.double()))
+
+
 def test_degree_functions_are_integrals():
     x = grid().reshape(1, 11)
     closed = {
@@ -167,6 +175,13 @@ def test_signals_do_not_depend_on_the_basis_of_an_eigenspace():
     noise = torch.randn(9, p, generator=seeded(3), dtype=F64)
     X = graphs.sample_signals(L, 9, generator=g)
     assert torch.allclose(X, (noise - noise.mean(-1, keepdim=True)) / math.sqrt(p))  # L = p (I - 11'/p)
+
+
+def test_signals_record_no_gradients():
+    L = graphs.laplacian(torch.ones(6, dtype=F64))
+    X = graphs.sample_signals(L.clone().requires_grad_(), 3)
+    assert not X.requires_grad
+    assert torch.equal(X, graphs.sample_signals(L, 3))
 
 
 def test_average_precision_is_that_of_scikit_learn():

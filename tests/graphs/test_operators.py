@@ -114,6 +114,34 @@ def test_relative_error_is_frobenius():
     expected = (graphs.laplacian(v) - graphs.laplacian(w)).norm(dim=(-1, -2)) / graphs.laplacian(w).norm(dim=(-1, -2))
     assert torch.allclose(graphs.relative_error(v, w), expected)
     assert graphs.relative_error(w, w).eq(0).all()
+    leaf = w.clone().requires_grad_()
+    assert torch.autograd.grad(graphs.relative_error(leaf, w).sum(), leaf)[0].eq(0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_counts_every_edge(dtype):
+    p = 1000
+    w = torch.ones(p * (p - 1) // 2, dtype=dtype)
+    assert graphs.laplacian_gram(w).dtype == dtype
+    assert graphs.laplacian_gram(w).eq(2 * p).all()  # 2 w + deg_i + deg_j
+    v, u = normal(10).to(dtype), normal(10, seed=1).to(dtype)
+    expected = graphs.relative_error(v.double(), u.double())
+    assert graphs.relative_error(v, u).dtype == dtype
+    torch.testing.assert_close(graphs.relative_error(v, u), expected.to(dtype))
+
+
+@pytest.mark.parametrize("size", [2.0**-140, 2.0**-75, 2.0**63, 2.0**125])
+def test_relative_error_does_not_depend_on_the_scale(size):
+    v, w = torch.tensor([1.125, 2.0, 3.0]), torch.tensor([1.0, 2.0, 3.0])
+    plain = graphs.relative_error(v, w)
+    expected = graphs.laplacian(v - w).norm() / graphs.laplacian(w).norm()
+    torch.testing.assert_close(plain, expected)
+    assert graphs.relative_error(size * v, size * w) == plain
+    assert graphs.relative_error(size * v, -size * v) == 2.0  # the difference itself may overflow
+    ratio = graphs.laplacian(v).norm() / graphs.laplacian(w).norm()
+    torch.testing.assert_close(graphs.relative_error(v, 2.0**-100 * w) * 2.0**-100, ratio)
+    assert graphs.relative_error(v, 0 * w).isinf()
+    assert graphs.relative_error(0 * v, 0 * w).isnan()
 
 
 @pytest.mark.parametrize(

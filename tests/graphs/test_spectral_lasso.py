@@ -363,3 +363,19 @@ def test_hard_thresholding_repeats_its_inner_steps():
         w = torch.clamp(w - (graphs.laplacian_gram(w) - c) / 12, min=0)
         w = torch.where(w >= w.topk(7).values[-1], w, 0.0)
     torch.testing.assert_close(ours.w, w)
+
+
+def test_units_of_the_data_do_not_end_the_iteration():
+    S, mu = problem(5, 30, batch=(2,))
+    penalties = {"alpha": 0.1, "beta": 0.5, "gamma": 0.2}
+    plain = graphs.spectral_graphical_lasso(S, mu, **penalties)
+    assert bool(plain.converged.all())
+    for size in (2.0**20, 2.0**-20):  # weights over size: the same problem
+        scaled = {"alpha": 0.1 * size, "beta": 0.5 * size**2, "gamma": 0.2 * size**2}
+        found = graphs.spectral_graphical_lasso(size * S, mu / size, **scaled)
+        assert bool(found.converged.all())
+        torch.testing.assert_close(size * found.w, plain.w, rtol=0, atol=1e-4)
+    for arguments in ({"S": 1e-6 * S, "beta": 0.5}, {"S": S, "beta": 1e9}):  # where the gradients over beta are tiny
+        with pytest.warns(ConvergenceWarning, match="2 of 2 problems"):
+            found = graphs.spectral_graphical_lasso(mu=mu, max_iter=20, **arguments)
+        assert found.iterations == 20

@@ -91,9 +91,22 @@ def test_large_systems_agree_with_the_pseudoinverse(width, dtype):
     phi, y = normal(30, width, dtype=dtype), normal(30, 2, seed=1, dtype=dtype)
     expected = torch.linalg.pinv(phi) @ y
     torch.testing.assert_close(_ridgeless.ridgeless(phi, y, 1e-12, svd_up_to=0), expected, rtol=1e-7, atol=1e-8)
-    low = phi[:, :5] @ normal(5, width, seed=2, dtype=dtype)  # rank 5: through eigenvalues
-    found = _ridgeless.ridgeless(low, y, 1e-8, svd_up_to=0)
-    torch.testing.assert_close(found, torch.linalg.pinv(low, rtol=1e-8) @ y, rtol=1e-5, atol=1e-7)
+    low = phi[:, :5] @ normal(5, width, seed=2, dtype=dtype)  # rank 5: through singular values, and eigenvalues
+    for rcond in (1e-8, 1e-6):
+        found = _ridgeless.ridgeless(low, y, rcond, svd_up_to=0)
+        torch.testing.assert_close(found, torch.linalg.pinv(low, rtol=rcond) @ y, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("rcond", [1.5e-12, 1.5e-7, 1.5e-4, 1.5e-3])
+@pytest.mark.parametrize("shape", [(30, 45), (45, 30), (30, 30)])
+def test_large_systems_count_the_same_singular_values_as_zero(shape, rcond):
+    s = 10 ** (-torch.arange(30, dtype=F64) / 3)
+    u, v = (torch.linalg.qr(normal(size, 30, seed=size)).Q for size in shape)
+    y = normal(shape[0], 2, seed=1)
+    inverse = torch.where(s > rcond, 1 / s, 0.0)
+    expected = v @ (inverse[:, None] * (u.T @ y))
+    found = _ridgeless.ridgeless(u @ torch.diag(s) @ v.T, y, rcond, svd_up_to=0)
+    assert (found - expected).norm() < 1e-4 * expected.norm()
 
 
 @pytest.mark.parametrize(
@@ -222,6 +235,9 @@ def test_label_noise():
     small = with_label_noise(labels.to(torch.uint8).view(2, -1), 0.5, num_classes=256, generator=generator())
     assert small.dtype == torch.uint8
     assert small.shape == (2, 10_000)
+    unsigned = with_label_noise(labels.to(torch.uint16), 0.3, num_classes=10, generator=generator())
+    assert unsigned.dtype == torch.uint16
+    assert torch.equal(unsigned.long(), noisy)
     assert with_label_noise(torch.zeros(3, dtype=torch.int64), 0.0, num_classes=1, generator=generator()).sum() == 0
     for arguments in (
         (labels, 1.5, 10),

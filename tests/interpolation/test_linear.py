@@ -35,6 +35,15 @@ def test_min_norm_is_the_pseudoinverse(n, p, rank, imaginary, seed):
     )
 
 
+@pytest.mark.parametrize("dtype", [F64, torch.complex128])
+def test_min_norm_has_a_gradient_where_singular_values_repeat(dtype):
+    x, y = 2 * torch.eye(2, 3, dtype=dtype), normal(2, seed=1, dtype=dtype)
+    for matrix, targets in ((x, y.requires_grad_()), (x.mT, normal(3, seed=2, dtype=dtype))):
+        matrix = matrix.clone().requires_grad_()
+        assert torch.autograd.gradcheck(li.min_norm, (matrix, targets))
+        torch.testing.assert_close(li.min_norm(matrix, targets), li.min_norm(matrix.detach(), targets))
+
+
 @pytest.mark.parametrize("shape", [(4, 9), (9, 4), (5, 5), (6, 1)])
 def test_min_norm_batched_and_with_several_targets(shape):
     x, y = normal(3, 2, *shape), normal(3, 2, shape[0], 4, seed=1)
@@ -271,3 +280,19 @@ def test_tiny_steps_add_up():
     x, y = normal(4, 3), normal(4, seed=1)
     path = li.gradient_descent_path(x, y, [1, 1000], step=1e-20)
     torch.testing.assert_close(path, torch.tensor([[1e-20], [1e-17]], dtype=F64) * (x.T @ y), rtol=1e-9, atol=0)
+
+
+def test_the_path_of_a_direction_without_a_target_stays_where_others_diverge():
+    path = li.gradient_descent_path(torch.diag(torch.tensor([10.0, 1.0])), torch.tensor([0.0, 1.0]), [1000], step=0.5)
+    assert path.tolist() == [[0.0, 1.0]]
+
+
+@pytest.mark.parametrize("size", [1e-160, 1e160])
+def test_the_path_does_not_depend_on_the_unit_of_the_features(size):
+    x, y = normal(4, 3), normal(4, seed=1)
+    here, there = (li.gradient_descent_path(factor * x, y, [1, 10]) for factor in (1.0, size))
+    torch.testing.assert_close(size * there, here)
+
+
+def test_a_noise_whose_square_vanishes_still_is_infinite_at_the_threshold():
+    assert li.linear_risk(torch.tensor([5, 8]), 5, noise=1e-170).risk.tolist() == [math.inf, 0.0]

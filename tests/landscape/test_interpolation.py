@@ -49,6 +49,7 @@ def test_the_global_generator_is_left_alone():
         lambda x, y: interpolating_resnet(torch.cat([x, x[:1]]), torch.cat([y, y[:1]]), 2),
         lambda x, y: interpolating_resnet(x, y, 2, hidden=2),
         lambda x, y: interpolating_resnet(x, y, 1),
+        lambda x, y: interpolating_resnet(x, y, 2, seed=2**64),
         lambda x, y: interpolating_resnet(x, y - 1, 2),
         lambda x, y: interpolating_resnet(x, y[:-1], 2),
         lambda x, y: interpolating_resnet(x, y.float(), 2),
@@ -58,3 +59,10 @@ def test_the_global_generator_is_left_alone():
 def test_bad_input(bad):
     with pytest.raises(ValueError, match="must"):
         bad(torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), torch.arange(6) % 2)
+
+
+def test_examples_far_from_zero_are_told_apart():
+    x, y = torch.randn(9, 3, generator=torch.Generator().manual_seed(0)).double() + 1e12, torch.arange(9) % 4
+    model = interpolating_resnet(x, y, 4)
+    torch.testing.assert_close(model(x), (y[:, None] == torch.arange(4)).double(), atol=1e-6, rtol=0)
+    assert (interpolating_resnet(x - 1e12, y, 4).centre == 0).all()  # taken as they are

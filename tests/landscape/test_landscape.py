@@ -162,6 +162,27 @@ def test_segments():
     assert ls.segment(lambda w: w.square().sum(), w0, w1, ts).tolist() == [0.0, 0.75, 12.0]  # a loss of one point
     with pytest.raises(ValueError):
         ls.segment(lambda w: w, w0, w1, ts)
+    assert ls.segment(lambda w: w.square().sum(), w0, w1, ts[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_segment_of_a_loss_that_takes_one_point(count):
+    w0, w1, ts = torch.zeros(2), torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0, 2.0])[:count]
+    assert ls.segment(lambda w: w[0] ** 2 + w[1], w0, w1, ts).tolist() == [0.0, 3.0, 8.0][:count]
+    assert ls.segment(lambda w: w @ torch.eye(2) @ w, w0, w1, ts).tolist() == [0.0, 5.0, 20.0][:count]
+    assert ls.segment(lambda w: w[:, 0] - w[:, 1], w0, w1, ts).tolist() == [0.0, -1.0, -2.0][:count]
+    assert ls.segment(lambda w: w[..., 0] - w[..., 1], w0, w1, ts).tolist() == [0.0, -1.0, -2.0][:count]
+
+
+def test_derivatives_do_not_depend_on_the_mode_of_the_caller():
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            x = torch.tensor([1.0, 2.0])
+            assert ls.gradient(lambda z: (z**4).sum(-1), x).tolist() == [4.0, 32.0]
+            assert ls.hessian(lambda z: (z**4).sum(-1), x).tolist() == [[12.0, 0.0], [0.0, 48.0]]
+    # A point from inference mode serves outside it too.
+    assert ls.gradient(lambda z: (z**4).sum(-1), x).tolist() == [4.0, 32.0]
+    assert ls.hessian(lambda z: (z**4).sum(-1), x).tolist() == [[12.0, 0.0], [0.0, 48.0]]
 
 
 def test_rescaling_batches_and_needs_weights_that_chain():

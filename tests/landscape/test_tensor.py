@@ -58,6 +58,28 @@ def test_it_is_a_gradient_for_descent_and_vanishes_at_a_decomposition():
     assert (path.f[-1] < 1e-3).all()
 
 
+@pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e2), (torch.float64, 1e6)])
+def test_one_vector_may_be_much_longer_than_the_others(dtype, size):
+    x = torch.tensor([size, 0, 0.6, 0.8], dtype=dtype).requires_grad_()
+    value = tensor_decomposition(x, torch.eye(2, dtype=dtype))
+    (slope,) = torch.autograd.grad(value, x)
+    by_hand = torch.tensor([4 * size * 0.36, 0, 4 * size**2 * 0.6, 0], dtype=dtype)
+    torch.testing.assert_close(value, torch.tensor(2 * size**2 * 0.36, dtype=dtype))
+    torch.testing.assert_close(slope, by_hand)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_a_basis_is_orthonormal_to_its_own_precision(dtype):
+    basis = BASIS.to(dtype)
+    for other in (dtype, torch.float32, DOUBLE):
+        assert tensor_decomposition(BASIS[:2].flatten().to(other), basis).abs() < 1e-3
+        with pytest.raises(ValueError, match="orthonormal"):
+            tensor_decomposition(torch.ones(2 * D, dtype=other), 1.1 * basis)
+    sampled_tensor_gradient(basis, 2)
+    with pytest.raises(ValueError, match="orthonormal"):
+        sampled_tensor_gradient(1.1 * basis, 2)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -98,6 +98,12 @@ def test_cosines_do_not_depend_on_the_length(dtype, size):
     assert torch.equal(found[:, 1], torch.zeros(3, dtype=dtype))
 
 
+def test_the_gradient_at_a_zero_vector_is_that_of_length_one():
+    p, t = torch.zeros(2, 3, requires_grad=True), torch.tensor([[0.0, 3.0, 4.0]])
+    matching_cost(p, t, torch.zeros(1, 2), 0.25).sum().backward()
+    assert torch.allclose(p.grad, -0.75 * torch.tensor([0.0, 0.6, 0.8]).expand(2, 3))
+
+
 def test_videos_are_what_they_say():
     video = moving_objects(3, 6, 3, 32, proposals=7, noise=0.0, seed=2)
     assert video.frames.shape == (3, 6, 3, 32, 32)
@@ -152,6 +158,8 @@ def test_training_through_the_matching_lowers_the_loss():
         lambda: mask_iou(torch.zeros(1, 2, 2), torch.zeros(1, 2, 3)),
         lambda: boundary_f(torch.zeros(2, 2), torch.zeros(2, 2), -1),
         lambda: boundary_f(torch.zeros(2), torch.zeros(2)),
+        lambda: boundary_f(torch.full((2, 2), torch.nan), torch.zeros(2, 2)),
+        lambda: boundary_f(torch.zeros(2, 2, dtype=torch.bool), torch.full((2, 2), torch.nan)),
         lambda: matched_masks(torch.zeros(2, 3), torch.zeros(2, 4, 4)),
         lambda: matching_cost(torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2, 2), 1.5),
         lambda: matching_cost(torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(3, 2), 0.5),

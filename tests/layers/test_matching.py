@@ -151,6 +151,36 @@ def test_a_matching_that_is_not_one_says_so(m):
             assert feasible(X, 1e-3)
 
 
+def test_second_derivatives_of_the_quadratic_matching_are_those_of_finite_differences():
+    C, weights = costs(3, 4, seed=6).requires_grad_(True), costs(3, 4, seed=7)
+    direction = costs(3, 4, seed=8) - 0.5
+
+    def slope(C):
+        value = (implicit_matching(C, 0.5) ** 3 * weights).sum()
+        return torch.autograd.grad(value, C, create_graph=True)[0]
+
+    (found,) = torch.autograd.grad((slope(C) * weights).sum(), C)
+    up, down = ((slope(C + s * 1e-6 * direction) * weights).sum().item() for s in (1, -1))
+    assert abs((up - down) / 2e-6 - (found * direction).sum().item()) < 1e-4
+
+
+def test_costs_too_large_for_so_many_projections_are_said():
+    C = costs(4, 3, 5, seed=5)
+    for call in (
+        lambda: matching(1000 * C),
+        lambda: matching(1000 * C[0].float()),
+        lambda: project_matching(1000 * costs(10, 50)),
+    ):
+        with pytest.warns(ConvergenceWarning, match="row or column sum"):
+            X = call()
+        assert not feasible(X, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert matching(C[:0]).shape == (0, 3, 5)
+        assert feasible(matching(C, step=0.5), 0.5)
+        assert feasible(project_matching(C), 0.5)
+
+
 @pytest.mark.parametrize(
     "call",
     [

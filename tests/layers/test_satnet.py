@@ -197,6 +197,15 @@ def test_it_learns_exclusive_or():
     assert bool(((layer(bits, known)[:, 2] > 0.5) == (bits[:, 2] > 0.5)).all())
 
 
+@pytest.mark.parametrize("by", ["z", "S"])
+def test_second_derivatives_are_refused(by):
+    layer, z, known, weights = setting()
+    z.requires_grad_(True)
+    (slope,) = torch.autograd.grad((layer(z, known) * weights).square().sum(), z, create_graph=True)
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        torch.autograd.grad(slope.sum(), z if by == "z" else layer.S)
+
+
 def test_composed_networks_pass_gradients():
     chain = ParityChain(4, 2, method="mixing")
     assert chain(torch.rand(2, 3, 4)).shape == (2, 3)

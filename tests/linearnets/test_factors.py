@@ -155,6 +155,19 @@ def test_a_batch_equals_its_members(rule, dtype):
     torch.testing.assert_close(final[1][1, 2], last[1], rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("rule", ["adagrad", "adadelta", "adam"])
+@pytest.mark.parametrize(("dtype", "eps"), [(torch.float32, 0.0), (torch.float32, 1e-50), (torch.float16, 1e-8)])
+def test_zero_gradients_do_not_move_without_eps(rule, dtype, eps):
+    factors = [torch.ones(2, 1, 2, dtype=dtype), torch.ones(2, 1, 1, dtype=dtype)]
+    target = torch.tensor([[[1.0, 1.0]], [[2.0, 1.0]]], dtype=dtype)  # the first trial starts there
+    path, (first, second) = train_factors(lambda w: w - target, factors, lr=0.25, steps=1, rule=rule, eps=eps)
+    moved = 0.0 if rule == "adadelta" else 0.25  # a sign times lr; AdaDelta's first step is sqrt(eps)
+    expected = torch.tensor([[[1.0, 1.0]], [[1 + moved, 1.0]]], dtype=dtype)
+    torch.testing.assert_close(first, expected, rtol=0, atol=0.002)
+    torch.testing.assert_close(second, expected[..., :1], rtol=0, atol=0.002)
+    assert torch.equal(path[1, 0], path[0, 0])
+
+
 def test_no_momentum_for_any_trial_goes_with_every_rule():
     factors, settings = [torch.ones(3, 1, 2), torch.ones(3, 1, 1)], {"lr": 0.1, "steps": 2, "rule": "adam"}
     path, _ = train_factors(lambda w: w - 4, factors, momentum=torch.zeros(3), **settings)

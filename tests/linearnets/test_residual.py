@@ -125,6 +125,24 @@ def test_identity_factorization_splits_as_well_as_possible():
     assert identity_factorization(torch.eye(3), 4).abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("angles", [[1.0, 2.0], [0.0, 0.0]])  # the second is all stretch
+def test_identity_factorization_of_a_nearly_singular_matrix(angles):
+    depth, sides = 2000, torch.matrix_exp(draw(2, 4, 4, seed=5) - draw(2, 4, 4, seed=5).mT)  # rotations
+    stretch = sides[0] @ torch.logspace(0, -14, 4, dtype=torch.float64).diag() @ sides[0].T
+    target = sides[1] @ rotation(angles) @ sides[1].T @ stretch
+    blocks = identity_factorization(torch.stack([target, sides[1]]), depth)
+    bound = 2 * (math.pi**0.5 + (3 * 14 * math.log(10)) ** 0.5) ** 2 / depth
+    assert bool((torch.linalg.matrix_norm(blocks, 2) <= bound).all())
+    torch.testing.assert_close(residual_product(blocks[0]), target, atol=1e-11, rtol=0)
+    torch.testing.assert_close(residual_product(blocks[1]), sides[1])
+
+
+def test_identity_factorization_of_a_root_that_cannot_be_divided_by():
+    target = torch.tensor([[-2.9999999999999996, -0.9999999999999996], [-3.0, -1.0]], dtype=torch.float64)
+    blocks = identity_factorization(target, 4)
+    torch.testing.assert_close(residual_product(blocks), target)
+
+
 def test_identity_factorization_against_scipy():
     from scipy.linalg import fractional_matrix_power, polar
 
@@ -154,6 +172,8 @@ def test_identity_factorization_against_scipy():
         lambda: residual_risk(torch.ones(3, 2, 2), torch.ones(3, 3)),
         lambda: residual_gradient(torch.ones(4, 3, 2, 2), torch.ones(5, 2, 2)),
         lambda: gradient_lower_bound(torch.ones(3, 2, 2), torch.ones(2, 2), torch.ones(2, 2).double()),
+        lambda: residual_risk(torch.ones(3, 2, 2), torch.ones(2, 2), draw(2, 2).float()),
+        lambda: residual_gradient(torch.ones(3, 2, 2).half(), torch.ones(2, 2).half(), draw(4, 2, 2).half()),
         lambda: linear_resnet_descent(torch.ones(2, 5), torch.ones(3, 5), 2, step=0.1, iterations=1),
         lambda: linear_resnet_descent(torch.ones(2, 5), torch.ones(2, 5), 0, step=0.1, iterations=1),
         lambda: linear_resnet_descent(torch.ones(2, 5), torch.ones(2, 5), 2, step=0.0, iterations=1),
@@ -245,7 +265,7 @@ def test_zou_rate_by_hand():
 
 @pytest.mark.parametrize("bad", [-torch.eye(4).double(), draw(4, 4, seed=3)])
 def test_a_bound_needs_a_covariance(bad):
-    with pytest.raises(ValueError, match="covariance must be symmetric positive semidefinite"):
+    with pytest.raises(ValueError, match=r"covariance must be (symmetric|positive semidefinite)"):
         gradient_lower_bound(draw(2, 4, 4, scale=0.1), draw(4, 4, seed=1), bad)
     for fine in (covariance(4), torch.zeros(4, 4).double(), torch.full((4, 4), torch.nan).double()):
         gradient_lower_bound(draw(2, 4, 4, scale=0.1), draw(4, 4, seed=1), fine)

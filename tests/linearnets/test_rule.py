@@ -180,6 +180,16 @@ def test_direction_against_scipy_at_full_rank():
     torch.testing.assert_close(induced_direction(w, g, 4), torch.tensor(sum(terms)).real, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.parametrize("power", [-80, 80])
+def test_one_output_whose_squares_leave_the_range(power):
+    w, g, size = torch.tensor([[3.0, -4.0]]), torch.tensor([[2.0, 1.0]]), 2.0**power
+    for depth in (2, 3):
+        exact = by_powers(w.double() * size, g.double(), depth)
+        torch.testing.assert_close(induced_direction(w * size, g, depth).double(), exact, rtol=1e-6, atol=0)
+    path = emulate(lambda v: g.expand_as(v), (w * size).expand(2, 1, 2), depth=2, lr=0.5, steps=1)
+    torch.testing.assert_close(path[1, 1].double(), (w - 2.5 * (g + 2 / 25 * w)).double() * size, rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("shape", [(1, 4), (2, 4), (4, 2), (3, 3)])
 @pytest.mark.parametrize("depth", [1, 2, 3, 5])
 def test_derivatives_against_differences(shape, depth):

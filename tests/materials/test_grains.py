@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from litrepro import ConvergenceWarning
 from litrepro import materials as lm
 
 
@@ -206,10 +207,19 @@ def test_growth_law():
     assert 0 < fit["residual"] < 0.1
 
 
+@pytest.mark.parametrize(("grow", "end"), [(torch.exp, 0.5), (lambda t: (1 + t) ** 0.01, 20.0)])
+def test_a_growth_law_beyond_the_powers_is_said(grow, end):
+    t = torch.arange(6, dtype=torch.float64)
+    with pytest.warns(ConvergenceWarning, match="end of"):
+        fit = lm.fit_growth_law(t, grow(t))
+    assert fit["exponent"] == pytest.approx(1 / end)
+
+
 def test_hall_petch():
     d = torch.tensor([1.0, 4.0, 25.0])
     torch.testing.assert_close(lm.hall_petch(d, 100.0, 50.0), torch.tensor([150.0, 125.0, 110.0]))
     assert lm.hall_petch(4.0, 100.0, 50.0) == 125.0
+    assert lm.hall_petch(1e-300, 0.0, 1.0) == pytest.approx(1e150)
     fit = lm.fit_hall_petch(d, lm.hall_petch(d, 100.0, 50.0))
     assert fit["sigma0"] == pytest.approx(100)
     assert fit["k"] == pytest.approx(50)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from litrepro import ConvergenceWarning
 from litrepro import materials as lm
 from litrepro.gans import gan_losses
 
@@ -103,6 +104,43 @@ def test_training_is_adam_with_a_cosine_on_a_sum_of_losses():
     found = table.pivot(index="step", columns="metric", values="value")
     assert found.index.tolist() == list(range(2, 41, 2))
     torch.testing.assert_close(torch.tensor(found.to_numpy()), torch.tensor(expected.to_numpy()), rtol=1e-5, atol=1e-7)
+
+
+def test_divergence_is_said():
+    x = maps()
+    with pytest.warns(ConvergenceWarning, match="training stops"):
+        history = lm.train_surrogate(lm.GrainUNet(4, 2, generator=0), x, x, iterations=20, batch=4, lr=1e30)
+    finite = [math.isfinite(value) for value in history.value]
+    assert 1 < len(finite) < 20
+    assert finite == [True] * (len(finite) - 1) + [False]
+
+
+class Cusp(torch.nn.Module):
+    """|w|, written so that its slope at 0 is nan."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, x):
+        return 0 * x + self.w.square().sqrt()
+
+
+def test_what_the_last_step_leaves_is_looked_at():
+    x = maps()
+    with pytest.warns(ConvergenceWarning, match="at the end"):
+        history = lm.train_surrogate(Cusp(), x, x, iterations=1)
+    assert history.value.item() == pytest.approx(math.log(2))
+
+
+@pytest.mark.parametrize("found", [lambda d: d[0], lambda d: d[:1], lambda d: (1.0, d[1])])
+def test_an_adversary_gives_a_pair_of_losses(found):
+    net, judge = lm.GrainUNet(4, 2, generator=0), lm.PatchDiscriminator(4, generator=0)
+    before = [p.clone() for p in net.parameters()]
+    options = {"discriminator": judge, "adversarial": lambda real, fake: found(losses(real, fake))}
+    with pytest.raises(ValueError, match="pair of tensors"):
+        lm.train_surrogate(net, maps(), maps(), iterations=1, **options)
+    assert all(torch.equal(a, b) for a, b in zip(before, net.parameters()))
 
 
 def test_losses_of_the_gan_room_are_averaged_over_images():

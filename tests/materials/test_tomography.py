@@ -125,6 +125,15 @@ def test_rays_of_images_that_fill_their_square():
         torch.testing.assert_close(found, torch.from_numpy(values).sum(1))
 
 
+@pytest.mark.parametrize(("dtype", "n"), [(torch.float16, 96), (torch.bfloat16, 48)])
+def test_rays_in_half_precision(dtype, n):
+    image = torch.rand(n, n, generator=torch.Generator().manual_seed(0)).to(dtype)
+    angles = turn(5).to(dtype)
+    found = lm.radon(image, angles)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.double(), lm.radon(image.double(), angles.double()), rtol=0.02, atol=0.1)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -70,7 +70,16 @@ def test_start_of_the_network():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"channels": (3,)}, {"channels": (0, 2)}, {"hidden": 0}, {"size": 3}, {"dropout": 1.0}, {"num_classes": 0}]
+    "bad",
+    [
+        {"channels": (3,)},
+        {"channels": (0, 2)},
+        {"hidden": 0},
+        {"size": 3},
+        {"dropout": 1.0},
+        {"num_classes": 0},
+        {"seed": 2**64},
+    ],
 )
 def test_bad_networks(bad):
     with pytest.raises(ValueError, match="must"):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -116,11 +117,18 @@ def test_linear_models_and_gradients():
         {"dropout": 1.0},
         {"dropout": (0.1, 0.1)},
         {"init": "he"},
+        {"widths": (4, 2), "activation": "swish"},  # also where no layer would use it
+        {"widths": (4, 2), "dropout": 7.0},
     ],
 )
 def test_bad_input(keywords):
     with pytest.raises(ValueError):
         StackedMLP(**({"widths": (4, 8, 2)} | keywords))
+
+
+@pytest.mark.parametrize("probability", [np.float32(0.5), np.array(0.5), torch.tensor(0.5), [np.float32(0.5)]])
+def test_a_number_is_a_number_of_any_kind(probability):
+    assert StackedMLP((4, 8, 2), dropout=probability).dropout == (0.5,)
 
 
 @pytest.mark.parametrize("shape", [(4,), (3, 5), (2, 3, 4), (1, 3, 5)])

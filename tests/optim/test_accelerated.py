@@ -86,6 +86,34 @@ def test_gradient_descent_takes_a_step_size_per_trial_and_freezes_what_diverges(
     assert found.steps[2] == alone.steps
 
 
+@pytest.mark.parametrize(("size", "lr"), [(2.0**-84, 2.0**83), (2.0**70, 2.0**-71)])
+def test_gradients_whose_squares_leave_the_numbers(size, lr):
+    """f = size |x|^2/2 with lr size = 1/2: every step halves x, and its gradient of norm 5 size."""
+    found = gradient_descent(lambda x: size * x.square().sum(-1) / 2, torch.tensor([3.0, 4.0]), lr=lr, tol=size)
+    assert (found.steps, found.oracle_calls) == (3, 4)
+    assert found.grad_norm.item() == 5 / 8 * size
+    assert found.x.tolist() == [3 / 8, 4 / 8]
+
+
+def test_inference_mode_changes_nothing():
+    x = torch.ones(2, **F64)
+
+    def wavy(x):
+        return (x**4).sum(-1) / 4 + x[..., 0] ** 2 - x[..., 1] ** 2 / 4
+
+    runs = (
+        lambda at: gradient_descent(wavy, at, lr=0.1, tol=1.0),
+        lambda at: cubic_newton(wavy, at, hessian_lipschitz=8.0, tol=1.0),
+        lambda at: guarded_agd(wavy, at, smoothness=8.0, hessian_lipschitz=8.0, tol=1.0),
+    )
+    for run in runs:
+        expected = run(x)
+        assert expected.steps > 0
+        with torch.inference_mode():
+            found = run(x.clone())
+        assert all(torch.equal(*pair) for pair in zip(found, expected))
+
+
 def loop_agd(fn, y, smoothness, strong, tol):
     """Algorithm 2, one trial, as printed."""
     root = math.sqrt(smoothness / strong)
@@ -188,6 +216,23 @@ def test_a_saddle_without_slope_is_left():
         found = negative_curvature_descent(fn, torch.zeros(5, 2, **F64), hessian_lipschitz=1.0, alpha=0.5, gap=1e-6)
     assert (found.steps >= 1).all()
     assert (found.x[:, 0].abs() > 1).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("place", ["saddle", "ridge"])
+def test_a_trial_without_slope_goes_one_way_whoever_its_neighbours_are(place, dtype):
+    """On the ridge the slope along v is rounding. The sign is that of v's largest entry, and f has a minimum there."""
+    q = rotation(5, 3).to(dtype)
+    low = q[:, 0] * q[:, 0][q[:, 0].abs().argmax()].sign()
+
+    def fn(x):
+        y = x @ q
+        return (y * y * torch.tensor([-1.0, 1, 2, 3, 0.5], dtype=dtype)).sum(-1) / 2 + y[..., 0] ** 4 / 4
+
+    start = torch.zeros(5, dtype=dtype) if place == "saddle" else q[:, 1]
+    for trials in (1, 2, 3, 8):
+        found = negative_curvature_descent(fn, start.expand(trials, 5), hessian_lipschitz=6.0, alpha=0.5, gap=0.25)
+        assert (found.x @ low < -0.5).all()
 
 
 @pytest.mark.parametrize("alpha", [0.5, 0.2])

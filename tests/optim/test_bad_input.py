@@ -59,6 +59,9 @@ FAR = {"smoothness": 1.0, "hessian_lipschitz": 1.0, "dim": 2}
         lambda: optim.cubic_newton(torch.sum, X.half(), hessian_lipschitz=1.0, tol=0.1),
         lambda: optim.ball_penalty(torch.ones(3, 2), torch.ones(2, 2), smoothness=1.0, radius=1.0),
         lambda: optim.ball_penalty(X, X * 1j, smoothness=1.0, radius=1.0),
+        lambda: optim.ball_penalty(X, X > 0, smoothness=1.0, radius=1.0),
+        lambda: curvature.lbfgs_direction(X.expand(3, 2), X[None], X[None], gamma=torch.ones(3) * 1j),
+        lambda: curvature.AdaHessian([torch.nn.Parameter(torch.ones(2))], lr=torch.ones(2) * 1j),
         lambda: optim.negative_curvature_descent(
             torch.sum, X, hessian_lipschitz=1.0, alpha=1.0, gap=1.0, generator="x"
         ),

@@ -115,3 +115,34 @@ def test_bad_constants(change):
 def test_the_package_exports_what_its_curvature_has():
     assert set(curvature.__all__) <= set(optim.__all__)
     assert all(getattr(optim, name) is getattr(curvature, name) for name in curvature.__all__)
+
+
+@pytest.mark.parametrize("kind", ["newton", "saddle-free"])
+def test_a_step_is_limited_whatever_its_length(kind):
+    """Along the second axis the Newton step is -1/curvature: its square overflows, or it is infinite."""
+    for curvature_there in (1e-20, 0.0):
+        path = newton_descent(
+            lambda x, c=curvature_there: x[..., 0] ** 2 / 2 + x[..., 1] + c * x[..., 1] ** 2 / 2,
+            torch.zeros(1, 2), 1, max_step=0.5, lr=torch.tensor([0.25]), kind=kind,
+        )  # fmt: skip
+        assert path.x[-1].tolist() == [[0.0, -0.5]]
+    along = newton_descent(lambda x: 3 * x[..., 0] - 4 * x[..., 1], torch.zeros(2), 1, max_step=0.5, kind=kind).x[-1]
+    torch.testing.assert_close(along, torch.tensor([-0.3, 0.4]))
+
+
+def test_negative_curvature_of_a_trial_that_diverged_is_nan():
+    x = torch.tensor([[math.nan, 1.0], [1.0, 1.0], [math.inf, 1.0]])
+    v, found = negative_curvature(lambda x: x.square().sum(-1), x, radius=1e-3, steps=10, lr=0.3)
+    assert v.isnan().all(-1).tolist() == [True, False, True]
+    assert found.isnan().tolist() == [True, False, True]
+    assert found[1].item() == pytest.approx(2.0)
+
+
+def test_inference_mode_changes_nothing():
+    x0 = torch.full((2, 2), 0.1, dtype=torch.float64)
+    options = {"radius": 0.1, "steps": 5, "lr": 0.1}
+    expected = newton_descent(quartic_saddle, x0, 3).x, *negative_curvature(quartic_saddle, x0, **options)
+    with torch.inference_mode():
+        found = newton_descent(quartic_saddle, x0, 3).x, *negative_curvature(quartic_saddle, x0, **options)
+    assert all(torch.equal(*pair) for pair in zip(found, expected))
+    assert not torch.equal(found[0][-1], x0)

@@ -72,6 +72,26 @@ def test_optimal_step_size_known_values():
     assert rate.item() == pytest.approx(1 / math.sqrt(5))
 
 
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 1e20), ("float32", 1e-20), ("float64", 1e200)])
+def test_spectra_at_any_scale(dtype, size):
+    dtype = getattr(torch, dtype)
+    eigs = torch.tensor([1.0, 4.0, 9.0], dtype=dtype)
+    eta, rate = optimal_step_size(size * eigs)
+    bounds, ordinary = step_size_bounds(size * eigs), step_size_bounds(eigs)
+    low, high = momentum_interval(size * eigs)
+    assert {value.dtype for value in (eta, rate, low, high, *bounds.values())} == {dtype}
+    assert (eta * size).item() == pytest.approx(0.2)  # 2 / (1 + 9)
+    assert rate.item() == pytest.approx(0.8)
+    for name in bounds:
+        assert bounds[name].item() == pytest.approx(ordinary[name].item() / (size if "eta" in name else 1), rel=1e-5)
+    assert (size * low).tolist() == (size * high).tolist() == pytest.approx([1, 1 / 4, 1 / 9])
+
+
+def test_rates_that_single_precision_does_not_tell_apart():
+    eta, _ = optimal_step_size(torch.tensor([1e-5, 1.0, 1e3]))
+    assert eta.item() == pytest.approx(2 / (1e3 + 1e-5))
+
+
 def test_optimal_step_size_against_scipy_and_bounds():
     eigs = spectra()
     eta, rate = optimal_step_size(eigs)
@@ -407,10 +427,22 @@ def test_consensus_gradients_match_the_field():
     assert torch.equal(linear[0][0], torch.full((2,), 3.0, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_consensus_gradients_without_recording(mode):
+    x, y = (torch.tensor(value, requires_grad=True) for value in (1.0, 2.0))
+    losses = [x * y, -x * y]
+    with mode():
+        found = consensus_gradients(losses, [[x], [y]], 0.5)
+    assert [g.item() for player in found for g in player] == [2.5, 0.0]  # (y + x / 2, -x + y / 2)
+
+
 @pytest.mark.parametrize(
     "call",
     [
         lambda: bilinear_game(torch.eye(2))(torch.ones(3)),
+        lambda: bilinear_game(torch.eye(1))(torch.tensor([1, 2])),
+        lambda: quadratic_game(torch.eye(2))(torch.tensor([1, 2])),
+        lambda: quadratic_game(torch.eye(2))(torch.ones(2).double()),
         lambda: quadratic_game(torch.ones(2, 3)),
         lambda: consensus_matrix(torch.ones(2, 3), 0.1),
         lambda: optimal_step_size(torch.tensor([1.0, -1.0])),

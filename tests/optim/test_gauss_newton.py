@@ -100,6 +100,13 @@ def test_a_memory_serves_several_gradients_and_a_gradient_several_memories():
         lbfgs_direction(g[:2], s, y)
 
 
+@pytest.mark.parametrize(("s", "y"), [(2.0**-30, 2.0**70), (2.0**-20, 2.0**-84)])
+def test_the_first_scale_of_pairs_whose_squares_leave_the_numbers(s, y):
+    """Across the only pair H is gamma = s.y / y.y = s/y."""
+    g = torch.tensor([0.0, 1.0]) * y
+    assert lbfgs_direction(g, torch.tensor([[s, 0.0]]), torch.tensor([[y, 0.0]])).tolist() == [0.0, s]
+
+
 def test_empty_memory_and_bad_pairs():
     g, none = randn(2, 3, 4), torch.zeros(2, 3, 0, 4, dtype=f64)
     assert torch.equal(lbfgs_direction(g, none, none), g)
@@ -246,6 +253,16 @@ def test_sqgn_of_a_model_that_ignores_some_weights():
     short = sqgn(linear, square, torch.zeros(2, 4, dtype=f64), (x, y), epochs=3, batch=10, every=2)
     torch.testing.assert_close(run.w[:, :4], short.w)
     assert (run.w[:, 4:] == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 4)])
+def test_sqgn_in_inference_mode(shape):
+    options = {"epochs": 2, "batch": 10, "every": 2}
+    expected = sqgn(linear, square, torch.zeros(shape, dtype=f64), regression(), **options)
+    with torch.inference_mode():
+        found = sqgn(linear, square, torch.zeros(shape, dtype=f64), regression(), **options)
+    assert torch.equal(found.w, expected.w)
+    assert (expected.losses[-1] < expected.losses[0]).all()
 
 
 @pytest.mark.parametrize(

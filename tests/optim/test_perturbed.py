@@ -378,6 +378,13 @@ def test_a_state_of_psgd_from_another_kind_of_device_is_refused_whole():
     assert torch.equal(optimizer.generator.get_state(), before)
 
 
+def test_psgd_without_trials_steps():
+    empty = nn.Parameter(torch.ones(0, 2))
+    empty.grad = torch.ones(0, 2)
+    PSGD([empty], 0.1, 0.5, batch_dims=1).step()
+    assert empty.shape == (0, 2)
+
+
 def test_psgd_stands_still_where_its_schedule_is_zero():
     optimizer = PSGD([nn.Parameter(torch.ones(4))], 0.1, 0.5)
     optimizer.param_groups[0]["lr"] = 0.0
@@ -385,3 +392,32 @@ def test_psgd_stands_still_where_its_schedule_is_zero():
     with pytest.raises(ValueError, match=r"kind, got .*momentum"):
         optimizer.add_param_group({"params": [nn.Parameter(torch.ones(2))], "momentum": 0.9})
     assert len(optimizer.param_groups) == 1
+
+
+def test_inference_mode_changes_nothing():
+    x0 = torch.tensor([[0.0, 0.0], [1.0, 0.5]], dtype=torch.float64)
+    common = {"lr": 0.1, "steps": 30, "radius": 0.1}
+    waits = {"g_thres": 0.01, "t_thres": 10}
+    for run in (
+        lambda: descend(quartic_saddle, x0, "adam", 0.1, 5),
+        lambda: noisy_descent(quartic_saddle, x0, **common),
+        lambda: perturbed_gd(quartic_saddle, x0, **common, **waits),
+        lambda: perturbed_agd(quartic_saddle, x0, theta=0.25, gamma=0.6, s=0.15, **common, **waits),
+    ):
+        with torch.inference_mode():
+            found = run()
+        assert torch.equal(found.x, run().x)
+        assert not torch.equal(found.x[-1], x0)
+
+
+@pytest.mark.parametrize("size", [2.0**-84, 2.0**84])
+def test_a_gradient_is_small_by_its_length_and_not_by_its_squares(size):
+    """One trial above the threshold and one at it, where the squares of both are 0 or inf in single precision."""
+    x0 = torch.tensor([[3.0, 4.0], [0.0, 1.0]])
+
+    def fun(x):
+        return size * x.square().sum(-1) / 2
+
+    options = {"lr": 0.25 / size, "steps": 1, "radius": 0.1, "g_thres": size, "t_thres": 5}
+    for run in (perturbed_gd(fun, x0, **options), perturbed_agd(fun, x0, theta=0.5, gamma=0.0, s=0.0, **options)):
+        assert run.events["perturbations"].tolist() == [0, 1]

@@ -161,6 +161,33 @@ def test_step_sizes_as_a_function_of_t():
     torch.testing.assert_close(halved.x[2], x1 - 0.05 * gradient(x1))
 
 
+def test_a_schedule_may_come_to_zero():
+    path = descend(fun, X0, "sgd", lambda t: 0.1 * (1 - t / 2), 2)
+    torch.testing.assert_close(path.x[1], X0 - 0.05 * gradient(X0))
+    assert torch.equal(path.x[2], path.x[1])
+    per_trial = descend(fun, X0, "sgd", lambda t: torch.tensor([0.05, 0.0]), 1)
+    torch.testing.assert_close(per_trial.x[1, 0], path.x[1, 0])
+    assert torch.equal(per_trial.x[1, 1], X0[1])
+
+
+@pytest.mark.parametrize("name", ["adam", "adagrad", "rmsprop", "adamax", "nadam"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_zero_gradients_do_not_move_where_the_dtype_rounds_eps_to_zero(name, dtype):
+    x0 = torch.ones(3, 2, dtype=dtype)
+    for lr in (0.5, torch.tensor([0.5, 0.25, 0.125])):
+        path = descend(lambda x: x[..., 0] ** 2, x0, member(name, eps=1e-8 if dtype == torch.float16 else 1e-50), lr, 1)
+        assert torch.equal(path.x[-1, :, 1], x0[:, 1])
+        exact = descend(lambda x: x[..., 0] ** 2, x0, member(name, eps=0.0), lr, 1)
+        assert torch.equal(path.x[-1], exact.x[-1])
+
+
+def test_a_gradient_is_taken_in_the_dtype_of_x():
+    adam, x = rule("adam"), torch.ones(2)
+    new, state = update(adam, start(adam, x), x, torch.tensor([2.0, -4.0], dtype=torch.float64), 0.25)
+    torch.testing.assert_close(new, torch.tensor([0.75, 1.25]))  # Adam's first step is lr times the sign
+    assert state["m"].dtype == state["v"].dtype == torch.float32
+
+
 @pytest.mark.parametrize("name", ["adam", "adagrad", "rmsprop", "adamax", "nadam", "adadelta"])
 def test_zero_gradients_with_eps_zero_do_not_move(name):
     path = descend(lambda x: (x * 0).sum(-1), torch.ones(2, 1), member(name, eps=0.0), 0.1, 3)
@@ -268,8 +295,10 @@ def test_bad_rules(name, overrides):
         rule(name, **overrides)
 
 
-@pytest.mark.parametrize("lr", [0.0, -0.1, float("nan"), float("inf"), None, "0.1", torch.tensor([0.1, -0.1])])
+@pytest.mark.parametrize("lr", [-0.1, float("nan"), float("inf"), None, "0.1", torch.tensor([0.1, -0.1])])
 def test_bad_step_sizes(lr):
+    with pytest.raises(ValueError, match="lr must"):
+        descend(fun, X0, "sgd", 0.0, 1)
     with pytest.raises(ValueError, match="lr must"):
         descend(fun, X0, "sgd", lr, 1)
     with pytest.raises(ValueError, match="lr must"):

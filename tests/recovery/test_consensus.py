@@ -279,3 +279,23 @@ def test_a_point_that_hardly_moves_is_no_optimum():
     with pytest.warns(ConvergenceWarning):
         early = structured_recovery(A, b, {"l1": 1.0}, tol=1e-4, rho=1e5, max_iter=10)
     assert distance(early.X, best).max() > 0.1
+
+
+def test_nearly_dependent_measurements_are_met():
+    A = torch.zeros(2, 3, 2, 2, dtype=torch.float64)
+    A[:, :2, 0, 0], A[:, 2, 1, 1] = 1, 1
+    A[0, 1, 0, 1] = 1e-5  # in the second problem the first two rows are the same
+    b = torch.tensor([[1.0, 1 + 5e-5, 0.0], [1.0, 2.0, 0.0]], dtype=torch.float64)
+    found = structured_recovery(A, b, {"l1": 1.0})
+    expected = torch.zeros(2, 2, 2, dtype=torch.float64)
+    expected[0, 0], expected[1, 0, 0] = torch.tensor([1.0, 5.0]), 1.5
+    torch.testing.assert_close(found.X, expected, rtol=0, atol=1e-4)
+    assert found.converged.all()
+    # Beside a row that is a sum of others up to rounding, in either precision.
+    for dtype, small in ((torch.float64, 1e-7), (torch.float32, 1e-3)):
+        rows = linear_measurements(4, 5, generator=seeded(1), dtype=dtype)
+        rows = torch.cat([rows, rows.sum(0, keepdim=True) / 3, rows[:1] + small * rows[1:2]])
+        X0 = sparse_low_rank(4, 2, generator=seeded(2), dtype=dtype)
+        plain = structured_recovery(rows[:5], measure(rows[:5], X0), {"l1": 1.0})
+        more = structured_recovery(rows, measure(rows, X0), {"l1": 1.0})
+        torch.testing.assert_close(more.X, plain.X, rtol=0, atol=1e-4)

@@ -231,3 +231,11 @@ def test_it_stops_where_it_no_longer_moves():
         found = structured_iht(A, noisy, 3, psd=True, iterations=300)
     assert found.iterations < 100
     assert 0 < found.residual < 0.05
+
+
+@pytest.mark.parametrize("psd", [True, False])
+def test_the_projection_does_not_depend_on_the_scale(psd):
+    X = torch.randn(4, 6, 6, generator=seeded(4))
+    plain = project_sparse_low_rank(X, 2, 1, psd=psd)
+    size = torch.tensor([2.0**-90, 1.0, 2.0**70, 2.0**120])[:, None, None]
+    assert torch.equal(project_sparse_low_rank(size * X, 2, 1, psd=psd), size * plain)

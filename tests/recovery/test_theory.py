@@ -113,6 +113,18 @@ def test_shared_arguments_of_the_failure_test_broadcast():
     assert 0.8 < dimensions[0] / descent_dimension(X0[0], {"l1": 1.0}, samples=400) < 1.25
 
 
+@pytest.mark.parametrize("size", [2.0**-90, 2.0**70])
+def test_a_factor_of_the_measurements_changes_no_failure(size):
+    A, X0 = randn(3, 3, 3, seed=3).float(), randn(3, 3, seed=4).float()
+    plain, scaled = (deterministic_failure(s * A, X0, {"l1": 1.0}) for s in (1.0, size))
+    rows, x0 = A.flatten(1).double(), X0.flatten().double()
+    expected = (rows @ (x0 / x0.norm())).norm() / torch.linalg.svdvals(rows)[-1]
+    torch.testing.assert_close(plain.ratio.double(), expected, rtol=1e-5, atol=0)
+    assert all(torch.equal(one, other) for one, other in zip(plain, scaled))
+    A[2] *= 1e-25  # small, but no absent measurement
+    assert deterministic_failure(A, X0, {"l1": 1.0}).ratio.isinf()
+
+
 @pytest.mark.parametrize("size", [1e-200, 1e-310, 1e200])
 def test_scales_play_no_part_in_geometry(size):
     A, X0 = randn(5, 4, 4), randn(4, 2, seed=1) @ randn(2, 4, seed=2)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from litrepro import ConvergenceWarning
 from litrepro.robustness import (
     activation_pattern_minimum,
     affine_layers,
@@ -204,8 +205,6 @@ def test_only_the_classes_asked_for_are_solved_and_a_time_limit_is_a_bound():
     assert part.optimal.sum() == 4
     other = (y + 2) % 3
     assert torch.allclose(part.margin[rows, other], ibp_margins(net, x, y, 0.3)[rows, other])
-    from litrepro import ConvergenceWarning
-
     with pytest.warns(ConvergenceWarning, match="limit"):
         cut = exact_margins(net, x, y, 0.3, time_limit=1e-6)
     assert bool((cut.margin <= whole.margin + 1e-6).all())
@@ -229,6 +228,12 @@ def test_training_pieces():
         certified(torch.tensor([[0.0, 1.0], [-1.0, 0.0]]), torch.tensor([0, 1])), torch.tensor([True, False])
     )
     assert not certified(torch.zeros(1, 2), torch.tensor([0]))[0]  # a tie is not certain
+
+
+def test_the_loss_of_certified_training_is_differentiable_in_the_inputs():
+    net, (x, y) = layers(), batch(2)
+    for eps in (0.0, 0.05):
+        assert torch.autograd.gradcheck(lambda x: ibp_loss(net, x, y, eps), x.clone().requires_grad_(True))  # noqa: B023
 
 
 class Normalizing(nn.Module):
@@ -364,3 +369,54 @@ def test_enumeration_of_patterns_is_the_integer_program(eps):
     others = [j for j in range(3) if j != label]
     found = [activation_pattern_minimum(net, x[0], int(label), j, eps) for j in others]
     assert found == pytest.approx(exact_margins(net, x, label, eps).margin[0, others].tolist(), abs=1e-6)
+
+
+def test_programs_do_not_depend_on_the_units():
+    """A solver's tolerances are absolute: with small inputs or units it would certify what is not so."""
+    s = 3e-7
+    W, V = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).double(), torch.tensor([[-1.0, -1.0], [0.0, 0.0]]).double() / s
+    net, x, y = (
+        [(W, torch.zeros(2).double()), (V, torch.tensor([1.0, 0.0]).double())],
+        torch.zeros(1, 2),
+        torch.zeros(1),
+    )
+    found = exact_margins(net, x, y.long(), 0.75 * s, box=None)
+    assert found.margin[0, 1].item() == pytest.approx(-0.5, abs=1e-9)  # at 0.75 s (1, -1): 1 - 1.5
+    assert bool(found.optimal.all())
+    net, (x, y) = layers(seed=1), batch(1)
+    (W1, b1), (W2, b2), (W3, b3) = net
+    exact, relaxed = exact_margins(net, x, y, 0.2).margin, lp_margins(net, x, y, 0.2)
+    units = [
+        (10.0 ** (16 * torch.rand(n, generator=torch.Generator().manual_seed(n)) - 8)).double()[:, None] for n in (6, 5)
+    ]
+    first, second = units
+    mixed = [(first * W1, first[:, 0] * b1), (second * W2 / first.mT, second[:, 0] * b2), (W3 / second.mT, b3)]
+    for other, point, eps, box in (
+        (mixed, x, 0.2, (0, 1)),
+        ([(W1 * 1e9, b1), *net[1:]], x * 1e-9, 0.2e-9, (0, 1e-9)),
+    ):
+        torch.testing.assert_close(exact_margins(other, point, y, eps, box=box).margin, exact, rtol=0, atol=1e-7)
+        torch.testing.assert_close(lp_margins(other, point, y, eps, box=box), relaxed, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("off", [-1.0, 1.0])
+def test_a_solution_that_the_network_contradicts_is_not_believed(monkeypatch, off):
+    import scipy.optimize
+
+    net, (x, y) = layers((4, 3)), batch(1)
+    exact, plain = exact_margins(net, x, y, 0.2), dual_margins(net, x, y, 0.2)
+    for name in ("milp", "linprog"):
+        solve = getattr(scipy.optimize, name)
+
+        def wrong(cost, *args, solve=solve, **options):
+            found = solve(cost, *args, **options)
+            found.fun += off * np.abs(cost).sum()
+            return found
+
+        monkeypatch.setattr(scipy.optimize, name, wrong)
+    with pytest.warns(ConvergenceWarning, match="contradict"):
+        found = exact_margins(net, x, y, 0.2)
+    assert int(found.optimal.sum()) == 1
+    assert bool((found.margin <= exact.margin + 1e-9).all())
+    with pytest.warns(ConvergenceWarning, match="dual bounds"):
+        torch.testing.assert_close(lp_margins(net, x, y, 0.2), plain)

@@ -78,3 +78,27 @@ def test_optimized_bounds_in_inference_mode(dtype):
         with torch.inference_mode():
             found = call(torch.full((2, 2), 0.5, dtype=dtype))
         torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("loss", ["ce", "margin"])
+def test_attacks_in_inference_mode(loss):
+    model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    attacks = (
+        lambda x, y: lr.fgsm(model, x, y, 0.1, loss=loss),
+        lambda x, y: lr.pgd(model, x, y, 0.1, steps=3, momentum=0.5, restarts=2, loss=loss),
+        lambda x, y: lr.deepfool(model, x, steps=3),
+        lambda x, y: lr.carlini_wagner(model, x, y, steps=5, binary_steps=2, lr=0.1),
+    )
+    for attack in attacks:
+        expected = attack(torch.full((3, 2), 0.5), torch.tensor([0, 1, 0]))
+        with torch.inference_mode():
+            found = attack(torch.full((3, 2), 0.5), torch.tensor([0, 1, 0]))
+        assert torch.equal(found, expected)
+
+
+def test_layers_of_two_dtypes_are_certified_in_the_wider_one():
+    mixed = [(W.double(), b) for W, b in LAYERS[:1]] + LAYERS[1:]
+    wide = [(W.double(), b.double()) for W, b in LAYERS]
+    x = torch.tensor([[0.75, 0.25]])
+    for certificate in (lr.ibp_margins, lr.ibp_loss, lr.dual_margins, lr.lp_margins):
+        assert torch.equal(certificate(mixed, x, Y, 0.1), certificate(wide, x, Y, 0.1))

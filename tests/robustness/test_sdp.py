@@ -56,6 +56,14 @@ def test_every_dual_point_is_a_bound_and_the_best_one_is_near():
     assert bool((found.bound <= (v.abs() * W.abs().sum(-1)).sum(-1) + 1e-9).all())
 
 
+@pytest.mark.parametrize(("outer", "inner"), [(60, 60), (110, 0), (-70, -50), (110, -110)])
+def test_the_bound_is_as_good_in_other_units(outer, inner):
+    v, W = (part.float() for part in problem(batch=(3,)))
+    plain, found = sdp_gradient_bound(v, W, steps=50), sdp_gradient_bound(v * 2.0**outer, W * 2.0**inner, steps=50)
+    assert torch.equal(found.bound, plain.bound * 2.0 ** (outer + inner))
+    assert torch.equal(found.c, plain.c * 2.0 ** (outer + inner))
+
+
 @pytest.mark.parametrize(("m", "d"), [(6, 5), (14, 9)])
 def test_the_bound_is_the_semidefinite_programs_value(m, d):
     v, W = problem(m, d, seed=3)

@@ -179,9 +179,11 @@ def test_residual_linear_is_autograd():
         lambda: shallow.patch_descent(normal(5, 2, 3), normal(5), normal(2), normal(2), step=0.1, iterations=1),
         lambda: shallow.set_splitting_inputs(2, 1, seed=0),
         lambda: shallow.set_splitting_inputs(3, -1, seed=0),
+        lambda: shallow.set_splitting_inputs(3, 1, seed=2**64),
         lambda: shallow.cross_patch_moments(normal(5, 2, 3), normal(2), normal(3)),
         lambda: shallow.residual_linear(normal(3, 3), normal(3, 3), normal(3, 3)),
         lambda: shallow.residual_linear(normal(2, 3, 3), normal(2, 2), normal(3, 3)),
+        lambda: shallow.residual_linear(normal(2, 3, 3), normal(3, 3), normal(3, 3)),
     ],
 )
 def test_bad_input(call):

@@ -129,6 +129,13 @@ def test_population_at_the_teacher_and_at_zero():
     assert shallow.population_gradient(duplicate, W).isfinite().all()
 
 
+@pytest.mark.parametrize("size", [1e-38, 1e-25, 1e20, 1e37])
+def test_population_gradient_at_any_scale(size):
+    W, W_star = (size * normal(3, 4, seed=seed) for seed in (6, 7))
+    gradient = shallow.population_gradient(W.float(), W_star.float()).double() / size
+    torch.testing.assert_close(gradient, shallow.population_gradient(W, W_star) / size, atol=1e-6, rtol=1e-6)
+
+
 def test_population_descent_one_neuron_converges_linearly():
     W_star, W0 = normal(8, 1, 5, seed=7), 0.1 * normal(8, 1, 5, seed=8)
     path = shallow.population_descent(W0, W_star, step=1.0, iterations=200, every=20)
@@ -161,6 +168,20 @@ def test_permutation_distance_two_solvers_agree():
     broken = A.clone()
     broken[1, 0, 0] = math.inf
     assert shallow.permutation_distance(broken, A).isnan().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("k", [3, 13])
+def test_permutation_distance_has_a_gradient(k):
+    A, order = normal(2, 1, k, 4, seed=11), torch.randperm(k, generator=generator(1))
+    B = A[0, :, order] + 1e-3 * normal(3, k, 4, seed=12)  # so near that the best order is the given one
+    A = A.requires_grad_()
+    distance = shallow.permutation_distance(A, B)
+    expected = (A[0][:, order] - B).norm(dim=(-2, -1))
+    torch.testing.assert_close(distance[0], expected)
+    (found,) = torch.autograd.grad(distance[0].sum(), A, retain_graph=True)
+    torch.testing.assert_close(found, torch.autograd.grad(expected.sum(), A)[0])
+    (at_zero,) = torch.autograd.grad(shallow.permutation_distance(A, A.detach()).sum(), A)
+    assert not at_zero.any()
 
 
 # --- alternating minimization -----------------------------------------------------------------------------------------
@@ -269,6 +290,14 @@ def test_tensor_start_of_a_member_is_its_own():
     for member in range(3):
         alone = shallow.tensor_initialization(X[member], y[member], 3, **options)
         torch.testing.assert_close(together[member], alone, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-7, 1e30])
+def test_tensor_start_is_linear_in_the_targets(size):
+    X, teacher = normal(2, 2000, 4, dtype=torch.float32), normal(2, 2, 4, seed=1, dtype=torch.float32)
+    y, sizes = shallow.relu_network(X, teacher), torch.tensor([1.0, size])[:, None]
+    start, scaled = (shallow.tensor_initialization(X, each, 2, iterations=20, restarts=2) for each in (y, y * sizes))
+    torch.testing.assert_close(scaled / sizes[..., None], start, rtol=1e-3, atol=1e-3)
 
 
 def test_tensor_start_needs_a_positive_second_moment():

@@ -48,6 +48,20 @@ def test_gram_in_batches():
     torch.testing.assert_close(relu_gram_expected(X)[1], relu_gram_expected(X[1]))
 
 
+def test_a_diverged_trial_has_no_gram():
+    X, _, W, _ = problem(batch=(3,))
+    W[1, 0, 0] = math.nan
+    grams = relu_gram(X, W)
+    assert grams[1].isnan().all()
+    torch.testing.assert_close(grams[::2], relu_gram(X[::2], W[::2]))
+
+
+@pytest.mark.parametrize(("first", "second"), [(1e-30, 1.0), (1e25, 1.0), (1e25, 1e-25)])
+def test_expected_gram_of_inputs_whose_squares_leave_the_range(first, second):
+    X = torch.tensor([[first, 0.0], [second, second]])  # half a right angle apart
+    assert relu_gram_expected(X)[0, 1].item() == pytest.approx(3 / 8 * first * second, rel=1e-6, abs=0)
+
+
 def test_expected_gram():
     X, _, _, _ = problem(n=5)
     W = torch.randn(400_000, 4, generator=generator(7), **F64)
@@ -111,6 +125,7 @@ def test_the_derivative_at_zero_is_one():
 @pytest.mark.parametrize(
     "change",
     [{"lr": 0.0}, {"lr": math.nan}, {"momentum": -0.1}, {"steps": -1}, {"lr": torch.tensor([0.1, -1.0])},
+     {"lr": 1j * torch.ones(1) + 1}, {"momentum": torch.tensor([True])},
      {"lr": torch.ones(2), "momentum": torch.zeros(3)}],
 )  # fmt: skip
 def test_bad_parameters(change):

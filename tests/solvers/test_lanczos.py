@@ -202,8 +202,11 @@ def test_bad_k(k):
 def test_hvp_works_where_gradients_are_off():
     x, v = (torch.randn(2, 4, generator=generator(s), dtype=torch.float64) for s in (0, 1))
     expected = hvp(bumpy, x, v)
-    with torch.no_grad():
-        assert torch.equal(hvp(bumpy, x, v), expected)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            mine = x.clone(), v.clone()
+            assert torch.equal(hvp(bumpy, *mine), expected)
+        assert torch.equal(hvp(bumpy, *mine), expected)
 
 
 def test_directions_are_orthogonal_even_where_little_is_left_of_a_product():
@@ -239,3 +242,12 @@ def test_rounding_is_no_news(which):
     h = torch.linspace(1, 1000, 50)
     found = lanczos_extreme(lambda v: h * v, torch.ones(50), which=which)
     assert found.value.item() == pytest.approx(1.0 if which == "min" else 1000.0, abs=1e-2)
+
+
+@pytest.mark.parametrize("size", [1e4, -1e4, 1e10, -1e10, 1e30, -1e30])
+def test_a_multiple_of_the_identity_of_any_size(size):
+    """One step exhausts the space: the padded directions stay out, though one more or less is rounded away."""
+    for which in ("min", "max"):
+        found = lanczos_extreme(lambda v: size * v, torch.tensor([1.0, -2.0, 2.0]), which=which)
+        assert found.value.item() == pytest.approx(size)
+        torch.testing.assert_close(found.vector, torch.tensor([1.0, -2.0, 2.0]) / 3)

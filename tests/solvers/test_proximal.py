@@ -300,3 +300,15 @@ def test_divergence_is_judged_per_problem_and_nan_is_divergence():
     lost = multiblock_admm([column.float() for column in CHEN], torch.zeros(3), huge, iterations=200)
     assert lost.residuals[-1].isnan()
     assert lost.diverged is True
+
+
+def test_a_point_far_outside_the_l1_ball_keeps_its_digits():
+    x = torch.tensor([[5e7, -1.0, 2.0], [2e7, 1.0, -2e7], [-3e7, 3e7 - 4, 0.0], [0.5, -1.0, 0.0]])
+    expected = torch.tensor([[3.0, 0.0, 0.0], [1.5, 0.0, -1.5], [-3.0, 0.0, 0.0], [0.5, -1.0, 0.0]])  # by hand
+    assert torch.equal(project_l1_ball(x, 3.0), expected)
+    assert torch.equal(project_l1_ball(x, 6.0)[2], torch.tensor([-5.0, 1.0, 0.0]))
+    assert not project_l1_ball(x, 0.0).any()
+    # Far away it only counts how far the entries lie below the largest: x + c sign(x) has the projection of x.
+    x = randn(50, 6, seed=11)
+    moved = torch.where(x < 0, x - 2.0**20, x + 2.0**20)
+    torch.testing.assert_close(project_l1_ball(moved, 0.5), project_l1_ball(x, 0.5), rtol=0, atol=1e-9)

@@ -39,6 +39,7 @@ RUNS = pd.DataFrame({"rule": ["a", "b"] * 2, "seed": [0, 0, 1, 1], "loss": 1.0})
         lambda: T.evaluate(nn.Identity(), DATA, loss=lambda outputs, y: 3.0),
         lambda: T.fit(None, DATA, epochs=1),
         lambda: T.fit(nn.Linear(2, 2), DATA, epochs=1, callback=5),
+        lambda: T.fit(nn.Linear(2, 2), DATA, epochs=1, seed=2**64),
         lambda: T.fit(nn.Linear(2, 2), DATA, epochs=1, evaluate_on=[DATA]),
         lambda: T.fit(nn.Linear(2, 2), DATA, epochs=1, checkpoint=5),
         lambda: T.fit(nn.Linear(2, 2), DATA, epochs=1, objective=lambda model, x, y, t, generator: 3.0),

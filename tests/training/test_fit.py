@@ -543,3 +543,21 @@ def test_sparse_gradients():
     ):
         with pytest.raises(ValueError, match="sparse"):
             call()
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.uint64])
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_labels_in_unsigned_integers(dtype, loss):
+    x, y = toy()
+    found = [
+        values(fit(mlp(6, (4,), 3, seed=0), (x, labels), epochs=1, loss=loss), metric=metric)
+        for labels in (y, y.to(dtype))
+        for metric in ("loss", "accuracy")
+    ]
+    assert found[:2] == found[2:]
+    assert evaluate(mlp(6, (4,), 3, seed=0), (x, y.to(dtype))) == evaluate(mlp(6, (4,), 3, seed=0), (x, y))
+
+
+def test_a_step_size_may_be_an_array_without_dimensions():
+    found = [values(fit(mlp(6, (4,), 3, seed=0), toy(), epochs=1, lr=lr)) for lr in (0.1, np.array(0.1))]
+    assert found[0] == found[1]

@@ -121,6 +121,13 @@ def test_data_of_each_member():
         torch.testing.assert_close(labels(x[m])[m], model(x[m]), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("members", [1, 2, 4])
+def test_an_ensemble_refuses_data_of_other_members(members):
+    ensemble = fit_ensemble(perceptron, SEEDS, images(), epochs=0)
+    with pytest.raises(ValueError, match="leading dimension 3"):
+        ensemble(images()[0].expand(members, 50, 1, 8, 8), per_member=True)
+
+
 def mixed(outputs, y, alpha, temperature):
     hard = -outputs.log_softmax(-1).gather(-1, y[0][:, None])[:, 0]
     soft = -((y[1] / temperature).softmax(-1) * (outputs / temperature).log_softmax(-1)).sum(-1)
@@ -244,6 +251,16 @@ def test_vectorized_objective_and_no_epochs():
         {"per_member": ["z"]},
         {"per_member": ["x"]},
         {"per_member": ["y"], "train": (images()[0], images()[1].expand(2, 50))},
+        *(
+            {
+                "per_member": ["x"],
+                "train": (images()[0].expand(3, 50, 1, 8, 8), images()[1]),
+                "evaluate_on": {"test": (images()[0].expand(members, 50, 1, 8, 8), images()[1])},
+            }
+            for members in (1, 2, 4)
+        ),
+        {"seed": 2**64},
+        {"seeds": [0, 1, 2**64]},
         {"loss_params": {"alpha": torch.ones(3)}},
         {"loss": mixed, "loss_params": {"alpha": torch.ones(2)}},
         {"members": {"a": [1, 2]}},

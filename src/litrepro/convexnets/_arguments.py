@@ -37,12 +37,15 @@ def data(X: Any, y: Any, *, names: tuple[str, str] = ("X", "y")) -> tuple[Tensor
 
 
 def positive(name: str, value: Any, like: Tensor, *, zero: bool = False) -> Tensor:
-    """A positive (with ``zero``: non-negative) number or tensor of them, as a tensor like ``like``."""
+    """A positive (with ``zero``: non-negative) number or tensor of them, like ``like``; a tensor keeps its graph."""
     if isinstance(value, Tensor) and value.ndim > 0:
         value = double(name, value, 0).to(like.device)
         if not bool((value >= 0).all() if zero else (value > 0).all()):
             raise ValueError(f"{name} must be {'non-negative' if zero else 'positive'} everywhere")
         return value.to(like.dtype)
+    if isinstance(value, Tensor):
+        _validate.real(name, value.detach(), 0, open_low=not zero)
+        return value.to(like)
     return torch.tensor(_validate.real(name, value, 0, open_low=not zero), dtype=like.dtype, device=like.device)
 
 

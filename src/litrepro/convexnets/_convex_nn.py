@@ -84,16 +84,20 @@ def _fit(H: Tensor, y: Tensor, lam: float) -> OutputFit:
 def _refit(H: Tensor, y: Tensor, lam: float, basis: NDArray | None) -> tuple[OutputFit, NDArray]:
     """The fit and its basis; ``basis`` of the same program with fewer units is a start that a few pivots improve."""
     n, m = H.shape
-    signed = (y[:, None] * H).detach().cpu().numpy()
+    unit = _own_unit(H)  # the simplex method knows no size of a column: one per unit, and its weight in 1 / that
+    signed = (y[:, None] * (H / unit)).detach().cpu().numpy()
+    unit = unit.detach().cpu().numpy()
+    # A unit with lam >= sum_t |h_t| stays out: no higher price is needed, and its size would blunt the others' prices.
+    price = np.where(unit == 1, lam, np.minimum(lam, 2 * np.abs(signed).sum(0) * unit) / unit)
     # Slacks xi and surpluses first, then the two signs of every weight: new units come last, old indices stay.
     A = np.concatenate([np.eye(n), -np.eye(n), np.stack([signed, -signed], 2).reshape(n, 2 * m)], 1)
-    cost = np.concatenate([np.ones(n), np.zeros(n), np.full(2 * m, lam)])
+    cost = np.concatenate([np.ones(n), np.zeros(n), price.repeat(2)])
     found = minimize(cost, A, np.ones(n), _start(A, basis))
     if not found.optimal:
         message = f"the linear program of {n} examples and {m} units was not solved"
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
     pairs = found.x[2 * n :].reshape(m, 2)
-    w = torch.from_numpy(pairs[:, 0] - pairs[:, 1]).to(H)
+    w = torch.from_numpy((pairs[:, 0] - pairs[:, 1]) / unit).to(H)
     dual = torch.from_numpy(found.dual).to(H).clamp(0, 1)
     return OutputFit(w, dual, float(cost @ found.x)), found.basis
 
@@ -164,7 +168,7 @@ def convex_nn(
         raise ValueError(f"the exact oracle needs points in the plane (n, 2), got shape {tuple(X.shape)}")
     if tune and activation == "sign":
         raise ValueError("tune needs tanh units: a sign unit has no gradient")
-    unit = X.new_ones(1) if oracle == "exact" and activation == "sign" else _own_unit(X)
+    unit = X.new_ones(1) if oracle == "exact" and activation == "sign" else _own_unit(X.flatten()[:, None])
     Z, act = extend(X / unit), unit_sign if activation == "sign" else torch.tanh
     V = torch.zeros(1, Z.shape[1], dtype=Z.dtype, device=Z.device)
     V[0, -1] = 1.0
@@ -192,10 +196,12 @@ def convex_nn(
 
 
 def _own_unit(X: Tensor) -> Tensor:
-    """A power of two (1,) in which X is as large as standardized data, 2 to 4; 1 for data of ordinary size."""
-    largest = X.abs().max()
-    ordinary = (largest * ORDINARY >= 1) & (largest <= ORDINARY)
-    return torch.where(ordinary, 1.0, binary_scale(X.flatten(), 0) / 2)
+    """Powers of two (m,) in which the columns of X (n, m) are as large as standardized data, 2 to 4; 1 for zeros and
+    data of ordinary size.
+    """
+    largest = X.abs().amax(0)
+    ordinary = (largest == 0) | ((largest * ORDINARY >= 1) & (largest <= ORDINARY))
+    return torch.where(ordinary, 1.0, binary_scale(X, 0)[0] / 2)
 
 
 def _tune(Z: Tensor, y: Tensor, lam: float, V: Tensor, fit: OutputFit, steps: int) -> tuple[Tensor, OutputFit]:

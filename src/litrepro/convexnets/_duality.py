@@ -32,7 +32,8 @@ def dual_ball_projection(X: Tensor, y: Tensor, beta: float | Tensor) -> Tensor:
     u = (I + mu X X')^{-1} y, mu the root of the secular equation ||X'u|| = beta, by Newton's method on 1 / ||X'u||,
     which is concave in mu, so that the iteration is monotone. ``X (n, d)``, ``y (..., n)``, ``beta (...)`` >= 0; y
     itself if it is inside. The optimum w of min ||X w - y||^2 / 2 + beta ||w|| satisfies X w = y - u, and w1 is
-    parallel to X'u (the review's equation 31). Raises ``ValueError`` for beta < 0 and shapes that do not fit.
+    parallel to X'u (the review's equation 31). Not differentiable in X where singular values repeat. Raises
+    ``ValueError`` for beta < 0 and shapes that do not fit.
 
     Examples
     --------
@@ -103,7 +104,9 @@ def deep_linear_optimum(X: Tensor, y: Tensor, layers: int, beta: float) -> DeepL
         raise ValueError(f"expected (n, d) and (n,), got {tuple(X.shape)} and {tuple(y.shape)}")
     X, y = X.detach(), y.detach()  # backpropagation through the search would give another gradient than the optimum's
     U, s, Vh = torch.linalg.svd(X, full_matrices=False)
-    c, outside = U.T @ y, (y.square().sum() - (U.T @ y).square().sum()).clamp(min=0)
+    s = torch.where(s > s.max() * max(X.shape) * torch.finfo(X.dtype).eps, s, 0.0)  # what is rounding stays unused
+    c = U.T @ y
+    outside = (y - U @ c).square().sum()
     zero = DeepLinearOptimum(torch.zeros_like(X[0]), y.square().sum().item() / 2, 0.0)
     if not bool((s * c).abs().max() > 0):
         return zero

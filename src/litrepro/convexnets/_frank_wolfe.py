@@ -74,7 +74,7 @@ def relu_lmo_whitened(A: Tensor, g: Tensor) -> Vertex:
     precision = getattr(A, "dtype", None)
     A, g = _arguments.data(A, g, names=("A", "g"))
     _whitened(A, precision)
-    return _whitened_vertex(A, g)
+    return _whitened_vertex(A, g / binary_scale(g, -1))
 
 
 def _whitened(A: Tensor, precision: torch.dtype) -> None:
@@ -119,6 +119,8 @@ def relu_lmo_search(
         _validate.positive_int("restarts", restarts),
         _validate.positive_int("iterations", iterations),
     )
+    # theta does not depend on the sizes of A and g: what counts as zero does not either.
+    A, g = A / binary_scale(A.flatten(), 0), g / binary_scale(g, 0)
     source = _validate.random_source("generator", generator)
     starts = torch.randn(restarts, A.shape[1], generator=source, dtype=A.dtype, device=source.device).to(A.device)
     special = torch.stack([g.clamp(min=0) @ A, (-g).clamp(min=0) @ A])
@@ -201,16 +203,20 @@ def frank_wolfe(
         _validate.function("batch_size", batch_size)
     if lmo is None:
         _whitened(A, precision)
-        lmo = _whitened_vertex
-    _validate.function("lmo", lmo)
+    else:
+        _validate.function("lmo", lmo)
     shape, n = _validate.broadcast(A=A.shape[:-2], y=y.shape[:-1], delta=delta.shape), y.shape[-1]
     y, A = y.expand(*shape, n), A.expand(*shape, *A.shape[-2:])
     source = _validate.random_source("generator", generator)
+    delta = delta.expand(shape)
+    scale = binary_scale(torch.cat([y, delta[..., None]], -1), -1)  # the iteration runs in the unit of its numbers
+    y, delta = y / scale, delta / scale[..., 0]
+    oracle = _whitened_vertex if lmo is None else lambda part, g: lmo(part, g * scale)
     weights = torch.zeros(*shape, iterations, dtype=y.dtype, device=y.device)
     z, thetas, losses, gaps = torch.zeros_like(y), [], [], []
     for t in range(1, iterations + 1):
         g = 2 * (z - y)
-        theta, sign = _vertex(_subsampled(lmo, A, g, batch_size, t, source), A, y)
+        theta, sign = _vertex(_subsampled(oracle, A, g, batch_size, t, source), A, y)
         amount = -sign * delta
         atom = amount[..., None] * (A @ theta[..., None])[..., 0].clamp(min=0)
         gaps.append((g * (z - atom)).sum(-1))
@@ -220,7 +226,8 @@ def frank_wolfe(
         weights[..., t - 1] = step * amount
         thetas.append(theta)
         losses.append((z - y).square().sum(-1))
-    return FrankWolfe(torch.stack(thetas, -2), weights, z, torch.stack(losses, -1), torch.stack(gaps, -1))
+    loss, gap = (torch.stack(values, -1) * scale * scale for values in (losses, gaps))
+    return FrankWolfe(torch.stack(thetas, -2), weights * scale, z * scale, loss, gap)
 
 
 def _vertex(found: object, A: Tensor, y: Tensor) -> Vertex:

@@ -93,7 +93,7 @@ def convex_relu_program3(
     (2, 0.19)
     """
     X, y = (part.detach() for part in _arguments.data(X, y))  # the iteration's own gradient is not finite
-    beta = _arguments.positive("beta", beta, X)
+    beta = _arguments.positive("beta", beta, X).detach()
     max_iter, tol = _arguments.budget(max_iter, tol)
     first, signs, second = _checked(X, y, beta, first, signs, second)
     F, A = _matrices(X, first, signs, second)

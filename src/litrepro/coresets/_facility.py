@@ -7,11 +7,13 @@ from typing import Any
 import torch
 
 from litrepro import _validate
-from litrepro._scaling import binary_scale
+from litrepro._scaling import binary_scale, length
 from litrepro.coresets._coreset import Coreset, check_gradients, check_k, single_or_double
 
 LAZY_FROM = 256  # below, evaluating all candidates costs less than choosing among them
 CANDIDATES = 32
+_NEAR = 1e-12  # of the squares: what a squared distance must exceed to keep digits where it cancels out of them
+_PART = 1 << 22  # entries of differences that are formed at a time
 
 
 def facility_location(similarity: torch.Tensor, k: int, *, lazy: bool | None = None) -> torch.Tensor:
@@ -136,8 +138,14 @@ def distances(gradients: torch.Tensor) -> torch.Tensor:
     squares = g.square().sum(-1)
     between = squares[..., :, None] + squares[..., None, :] - 2 * (g @ g.mT)
     # Rounding leaves about 1e-16 of the squares, whose root would look like a distance.
-    floor = 1e-14 * (squares[..., :, None] + squares[..., None, :])
-    found = torch.where(between > floor, between, 0).sqrt()
+    sums = squares[..., :, None] + squares[..., None, :]
+    found = torch.where(between > 1e-14 * sums, between, 0).sqrt()
+    # Neighbours far from the centre are told apart by their difference alone.
+    near = (between <= _NEAR * sums).triu(1).nonzero()
+    for part in near.split(max(1, _PART // max(1, g.shape[-1]))) if len(near) else ():
+        *lead, first, second = part.unbind(-1)
+        apart = length(g[(*lead, first)] - g[(*lead, second)])
+        found[(*lead, first, second)] = found[(*lead, second, first)] = apart
     return found.diagonal_scatter(torch.zeros_like(squares), dim1=-2, dim2=-1)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from litrepro._scaling import binary_scale
 from litrepro.coresets._coreset import Coreset, check_gradients, check_k, check_target, equal_weights
 
 
@@ -56,9 +57,8 @@ def glister(
     gradients = check_gradients(gradients)
     n = gradients.shape[-2]
     k, b = check_k(k, n), check_target(gradients, target)
-    b = b.to(gradients.dtype)
     if refresh is None:
-        scores = (gradients @ b[..., None])[..., 0]
+        scores = (_scaled(gradients) @ _direction(b, gradients)[..., None])[..., 0]
         return equal_weights(scores.topk(k).indices, n, gradients)
     if not callable(refresh):
         raise ValueError(f"refresh must be a function of the chosen examples, got {refresh!r}")
@@ -77,11 +77,12 @@ def online_greedy(
     quotas: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """k examples (k,), the target renewed after each; of class c (labels (n,)) at most quotas[c]."""
+    gradients = _scaled(gradients)
     closed = torch.zeros(len(gradients), dtype=torch.bool, device=gradients.device)
     left = None if quotas is None else quotas.tolist()
     chosen: list[int] = []
     for step in range(k):
-        best = int((gradients @ target).masked_fill(closed, -torch.inf).argmax())
+        best = int((gradients @ _direction(target, gradients)).masked_fill(closed, -torch.inf).argmax())
         chosen.append(best)
         closed[best] = True
         if left is not None:
@@ -94,5 +95,15 @@ def online_greedy(
             if getattr(target, "shape", None) != gradients.shape[1:] or not bool(target.isfinite().all()):
                 expected, got = tuple(gradients.shape[1:]), getattr(target, "shape", type(target).__name__)
                 raise ValueError(f"refresh must return a finite tensor of shape {expected}, got {got}")
-            target = target.detach().to(gradients)
+            target = target.detach()
     return torch.tensor(chosen, device=gradients.device)
+
+
+def _scaled(gradients: torch.Tensor) -> torch.Tensor:
+    """Every problem (..., n, p) over a power of two: products neither vanish nor overflow, and compare as before."""
+    return gradients / binary_scale(gradients.flatten(-2), -1)[..., None]
+
+
+def _direction(target: torch.Tensor, gradients: torch.Tensor) -> torch.Tensor:
+    """The target likewise, in the dtype of the gradients."""
+    return (target / binary_scale(target, -1)).to(gradients)

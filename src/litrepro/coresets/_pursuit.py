@@ -44,7 +44,8 @@ def grad_match(
         False: weights of either sign, ordinary orthogonal matching pursuit.
     tol
         A problem whose largest correlation with the residual is at most ``tol`` :math:`\max_j |\langle g_j, b\rangle|`
-        is finished; what it lacks of k is filled with further examples of weight 0.
+        is finished; what it lacks of k is filled with further examples of weight 0. One gradient that is far longer
+        than all others sets the scale for all of them, here and in the refit: take outliers out, or normalize.
 
     Returns
     -------

@@ -180,6 +180,7 @@ class _Run:
         self.kind = _validate.choice("gradients", gradients, ("last", "all"))
         fraction = _validate.real("fraction", fraction, 0, 1, open_low=True)
         self.x, self.y = _pair("train", train)
+        self.dtype = self.x.dtype if self.x.dtype.is_floating_point else torch.float32  # of weights; x may be words
         self.k = check_k(max(1, round(fraction * len(self.y))), len(self.y))
         if method == "glister-online" and gradients == "all":
             raise ValueError("glister-online knows the last layer's gradients only, got gradients='all'")
@@ -206,7 +207,7 @@ class _Run:
         self.seed = _validate.seed("seed", seed)
         self.draws = torch.Generator("cpu").manual_seed(self.seed)
         everything = torch.arange(len(self.y), device=self.x.device)
-        self.now = Coreset(everything, torch.ones(len(everything), dtype=self.x.dtype, device=self.x.device))
+        self.now = Coreset(everything, torch.ones(len(everything), dtype=self.dtype, device=self.x.device))
         self.clock, self.selecting = Clock(self.x.device), Clock(self.x.device)
         self.seen: tuple[torch.Tensor, torch.Tensor, float] | None = None
         self.selections: list[tuple] = []
@@ -217,7 +218,7 @@ class _Run:
         if method != "full" and self.kind == "last":
             forward(self.model, self.x[:1], torch.zeros_like(self.y[:1]), 1)
         with torch.no_grad():
-            classes = self.model.eval()(self.x[:1]).shape[-1]
+            classes = _validate.answer("model", self.model.eval(), self.x[:1]).shape[-1]
         check_range(self.y, classes)
 
     def plan(self, epochs: int, warm: int, batch_size: int, every: int) -> None:
@@ -269,7 +270,7 @@ class _Run:
 
     def _select(self, g: torch.Tensor | None) -> Coreset:
         if self.method != "glister-online":
-            g = self.x.new_zeros(len(self.y), 1) if g is None else g
+            g = self.x.new_zeros(len(self.y), 1, dtype=self.dtype) if g is None else g
             if self.per_batch:
                 return select_batches(
                     g, self.k, batch_size=self.batch_size, method=self.method, generator=self.draws, **self.options
@@ -354,6 +355,6 @@ def _pair(name: str, data: Any) -> Data:
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be a pair (x, y), got {type(data).__name__}") from None
     tensors = isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor)
-    if not tensors or y.dtype != torch.int64 or y.ndim != 1 or len(x) != len(y) or len(y) < 1:
+    if not tensors or y.dtype != torch.int64 or y.ndim != 1 or x.shape[:1] != y.shape or len(y) < 1:
         raise ValueError(f"{name} must hold x (n, ...) and int64 labels (n,), n >= 1")
     return x, y

@@ -105,7 +105,8 @@ def mnist(
     Raises
     ------
     ValueError
-        Unknown split or source, n outside 1..N, n not divisible by the number of classes when balanced, size < 1.
+        Unknown split or source, n outside 1..N, n not divisible by the number of classes when balanced, size < 1,
+        balanced where a class has no image.
     DataUnavailableError
         Nothing found, or a file that is corrupt or truncated.
 
@@ -252,6 +253,8 @@ def _subset(labels: np.ndarray, classes: int, n: int | None, balanced: bool, see
     if not balanced:
         return None if n is None else rng.permutation(len(labels))[:n]
     counts = np.bincount(labels, minlength=classes)
+    if not counts.min():
+        raise ValueError(f"balanced needs images of every class, got none with label {int(counts.argmin())}")
     each = int(counts.min()) if n is None else n // classes
     if each > counts.min():
         raise ValueError(f"n must be at most {counts.min() * classes} when balanced, got {n}")

@@ -51,8 +51,9 @@ def with_label_noise(
     generator = _validate.random_source("generator", generator, "cpu")
     if num_classes - 1 > torch.iinfo(labels.dtype).max:
         raise ValueError(f"labels must have a dtype that holds 0..{num_classes - 1}, got {labels.dtype}")
-    if labels.numel() and (int(labels.min()) < 0 or int(labels.max()) >= num_classes):
-        got = f"{int(labels.min())} to {int(labels.max())}"
+    values = labels.long()  # torch has no minimum of unsigned integers of more than eight bits
+    if labels.numel() and (int(values.min()) < 0 or int(values.max()) >= num_classes):
+        got = f"{int(values.min())} to {int(values.max())}"
         raise ValueError(f"labels must lie in 0..{num_classes - 1}, got {got}")
     if num_classes == 1:
         if p > 0:
@@ -62,4 +63,4 @@ def with_label_noise(
     wrong = torch.rand(labels.shape, **where) < p
     shift = torch.randint(1, num_classes, labels.shape, **where)
     wrong, shift = wrong.to(labels.device), shift.to(labels.device)
-    return torch.where(wrong, ((labels.long() + shift) % num_classes).to(labels.dtype), labels)
+    return torch.where(wrong, ((values + shift) % num_classes).to(labels.dtype), labels)

@@ -37,7 +37,7 @@ def layered_velocity(
     count, size = _validate.positive_int("count", count), _validate.positive_int("size", size, 8)
     vmin = _validate.real("vmin", vmin, 0, open_low=True)
     vmax = _validate.real("vmax", vmax, vmin, open_low=True)
-    generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    generator = torch.Generator().manual_seed(_validate.seed("seed", seed))
 
     def uniform(*shape: int) -> torch.Tensor:
         return torch.rand(*shape, generator=generator, dtype=torch.float64, device="cpu")

@@ -51,7 +51,7 @@ def correlated_sensors(n: int = 500, d: int = 128, rank: int = 8, *, seed: int) 
     -------
     x (n, d) and y (1, n), float64, both z-scored.
 
-    Raises ``ValueError`` if n < 2, d < 1, rank < 2 or the seed is negative.
+    Raises ``ValueError`` if n < 2, d < 1, rank < 2 or the seed is not in [0, 2^64).
 
     Examples
     --------
@@ -63,7 +63,7 @@ def correlated_sensors(n: int = 500, d: int = 128, rank: int = 8, *, seed: int) 
     """
     n, d = _validate.positive_int("n", n, 2), _validate.positive_int("d", d)
     rank = _validate.positive_int("rank", rank, 2)
-    generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    generator = torch.Generator().manual_seed(_validate.seed("seed", seed))
     z = torch.randn(n, rank, generator=generator, dtype=torch.float64)
     z[:, 0] = 2 * torch.rand(n, generator=generator, dtype=torch.float64)
     scales = torch.logspace(0, -1.5, rank, dtype=torch.float64)[:, None]

@@ -56,7 +56,10 @@ def distill(
     >>> sorted(history.metric.unique())
     ['accuracy', 'loss']
     """
-    _arguments.weight("alpha", alpha), _arguments.temperature(temperature)
+    alpha, temperature = (
+        _validate.real("alpha", alpha, 0, 1),
+        _validate.real("temperature", temperature, 0, open_low=True),
+    )
     for name in ("loss", "objective"):
         if fit_options.get(name) is not None:
             raise ValueError(f"distill sets the {name} itself, got {fit_options[name]!r}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from litrepro import _validate
@@ -10,6 +12,7 @@ from litrepro.features import _arguments
 _DIRECT = 1 << 22  # up to this many differences per pair of sets they are formed one by one, which cancels nothing
 _PART = 1 << 20  # entries of a matrix of differences that are formed at a time
 _KEPT = 1 << 24  # differences that may be kept for gradients
+_SAFE = 2.0**40  # up to this sigma, and down to its inverse, squares of lengths are numbers in any dtype
 _LOST = 1e-10  # what the detour by norms may lose, in units of sigma^2
 
 
@@ -48,7 +51,11 @@ def gaussian_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> 
     """
     sigma = _arguments.width(sigma)
     x, y = _arguments.distances(x=x, y=y)
-    return _squared_distances(x, y, sigma).mul_(-0.5 / sigma**2).exp_()
+    dtype = x.dtype
+    if not _SAFE**-1 < sigma < _SAFE:  # where squares leave the range of numbers: in a power of two of it instead
+        unit = 2.0 ** (math.frexp(sigma)[1] - 1)
+        x, y, sigma = x.double() / unit, y.double() / unit, sigma / unit
+    return _squared_distances(x, y, sigma).mul_(-0.5 / sigma**2).exp_().to(dtype)
 
 
 def laplace_kernel(x: torch.Tensor, y: torch.Tensor, *, sigma: float = 1.0) -> torch.Tensor:

@@ -99,7 +99,7 @@ def effective_dimension(K: torch.Tensor, lam: float | torch.Tensor) -> torch.Ten
     _arguments.same_rows(K=K)
     wide = K.double()
     shift = K.shape[-1] * _arguments.regularization(lam, K)
-    return solve_shifted(wide, wide, shift).diagonal(dim1=-2, dim2=-1).sum(-1).to(K.dtype)
+    return solve_shifted(wide, wide, shift, inside=True).diagonal(dim1=-2, dim2=-1).sum(-1).to(K.dtype)
 
 
 def leverage_resample(
@@ -189,9 +189,9 @@ def _pool_scores(Z: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """diag[Z^T Z (Z^T Z / D + shift I)^-1], in the smaller of its two forms."""
     n, pool = Z.shape[-2:]
     if pool > n:
-        return (Z * solve_shifted(Z @ Z.mT / pool, Z, shift)).sum(-2).clamp(min=0)
+        return (Z * solve_shifted(Z @ Z.mT / pool, Z, shift, inside=True)).sum(-2).clamp(min=0)
     gram = Z.mT @ Z
-    return solve_shifted(gram / pool, gram, shift).diagonal(dim1=-2, dim2=-1).clamp(min=0)
+    return solve_shifted(gram / pool, gram, shift, inside=True).diagonal(dim1=-2, dim2=-1).clamp(min=0)
 
 
 def _draw(probabilities: torch.Tensor, n: int, generator: torch.Generator) -> torch.Tensor:

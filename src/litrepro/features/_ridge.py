@@ -64,7 +64,8 @@ def feature_ridge(z: torch.Tensor, y: torch.Tensor, lam: float | torch.Tensor) -
 
     Returns
     -------
-    (..., D, t) in the common dtype; solved in float64.
+    (..., D, t) in the common dtype; solved in float64. A lambda that rounding swallows gives the least-norm solution;
+    before that, from n lambda of about 1e-12 |z|^2 on, features that depend on each other cost digits.
 
     Raises
     ------
@@ -87,17 +88,19 @@ def feature_ridge(z: torch.Tensor, y: torch.Tensor, lam: float | torch.Tensor) -
     shift = z.shape[-2] * _arguments.regularization(lam, z)
     wide, targets = z.double(), y.double()
     if z.shape[-1] > z.shape[-2]:
-        weights = wide.mT @ solve_shifted(wide @ wide.mT, targets, shift)
+        weights = wide.mT @ solve_shifted(wide @ wide.mT, targets, shift, inside=True)
     else:
-        weights = solve_shifted(wide.mT @ wide, wide.mT @ targets, shift)
+        weights = solve_shifted(wide.mT @ wide, wide.mT @ targets, shift, inside=True)
     return weights.to(z.dtype)
 
 
-def solve_shifted(A: torch.Tensor, b: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """(A + shift I)^-1 b for symmetric A, float64; by Cholesky, and by LU for the members that are not definite.
+def solve_shifted(A: torch.Tensor, b: torch.Tensor, shift: torch.Tensor, *, inside: bool = False) -> torch.Tensor:
+    """(A + shift I)^-1 b for symmetric A, float64; by Cholesky, and by eigenvalues for members that are not definite.
 
-    A singular or non-finite member becomes inf or nan without disturbing the others.
+    ``inside`` says that only what b has in the range of A counts. A member that is not finite becomes nan without
+    disturbing the others.
     """
+    given = A
     batch = torch.broadcast_shapes(A.shape[:-2], shift.shape[:-2])
     A = A.expand(*batch, *A.shape[-2:]).clone()
     A.diagonal(dim1=-2, dim2=-1).add_(shift[..., 0])
@@ -110,5 +113,18 @@ def solve_shifted(A: torch.Tensor, b: torch.Tensor, shift: torch.Tensor) -> torc
     A = A.expand(*batch, *A.shape[-2:])
     identity = torch.eye(A.shape[-1], dtype=A.dtype, device=A.device)
     safe = torch.linalg.cholesky_ex(torch.where(failed[..., None, None], identity, A))[0]
-    by_lu = torch.linalg.solve_ex(A, b)[0]
-    return torch.where(failed[..., None, None], by_lu, torch.cholesky_solve(b, safe))
+    found = torch.where(failed[..., None, None], torch.nan, torch.cholesky_solve(b, safe))
+    finite = failed & A.isfinite().flatten(-2).all(-1)
+    given, shift = given.expand(A.shape), shift.expand(*batch, 1, 1)
+    found[finite] = _by_eigenvalues(given[finite], b[finite], shift[finite], inside)
+    return found
+
+
+def _by_eigenvalues(A: torch.Tensor, b: torch.Tensor, shift: torch.Tensor, inside: bool) -> torch.Tensor:
+    """The same where the shift vanishes beside A: what is 0 up to rounding must not be divided by the shift."""
+    values, vectors = torch.linalg.eigh(A)
+    rounding = A.shape[-1] * torch.finfo(A.dtype).eps
+    null = (values.abs() <= rounding * values.abs().amax(-1, keepdim=True))[..., None]
+    parts = vectors.mT @ b
+    lost = null if inside else null & (parts.abs() <= rounding * parts.abs().amax(-2, keepdim=True))
+    return vectors @ torch.where(lost, 0, parts / (torch.where(null, 0, values[..., None]) + shift))

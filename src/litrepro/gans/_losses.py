@@ -25,7 +25,8 @@ def gan_losses(real: torch.Tensor, fake: torch.Tensor, kind: str) -> tuple[torch
 
     Returns
     -------
-    (loss_d, loss_g), each (...), means over the last dimension; finite for any finite logits.
+    (loss_d, loss_g), each (...), means over the last dimension; finite where the sum of the logits'
+    magnitudes is.
 
     Raises
     ------
@@ -46,8 +47,10 @@ def gan_losses(real: torch.Tensor, fake: torch.Tensor, kind: str) -> tuple[torch
         raise ValueError(f"real and fake must hold logits, got shapes {tuple(real.shape)} and {tuple(fake.shape)}")
     if real.dtype != fake.dtype:
         _validate.same_kind(real=real, fake=fake)
-    _validate.broadcast(real=real.shape[:-1], fake=fake.shape[:-1])
+    shape = _validate.broadcast(real=real.shape[:-1], fake=fake.shape[:-1])
     if kind == "wasserstein":
-        return fake.mean(-1) - real.mean(-1), -fake.mean(-1)
-    loss_d = softplus(-real).mean(-1) + softplus(fake).mean(-1)
-    return loss_d, (-softplus(fake) if kind == "saturating" else softplus(-fake)).mean(-1)
+        loss_d, loss_g = fake.mean(-1) - real.mean(-1), -fake.mean(-1)
+    else:
+        loss_d = softplus(-real).mean(-1) + softplus(fake).mean(-1)
+        loss_g = (-softplus(fake) if kind == "saturating" else softplus(-fake)).mean(-1)
+    return loss_d, loss_g if loss_g.shape == shape else loss_g.expand(shape)

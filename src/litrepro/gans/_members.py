@@ -22,6 +22,8 @@ class Player:
     """A network as a function of a flat vector of parameters."""
 
     def __init__(self, make: Callable[[], nn.Module], seeds: Sequence[int], device: torch.device):
+        if isinstance(make, nn.Module):
+            raise ValueError(f"a player must be a function that makes a module, got a module, {type(make).__name__}")
         members = [build_seeded(_validate.function("a player", make), seed) for seed in seeds]
         strange = [type(member).__name__ for member in members if not isinstance(member, nn.Module)]
         if strange:

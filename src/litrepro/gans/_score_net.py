@@ -64,7 +64,7 @@ class ScoreNet(nn.Module):
         """(..., 1, 28, 28) to features (..., 64)."""
         images = _images("x", x, batched=True).flatten(0, -4)
         portions = [images] if images.is_cuda else images.split(PORTION)
-        return torch.cat([self.features(part) for part in portions]).reshape(*x.shape[:-3], -1)
+        return torch.cat([self.features(part) for part in portions]).reshape(*x.shape[:-3], self.head.in_features)
 
 
 def _images(name: str, x: torch.Tensor, batched: bool = False) -> torch.Tensor:

@@ -60,7 +60,9 @@ def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
     ``|mean_a - mean_b|^2 + tr(C_a + C_b - 2 (C_a^(1/2) C_b C_a^(1/2))^(1/2))`` with unbiased covariances. The
     eigenvalues are those of ``L^T C_b L`` for any ``C_a = L L^T``: L is the Cholesky factor, and comes from
-    ``eigh`` where ``C_a`` is singular. Negative eigenvalues of rounding size are set to 0.
+    ``eigh`` where ``C_a`` is singular. Negative eigenvalues of rounding size are set to 0. Where ``C_a`` or ``C_b`` is
+    singular, the trace of the root has kinks: its gradient is then the shortest one (eigenvalues of rounding size add
+    nothing), and where ``C_a`` is, it has no second derivative by both arguments.
 
     Parameters
     ----------
@@ -94,8 +96,12 @@ def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         raise ValueError(f"a and b must have the same feature dimension, got {a.shape[-1]} and {b.shape[-1]}")
     (a, finite_a), (b, finite_b) = _without_diverged("a", a), _without_diverged("b", b)
     (mean_a, cov_a), (mean_b, cov_b) = _moments(a.double()), _moments(b.double())
-    root = _factor(cov_a)
-    cross = torch.linalg.eigvalsh(root.mT @ cov_b @ root).clamp_min(0).sqrt().sum(-1)
+    root, singular = _factor(cov_a)
+    cross = _cross(root, cov_b)
+    if cov_a.requires_grad and bool(singular.any()):
+        # The factor of a singular covariance has no gradient, the trace has: by symmetry that with a factor of C_b.
+        swapped = _cross(_factor(cov_b.detach())[0], cov_a)
+        cross = cross + torch.where(singular, swapped - swapped.detach(), 0.0)
     traces = cov_a.diagonal(dim1=-2, dim2=-1).sum(-1) + cov_b.diagonal(dim1=-2, dim2=-1).sum(-1)
     found = ((mean_a - mean_b).square().sum(-1) + traces - 2 * cross).clamp_min(0)
     for finite in (finite_a, finite_b):
@@ -103,14 +109,30 @@ def frechet_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return found
 
 
-def _factor(covariance: torch.Tensor) -> torch.Tensor:
-    """L with L L^T the covariance (..., d, d)."""
-    factor, failed = torch.linalg.cholesky_ex(covariance)
+def _cross(root: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
+    """tr (L^T C L)^(1/2) of (..., d, d); eigenvalues that rounding does not tell from 0 have no gradient."""
+    values = torch.linalg.eigvalsh(root.mT @ covariance @ root)
+    known = values > values.shape[-1] * torch.finfo(values.dtype).eps * values[..., -1:]
+    roots = torch.where(known, torch.where(known, values, 1.0).sqrt(), values.detach().clamp_min(0).sqrt())
+    return roots.sum(-1)
+
+
+def _factor(covariance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """L (..., d, d) with L L^T the covariance, and whether that is singular (...): then L has no gradient."""
+    fixed = covariance.detach()
+    factor, failed = torch.linalg.cholesky_ex(fixed)
     if bool(failed.any()):
-        values, vectors = torch.linalg.eigh(covariance)
+        values, vectors = torch.linalg.eigh(fixed)
         root = vectors * values.clamp_min(0).sqrt()[..., None, :]
         factor = torch.where((failed > 0)[..., None, None], root, factor)
-    return factor
+    if not covariance.requires_grad:
+        return factor, failed > 0
+    rounding = fixed.shape[-1] * torch.finfo(fixed.dtype).eps * fixed.diagonal(dim1=-2, dim2=-1)
+    pivots = factor.diagonal(dim1=-2, dim2=-1).square()
+    singular = (failed > 0) | (pivots <= rounding).any(-1)
+    mask = singular[..., None, None]
+    eye = torch.eye(fixed.shape[-1], dtype=fixed.dtype, device=fixed.device)
+    return torch.where(mask, factor, torch.linalg.cholesky(torch.where(mask, eye, covariance))), singular
 
 
 def _moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -127,7 +149,7 @@ def class_coverage(probs: torch.Tensor, min_share: float = 0.01, min_confidence:
     probs
         (..., n, K), class probabilities.
     min_share
-        A class counts if at least this share of the n samples is read as it.
+        A class counts if at least this share of the n samples is read as it; one without samples never does.
     min_confidence
         Samples whose largest probability is below it are read as no class; they stay in n.
 
@@ -149,7 +171,7 @@ def class_coverage(probs: torch.Tensor, min_share: float = 0.01, min_confidence:
     chosen = torch.nn.functional.one_hot(top.indices, probs.shape[-1]).to(torch.float64)
     counts = (chosen * (top.values >= min_confidence)[..., None]).sum(-2)
     # Counts against shares: a rounding error must not decide whether exactly 1% is at least 1%.
-    found = (counts >= min_share * probs.shape[-2] - 1e-9).sum(-1)
+    found = ((counts >= min_share * probs.shape[-2] - 1e-9) & (counts > 0)).sum(-1)
     return found if finite is None else torch.where(finite, found, 0)
 
 

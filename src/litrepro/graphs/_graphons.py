@@ -29,7 +29,7 @@ class GraphSample(NamedTuple):
 
 
 def graphon(kind: str, **params: Any) -> Graphon:
-    """A graphon W(x, y) as a callable that broadcasts over tensors with entries in [0, 1].
+    """A graphon W(x, y) as a callable that broadcasts over tensors with entries in [0, 1]; integers count as float64.
 
     Parameters
     ----------
@@ -68,10 +68,11 @@ def graphon(kind: str, **params: Any) -> Graphon:
 
 
 def _broadcasting(rule: Graphon) -> Graphon:
-    """``rule`` that also takes numbers."""
+    """``rule`` that also takes numbers and integer tensors: both are float64."""
 
     def W(x: Any, y: Any) -> torch.Tensor:
         x, y = (v if isinstance(v, torch.Tensor) else torch.as_tensor(v, dtype=torch.float64) for v in (x, y))
+        x, y = (_validate.integers_as("x and y", v, torch.float64, booleans=True) for v in (x, y))
         return rule(x, y)
 
     return W

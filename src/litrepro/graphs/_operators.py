@@ -7,6 +7,7 @@ import functools
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale, root
 from litrepro.graphs import _arguments
 
 
@@ -100,7 +101,7 @@ def laplacian_adjoint(Y: torch.Tensor) -> torch.Tensor:
 
 
 def laplacian_gram(w: torch.Tensor) -> torch.Tensor:
-    """L* L w = 2 w_k + deg_i + deg_j (..., m) in O(p^2), without a matrix.
+    """L* L w = 2 w_k + deg_i + deg_j (..., m) in O(p^2), without a matrix; half precision is summed in float32.
 
     L* L has the eigenvalues 2 (p (p - 3) / 2 times), p (p - 1 times) and 2 p (once); so the norm of L is sqrt(2 p).
 
@@ -115,8 +116,14 @@ def laplacian_gram(w: torch.Tensor) -> torch.Tensor:
     """
     _, p = _arguments.weights("w", w)
     rows, columns = _pairs(p, w.device)
+    dtype, w = w.dtype, _summable(w)
     degree = w.new_zeros(*w.shape[:-1], p).index_add(-1, rows, w).index_add(-1, columns, w)
-    return 2 * w + degree[..., rows] + degree[..., columns]
+    return (2 * w + degree[..., rows] + degree[..., columns]).to(dtype)
+
+
+def _summable(w: torch.Tensor) -> torch.Tensor:
+    """Half precision, in which ``index_add`` stops counting at a few hundred, as float32."""
+    return w.float() if w.dtype in (torch.float16, torch.bfloat16) else w
 
 
 def log_gdet(M: torch.Tensor, tol: float = 1e-9) -> torch.Tensor:
@@ -144,7 +151,8 @@ def log_gdet(M: torch.Tensor, tol: float = 1e-9) -> torch.Tensor:
 def relative_error(w_hat: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
     """The relative error (...) of estimated weights in Frobenius norm: |L(w_hat - w)| over |L w|.
 
-    Where w is zero it is inf, and nan if w_hat is zero, too.
+    Where w is zero it is inf, and nan if w_hat is zero, too. The scale of the weights plays no part, and half precision
+    is computed in float32. Its gradient where it is 0 is 0.
 
     Raises ``ValueError`` where a length is not triangular, lengths or dtypes differ, or batches do not broadcast.
 
@@ -159,9 +167,14 @@ def relative_error(w_hat: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         raise ValueError(f"w_hat and w must have one length, got {w_hat.shape[-1]} and {w.shape[-1]}")
     _validate.same_kind(w_hat=w_hat, w=w)
     _validate.broadcast(w_hat=w_hat.shape[:-1], w=w.shape[:-1])
-    return _norm(w_hat - w) / _norm(w)
+    dtype, w_hat, w = w.dtype, _summable(w_hat), _summable(w)
+    scale = torch.maximum(binary_scale(w_hat, -1), binary_scale(w, -1))  # the difference itself might overflow
+    (off, size_off), (norm, size) = _norm(w_hat / scale - w / scale), _norm(w)
+    return (off / norm * (size_off * (scale / size))[..., 0]).to(dtype)
 
 
-def _norm(w: torch.Tensor) -> torch.Tensor:
-    """Frobenius norm of L w, from <w, L* L w>."""
-    return (w * laplacian_gram(w)).sum(-1).clamp_min(0).sqrt()
+def _norm(w: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Frobenius norm of L w, from <w, L* L w>, in units of a power of two (..., 1), which is the second result."""
+    scale = binary_scale(w, -1)
+    w = w / scale
+    return root((w * laplacian_gram(w)).sum(-1).clamp_min(0)), scale

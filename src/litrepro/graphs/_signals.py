@@ -13,7 +13,7 @@ def sample_signals(L: torch.Tensor, n: int, *, generator: torch.Generator | int 
 
     Components along the null space (one per connected component of the graph) are zero: eigenvalues up to 1e-9 of the
     largest, or 5e-7 for float32, whose rounding is as large; they are found in float64. ``generator`` is the source of
-    randomness, or its seed (0 if None).
+    randomness, or its seed (0 if None). No gradients are recorded.
 
     Raises ``ValueError`` where L is not square, symmetric and finite, neither float32 nor float64, or has an eigenvalue
     below minus that share of the largest magnitude, or n < 1.
@@ -29,7 +29,8 @@ def sample_signals(L: torch.Tensor, n: int, *, generator: torch.Generator | int 
     _arguments.decomposed("L", L)
     generator = _validate.random_source("generator", generator, L.device)
     n = _validate.positive_int("n", n)
-    values, vectors = torch.linalg.eigh(L.double())
+    # Eigenvectors have no derivative where eigenvalues repeat, as those of a complete graph do.
+    values, vectors = torch.linalg.eigh(L.detach().double())
     cut = _arguments.rounding(1e-9, L)
     if bool((values[..., 0] < -cut * values.abs().amax(-1)).any()):
         raise ValueError(f"L must be positive semidefinite, got an eigenvalue of {float(values.min()):.3g}")

@@ -14,6 +14,7 @@ from litrepro.graphs._objective import Penalty, eigenvalue_update, spectrum
 from litrepro.graphs._operators import _pairs, laplacian_adjoint, laplacian_gram
 
 METHODS = ("accelerated", "mm")
+ORDINARY = (1e-3, 1e3)  # sizes of weights and gradients for which the tolerance is an absolute one
 
 
 class SpectralLassoResult(NamedTuple):
@@ -42,13 +43,15 @@ class SpectralLassoResult(NamedTuple):
 
 
 class _Problems(NamedTuple):
-    """N problems in a row: linear term (L*S + alpha)/beta (N, m), prior (N, p), beta, gamma and edges (N, 1)."""
+    """N problems in a row: linear term (L*S + alpha)/beta (N, m), prior (N, p), beta, gamma and edges (N, 1), and the
+    unit (N,) of their tolerance."""
 
     linear: torch.Tensor
     mu: torch.Tensor
     beta: torch.Tensor
     gamma: torch.Tensor
     edges: torch.Tensor | None  # how many weights may stay, (N, 1)
+    unit: torch.Tensor
 
     def at(self, index: torch.Tensor) -> _Problems:
         return _Problems(*(None if part is None else part[index] for part in self))
@@ -118,7 +121,10 @@ def spectral_graphical_lasso(
         restarted per problem where it points uphill (O'Donoghue and Candes 2015). One eigendecomposition per iteration.
     max_iter, tol
         A problem stops when its KKT residual in w is at most ``tol`` (with ``edges``: its last step times 2p), and
-        leaves the batch.
+        leaves the batch. The residual compares weights with gradients over beta. Where the smaller of their sizes (the
+        best common weight, and the mean of (L*S + alpha)/beta with the prior's 2 gamma mean|mu|/(p beta)) is not
+        between 1e-3 and 1e3, as it is for S in very small or large units and for a large beta, ``tol`` is relative
+        to it.
     history
         Keep the objective before every iteration and at the end.
 
@@ -159,12 +165,12 @@ def spectral_graphical_lasso(
     lam = eigenvalue_update(sigma, problems.mu, problems.beta, problems.gamma)
     objective = _objective(w, sigma, lam, problems)
     residual = steps if edges is not None else _residual(w, U, lam, problems)
-    converged = residual <= options.tol
+    converged = residual <= options.tol * problems.unit
     if not bool(converged.all()):
         missed = int((~converged).sum())
         warnings.warn(
             f"{missed} of {len(converged)} problems did not reach tol = {tol:g} in {max_iter} iterations "
-            f"(largest residual {float(residual.max()):.2g})",
+            f"(largest residual {float((residual / problems.unit).max()):.2g})",
             ConvergenceWarning,
             stacklevel=3,  # past torch.no_grad's wrapper
         )
@@ -192,7 +198,7 @@ def _solve(problems: _Problems, start: torch.Tensor, options: _Options):
     count, p = len(start), problems.mu.shape[-1]
     w = start.clone()
     steps, values = w.new_full((count,), torch.inf), w.new_zeros(count)
-    run = _Iterate(torch.arange(count, device=w.device), w, w, w.new_ones(count, 1), w.new_full((count,), options.tol))
+    run = _Iterate(torch.arange(count, device=w.device), w, w, w.new_ones(count, 1), options.tol * problems.unit)
     track: list[torch.Tensor] = []
     iterations = 0
     while iterations < options.max_iter and len(run.which):
@@ -204,7 +210,7 @@ def _solve(problems: _Problems, start: torch.Tensor, options: _Options):
         run = run._replace(w=new, before=run.w, t=t)
         if problems.edges is not None:
             steps[run.which] = 2 * p * (new - run.before).abs().amax(-1)
-            done = steps[run.which] <= options.tol
+            done = steps[run.which] <= options.tol * problems.unit
         else:
             done, run = _stopped(gap, run, problems, options.tol)
         if bool(done.any()):
@@ -279,7 +285,7 @@ def _stopped(gap: torch.Tensor, run: _Iterate, problems: _Problems, tol: float):
     part, w = problems.at(hinted), run.w[hinted]
     sigma, U = spectrum(w)
     exact = _residual(w, U, eigenvalue_update(sigma, part.mu, part.beta, part.gamma), part)
-    reached = exact <= 0.99 * tol  # room for another summation order at the end
+    reached = exact <= 0.99 * tol * part.unit  # room for another summation order at the end
     threshold = run.threshold.clone()
     threshold[hinted] /= 2  # do not ask again at every iteration
     done = done.clone()
@@ -348,7 +354,17 @@ def _prepare(S: Any, mu: Any, alpha: Any, beta: Any, gamma: Any, edges: Any, w0:
     common = torch.where(total > 0, (p - 1) / total, torch.ones_like(total))
     start = common.expand(-1, m) if w0 is None else row(w0, m)
     counts = None if edges is None else edges.to(S.device).expand(shape).reshape(-1, 1)
-    return _Problems((pull + alphas) / betas, priors, betas, gammas, counts), start.clone(), order, shape, dtype
+    linear = (pull + alphas) / betas
+    towards = 2 / p * (gammas / betas)[:, 0] * priors[:, 1:].abs().mean(-1)
+    unit = _unit(common[:, 0], linear.mean(-1) + towards)
+    return _Problems(linear, priors, betas, gammas, counts, unit), start.clone(), order, shape, dtype
+
+
+def _unit(weight: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """What a residual is small against: 1 in ordinary units, else the smaller size of what it is the minimum of."""
+    size = torch.where(gradient > 0, torch.minimum(weight, gradient), weight)
+    low, high = ORDINARY
+    return torch.where((size >= low) & (size <= high), 1.0, size)
 
 
 def _edge_counts(edges: Any, m: int) -> torch.Tensor:

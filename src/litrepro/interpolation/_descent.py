@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 from litrepro.interpolation import _arguments
 from litrepro.interpolation._min_norm import decompose
 
@@ -22,6 +23,7 @@ def gradient_descent_path(
 
     In the basis of singular vectors every coordinate goes its own way: (1 - (1 - step s^2)^t) / s times <u, y>.
     Directions with s = 0 (at rounding level) are never left, which is why the limit is the solution of least norm.
+    Not differentiable in X where singular values repeat.
 
     Parameters
     ----------
@@ -64,12 +66,14 @@ def gradient_descent_path(
     _arguments.finite("targets", targets)
     counts = _arguments.integers("iterations", iterations).to(x.device, torch.float64)
     u, s, vh = decompose(x, max(x.shape[-2:]) * torch.finfo(x.dtype).eps)
-    squared = s.double().square()
-    rate = _rate(step, squared, x.shape[:-2])[..., None] * squared  # step s^2, (..., r)
+    scale = binary_scale(s.double(), -1)  # of X: a rate is a number of ordinary size, and s^2 need not be
+    squared = (s / scale).square()
+    size = _rate(step, squared, x.shape[:-2])[..., None]
+    rate = (size if step is None else size * scale * scale) * squared  # step s^2, (..., r)
     moved = _moved(rate[..., None, :], counts[:, None])  # (..., m, r)
     inverse = torch.where(s > 0, 1 / torch.where(s > 0, s, 1.0), 0.0)
     along = (u.mT @ targets.to(x.dtype)[..., None])[..., 0] * inverse
-    return (moved * along[..., None, :].double()).to(x.dtype) @ vh
+    return _times(along[..., None, :].double(), moved).to(x.dtype) @ vh
 
 
 def gradient_descent_risk(
@@ -133,7 +137,7 @@ def gradient_descent_risk(
 
 
 def _rate(step: float | torch.Tensor | None, squared: torch.Tensor, batch: torch.Size) -> torch.Tensor:
-    """The step size of every problem, (...) float64."""
+    """The step size of every problem, (...) float64; by default one over the largest of ``squared``."""
     if step is None:
         largest = squared.amax(-1) if squared.shape[-1] else squared.new_zeros(batch)
         return 1 / torch.where(largest > 0, largest, 1.0)

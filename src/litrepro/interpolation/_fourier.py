@@ -40,7 +40,7 @@ def fourier_features(x: torch.Tensor, frequencies: torch.Tensor, *, kind: str = 
     Raises
     ------
     ValueError
-        Unknown kind, frequencies of another dimension than x, none of them.
+        Unknown kind, frequencies of another dimension than x, none of them, complex features in bfloat16.
 
     Source: Rahimi and Recht 2007; Belkin et al. 2019, arXiv:1812.11118, equation 2.
 
@@ -55,6 +55,8 @@ def fourier_features(x: torch.Tensor, frequencies: torch.Tensor, *, kind: str = 
     if x.shape[-1] != frequencies.shape[-1] or 0 in frequencies.shape[-2:]:
         got = f"{tuple(x.shape)} and {tuple(frequencies.shape)}"
         raise ValueError(f"x (..., n, d) and frequencies (N, d) must share d >= 1, with N >= 1, got {got}")
+    if kind == "complex" and torch.bfloat16 in (x.dtype, frequencies.dtype):
+        raise ValueError('x and frequencies must have a dtype with a complex one for kind="complex", got bfloat16')
     paired = random_features.fourier_features(x, frequencies)
     paired = paired * math.sqrt(frequencies.shape[-2])
     if kind == "real":
@@ -97,7 +99,8 @@ def rff_curve(
     dtype
         float64, or float32, which blunts the peak.
     rcond
-        Singular values up to this multiple of the largest count as zero.
+        Singular values up to this multiple of the largest count as zero. They are computed, and that takes long, only
+        up to 2,048 examples or columns, and beyond where some may be that small.
 
     Returns
     -------
@@ -124,7 +127,7 @@ def rff_curve(
     widths = _arguments.widths(widths)
     num_classes = _validate.positive_int("num_classes", num_classes)
     bandwidth = _validate.real("bandwidth", bandwidth, 0, open_low=True)
-    seed, rcond = _validate.positive_int("seed", seed, 0), _validate.real("rcond", rcond, 0)
+    seed, rcond = _validate.seed("seed", seed), _validate.real("rcond", rcond, 0)
     _validate.choice("kind", kind, KINDS)
     _arguments.precision(dtype)
     (x, y), (x_test, y_test) = (_arguments.labelled(n, d, num_classes) for n, d in (("train", train), ("test", test)))

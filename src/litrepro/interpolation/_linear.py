@@ -77,7 +77,7 @@ def linear_risk(n: int | torch.Tensor, d: int, *, noise: float, signal: float = 
         gap = (samples - d).abs() - (0 if asymptotic else 1)
         # Of the noise: n inverse eigenvalues on average below the threshold, d above.
         inverse = torch.where(few, samples, float(d)) / torch.where(gap > 0, gap, 1.0)
-        variance = variance + noise**2 * torch.where(gap > 0, inverse, torch.inf)
+        variance = variance + torch.where(gap > 0, noise**2 * inverse, torch.inf)
         # No samples, no noise: not even in one dimension, where n = 0 is next to the threshold.
         variance = torch.where(samples == 0, 0.0, variance)
     return Risk(bias, variance, bias + variance)

@@ -25,7 +25,8 @@ def min_norm(features: torch.Tensor, targets: torch.Tensor, *, rcond: float | No
 
     Returns
     -------
-    (..., p) or (..., p, t).
+    (..., p) or (..., p, t). Differentiable in X where its rank does not change; with ``rcond`` only where, besides, no
+    singular values are equal.
 
     Raises
     ------
@@ -55,11 +56,14 @@ def min_norm(features: torch.Tensor, targets: torch.Tensor, *, rcond: float | No
             f"batch dimensions differ: features {tuple(x.shape)}, targets {tuple(targets.shape)}"
         ) from None
     _arguments.finite("targets", y)
-    if rcond is None:
-        rcond = max(x.shape[-2:]) * torch.finfo(x.dtype).eps
-    rcond = _validate.real("rcond", rcond, 0)
-    dtype = torch.promote_types(x.dtype, y.dtype) if y.dtype.is_complex else x.dtype
-    solution = apply_pseudoinverse(decompose(x, rcond), y.to(dtype))
+    rounding = max(x.shape[-2:]) * torch.finfo(x.dtype).eps
+    level = rounding if rcond is None else _validate.real("rcond", rcond, 0)
+    y = y.to(torch.promote_types(x.dtype, y.dtype) if y.dtype.is_complex else x.dtype)
+    if rcond is None and x.requires_grad:
+        # Its derivative needs no singular vectors, which have none where singular values repeat.
+        solution = torch.linalg.pinv(x, rtol=level).to(y.dtype) @ y
+    else:
+        solution = apply_pseudoinverse(decompose(x, level), y)
     return solution[..., 0] if vector else solution
 
 

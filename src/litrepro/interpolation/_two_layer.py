@@ -125,7 +125,7 @@ def two_layer_curve(
     widths = _arguments.widths(widths, increasing=True)
     num_classes = _validate.positive_int("num_classes", num_classes)
     epochs = _validate.positive_int("epochs", epochs, 0)
-    seeds = [_validate.positive_int("seeds", value, 0) for value in _validate.sequence("seeds", seeds)]
+    seeds = [_validate.seed("seeds", value) for value in _validate.sequence("seeds", seeds)]
     _validate.function("progress", progress)
     every = max(1, epochs) if eval_every is None else _validate.positive_int("eval_every", eval_every)
     (x, y), (x_test, y_test) = (_arguments.labelled(n, d, num_classes) for n, d in (("train", train), ("test", test)))

@@ -7,12 +7,16 @@ from collections.abc import Callable
 import torch
 
 from litrepro import _validate
+from litrepro._recording import recordable, recording
 
 Fun = Callable[[torch.Tensor], torch.Tensor]
 
 
 def gradient(fun: Fun, x: torch.Tensor) -> torch.Tensor:
     """Gradient of ``fun`` (..., d) -> (...), which acts on trials independently, at x: (..., d).
+
+    It is taken inside ``torch.no_grad`` and ``torch.inference_mode`` too. A ``fun`` whose values carry no gradient is
+    a constant.
 
     Raises ``ValueError`` if x is not floating point, ``fun`` cannot be called or does not return one value per trial.
 
@@ -23,8 +27,8 @@ def gradient(fun: Fun, x: torch.Tensor) -> torch.Tensor:
     tensor([[ 3., 12.]])
     """
     _validate.float_tensor("x", x, 1)
-    with torch.enable_grad():
-        at = x.detach().requires_grad_(True)
+    with recording():
+        at = recordable(x.detach()).requires_grad_(True)
         values = _values(fun, at)
         if not values.requires_grad:
             return torch.zeros_like(x)
@@ -47,8 +51,8 @@ def hessian(fun: Fun, x: torch.Tensor) -> torch.Tensor:
     """
     _validate.float_tensor("x", x, 1)
     d = x.shape[-1]
-    with torch.enable_grad():
-        at = x.detach().requires_grad_(True)
+    with recording():
+        at = recordable(x.detach()).requires_grad_(True)
         values = _values(fun, at)
         zeros = torch.zeros(*x.shape, d, dtype=x.dtype, device=x.device)
         if not values.requires_grad:

@@ -30,13 +30,14 @@ class _Block(nn.Module):
 class _Interpolant(nn.Module):
     def __init__(self, d: int, blocks: int, hidden: int, num_classes: int):
         super().__init__()
+        self.register_buffer("centre", torch.zeros(d, dtype=torch.float64))
         self.stem = _linear(d, 1 + num_classes, bias=False)
         self.blocks = nn.Sequential(*(_Block(1 + num_classes, hidden) for _ in range(blocks)))
         self.head = _linear(1 + num_classes, num_classes)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """The projection and the scores, (B, 1 + num_classes)."""
-        return self.blocks(self.stem(x.flatten(1).double()))
+        return self.blocks(self.stem(x.flatten(1).double() - self.centre))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.features(x))
@@ -48,8 +49,9 @@ def interpolating_resnet(
 ) -> nn.Module:
     """Residual blocks u + V relu(U u + s) that give every example its label, whatever the labels are.
 
-    The state u is a random projection t = <w, x> beside one score per class. Three units make a bump in t that is 1 at
-    one example and 0 at all others; a block holds floor(hidden / 3) of them, and adds each to the score of its label.
+    The state u is a random projection t = <w, x> (of x minus the first example, where all are far from 0 and near each
+    other) beside one score per class. Three units make a bump in t that is 1 at one example and 0 at all others; a
+    block holds floor(hidden / 3) of them, and adds each to the score of its label.
 
     Parameters
     ----------
@@ -87,9 +89,9 @@ def interpolating_resnet(
         _validate.positive_int("num_classes", num_classes),
         _validate.positive_int("hidden", hidden, 3),
     )
-    seed = _validate.positive_int("seed", seed, 0)
+    seed = _validate.seed("seed", seed)
     points, labels = _check(x, y, num_classes)
-    w, t = _projection(points, seed)
+    w, t, centre = _projection(points, seed)
     order = t.argsort()
     gaps = t[order].diff()
     ends = torch.full((1,), torch.inf, dtype=t.dtype, device=t.device)
@@ -98,6 +100,7 @@ def interpolating_resnet(
     each = hidden // 3
     blocks = -(-len(t) // each)
     model = _Interpolant(points.shape[1], blocks, hidden, num_classes).to(points.device)
+    model.centre.copy_(centre)
     nn.init.zeros_(model.stem.weight)
     model.stem.weight[0] = w
     nn.init.zeros_(model.head.bias)
@@ -129,14 +132,18 @@ def _check(x: torch.Tensor, y: torch.Tensor, num_classes: int) -> tuple[torch.Te
     return points, y.long()  # a tensor of bytes would index like a mask
 
 
-def _projection(points: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """A random direction (unit norm) and the projections, all different."""
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(20):
-        w = torch.randn(points.shape[1], generator=generator, dtype=torch.float64, device="cpu").to(points.device)
-        w = w / w.norm()
-        t = points @ w
-        scale = t.abs().max().clamp(min=1e-300)
-        if len(t) == 1 or t.sort().values.diff().min() > 1e-11 * scale:
-            return w, t
+def _projection(points: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A random direction (unit norm), the projections, all different, and what is taken from the points before.
+
+    That is 0, or, where the common part of the points would drown their differences, the first of them.
+    """
+    for centre in (torch.zeros_like(points[0]), points[0]):
+        generator = torch.Generator().manual_seed(seed)
+        for _ in range(20):
+            w = torch.randn(points.shape[1], generator=generator, dtype=torch.float64, device="cpu").to(points.device)
+            w = w / w.norm()
+            t = (points - centre) @ w
+            scale = t.abs().max().clamp(min=1e-300)
+            if len(t) == 1 or t.sort().values.diff().min() > 1e-11 * scale:
+                return w, t, centre
     raise ValueError("x must have examples that a projection can tell apart: some are equal to rounding error")

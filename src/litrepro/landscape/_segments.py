@@ -23,7 +23,8 @@ def rescale_relu(
     alpha
         > 0: a ReLU is positively homogeneous.
 
-    Raises ``ValueError`` for alpha <= 0, anything but two layers of floating-point tensors, shapes that do not chain.
+    Raises ``ValueError`` for alpha <= 0, anything but two layers of floating-point tensors, shapes that do not
+    chain, leading dimensions that do not broadcast.
 
     Examples
     --------
@@ -47,6 +48,8 @@ def rescale_relu(
         raise ValueError(
             f"biases must be (..., h) and (..., c) to go with the weights, got {[tuple(bias.shape) for bias in biases]}"
         )
+    leading = {f"weights[{layer}]": weights[layer].shape[:-2] for layer in range(2)}
+    _validate.broadcast(**leading, **{f"biases[{layer}]": biases[layer].shape[:-1] for layer in range(2)})
     return [alpha * weights[0], weights[1] / alpha], [alpha * biases[0], biases[1].clone()]
 
 
@@ -55,10 +58,12 @@ def segment(
 ) -> torch.Tensor:
     """Loss along the line w0 + t (w1 - w0): ``w0``, ``w1`` (d,), ``ts`` (A,); (A,).
 
-    ``loss`` maps (A, d) to (A,); one that returns a single number for them is asked point by point, (d,) to ().
+    ``loss`` maps (A, d) to (A,); one that does not is asked point by point, (d,) to (). So is every loss that takes a
+    point where A = d, since there the shape of what it returns does not tell whether it took rows for coordinates.
+    For A = 0 it is not asked.
 
     Raises ``ValueError`` for shapes that do not fit, tensors that are not floating point, ends of two dtypes or
-    devices, and a loss that cannot be called or does not return one value per point.
+    devices, and a loss that cannot be called, does not take the points or does not return one value per point.
 
     Examples
     --------
@@ -74,10 +79,36 @@ def segment(
     if w0.ndim != 1 or w0.shape != w1.shape or ts.ndim != 1:
         raise ValueError(f"need (d,), (d,), (A,); got {tuple(w0.shape)}, {tuple(w1.shape)}, {tuple(ts.shape)}")
     points = w0 + ts[:, None].to(w0) * (w1 - w0)
-    values = loss(points)
-    if isinstance(values, torch.Tensor) and not values.ndim and len(ts):
-        values = torch.stack([loss(point) for point in points])
-    if not isinstance(values, torch.Tensor) or values.shape != ts.shape:
+    if not len(ts):
+        return points.new_zeros(0)
+    values, refusal = None, None
+    try:
+        values = _validate.answer("loss", loss, points)
+    except ValueError as error:
+        refusal = error
+    fits = isinstance(values, torch.Tensor) and values.shape == ts.shape
+    if fits and len(ts) != len(w0):
+        return values
+    one_by_one = _point_by_point(loss, points)
+    if one_by_one is not None:
+        return one_by_one
+    if refusal is not None:
+        raise refusal
+    if not fits:
         found = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
         raise ValueError(f"loss must map ({len(ts)}, {len(w0)}) to ({len(ts)},), got {found}")
     return values
+
+
+def _point_by_point(loss: Callable[[torch.Tensor], torch.Tensor], points: torch.Tensor) -> torch.Tensor | None:
+    """The loss of each point; None if it does not map a point (d,) to ()."""
+    values = []
+    for point in points:
+        try:
+            value = _validate.answer("loss", loss, point)
+        except ValueError:
+            return None
+        if not isinstance(value, torch.Tensor) or value.ndim:
+            return None
+        values.append(value)
+    return torch.stack(values)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import length
 from litrepro.landscape._derivatives import gradient, hessian
 
 KINDS = ("minimum", "maximum", "saddle", "degenerate saddle", "inconclusive")
@@ -81,6 +82,6 @@ def strict_saddle(
     lowest = torch.linalg.eigvalsh(_validate.decomposable("hessian of fun", hessian(fun, x)))[..., 0]
     near = torch.zeros_like(lowest, dtype=torch.bool)
     if minima is not None:
-        distance = (x[..., None, :] - minima.to(x)).norm(dim=-1)
+        distance = length(x[..., None, :] - minima.to(x))
         near = (distance <= delta).any(-1) & (lowest >= alpha)
-    return torch.stack([gradient(fun, x).norm(dim=-1) >= eps, lowest <= -gamma, near], -1)
+    return torch.stack([length(gradient(fun, x)) >= eps, lowest <= -gamma, near], -1)

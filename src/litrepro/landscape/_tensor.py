@@ -12,8 +12,9 @@ from litrepro import _validate
 def tensor_decomposition(x: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
     """Sum over ordered pairs i != j of T(u_i, u_i, u_j, u_j), T = sum_l a_l^(x4), (..., k d) -> (...).
 
-    ``x`` holds k vectors u_1 ... u_k of length d one after another, ``basis`` (d, d) the orthonormal a_l as rows. On
-    the product of unit spheres the minima (value 0 for k <= d) are k different basis vectors up to sign.
+    ``x`` holds k vectors u_1 ... u_k of length d one after another, ``basis`` (d, d) the a_l as rows, orthonormal
+    to the precision of the coarser of the two dtypes. On the product of unit spheres the minima (value 0 for k <= d)
+    are k different basis vectors up to sign.
 
     Raises ``ValueError`` for a basis that is not square and orthonormal, and a length of x that d does not divide.
 
@@ -30,8 +31,9 @@ def tensor_decomposition(x: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
     if x.shape[-1] == 0 or x.shape[-1] % d:
         raise ValueError(f"x must hold vectors of length {d}, got shape {tuple(x.shape)}")
     squares = torch.einsum("...kd,ld->...kl", x.unflatten(-1, (x.shape[-1] // d, d)), basis) ** 2
-    # sum_{i != j} <a_l, u_i>^2 <a_l, u_j>^2 = (sum_i s_il)^2 - sum_i s_il^2
-    return (squares.sum(-2) ** 2 - (squares**2).sum(-2)).sum(-1)
+    # Every vector with those before it: (sum_i s_il)^2 - sum_i s_il^2 is the same, but what is left of a difference of
+    # large numbers is rounding where one vector is much longer than the others.
+    return 2 * (squares[..., 1:, :] * squares.cumsum(-2)[..., :-1, :]).sum((-2, -1))
 
 
 def sampled_tensor_gradient(
@@ -71,7 +73,7 @@ def sampled_tensor_gradient(
     >>> grad(x, 0).sign().tolist()
     [0.0, 0.0, 1.0, -1.0]
     """
-    basis = _orthonormal(_validate.float_tensor("basis", basis, 2), basis.dtype)
+    basis = _orthonormal(basis)
     d = len(basis)
     terms = _validate.positive_int("terms", terms)
     generator = _validate.random_source("generator", generator)
@@ -94,14 +96,15 @@ def sampled_tensor_gradient(
     return gradient
 
 
-def _orthonormal(basis: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """``basis`` as it is, checked to be square and orthonormal to the precision of ``dtype``."""
+def _orthonormal(basis: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """``basis`` as it is, checked to be square and orthonormal to its own precision, or that of ``dtype`` if less."""
     _validate.float_tensor("basis", basis, 2)
     d = basis.shape[-1]
     if d < 1 or basis.shape != (d, d):
         raise ValueError(f"basis must be square, got {tuple(basis.shape)}")
-    rows = basis.to(dtype)
-    error = (rows @ rows.T - torch.eye(d, dtype=dtype, device=basis.device)).abs().max()
-    if not bool(error < 1e3 * torch.finfo(dtype).eps):
+    rows = basis.to(torch.promote_types(basis.dtype, torch.float32))  # products in half precision round too much
+    error = (rows @ rows.T - torch.eye(d, dtype=rows.dtype, device=rows.device)).abs().max()
+    eps = max(torch.finfo(each).eps for each in (basis.dtype, dtype or basis.dtype))
+    if not bool(error < min(1e3 * eps, 1e-2)):
         raise ValueError(f"basis must be orthonormal, it is off by {float(error):.2g}")
     return basis

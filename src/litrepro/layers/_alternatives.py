@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 
 from litrepro import _validate
-from litrepro._warnings import ConvergenceWarning
-from litrepro.layers._assignment import _dykstra, check_costs
+from litrepro.layers._assignment import _dykstra, check_costs, warn_of_sums
 
 FACE = 1e-7  # slack below which an inequality counts as active
-MISS = 1e-3  # of a row or column sum: what counts as not converged
 
 
 class _Quadratic(torch.autograd.Function):
@@ -47,21 +43,12 @@ def _tangent_of_face(X: torch.Tensor, D: torch.Tensor) -> torch.Tensor:
     return D - inside * (row[..., :, None] + full * column[..., None, :])
 
 
-def _warn(name: str, rows: torch.Tensor, columns: torch.Tensor, rounds: int) -> None:
-    """Warn where the excess of some row or column sum over what it should be is too large."""
-    miss = torch.cat([rows.detach().flatten(), columns.detach().flatten(), rows.new_zeros(1)]).abs().max().item()
-    if miss > MISS:
-        message = f"{name}: not converged after {rounds} rounds, a row or column sum misses by {miss:.1g}"
-        warnings.warn(message, ConvergenceWarning, stacklevel=3)
-
-
 def implicit_matching(C: torch.Tensor, weight: float = 0.1, *, rounds: int = 500) -> torch.Tensor:
     """The minimizer of <C, X> + weight/2 ||X||^2 over the matching polytope, differentiated on its active face.
 
     The minimizer is the projection of -C / weight (Dykstra, ``rounds`` rounds, float64); its Jacobian is the
-    projection onto the
-    tangent space of the face it lies on, one small linear system (Amos and Kolter 2017). The smaller the weight, the
-    more rounds it takes.
+    projection onto the tangent space of the face it lies on, one small linear system (Amos and Kolter 2017). The
+    smaller the weight, the more rounds it takes.
 
     Returns
     -------
@@ -77,7 +64,7 @@ def implicit_matching(C: torch.Tensor, weight: float = 0.1, *, rounds: int = 500
     weight = _validate.real("weight", weight, 0, open_low=True)
     rounds = _validate.positive_int("rounds", rounds)
     X = _Quadratic.apply(C, weight, rounds)
-    _warn("implicit_matching", X.sum(-1) - 1, (X.sum(-2) - 1).clamp(min=0), rounds)
+    warn_of_sums("implicit_matching", X.sum(-1) - 1, (X.sum(-2) - 1).clamp(min=0), rounds)
     return X
 
 
@@ -111,5 +98,5 @@ def sinkhorn_matching(C: torch.Tensor, temperature: float = 0.1, *, rounds: int 
         scores = scores - scores.logsumexp(-2, keepdim=True)
         scores = scores - scores.logsumexp(-1, keepdim=True) + mass.log()
     X = scores.exp()
-    _warn("sinkhorn_matching", X.sum(-1) - mass[:, 0], X.sum(-2) - 1, rounds)
+    warn_of_sums("sinkhorn_matching", X.sum(-1) - mass[:, 0], X.sum(-2) - 1, rounds)
     return X[..., :n, :]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
 
 from litrepro import _validate
+from litrepro._warnings import ConvergenceWarning
+
+MISS = 1e-3  # of a row or column sum: what counts as not converged
+# The same for so many projections and no more, which stay approximate: off by a whole template, X is no matching.
+GROSS = 1.0
 
 
 def check_costs(name: str, C: Any) -> torch.Tensor:
@@ -18,6 +24,14 @@ def check_costs(name: str, C: Any) -> torch.Tensor:
     if not bool(torch.isfinite(C).all()):
         raise ValueError(f"{name} must be finite")
     return C
+
+
+def warn_of_sums(name: str, rows: torch.Tensor, columns: torch.Tensor, rounds: int, limit: float = MISS) -> None:
+    """Warn where the excess of some row or column sum over what it should be is too large."""
+    miss = torch.cat([rows.detach().flatten(), columns.detach().flatten(), rows.new_zeros(1)]).abs().max().item()
+    if not miss <= limit:  # nan is no small miss
+        message = f"{name}: not converged after {rounds} rounds, a row or column sum misses by {miss:.1g}"
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
 def project_matching(Y: torch.Tensor, n_proj: int = 50) -> torch.Tensor:
@@ -33,7 +47,8 @@ def project_matching(Y: torch.Tensor, n_proj: int = 50) -> torch.Tensor:
     Returns
     -------
     (..., n, m), non-negative after any number of rounds. Raises ``ValueError`` for n > m, n_proj < 1, values
-    not finite.
+    not finite; warns ``ConvergenceWarning`` where a row sum is off by more than 1, or a column sum exceeds 1 by as
+    much: entries much larger than 1 take more rounds.
 
     Examples
     --------
@@ -42,7 +57,9 @@ def project_matching(Y: torch.Tensor, n_proj: int = 50) -> torch.Tensor:
     """
     check_costs("Y", Y)
     n_proj = _validate.positive_int("n_proj", n_proj)
-    return _dykstra(Y, n_proj)
+    X = _dykstra(Y, n_proj)
+    warn_of_sums("project_matching", X.sum(-1) - 1, (X.sum(-2) - 1).clamp(min=0), n_proj, GROSS)
+    return X
 
 
 def _dykstra(Y: torch.Tensor, rounds: int) -> torch.Tensor:
@@ -86,7 +103,8 @@ def matching(
     Returns
     -------
     (..., n, m). Raises ``ValueError`` for n > m, step <= 0, counts < 1, costs that are not finite, another
-    shape of init.
+    shape of init; warns ``ConvergenceWarning`` where a row sum is off by more than 1, or a column sum exceeds 1 by
+    as much: steps of step C much longer than 1 take more projections.
 
     Notes
     -----
@@ -116,7 +134,9 @@ def matching(
         X = _dykstra(X - step * C, n_proj)
         if average:
             total = total + X
-    return total / n_grad if average else X
+    X = total / n_grad if average else X
+    warn_of_sums("matching", X.sum(-1) - 1, (X.sum(-2) - 1).clamp(min=0), n_grad * n_proj, GROSS)
+    return X
 
 
 def hungarian(C: torch.Tensor) -> torch.Tensor:

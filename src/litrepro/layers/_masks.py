@@ -76,14 +76,18 @@ def boundary_f(a: torch.Tensor, b: torch.Tensor, tolerance: int = 1) -> torch.Te
     (...) float32: 1 for two empty masks, 0 where one is empty. A contour is the pixels of the mask with a 4-neighbour
     outside it; beyond the border of the image is outside.
 
-    Raises ``ValueError`` for other shapes and a negative tolerance.
+    Raises ``ValueError`` for other shapes, a negative tolerance, and nan.
 
     Examples
     --------
     >>> boundary_f(torch.ones(4, 4), torch.ones(4, 4)).item()
     1.0
     """
-    a, b = (masks > 0.5 for masks in _pair(a, b, 2))
+    a, b = _pair(a, b, 2)
+    for name, masks in (("a", a), ("b", b)):
+        if bool(masks.isnan().any()):
+            raise ValueError(f"{name} must hold no nan")
+    a, b = a > 0.5, b > 0.5
     tolerance = min(_validate.positive_int("tolerance", tolerance, 0), max(a.shape[-2:]))
     first, second = torch.broadcast_tensors(_contour(a), _contour(b))
     hits_first = (first & _grown(second, tolerance)).sum((-2, -1)).float()
@@ -154,8 +158,8 @@ def matching_cost(
 
     Returns
     -------
-    (..., n, m); the cosine of a zero vector is 0. Raises ``ValueError`` for lam outside [0, 1], shapes that do not fit,
-    and values that are not finite.
+    (..., n, m); the cosine of a zero vector is 0, its gradient that of a length 1. Raises ``ValueError`` for lam
+    outside [0, 1], shapes that do not fit, and values that are not finite.
 
     Examples
     --------
@@ -176,12 +180,17 @@ def matching_cost(
         template_features=template_features.shape[:-2],
         iou=iou.shape[:-2],
     )
-    # Divided by a power of two first: the length of a tiny or a huge vector is not to vanish or overflow.
-    templates, proposals = (
-        torch.nn.functional.normalize(x / binary_scale(x, -1), dim=-1) for x in (template_features, proposal_features)
-    )
+    templates, proposals = _directions(template_features), _directions(proposal_features)
     found = (lam - 1) * (templates @ proposals.mT) - lam * iou
     # One look at the costs, which no nan or infinity leaves finite.
     if _validate.known(found.isfinite().all()) is False:
         _validate.finite(proposal_features=proposal_features, template_features=template_features, iou=iou)
     return found
+
+
+def _directions(x: torch.Tensor) -> torch.Tensor:
+    """x / |x| along the last axis, 0 for 0; there the gradient is as for a vector of length 1."""
+    # Divided by a power of two first: the length of a tiny or a huge vector is not to vanish or overflow.
+    x = x / binary_scale(x, -1)
+    norm = x.norm(dim=-1, keepdim=True)
+    return x / torch.where(norm > 0, norm, 1.0)

@@ -56,7 +56,8 @@ class SATNet(nn.Module):
     batch by rounding alone; where that decides when the sample stops, by as much as the tolerance of the stopping test
     allows.
     The backward pass solves the linearized fixed-point equations by conjugate gradients and never looks at the
-    iterations: it is the gradient where the forward pass converged (see ``residual``).
+    iterations: it is the gradient where the forward pass converged (see ``residual``). It has no derivative of its
+    own: asking for a second one raises ``RuntimeError``.
 
     Raises ``ValueError`` for sizes < 1, an unknown method, another last dimension, a mask that is not boolean, known
     entries outside [0, 1], and an ``S`` that is not finite.
@@ -174,12 +175,26 @@ class _FixedPoint(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         S, V, free = ctx.saved_tensors
+        return *_Gradient.apply(S, V, free, grad, ctx.settings), None, None, None, None, None, None
+
+
+class _Gradient(torch.autograd.Function):
+    """The gradients of ``_FixedPoint`` by S and by the rows that are not free. Autograd cannot follow how u is found.
+
+    ``once_differentiable`` would not do: ``autograd.grad`` by z alone passes its error by.
+    """
+
+    @staticmethod
+    def forward(ctx, S, V, free, grad, settings):
         C = without_diagonal(S.mT @ S)
-        U = -_solve(C, V, free, grad.contiguous(), *ctx.settings)
+        U = -_solve(C, V, free, grad.contiguous(), *settings)
         M = U.flatten(1) @ V.flatten(1).T
         M.fill_diagonal_(0)
-        fixed = torch.where(free, 0.0, grad + (C @ U.flatten(1)).view_as(U))
-        return S @ (M + M.T), fixed, None, None, None, None, None, None
+        return S @ (M + M.T), torch.where(free, 0.0, grad + (C @ U.flatten(1)).view_as(U))
+
+    @staticmethod
+    def backward(ctx, *grads):
+        raise RuntimeError("SATNet has no second derivative")
 
 
 def _solve(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from litrepro import _validate
+from litrepro.linearnets import _arguments
 from litrepro.linearnets._residual import prefix_products
 
 TRIVIAL = 1e-9  # a rotation or stretch below this takes no factors of its own
@@ -17,7 +20,9 @@ def identity_factorization(target: torch.Tensor, depth: int) -> torch.Tensor:
     With the polar form R = UP the first l_1 factors are P^(1/l_1), the other l_2 = L - l_1 are U^(1/l_2); l_1 makes the
     largest norm as small as possible. Rotations are rooted plane by plane, the eigenvalues -1 of U (an even number) as
     half-turns. Every |A_i|_2 is at most 2 (sqrt(pi) + sqrt(3 gamma))^2 / L for L >= 3 gamma, where
-    gamma = max(|log sigma_max|, |log sigma_min|).
+    gamma = max(|log sigma_max|, |log sigma_min|). The last factor makes up for the rounding errors of the others; where
+    R is so close to singular that it would break this bound, it makes up for those of the rotations only, and the
+    product is R up to L rounding errors. Not differentiable where singular values or angles repeat.
 
     Parameters
     ----------
@@ -57,12 +62,14 @@ def identity_factorization(target: torch.Tensor, depth: int) -> torch.Tensor:
     matrix = target.double()
     w, s, vh = torch.linalg.svd(matrix)
     positive = (torch.linalg.slogdet(matrix).sign > 0) & (s[..., -1] > 0)
+    positive &= torch.linalg.slogdet(w @ vh).sign > 0  # the two differ where the determinant is rounding only
     if not bool(positive.all()):
         raise ValueError("target must have a determinant > 0: small real factors cannot reflect or collapse")
     identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
     if depth == 1:
         return (matrix - identity)[..., None, :, :].to(target.dtype)
-    angles, vectors = _planes(w @ vh)
+    rotation, separation = w @ vh, _separation(matrix)
+    angles, vectors = _planes(separation @ rotation)
     stretches = _stretches(s, angles.abs().amax(-1), depth)
     stretch = _power(s, vh, stretches)
     turn = _turn(angles, vectors, depth - stretches)
@@ -71,22 +78,33 @@ def identity_factorization(target: torch.Tensor, depth: int) -> torch.Tensor:
     factors = torch.where(first, stretch[..., None, :, :], turn[..., None, :, :])
     # The last factor is what is missing: the product is R to machine precision, whatever the roots' rounding errors.
     below = prefix_products(factors[..., :-1, :, :])[-1]
-    last = torch.linalg.solve(below, matrix, left=False)
+    last, _ = torch.linalg.solve_ex(below, matrix, left=False)
+    # Near a singular R it misses by its condition number. There only what is known of the rotation is made up for.
+    left = torch.where((stretches == depth)[..., None, None], rotation, separation.mT)
+    safe, finite = _arguments.split_finite(last - identity)
+    gamma = s.log().abs().amax(-1)
+    bound = 2 * (math.pi**0.5 + (3 * gamma) ** 0.5) ** 2 / depth
+    within = (torch.linalg.matrix_norm(safe, 2) <= bound) | (depth < 3 * gamma)
+    last = torch.where(finite & within[..., None, None], last, left @ factors[..., -1, :, :])
     factors = torch.cat([factors[..., :-1, :, :], last[..., None, :, :]], -3)
     return (factors - identity).to(target.dtype)
 
 
-def _planes(rotation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Angles (..., d) in (-pi, pi] in conjugate pairs, and complex eigenvectors (..., d, d), of a rotation.
+def _separation(like: torch.Tensor) -> torch.Tensor:
+    """A tiny fixed rotation (d, d) that separates equal eigenvalues of the one it multiplies.
 
-    A tiny fixed rotation before it separates equal eigenvalues: without it the eigenvalues -1 would not pair into
-    half-turns, and the eigenvectors of equal angles need not be conjugate or even well conditioned.
+    Without it the eigenvalues -1 would not pair into half-turns, and the eigenvectors of equal angles need not be
+    conjugate or even well conditioned.
     """
-    d = rotation.shape[-1]
+    d = like.shape[-1]
     generator = torch.Generator().manual_seed(d)
-    skew = torch.randn(d, d, generator=generator, dtype=torch.float64, device="cpu").to(rotation.device)
-    separated = torch.matrix_exp(SPLIT * (skew - skew.mT)) @ rotation
-    values, vectors = torch.linalg.eig(separated)
+    skew = torch.randn(d, d, generator=generator, dtype=torch.float64, device="cpu").to(like.device)
+    return torch.matrix_exp(SPLIT * (skew - skew.mT))
+
+
+def _planes(rotation: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Angles (..., d) in (-pi, pi] in conjugate pairs, and complex eigenvectors (..., d, d), of a rotation."""
+    values, vectors = torch.linalg.eig(rotation)
     return values.angle(), vectors
 
 

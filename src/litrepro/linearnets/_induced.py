@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import length
 from litrepro.linearnets import _arguments
 
 
@@ -76,7 +77,7 @@ def direction(W: torch.Tensor, grad: torch.Tensor, depth: int) -> torch.Tensor:
 
 
 def _single_output(W: torch.Tensor, grad: torch.Tensor, depth: int) -> torch.Tensor:
-    norm = torch.linalg.vector_norm(W, dim=(-2, -1), keepdim=True)
+    norm = length(W, keepdim=True)
     unit = W / norm.masked_fill(norm == 0, 1.0)
     along = (grad * unit).sum(-1, keepdim=True)
     return norm.pow(2 - 2 / depth) * torch.addcmul(grad, unit, along, value=depth - 1)

@@ -54,7 +54,7 @@ def residual_risk(blocks: torch.Tensor, target: torch.Tensor, covariance: torch.
     Raises
     ------
     ValueError
-        Shapes or dtypes that do not fit.
+        Shapes or dtypes that do not fit, a covariance that is not symmetric.
 
     Source: Hardt and Ma, arXiv:1611.04231, equation 2.2 and lemma 2.4.
 
@@ -103,7 +103,7 @@ def gradient_lower_bound(
     """What |gradient|^2 cannot be below: 4 L (1 - tau)^(2L - 2) sigma_min(Sigma) risk, tau = max_i |A_i|_2.
 
     0 where tau >= 1, and nothing can be said; nan for a trial that is not finite. Parameters and errors as
-    ``residual_risk``, in float32 or float64, and a ``ValueError`` for a covariance that is none; returns (...).
+    ``residual_risk``, in float32 or float64, and a ``ValueError`` for a negative eigenvalue of Sigma; returns (...).
 
     Source: Hardt and Ma, arXiv:1611.04231, theorem 2.2 (with the first power of sigma_min).
 
@@ -123,19 +123,21 @@ def gradient_lower_bound(
     smallest = 1.0
     if covariance is not None:
         safe, finite = _arguments.split_finite(covariance)
-        _check_covariance(safe)
+        _check_semidefinite(safe)
         smallest, known = torch.linalg.svdvals(safe)[..., -1], known & finite[..., 0, 0]
     bound = 4 * depth * (1 - tau).clamp(min=0) ** (2 * depth - 2) * smallest * risk * (tau < 1)
     return torch.where(known, bound, torch.nan)
 
 
-def _check_covariance(covariance: torch.Tensor) -> None:
-    """Symmetric and positive semidefinite, up to the rounding of whoever made it."""
-    size = covariance.abs().amax((-2, -1)) * covariance.shape[-1] * torch.finfo(covariance.dtype).eps ** 0.5
+def _slack(covariance: torch.Tensor) -> torch.Tensor:
+    """(...): how far from a covariance the rounding of whoever made it may lead."""
+    return covariance.abs().amax((-2, -1)) * covariance.shape[-1] * torch.finfo(covariance.dtype).eps ** 0.5
+
+
+def _check_semidefinite(covariance: torch.Tensor) -> None:
     lowest = torch.linalg.eigvalsh((covariance + covariance.mT) / 2)[..., 0]
-    crooked = (covariance - covariance.mT).abs().amax((-2, -1)) > size
-    if bool((crooked | (lowest < -size)).any()):
-        raise ValueError(f"covariance must be symmetric positive semidefinite, smallest eigenvalue {lowest.min():.3g}")
+    if bool((lowest < -_slack(covariance)).any()):
+        raise ValueError(f"covariance must be positive semidefinite, got the eigenvalue {lowest.min():.3g}")
 
 
 def prefix_products(factors: torch.Tensor) -> list[torch.Tensor]:
@@ -192,3 +194,8 @@ def check_problem(blocks: torch.Tensor, target: torch.Tensor, covariance: torch.
         torch.broadcast_shapes(*batches)
     except RuntimeError:
         raise ValueError(f"batch dimensions must broadcast, got {[tuple(batch) for batch in batches]}") from None
+    if covariance is not None:
+        sides = covariance.detach(), covariance.detach().mT
+        differ = (sides[0] - sides[1]).abs().amax((-2, -1))  # nan in a trial that is not finite, which may pass
+        if _validate.known((differ > _slack(sides[0])).any()):
+            raise ValueError("covariance must be symmetric, got one that differs from its transpose")

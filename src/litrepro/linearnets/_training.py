@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import vanishes
 from litrepro.linearnets import _arguments
 from litrepro.linearnets._factors import chain_rule, product
 
@@ -50,7 +51,8 @@ def train_factors(
     every
         Record every so many steps.
     betas, rho, eps
-        Decay rates of Adam and AdaDelta in [0, 1), and the regularizer of all three, >= 0.
+        Decay rates of Adam and AdaDelta in [0, 1), and the regularizer of all three, >= 0. Without it (also where the
+        dtype rounds it to 0), 0/0 := 0: an entry whose gradients were all 0 stays where it is.
 
     Returns
     -------
@@ -131,13 +133,13 @@ def _heavy_ball(g, state, lr, momentum):
 
 def _adagrad(g, state, lr, eps):
     state["sum"] = state.get("sum", 0.0) + g * g
-    return lr * g / (state["sum"].sqrt() + eps)
+    return _quotient(lr * g, state["sum"].sqrt(), eps)
 
 
 def _adadelta(g, state, lr, rho, eps):
     square = state.get("square", 0.0) * rho + (1 - rho) * g * g
     moved = state.get("moved", torch.zeros_like(g))
-    delta = ((moved + eps) / (square + eps)).sqrt() * g
+    delta = _quotient(moved + eps, square, eps).sqrt() * g
     state["square"], state["moved"] = square, rho * moved + (1 - rho) * delta * delta
     return lr * delta
 
@@ -146,4 +148,11 @@ def _adam(g, state, t, lr, b1, b2, eps):
     first = state.get("first", 0.0) * b1 + (1 - b1) * g
     second = state.get("second", 0.0) * b2 + (1 - b2) * g * g
     state["first"], state["second"] = first, second
-    return (lr / (1 - b1**t)) * first / ((second / (1 - b2**t)).sqrt() + eps)
+    return _quotient((lr / (1 - b1**t)) * first, (second / (1 - b2**t)).sqrt(), eps)
+
+
+def _quotient(numerator, denominator, eps):
+    """numerator/(denominator + eps), 0 where the sum is 0."""
+    below = denominator + eps
+    ratio = numerator / below
+    return ratio.masked_fill(below == 0, 0.0) if vanishes(eps, below.dtype) else ratio

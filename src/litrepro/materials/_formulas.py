@@ -59,7 +59,7 @@ def parse_formula(formula: str) -> dict[str, float]:
             total[name] = total.get(name, 0.0) + amount * value
     if len(open_groups) > 1:
         raise ValueError(f"formula {formula!r}: {open_groups[-1][0]!r} is never closed")
-    if not math.isfinite(math.fsum(open_groups[0][1].values())):
+    if not math.isfinite(sum(open_groups[0][1].values())):  # fsum raises OverflowError
         raise ValueError(f"formula {formula!r}: amounts must be finite, got {open_groups[0][1]}")
     return open_groups[0][1]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 
 from litrepro import _validate
+from litrepro._warnings import ConvergenceWarning
 from litrepro.materials import _arguments
 
 
@@ -32,6 +34,11 @@ def fit_growth_law(t: Sequence[float] | torch.Tensor, R: Sequence[float] | torch
     ValueError
         Lengths that differ or are below four, sizes that are not positive, constant sizes or times, values that
         are not finite.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The best m is an end of [.5, 20]: a better one may lie beyond it.
 
     Examples
     --------
@@ -59,6 +66,10 @@ def fit_growth_law(t: Sequence[float] | torch.Tensor, R: Sequence[float] | torch
         else:
             low = a
     m = (low + high) / 2
+    for end in (powers[0], powers[-1]):
+        if bool((m - end).abs() < 1e-9 * end):
+            message = f"the best power is an end of [0.5, 20], {end:g}: a better one may lie beyond it"
+            warnings.warn(message, ConvergenceWarning, stacklevel=2)
     start, slope, error = _fit_power(t, R / scale, m)
     initial = (scale * start ** (1 / m)).item() if start > 0 else math.nan
     return {
@@ -94,7 +105,8 @@ def hall_petch(d: Any, sigma0: float, k: float) -> Any:
     """
     d = _arguments.listed("d", d)
     where = d.device if isinstance(_arguments.numbers("d", d), torch.Tensor) else "cpu"
-    if not bool((torch.as_tensor(d, device=where) > 0).all()):
+    wide = torch.float64 if isinstance(d, int | float) else None  # what is positive in float32 alone is not
+    if not bool((torch.as_tensor(d, dtype=wide, device=where) > 0).all()):
         raise ValueError(f"d must be positive, got {d!r}")
     _validate.real("sigma0", sigma0), _validate.real("k", k)
     return sigma0 + k * d**-0.5
@@ -103,7 +115,7 @@ def hall_petch(d: Any, sigma0: float, k: float) -> Any:
 def fit_hall_petch(d: Sequence[float] | torch.Tensor, sigma: Sequence[float] | torch.Tensor) -> dict[str, float]:
     """Least squares of stresses on 1 / sqrt(d): ``sigma0`` and ``k``.
 
-    Raises ``ValueError`` for d <= 0, lengths that differ, or fewer than two distinct sizes.
+    Raises ``ValueError`` for d <= 0, lengths that differ, or fewer than two distinct values of 1 / sqrt(d).
 
     Examples
     --------
@@ -116,11 +128,12 @@ def fit_hall_petch(d: Sequence[float] | torch.Tensor, sigma: Sequence[float] | t
         raise ValueError(f"d and sigma must have one length, got {len(d)} and {len(sigma)}")
     if bool((d <= 0).any()):
         raise ValueError(f"d must be positive, got {d.min().item()}")
-    if len(d.unique()) < 2:
-        raise ValueError("d must have at least two distinct sizes")
     x = d.rsqrt()
     centred = x - x.mean()
-    k = (centred * sigma).sum() / centred.square().sum()
+    spread = centred.square().sum()
+    if x.min() == x.max() or not 0 < spread < math.inf:
+        raise ValueError("d must have at least two sizes with distinct 1 / sqrt(d)")
+    k = (centred * sigma).sum() / spread
     return {"sigma0": (sigma.mean() - k * x.mean()).item(), "k": k.item()}
 
 

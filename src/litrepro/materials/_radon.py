@@ -137,7 +137,9 @@ def _weighted_sums(table: torch.Tensor, index: torch.Tensor, weight: torch.Tenso
 
 def _ray_weights(n: int, angles: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """For every ray (A n of them) the 4 n pixels that it touches and their bilinear weights, zero outside the image."""
-    centred = torch.arange(n, dtype=dtype, device=angles.device) - (n - 1) / 2
+    wide = torch.promote_types(dtype, torch.float32)  # half precision knows no pixel from 2048 on, and few parts of one
+    angles = angles.to(wide)
+    centred = torch.arange(n, dtype=wide, device=angles.device) - (n - 1) / 2
     cos, sin = angles.cos()[:, None, None], angles.sin()[:, None, None]
     s, t = centred[:, None], centred[None, :]
     x, y = s * cos - t * sin + (n - 1) / 2, s * sin + t * cos + (n - 1) / 2
@@ -148,8 +150,9 @@ def _ray_weights(n: int, angles: torch.Tensor, dtype: torch.dtype) -> tuple[torc
             column, row = x0 + dx, y0 + dy
             share = (1 - (x - column).abs()) * (1 - (y - row).abs())
             inside = (column >= 0) & (column < n) & (row >= 0) & (row < n)
-            index.append((row.clamp(0, n - 1) * n + column.clamp(0, n - 1)).long())
-            weight.append(share * inside)
+            # Integers before the product, which float32 holds up to images of 4096 x 4096 alone.
+            index.append(row.clamp(0, n - 1).long() * n + column.clamp(0, n - 1).long())
+            weight.append((share * inside).to(dtype))
     shape = (len(angles) * n, 4 * n)
     return torch.stack(index, -1).reshape(shape), torch.stack(weight, -1).reshape(shape)
 

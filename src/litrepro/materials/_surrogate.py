@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from litrepro import _validate
+from litrepro._warnings import ConvergenceWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +62,12 @@ def train_surrogate(
     ------
     ValueError
         Shapes, dtypes or devices that differ, maps outside [0, 1], a net that is no module, a discriminator without a
-        loss or the reverse, numbers out of range.
+        loss or the reverse, an ``adversarial`` that gives no pair of tensors, numbers out of range.
+
+    Warns
+    -----
+    ConvergenceWarning
+        A recorded loss that is not finite: training stops there. Weights that are not finite at the end.
 
     Examples
     --------
@@ -100,11 +108,16 @@ def train_surrogate(
         if step % every == 0:
             place = {"member": 0, "epoch": step * batch // len(x), "step": step, "split": "train"}
             seconds = time.perf_counter() - started
-            rows += [
-                place | {"metric": metric, "value": (total / every).item(), "seconds": seconds}
-                for metric, total in sums.items()
-            ]
+            means = {metric: (total / every).item() for metric, total in sums.items()}
+            rows += [place | {"metric": metric, "value": mean, "seconds": seconds} for metric, mean in means.items()]
+            if not all(map(math.isfinite, means.values())):
+                message = f"a loss is not finite in the {every} step(s) up to {step}: training stops"
+                warnings.warn(message, ConvergenceWarning, 2)
+                break
             sums = {}
+    else:
+        if not all(bool(weights.isfinite().all()) for weights in net.parameters()):
+            warnings.warn("the weights are not finite at the end", ConvergenceWarning, 2)
     net.eval()
     import pandas as pd
 
@@ -144,7 +157,12 @@ class _Trainer:
 
     def _losses(self, real: torch.Tensor, fake: torch.Tensor) -> list[torch.Tensor]:
         """Means of the two losses: those of ``gans.gan_losses`` come one per image."""
-        return [loss.mean() for loss in self.adversarial(real, fake)]
+        found = self.adversarial(real, fake)
+        pair = isinstance(found, tuple | list) and len(found) == 2
+        if not pair or not all(isinstance(loss, torch.Tensor) for loss in found):
+            got = f"{len(found)} items" if isinstance(found, tuple | list) else type(found).__name__
+            raise ValueError(f"adversarial must give a pair of tensors (loss_d, loss_g), got {got}")
+        return [loss.mean() for loss in found]
 
 
 def _batches(count: int, batch: int, source: torch.Generator, device: torch.device):

@@ -96,7 +96,7 @@ def mnist_convnet(
         _validate.positive_int(name, value)
     _validate.positive_int("size", size, 4)
     _validate.real("dropout", dropout, 0, 1, open_high=True)
-    seed = _validate.positive_int("seed", seed, 0)
+    seed = _validate.seed("seed", seed)
     with torch.random.fork_rng(devices=[]):
         model = _MnistConvNet(channels, hidden, bool(factored), dropout, in_channels, size, num_classes)
     _start(model, seed)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import nn
@@ -81,12 +82,10 @@ class StackedMLP(nn.Module):
             raise ValueError(f"widths must name input and output at least, got {self.widths}")
         self.trials = _validate.positive_int("trials", trials)
         hidden = len(self.widths) - 2
-        self.activation = _per_layer("activation", activation, hidden, str)
-        for name in self.activation:
-            _validate.choice("activation", name, tuple(ACTIVATIONS))
-        self.dropout = _per_layer("dropout", dropout, hidden, (int, float))
-        for probability in self.dropout:
-            _validate.real("dropout", probability, 0, 1, open_high=True)
+        named = functools.partial(_validate.choice, "activation", options=tuple(ACTIVATIONS))
+        self.activation = _per_layer("activation", activation, hidden, named)
+        probability = functools.partial(_validate.real, "dropout", low=0, high=1, open_high=True)
+        self.dropout = _per_layer("dropout", dropout, hidden, probability)
         _validate.choice("init", init, ("torch", "glorot"))
         generator = _validate.random_source("generator", generator)
         seeds = [int(torch.randint(2**62, (), generator=generator, device=generator.device)) for _ in range(trials)]
@@ -167,11 +166,11 @@ class StackedMLP(nn.Module):
         return x * (keep[self._mask_rows] if self._paired else keep) / (1.0 - probability)
 
 
-def _per_layer(name: str, value, hidden: int, kind) -> tuple:
-    """One value per hidden layer."""
-    if isinstance(value, kind):
-        return (value,) * hidden
-    value = tuple(_validate.sequence(name, value, 0))
+def _per_layer(name: str, value, hidden: int, check) -> tuple:
+    """One checked value per hidden layer; one for all is checked even where there are none."""
+    if isinstance(value, str) or not isinstance(value, Iterable) or getattr(value, "ndim", None) == 0:
+        return (check(value=value),) * hidden
+    value = tuple(check(value=one) for one in _validate.sequence(name, value, 0))
     if len(value) != hidden:
         raise ValueError(f"{name} needs one entry per hidden layer ({hidden}), got {len(value)}")
     return value

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from litrepro import ConvergenceWarning, _validate
+from litrepro._scaling import length
 from litrepro.optim._descend import gradient_at
 from litrepro.optim._steps import expand_lr
 
@@ -262,7 +263,7 @@ def counters(x: torch.Tensor):
 
 def tested(g, norm, converged, running, tol):
     """The stopping rule: new (norm, running); ``converged`` is updated in place. A gradient of nan or inf stops."""
-    norm = torch.where(running, torch.linalg.vector_norm(g, dim=-1), norm)
+    norm = torch.where(running, length(g), norm)
     converged |= running & (norm <= tol)
     return norm, running & (norm > tol) & (norm < torch.inf)
 

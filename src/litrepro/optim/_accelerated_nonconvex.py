@@ -77,8 +77,10 @@ def negative_curvature_descent(
     """Move along negative curvature until there is none below -alpha/2 (Carmon et al. 2018, algorithm 1).
 
     v is the lowest Ritz vector of the Hessian at z, c = v.Hv. While c <= -alpha/2, z <- z - (2 |c|/L2) s v with s the
-    sign of v.grad f(z), 1 for 0. Each move lowers f by at least 2 |c|^3/(3 L2^2) >= alpha^3/(12 L2^2) (lemma 2.3), so
-    that at most ceil(1 + 12 L2^2 gap/alpha^3) curvatures are looked at.
+    sign of v.grad f(z). Where that slope is 0 up to rounding, as at a saddle, s makes the first of the largest entries
+    of s v positive, so that a trial goes the same way whoever its neighbours are. Each move lowers f by at least
+    2 |c|^3/(3 L2^2) >= alpha^3/(12 L2^2) (lemma 2.3), so that at most ceil(1 + 12 L2^2 gap/alpha^3) curvatures are
+    looked at.
 
     Parameters
     ----------
@@ -90,12 +92,13 @@ def negative_curvature_descent(
         L2, alpha > 0 and f(x) - min f > 0 (an upper bound of it).
     fail
         Probability in (0, 1) with which lambda_min >= -alpha may fail. It matters to a caller who caps Lanczos: about
-        sqrt(L1/alpha) log(d/fail) steps reach the relative accuracy alpha/(2 L1) that is needed.
+        sqrt(L1/alpha) log(d/fail) steps reach the relative accuracy alpha/(4 L1) that is needed.
     lanczos_steps
         Most Hessian-vector products per move; None: d, and then ``curvature`` is the lowest eigenvalue.
     generator
         Draws the start of Lanczos for the whole batch at each move (one seeded with 0 if None). With fewer steps than
-        dimensions the direction depends on that draw, and so on how many trials there are.
+        dimensions, or where the lowest eigenvalue is a multiple one, the direction depends on that draw, and so on how
+        many trials there are.
 
     Returns
     -------
@@ -154,8 +157,8 @@ def ball_penalty(x: torch.Tensor, center: torch.Tensor, *, smoothness: float, ra
     if not isinstance(center, torch.Tensor) or center.shape[-1:] != x.shape[-1:]:
         found = tuple(center.shape) if isinstance(center, torch.Tensor) else type(center).__name__
         raise ValueError(f"center must be (..., {x.shape[-1]}), got {found}")
-    if center.dtype.is_complex:
-        raise ValueError(f"center must be real, got {center.dtype}")
+    if center.is_complex() or center.dtype == torch.bool:
+        raise ValueError(f"center must be real numbers, got {center.dtype}")
     _validate.broadcast(x=x.shape[:-1], center=center.shape[:-1])
     excess, _ = _excess(x - center, radius)
     return smoothness * excess**2
@@ -260,13 +263,24 @@ def run_curvature_descent(fn: Fun, z, running, l2, alpha, gap, lanczos_steps, ge
         running = running & (curvature <= -alpha / 2)
         if not bool(running.any()):
             break
-        v = found.vector
-        slope = (v * grad(z)).sum(-1, keepdim=True)
+        v = _uphill(found.vector, grad(z))
         calls += running
         steps += running
-        move = (2 * found.value.abs() / l2)[..., None] * torch.where(slope < 0, -v, v)
+        move = (2 * found.value.abs() / l2)[..., None] * v
         z = torch.where(running[..., None], z - move, z)
     return CurvatureDescentResult(z, curvature, steps, calls, converged)
+
+
+def _uphill(v: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """v with the sign along which f rises; where rounding would choose it, its first largest entry is positive.
+
+    Lanczos returns either sign, by its random start, which depends on the whole batch.
+    """
+    slope = (v * gradient).sum(-1, keepdim=True)
+    flat = slope.abs() <= 64 * torch.finfo(v.dtype).eps * gradient.abs().amax(-1, keepdim=True)
+    size = v.abs()
+    first = (size >= 0.999 * size.amax(-1, keepdim=True)).int().argmax(-1, keepdim=True)  # ties differ by rounding
+    return torch.where(torch.where(flat, v.gather(-1, first), slope) < 0, -v, v)
 
 
 def _counting_products(fn: Fun, z, running) -> tuple[Fun, Callable[[], torch.Tensor], torch.Tensor]:

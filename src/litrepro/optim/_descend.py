@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from litrepro import _validate
+from litrepro._recording import recording
 from litrepro.optim._rules import Rule, as_rule, beta1_at
-from litrepro.optim._steps import expand_lr, start, step_
+from litrepro.optim._steps import check_positive, expand_lr, start, step_
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,8 @@ def descend(
     rule
         A ``Rule`` or the name of one.
     lr
-        Step size: positive number, tensor of shape ``x0.shape[:k]``, or a callable t -> one of these.
+        Step size: positive number, tensor of shape ``x0.shape[:k]``, or a callable t -> one of these. A schedule may
+        take it to 0.
     steps
         Number of steps, >= 1.
     grad
@@ -98,7 +100,9 @@ def descend(
     step_size = None if callable(lr) else expand_lr(lr, x)
     for t in range(1, steps + 1):
         if callable(lr):
-            step_size = expand_lr(lr(t), x)
+            step_size = expand_lr(lr(t), x, check=False)
+            if isinstance(step_size, torch.Tensor):
+                check_positive(step_size, zero=True)
         zeta = _ahead(rule, state, x, step_size)
         gradient = gradient_at(fun, grad, zeta, t)
         step_([x], [gradient], [state], rule, [step_size])
@@ -136,7 +140,7 @@ def gradient_at(fun: Any, grad: Any, x: torch.Tensor, t: int) -> torch.Tensor:
             found = tuple(gradient.shape) if isinstance(gradient, torch.Tensor) else type(gradient).__name__
             raise ValueError(f"grad must return a tensor of shape {tuple(x.shape)}, got {found}")
         return gradient.detach().to(x.dtype)
-    with torch.enable_grad():
+    with recording():
         at = x.detach().clone().requires_grad_(True)
         values = objective(fun, at)
         if not values.requires_grad:  # a constant objective

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 
 from litrepro import _validate
+from litrepro._recording import recordable, recording
 from litrepro.optim._accelerated_convex import (
     DescentResult,
     Fun,
@@ -119,8 +120,8 @@ def _until_guilty(fn: Fun, p, running, smoothness, alpha, tol, max_steps) -> _Gu
     """Algorithm 1 on f^(x) = f(x) + alpha ||x - p||^2, strongly convex (constant alpha) if f is alpha-almost convex."""
 
     def proximal(at):
-        with torch.enable_grad():
-            at = at.detach().requires_grad_(True)
+        with recording():
+            at = recordable(at.detach()).requires_grad_(True)
             values = fn(at) + alpha * (at - p).square().sum(-1)
             (g,) = torch.autograd.grad(values.sum(), at)
         return values.detach(), g

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -133,7 +134,7 @@ class PSGD(torch.optim.Optimizer):
         if not active:
             return
         first = active[0]
-        sizes = [parameter[(0,) * self.batch_dims].numel() for parameter in active]
+        sizes = [math.prod(parameter.shape[self.batch_dims :]) for parameter in active]
         shape = (*first.shape[: self.batch_dims], sum(sizes))
         rows = None if self._members is not None else self._noisy(group, shape, first.device)
         joint = self._joint(group["kind"], shape if rows is None else (len(rows), shape[-1]), first)

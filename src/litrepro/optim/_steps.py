@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import vanishes
 from litrepro.optim._rules import Rule, as_rule, beta1_at
 
 State = dict[str, Any]
@@ -64,7 +65,7 @@ def update(rule: Rule | str, state: State, x: torch.Tensor, g: torch.Tensor, lr:
     Parameters
     ----------
     x, g
-        Same shape, any number of dimensions.
+        Same shape, any number of dimensions; g is taken in the dtype and on the device of x.
     lr
         Positive number, or a tensor of shape ``x.shape[:k]``.
 
@@ -90,7 +91,7 @@ def update(rule: Rule | str, state: State, x: torch.Tensor, g: torch.Tensor, lr:
     lr = expand_lr(lr, x)
     x = x.detach().clone()
     state = {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in state.items()}
-    step_([x], [g.detach()], [state], rule, [lr])
+    step_([x], [g.detach().to(x)], [state], rule, [lr])
     return x, state
 
 
@@ -131,10 +132,10 @@ def expand_lr(lr: Any, x: torch.Tensor, most_dims: int | None = None, check: boo
     return lr.to(dtype=x.dtype, device=x.device).reshape(lr.shape + (1,) * (x.ndim - lr.ndim))
 
 
-def check_positive(lr: torch.Tensor) -> None:
-    """``ValueError`` unless every step size is positive and finite."""
-    if not bool(((lr > 0) & torch.isfinite(lr)).all()):
-        raise ValueError(f"lr must be positive and finite everywhere, got {lr}")
+def check_positive(lr: torch.Tensor, zero: bool = False) -> None:
+    """``ValueError`` unless every step size is positive, or with ``zero`` at least 0, and finite."""
+    if not bool((((lr >= 0) if zero else (lr > 0)) & torch.isfinite(lr)).all()):
+        raise ValueError(f"lr must be {'>= 0' if zero else 'positive'} and finite everywhere, got {lr}")
 
 
 @torch.no_grad()
@@ -212,11 +213,12 @@ def _descend(xs: list, direction: list, scale: float, vs: list | None, rule: Rul
             torch._foreach_addcmul_(xs, direction, [lr.expand_as(x) for lr, x in zip(lrs, xs)], value=-scale)
         return
     denominator = _denominator(vs, rule, t)
-    if one_lr and rule.eps > 0:
+    exact = vanishes(rule.eps, vs[0].dtype)
+    if one_lr and not exact:
         torch._foreach_addcdiv_(xs, direction, denominator, value=-lrs[0] * scale)
         return
     steps = torch._foreach_div(direction, denominator)
-    if rule.eps == 0:
+    if exact:
         # 0/0 := 0. Only an exact zero denominator: an entry that diverged must stay visible as nan or inf.
         steps = [step.masked_fill(h == 0, 0.0) for step, h in zip(steps, denominator)]
     torch._foreach_mul_(steps, lrs if not one_lr else lrs[0])

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import length
 from litrepro.optim._descend import Path, Recorder, check_start, gradient_at, objective
 from litrepro.optim._noise import KINDS, check_radius, noise
 from litrepro.optim._psgd import PSGD
@@ -139,7 +140,7 @@ def perturbed_gd(
     record(0, x)
     for t in range(steps):
         g = gradient_at(fun, None, x, t)
-        kick = (g.norm(dim=-1) <= g_thres) & (t - last_noise > t_thres) & ~finished
+        kick = (length(g) <= g_thres) & (t - last_noise > t_thres) & ~finished
         shake = noise("ball", x.shape, radius, generator=generator, dtype=x.dtype, device=x.device)
         if bool(kick.any()):
             with torch.no_grad():
@@ -216,7 +217,7 @@ def perturbed_agd(
     record(0, x)
     for t in range(steps):
         if radius > 0:
-            kick = (gradient_at(fun, None, x, t).norm(dim=-1) <= g_thres) & (t - last_noise > t_thres)
+            kick = (length(gradient_at(fun, None, x, t)) <= g_thres) & (t - last_noise > t_thres)
             shake = noise("ball", x.shape, radius, generator=generator, dtype=x.dtype, device=x.device)
             x = torch.where(kick[..., None], x + shake, x)
             last_noise, kicks = torch.where(kick, t, last_noise), kicks + kick
@@ -239,15 +240,15 @@ def perturbed_agd(
 def _exploit(fun, x, y, v, g, x_next, v_next, gamma: float, s: float):
     """Negative curvature exploitation on the trials whose certificate holds; also says which."""
     gap = x - y
-    length = v.norm(dim=-1)
+    speed = v.norm(dim=-1)
     bound = objective(fun, y) + (g * gap).sum(-1) - gamma / 2 * gap.square().sum(-1)
     here = objective(fun, x)
     rounding = 4 * torch.finfo(x.dtype).eps * torch.maximum(here.abs(), bound.abs())
-    concave = (here <= bound - rounding) & (length > 0)
-    unit = v / torch.where(length > 0, length, 1.0)[..., None]
+    concave = (here <= bound - rounding) & (speed > 0)
+    unit = v / torch.where(speed > 0, speed, 1.0)[..., None]
     ahead, behind = x + s * unit, x - s * unit
     lower = torch.where((objective(fun, ahead) <= objective(fun, behind))[..., None], ahead, behind)
-    moved = torch.where((length >= s)[..., None], x, lower)
+    moved = torch.where((speed >= s)[..., None], x, lower)
     x_next = torch.where(concave[..., None], moved, x_next)
     return x_next, torch.where(concave[..., None], torch.zeros_like(v), v_next), concave.to(torch.int64)
 

@@ -9,6 +9,8 @@ One step t = 1, 2, ... of every member, element by element:
     n_t    = nu mhat + (1 - nu) g_t,  for NAdam beta1 m_t / (1 - beta1^(t+1)) + (1 - beta1) g_t / (1 - beta1^t)
     x      <- x - lr n_t / H_t,   H_t = 1 | sqrt(Vhat) + eps | V + eps (max),   with 0/0 := 0
 
+The last also where the dtype of x rounds eps to 0.
+
 ``Rule`` holds the choices, ``rule(name)`` the members, ``start``/``look_ahead``/``update`` one step, ``descend`` a run
 over a batch of trials, ``Uniform`` the optimizer for modules.
 """

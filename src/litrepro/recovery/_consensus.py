@@ -66,7 +66,7 @@ def structured_recovery(
     A, b
         (..., m, p, q) and (..., m), finite; batch dimensions of all arguments broadcast. Inconsistent measurements are
         met in the least-squares sense after each is divided by the norm of its A_j (with ``psd`` that of its symmetric
-        part).
+        part); measurements can be inconsistent where they depend on each other up to rounding in the dtype of A.
     weights
         lambda_i >= 0, a number or a tensor (...), for at least one of ``"l1"`` (entries), ``"l12"`` (sum
         of column norms), ``"l12_rows"``, ``"nuclear"``.
@@ -96,7 +96,7 @@ def structured_recovery(
     True
     """
     check_measurements(A, b, psd)
-    dtype = A.dtype
+    dtype, eps = A.dtype, torch.finfo(A.dtype).eps
     A, b = A.double(), b.double()  # a threshold by a Gram matrix, whose squares float32 does not hold, is part of it
     numbers = check_weights(weights, A)
     max_iter = _validate.positive_int("max_iter", max_iter)
@@ -112,7 +112,7 @@ def structured_recovery(
     flat = {name: weight.expand(batch).reshape(-1) for name, weight in numbers.items()}
     A = A.expand(*batch, -1, -1, -1).reshape(-1, *A.shape[-3:])
     b = b.expand(*batch, -1).reshape(-1, b.shape[-1])
-    run = _Consensus(A, b, flat, penalty.expand(batch).reshape(-1), psd)
+    run = _Consensus(A, b, flat, penalty.expand(batch).reshape(-1), psd, eps)
     run.solve(max_iter, tol)
     left = int((~run.converged).sum())
     if left:
@@ -131,10 +131,16 @@ class _Consensus:
     """The state of the iteration; problems leave the active part as they finish, results are by original position."""
 
     def __init__(
-        self, A: torch.Tensor, b: torch.Tensor, weights: dict[str, torch.Tensor], rho: torch.Tensor, psd: bool
+        self,
+        A: torch.Tensor,
+        b: torch.Tensor,
+        weights: dict[str, torch.Tensor],
+        rho: torch.Tensor,
+        psd: bool,
+        eps: float,
     ):
         self.psd = psd
-        self.affine = AffineSet(A, b, symmetric=psd)
+        self.affine = AffineSet(A, b, symmetric=psd, eps=eps)
         self.scale = self.affine.scale
         start = self.affine.start
         if psd:

@@ -76,11 +76,11 @@ def deterministic_failure(
     correlation = sum(weight * geometry[name].value for name, weight in numbers.items()) / sum(
         weight * geometry[name].lipschitz for name, weight in numbers.items()
     )
-    rows = A.flatten(-2)
+    rows = unit_scale(A.flatten(-2))  # the ratio does not depend on a factor of A
     x0 = unit_scale(X0)
     x0 = x0.flatten(-2) / torch.linalg.matrix_norm(x0)[..., None]
     measured = torch.linalg.vector_norm((rows @ x0[..., None])[..., 0], dim=-1)
-    present = torch.linalg.vector_norm(rows, dim=-1) > 0
+    present = (A != 0).flatten(-2).any(-1)
     s = torch.linalg.svdvals(rows)  # descending; those of absent rows are zero and come last
     count = present.sum(-1)
     smallest = s.gather(-1, (count.clamp(min=1, max=s.shape[-1]) - 1)[..., None])[..., 0]

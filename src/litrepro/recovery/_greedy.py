@@ -48,6 +48,7 @@ def project_sparse_low_rank(X: torch.Tensor, k: int, rank: int, *, psd: bool = F
     NP-hard to find in general (sparse principal components are a case of it). This is a heuristic, exact on matrices
     that have the structure: truncate to the rank, keep the k rows and columns of largest energy, truncate the block;
     score rows and columns again by their products with the factors of the block; the block that captures more remains.
+    The scale of X plays no part.
 
     Raises ``ValueError`` unless 1 <= rank <= k <= min(p, q) and X is finite, float32 or float64, and for matrices that
     are not square where ``psd`` asks.
@@ -64,7 +65,8 @@ def project_sparse_low_rank(X: torch.Tensor, k: int, rank: int, *, psd: bool = F
     _validate.decomposable("X", X)
     k, rank = _check_structure(X.shape[-2:], k, rank, psd)
     flat = X.reshape(-1, *X.shape[-2:])
-    return _project(flat, k, rank, psd).dense(*X.shape[-2:]).reshape(X.shape)
+    scale = binary_scale(flat.flatten(-2), -1)[..., None]
+    return (_project(flat / scale, k, rank, psd).dense(*X.shape[-2:]) * scale).reshape(X.shape)
 
 
 @torch.no_grad()

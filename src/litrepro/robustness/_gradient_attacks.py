@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 
 from litrepro import _validate
+from litrepro._recording import recordable, recording
 from litrepro.robustness import _arguments as arguments
 from litrepro.robustness._arguments import Box, per_example
 from litrepro.robustness._balls import project, random_point
@@ -227,8 +228,8 @@ def value_and_gradient(
     model: Model, x: torch.Tensor, y: torch.Tensor, loss: str, check: bool = True
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss (n,) and its gradient with respect to x, both detached; ``check`` whether the labels fit the logits."""
-    with torch.enable_grad():
-        x = x.detach().requires_grad_(True)
+    with recording():
+        x, y = recordable(x.detach()).requires_grad_(True), recordable(y)
         values = arguments.losses(arguments.scores(model, x, y if check else None), y, loss)
         return values.detach(), arguments.gradient(values, x)
 

@@ -14,11 +14,14 @@ from litrepro.robustness._layers import Layers, affine_layers, run
 Bounds = list[tuple[torch.Tensor, torch.Tensor]]
 
 
-def input_box(layers: Layers, x: torch.Tensor, eps, box: Box) -> tuple[torch.Tensor, torch.Tensor]:
-    """The l_inf ball of x (n, *shape) inside the box, as (low, high), each (n, d)."""
+def input_box(
+    layers: Layers, x: torch.Tensor, eps, box: Box, *, tracked: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The l_inf ball of x (n, *shape) inside the box, as (low, high), each (n, d); ``tracked`` differentiable in x."""
     if not all(bool(torch.isfinite(part).all()) for layer in layers for part in layer):
         raise ValueError("the weights must be finite: a bound of nan certifies nothing")
-    x = arguments.images(x, box).flatten(1)
+    detached = arguments.images(x, box)
+    x = (x if tracked else detached).flatten(1)
     if x.shape[1] != layers[0][0].shape[1]:
         raise ValueError(f"the network takes {layers[0][0].shape[1]} features, x has {x.shape[1]}")
     x = x.to(layers[0][0].dtype)
@@ -58,7 +61,7 @@ def interval_bounds(
 
     Returns
     -------
-    For every affine layer ``(l, u)``, each (n, h'), with l <= W z + b <= u; differentiable in the weights.
+    For every affine layer ``(l, u)``, each (n, h'), with l <= W z + b <= u; differentiable in the weights and x.
 
     Raises
     ------
@@ -74,7 +77,7 @@ def interval_bounds(
     [(tensor([[0.]]), tensor([[1.]]))]
     """
     layers = affine_layers(layers)
-    return propagate(layers, *input_box(layers, x, eps, box))
+    return propagate(layers, *input_box(layers, x, eps, box, tracked=True))
 
 
 def ibp_margins(
@@ -86,7 +89,7 @@ def ibp_margins(
     box: Box = (0.0, 1.0),
     merge_last: bool = True,
 ) -> torch.Tensor:
-    """Lower bounds of f_y - f_j over the l_inf ball by intervals, (n, K), 0 at j = y; differentiable in the weights.
+    """Lower bounds of f_y - f_j over the l_inf ball by intervals, (n, K), 0 at j = y; differentiable in weights and x.
 
     With ``merge_last`` the last layer is merged with the difference of classes: for c = W_d' (e_y - e_j) the bound is
     max(c, 0) l + min(c, 0) u + b_y - b_j on the box of the last hidden layer. Without it, l_y - u_j, never tighter.
@@ -100,7 +103,7 @@ def ibp_margins(
     tensor([[0.0000, 0.2500]])
     """
     layers = affine_layers(layers)
-    low, high = input_box(layers, x, eps, box)
+    low, high = input_box(layers, x, eps, box, tracked=True)
     y = class_labels(y, low, layers)
     if not merge_last:
         lower, upper = propagate(layers, low, high)[-1]
@@ -158,7 +161,7 @@ def ibp_loss(
 
     The negative interval margins are upper bounds of f_j - f_y, so that their cross-entropy bounds the worst one.
     Arguments and errors as ``ibp_margins``, and ``ValueError`` for an empty batch; ``kappa`` in [0, 1]. Returns the
-    mean over the batch, a scalar.
+    mean over the batch, a scalar, differentiable in the weights and x.
 
     Examples
     --------

@@ -25,7 +25,8 @@ def affine_layers(model: nn.Module | Layers) -> list[tuple[torch.Tensor, torch.T
 
     Returns
     -------
-    List of ``(W, b)``, the model's own parameters (not detached); a missing bias is zero.
+    List of ``(W, b)``, the model's own parameters (not detached); a missing bias is zero. Layers of several dtypes come
+    in their common one.
 
     Raises
     ------
@@ -108,7 +109,8 @@ def _check(layers: list[Any]) -> list[tuple[torch.Tensor, torch.Tensor]]:
         if width is not None and layer[0].shape[1] != width:
             raise ValueError(f"layer {number} takes {layer[0].shape[1]} inputs, layer {number - 1} gives {width}")
         width = layer[0].shape[0]
-    return layers
+    dtype = functools.reduce(torch.promote_types, (part.dtype for layer in layers for part in layer))
+    return [tuple(part.to(dtype) for part in layer) for layer in layers]
 
 
 def _shapes(layer: Any) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from litrepro import _validate
+from litrepro._recording import recordable, recording
 from litrepro.robustness import _arguments as arguments
 from litrepro.robustness._arguments import Box, per_example
 from litrepro.robustness._gradient_attacks import Model, clip
@@ -98,7 +101,7 @@ def _all_gradients(model: Model, x: torch.Tensor) -> tuple[torch.Tensor, torch.T
     """Logits (n, K) and their gradients (n, K, *shape)."""
     with torch.no_grad():
         classes = model(x[:1]).shape[1]
-    with torch.enable_grad():
+    with recording():
         copies = x.detach().repeat_interleave(classes, 0).requires_grad_(True)
         values = model(copies)
         chosen = values.reshape(len(x), classes, classes).diagonal(dim1=1, dim2=2)
@@ -136,7 +139,7 @@ def carlini_wagner(
     confidence
         How much the other class has to lead by, >= 0.
     box
-        (low, high); the variable is tanh-transformed to it, so that None is an error.
+        (low, high), both finite: the variable is tanh-transformed to it.
 
     Returns
     -------
@@ -146,8 +149,8 @@ def carlini_wagner(
     Raises
     ------
     ValueError
-        steps or binary_steps < 1, c or lr <= 0, confidence < 0, no box, x outside it, lengths or labels that do not
-        fit, logits without a gradient.
+        steps or binary_steps < 1, c or lr <= 0, confidence < 0, no finite box, x outside it, lengths or labels that do
+        not fit, logits without a gradient.
 
     Examples
     --------
@@ -158,8 +161,8 @@ def carlini_wagner(
     >>> bool(found[0, 1] > found[0, 0]), bool((found - x).norm() < 0.16)
     (True, True)
     """
-    if box is None:
-        raise ValueError("Carlini and Wagner's attack needs a box: its variable is tanh-transformed to it")
+    if box is None or not all(map(math.isfinite, arguments.check_box(box))):
+        raise ValueError(f"box must be finite: the variable is tanh-transformed to it, got {box!r}")
     x = arguments.images(x, box)
     y = arguments.labels(y, x)
     steps = _validate.positive_int("steps", steps)
@@ -167,8 +170,8 @@ def carlini_wagner(
     c = _validate.real("c", c, 0, open_low=True)
     lr = _validate.real("lr", lr, 0, open_low=True)
     confidence = _validate.real("confidence", confidence, 0)
-    goal = _Goal(model, y, confidence, bool(targeted))
-    with torch.enable_grad():
+    with recording():
+        goal = _Goal(model, recordable(y), confidence, bool(targeted))
         start = x.clone().requires_grad_(True)
         logits = arguments.scores(model, start, y)
         # The objective's other term has a gradient in any case: without one of the logits no search would be one.
@@ -209,12 +212,14 @@ class _Goal:
 def _descend(goal: _Goal, x, weight, steps, lr, box) -> tuple[torch.Tensor, torch.Tensor]:
     """One run of Adam for given weights c (n,): the closest success of every example and its l2 length (else inf)."""
     low, high = box
-    inner = ((x - low) / (high - low)).clamp(SHRINK, 1 - SHRINK)
-    variable = torch.atanh(2 * inner - 1).requires_grad_(True)
+    with recording():
+        inner = ((x - low) / (high - low)).clamp(SHRINK, 1 - SHRINK)
+        variable = torch.atanh(2 * inner - 1).requires_grad_(True)
+        weight = recordable(weight)
     optimizer = torch.optim.Adam([variable], lr=lr)
     best, shortest = x.clone(), torch.full_like(weight, torch.inf)
     for step in range(steps + 1):
-        with torch.enable_grad():
+        with recording():
             points = low + (high - low) * (torch.tanh(variable) + 1) / 2
             gap = goal.gap(goal.model(points))
             squares = (points - x).flatten(1).square().sum(1)

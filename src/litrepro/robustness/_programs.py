@@ -13,14 +13,19 @@ import torch
 from torch import nn
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 from litrepro._warnings import ConvergenceWarning
 from litrepro.robustness import _arguments as arguments
 from litrepro.robustness._arguments import Box
-from litrepro.robustness._dual import hidden_bounds, lower_bounds
+from litrepro.robustness._constraints import Example, binary, triangle
+from litrepro.robustness._dual import dual_margins, hidden_bounds
 from litrepro.robustness._intervals import Bounds, class_labels, ibp_margins, input_box
-from litrepro.robustness._layers import Layers, affine_layers
+from litrepro.robustness._layers import Layers, affine_layers, run
 
 GAP = 1e-9
+SHARP = 2.0**10  # largest coefficient of an objective: HiGHS stops at a gap of 1e-6, which is GAP of this
+NARROW = 2.0**-20  # of a unit's values: bounds that lie closer together may be rounding alone
+SLACK = 1e-5  # of an objective's range: how far a solution may stand from what the network says of it
 
 
 class ExactMargins(NamedTuple):
@@ -61,8 +66,9 @@ def lp_margins(
 
     Returns
     -------
-    (n, K) float64, 0 at j = y, accurate to about 1e-6. Where HiGHS does not report an optimum the value is the dual
-    bound with fixed slopes, with a ``ConvergenceWarning``.
+    (n, K) float64, 0 at j = y, accurate to about 1e-6 of what the last hidden layer can add, in whatever units the
+    inputs and the hidden units are. Where HiGHS does not report an optimum, or reports one above the margin at its own
+    minimizer or below the dual bound, the value is the dual bound with fixed slopes, with a ``ConvergenceWarning``.
 
     Raises
     ------
@@ -82,19 +88,19 @@ def lp_margins(
     margins, points = problem.start()
     failed = 0
     for i in range(len(problem.low)):
-        program = _triangle(problem.numpy(i))
+        example = problem.example(i)
+        program = triangle(example)
         for j in problem.others(i):
-            cost, offset = problem.cost(i, j, program.size)
+            goal = problem.goal(i, j, example, program.size)
             found = linprog(
-                cost, A_ub=program.A_ub, b_ub=program.b_ub, A_eq=program.A_eq, b_eq=program.b_eq,
+                goal.cost, A_ub=program.A_ub, b_ub=program.b_ub, A_eq=program.A_eq, b_eq=program.b_eq,
                 bounds=program.bounds, method="highs",
             )  # fmt: skip
             if found.status == 0:
-                margins[i, j] = found.fun + offset
-                points[i, j] = torch.from_numpy(found.x[: points.shape[-1]])
-            else:
+                margins[i, j], points[i, j] = goal.value(found.fun), problem.point(i, example, found.x)
+            if found.status or not problem.agrees(i, j, goal, margins[i, j], points[i, j]):
                 failed += 1
-                margins[i, j] = problem.fallback(i, j)
+                margins[i, j] = problem.dual[i, j]
     if failed:
         warnings.warn(
             f"{failed} linear programs were not solved: dual bounds stand in", ConvergenceWarning, stacklevel=2
@@ -129,7 +135,9 @@ def exact_margins(
     -------
     ExactMargins
         On a timeout ``margin`` is HiGHS's dual bound (the interval margin if it has none), ``optimal`` False and
-        ``x_adv`` the incumbent or x, with a ``ConvergenceWarning``; at j = y margin 0, x_adv = x, optimal.
+        ``x_adv`` the incumbent or x, with a ``ConvergenceWarning``; at j = y margin 0, x_adv = x, optimal. Where the
+        network's margin at ``x_adv`` is not the one that HiGHS reports, or the dual bound lies above it, the interval
+        margin stands, not optimal, with the same warning.
 
     Raises
     ------
@@ -152,32 +160,38 @@ def exact_margins(
     problem = _Problem.of(layers, x, y, eps, box, bounds)
     wanted = None if classes is None else class_labels(classes, problem.low, problem.layers)
     margins, points = problem.start()
-    intervals = ibp_margins(problem.layers, x, problem.y, eps, box=box).cpu()
-    optimal = torch.nn.functional.one_hot(problem.y, margins.shape[1]).bool().cpu()
-    unsolved = 0
+    intervals = ibp_margins(problem.layers, problem.x, problem.y, eps, box=box)
+    optimal = torch.nn.functional.one_hot(problem.y, margins.shape[1]).bool()
+    unsolved = doubtful = 0
     for i in range(len(problem.low)):
-        program = _binary(problem.numpy(i))
+        example = problem.example(i)
+        program = binary(example)
         for j in problem.others(i):
             margins[i, j] = intervals[i, j]
             if wanted is not None and int(wanted[i]) != j:
                 continue
-            cost, offset = problem.cost(i, j, program.size)
+            goal = problem.goal(i, j, example, program.size)
             with _silent():
                 found = milp(
-                cost, constraints=program.constraints(), bounds=program.limits(), integrality=program.integrality,
+                goal.cost, constraints=program.constraints(), bounds=program.limits(), integrality=program.integrality,
                 options=options,
             )  # fmt: skip
             if found.x is not None:
-                points[i, j] = torch.from_numpy(found.x[: points.shape[-1]])
+                points[i, j] = problem.point(i, example, found.x)
             if found.status == 0:
-                margins[i, j], optimal[i, j] = found.fun + offset, True
+                value = goal.value(found.fun)
+                if problem.agrees(i, j, goal, value, points[i, j], attained=True):
+                    margins[i, j], optimal[i, j] = value, True
+                else:
+                    doubtful += 1
                 continue
             unsolved += 1
             bound = getattr(found, "mip_dual_bound", None)
             if bound is not None and np.isfinite(bound):
-                margins[i, j] = max(float(intervals[i, j]), bound + offset)
-    if unsolved:
-        warnings.warn(f"{unsolved} programs hit their limit: bounds stand in", ConvergenceWarning, stacklevel=2)
+                margins[i, j] = max(float(intervals[i, j]), goal.value(bound))
+    for count, what in ((unsolved, "hit their limit"), (doubtful, "contradict the network")):
+        if count:
+            warnings.warn(f"{count} programs {what}: bounds stand in", ConvergenceWarning, stacklevel=2)
     return ExactMargins(*(part.to(x.device) for part in (margins, points, optimal)))
 
 
@@ -198,8 +212,19 @@ def _silent() -> Iterator[None]:
             os.close(kept)
 
 
+class _Goal(NamedTuple):
+    """An objective in the program's variables: the margin is ``offset`` plus its value over ``factor``."""
+
+    cost: np.ndarray
+    factor: float
+    offset: float
+
+    def value(self, found: float) -> float:
+        return found / self.factor + self.offset
+
+
 class _Problem(NamedTuple):
-    """Everything about a batch of examples that the programs need, in float64."""
+    """Everything about a batch of examples that the programs need, in float64 on the CPU."""
 
     layers: list[tuple[torch.Tensor, torch.Tensor]]
     x: torch.Tensor
@@ -207,140 +232,72 @@ class _Problem(NamedTuple):
     low: torch.Tensor
     high: torch.Tensor
     bounds: Bounds
+    dual: torch.Tensor
 
     @classmethod
     def of(cls, layers, x, y, eps, box, bounds) -> _Problem:
         layers = [(w.detach().double(), b.detach().double()) for w, b in affine_layers(layers)]
         low, high = input_box(layers, x, eps, box)
         y = class_labels(y, low, layers)
-        return cls(layers, x.detach().flatten(1).double(), y, low, high, hidden_bounds(layers, low, high, bounds))
+        bounds = hidden_bounds(layers, low, high, bounds)
+        dual = dual_margins(layers, x, y, eps, box=box, bounds=bounds).cpu()
+        layers, bounds = ([tuple(part.cpu() for part in pair) for pair in group] for group in (layers, bounds))
+        x = x.detach().flatten(1).double()
+        return cls(layers, x.cpu(), y.cpu(), low.cpu(), high.cpu(), bounds, dual)
 
     def start(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Margins of zero and the inputs themselves, (n, K) and (n, K, d), on the CPU."""
+        """Margins of zero and the inputs themselves, (n, K) and (n, K, d)."""
         classes = self.layers[-1][0].shape[0]
         margins = torch.zeros(len(self.low), classes, dtype=torch.float64, device="cpu")
-        return margins, self.x.cpu()[:, None].repeat(1, classes, 1)
+        return margins, self.x[:, None].repeat(1, classes, 1)
 
     def others(self, i: int) -> list[int]:
         return [j for j in range(self.layers[-1][0].shape[0]) if j != int(self.y[i])]
 
-    def cost(self, i: int, j: int, size: int) -> tuple[np.ndarray, float]:
+    def example(self, i: int) -> Example:
+        """One example, its inputs counted from their middle, its active units from their lower bound.
+
+        For HiGHS a constraint that is missed by 1e-7 holds, however small its terms are: every variable is measured
+        in the power of two below the width of its bounds, with which a ReLU commutes and which costs no digit.
+        """
+        low, high = self.low[i], self.high[i]
+        first = shift, unit = (low + high) / 2, _power(high - low)
+        box = [((end - shift) / unit).numpy() for end in (low, high)]
+        hidden, bounds = [], []
+        for (weight, bias), ends in zip(self.layers[:-1], self.bounds):
+            lower, upper = (end[i] for end in ends)
+            here = _power(torch.maximum(upper - lower, NARROW * torch.maximum(lower.abs(), upper.abs())))
+            bias, scaled = bias + weight @ shift, weight * (unit / here[:, None])
+            shift, unit = lower.clamp(min=0), here
+            hidden.append((scaled.numpy(), ((bias - shift) / unit).numpy()))
+            bounds.append(tuple(((end - shift) / unit).numpy() for end in (lower, upper)))
+        return Example(hidden, bounds, *box, first, (shift, unit))
+
+    def goal(self, i: int, j: int, example: Example, size: int) -> _Goal:
         """Objective of example i against class j: its coefficients sit on the last hidden layer (or the input)."""
         weight, bias = self.layers[-1]
-        label = int(self.y[i])
+        label, (shift, unit) = int(self.y[i]), example.last
+        row = weight[label] - weight[j]
+        terms = row * unit
+        factor = SHARP / binary_scale(terms, 0)
         cost = np.zeros(size)
         start = self.low.shape[1] + sum(len(b) for _, b in self.layers[:-2]) if len(self.layers) > 1 else 0
-        cost[start : start + weight.shape[1]] = (weight[label] - weight[j]).cpu().numpy()
-        return cost, float(bias[label] - bias[j])
+        cost[start : start + len(row)] = (terms * factor).numpy()
+        return _Goal(cost, float(factor), float(bias[label] - bias[j] + row @ shift))
 
-    def numpy(self, i: int):
-        """One example as arrays: hidden layers, their bounds, the input box."""
-        hidden = [(w.cpu().numpy(), b.cpu().numpy()) for w, b in self.layers[:-1]]
-        bounds = [(lower[i].cpu().numpy(), upper[i].cpu().numpy()) for lower, upper in self.bounds]
-        return hidden, bounds, self.low[i].cpu().numpy(), self.high[i].cpu().numpy()
+    def point(self, i: int, example: Example, found: np.ndarray) -> torch.Tensor:
+        """The input of a solution, inside its box."""
+        shift, unit = example.first
+        return (shift + unit * torch.from_numpy(found[: len(shift)])).clamp(self.low[i], self.high[i])
 
-    def fallback(self, i: int, j: int) -> float:
-        """The dual bound with fixed slopes, valid whatever a solver does."""
-        weight, bias = self.layers[-1]
-        label = int(self.y[i])
-        nu, constant = (weight[label] - weight[j])[None, None], (bias[label] - bias[j])[None, None]
-        bounds = [(lower[i : i + 1], upper[i : i + 1]) for lower, upper in self.bounds]
-        one = slice(i, i + 1)
-        return float(lower_bounds(self.layers[:-1], bounds, self.low[one], self.high[one], nu, constant, 0, 0.1))
+    def agrees(self, i: int, j: int, goal: _Goal, margin, point: torch.Tensor, *, attained: bool = False) -> bool:
+        """Whether a minimum lies between the dual bound and the margin at its minimizer (and equals that one)."""
+        logits = run(self.layers, point)
+        there = float(logits[self.y[i]] - logits[j])
+        slack = SLACK * np.abs(goal.cost).sum() / goal.factor + GAP * float(logits.abs().amax())
+        return bool(self.dual[i, j] - slack <= margin <= there + slack and (margin >= there - slack or not attained))
 
 
-class _Program:
-    """Constraints over the inputs and post-activations of every hidden layer (and binaries behind them)."""
-
-    def __init__(self, low: np.ndarray, high: np.ndarray, widths: list[int], binaries: int = 0):
-        self.size = len(low) + sum(widths) + binaries
-        self.lower = np.concatenate([low, np.zeros(sum(widths) + binaries)])
-        self.upper = np.concatenate([high, np.full(sum(widths), np.inf), np.ones(binaries)])
-        self.integrality = np.zeros(self.size)
-        if binaries:
-            self.integrality[-binaries:] = 1
-        self.rows: dict[str, list] = {"ub": [], "eq": []}
-        self.sides: dict[str, list] = {"ub": [], "eq": []}
-
-    def add(self, kind: str, blocks: list[tuple[int, np.ndarray]], side: np.ndarray) -> None:
-        """Rows sum_k A_k x[start_k : ...] <= (or =) side."""
-        from scipy.sparse import csr_matrix, hstack
-
-        if not len(side):
-            return
-        pieces, position = [], 0
-        for start, block in sorted(blocks, key=lambda each: each[0]):
-            pieces += [csr_matrix((len(side), start - position)), csr_matrix(block)]
-            position = start + block.shape[1]
-        pieces.append(csr_matrix((len(side), self.size - position)))
-        self.rows[kind].append(hstack(pieces, format="csr"))
-        self.sides[kind].append(side)
-
-    def _matrix(self, kind: str):
-        from scipy.sparse import vstack
-
-        return vstack(self.rows[kind], format="csr") if self.rows[kind] else None
-
-    def _side(self, kind: str):
-        return np.concatenate(self.sides[kind]) if self.sides[kind] else None
-
-    def close(self) -> _Program:
-        """Assemble the matrices once; the objective changes from class to class, they do not."""
-        self.A_ub, self.b_ub = self._matrix("ub"), self._side("ub")
-        self.A_eq, self.b_eq = self._matrix("eq"), self._side("eq")
-        self.bounds = np.stack([self.lower, self.upper], 1)
-        return self
-
-    def constraints(self) -> list:
-        from scipy.optimize import LinearConstraint
-
-        found = []
-        if self.A_ub is not None:
-            found.append(LinearConstraint(self.A_ub, -np.inf, self.b_ub))
-        if self.A_eq is not None:
-            found.append(LinearConstraint(self.A_eq, self.b_eq, self.b_eq))
-        return found
-
-    def limits(self):
-        from scipy.optimize import Bounds as Limits
-
-        return Limits(self.lower, self.upper)
-
-
-def _walk(program: _Program, hidden, bounds):
-    """Stable units of every layer as equalities and zero bounds; yields the unstable ones with their rows."""
-    start = 0
-    for (weight, bias), (lower, upper) in zip(hidden, bounds):
-        here = start + weight.shape[1]
-        active, dead = lower >= 0, upper <= 0
-        dead &= ~active
-        program.upper[here : here + len(bias)][dead] = 0.0
-        identity = np.eye(len(bias))
-        program.add("eq", [(start, -weight[active]), (here, identity[active])], bias[active])
-        mixed = ~active & ~dead
-        rows = identity[mixed]
-        program.add("ub", [(start, weight[mixed]), (here, -rows)], -bias[mixed])  # z >= W p + b
-        yield start, here, weight[mixed], bias[mixed], rows, lower[mixed], upper[mixed]
-        start = here
-
-
-def _triangle(example) -> _Program:
-    hidden, bounds, low, high = example
-    program = _Program(low, high, [len(b) for _, b in hidden])
-    for start, here, weight, bias, rows, lower, upper in _walk(program, hidden, bounds):
-        slope = upper / (upper - lower)
-        program.add("ub", [(start, -slope[:, None] * weight), (here, rows)], slope * (bias - lower))
-    return program.close()
-
-
-def _binary(example) -> _Program:
-    hidden, bounds, low, high = example
-    binaries = sum(int(((lower < 0) & (upper > 0)).sum()) for lower, upper in bounds)
-    program = _Program(low, high, [len(b) for _, b in hidden], binaries)
-    first = program.size - binaries
-    for start, here, weight, bias, rows, lower, upper in _walk(program, hidden, bounds):
-        count = len(bias)
-        program.add("ub", [(here, rows), (first, -np.diag(upper))], np.zeros(count))  # z <= u v
-        program.add("ub", [(start, -weight), (here, rows), (first, -np.diag(lower))], bias - lower)
-        first += count
-    return program.close()
+def _power(widths: torch.Tensor) -> torch.Tensor:
+    """The power of two just below every one of the widths >= 0, 1 for 0."""
+    return binary_scale(widths[..., None], -1)[..., 0]

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 from litrepro.robustness import _arguments as arguments
 from litrepro.robustness._intervals import class_labels, input_box
 from litrepro.robustness._layers import Layers, affine_layers, run
@@ -160,12 +161,13 @@ def sdp_gradient_bound(v: torch.Tensor, W: torch.Tensor, *, steps: int = 500, lr
     -------
     SDPBound
         ``bound`` equals ``sdp_dual_value(v, W, c)`` and is never above Gershgorin's, which is at most
-        sum_i |v_i| ||W_i||_1. Detached.
+        sum_i |v_i| ||W_i||_1. Detached. Without ``lr`` only what leaves the dtype's range is lost, as inf or 0.
 
     Raises
     ------
     ValueError
-        Shapes that do not agree, weights that are not float32 or float64 or not finite, steps < 1, lr <= 0.
+        Shapes that do not agree, weights that are not float32 or float64 or not finite, steps < 1, lr <= 0; with
+        ``lr`` also products of v and W that are not finite.
 
     Examples
     --------
@@ -177,9 +179,19 @@ def sdp_gradient_bound(v: torch.Tensor, W: torch.Tensor, *, steps: int = 500, lr
     steps = _validate.positive_int("steps", steps)
     lr = None if lr is None else _validate.real("lr", lr, 0, open_low=True)
     v, W = v.detach(), W.detach()
+    scales = ()
+    if lr is None:  # a step size has units; the products of lengths that replace it leave the range of numbers
+        scales = binary_scale(v, -1), binary_scale(W.flatten(-2), -1)
+        v, W = v / scales[0], W / scales[1][..., None]
     start = gradient_sdp_matrix(v, W).abs().sum(-1)
+    _validate.finite(**{"the products of v and W": start})
     best = SDPBound(sdp_dual_value(v, W, start), start)
-    return _low_rank(v, W, steps, best) if lr is None else _subgradient(v, W, steps, lr, best)
+    if lr is not None:
+        return _subgradient(v, W, steps, lr, best)
+    bound, c = _low_rank(v, W, steps, best)
+    for scale in scales:
+        bound, c = bound * scale[..., 0], c * scale
+    return SDPBound(bound, c)
 
 
 def _keep(best: SDPBound, bound: torch.Tensor, c: torch.Tensor) -> SDPBound:

@@ -217,7 +217,7 @@ def set_splitting_inputs(d: int, subsets: int, *, seed: int) -> SplittingInputs:
     (torch.Size([6, 2, 4]), True)
     """
     d, subsets = _validate.positive_int("d", d, 3), _validate.positive_int("subsets", subsets, 0)
-    source = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    source = torch.Generator().manual_seed(_validate.seed("seed", seed))
     signs = torch.randint(0, 2, (d,), generator=source, device="cpu").double() * 2 - 1
     two = torch.randperm(d, generator=source, device="cpu")[:2]
     signs[two] = torch.tensor([1.0, -1.0], dtype=torch.float64, device="cpu")  # both kinds, whatever was drawn

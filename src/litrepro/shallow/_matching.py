@@ -6,6 +6,7 @@ import functools
 
 import torch
 
+from litrepro._scaling import root
 from litrepro.shallow import _arguments
 
 # Up to here the assignment is solved over subsets, for the whole batch at once; 2^12 numbers per problem.
@@ -23,7 +24,7 @@ def permutation_distance(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     (...); nan where an input is not finite. Raises ``ValueError`` for shapes that do not match,
-    ``ImportError`` for K > 12 without scipy.
+    ``ImportError`` for K > 12 without scipy. Its gradient is that of the best order, and 0 where the distance is 0.
 
     Notes
     -----
@@ -46,7 +47,7 @@ def permutation_distance(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
     second = torch.where(finite[..., None, None], second, 0)
     cost = torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist").square()
     solve = _over_subsets if W.shape[-2] <= _SUBSETS_UP_TO else _one_by_one
-    return torch.where(finite, solve(cost).sqrt(), torch.nan).to(W.dtype)
+    return torch.where(finite, root(solve(cost)), torch.nan).to(W.dtype)
 
 
 def _over_subsets(cost: torch.Tensor) -> torch.Tensor:
@@ -78,6 +79,8 @@ def _one_by_one(cost: torch.Tensor) -> torch.Tensor:
     except ImportError as error:
         message = f"permutation_distance of more than {_SUBSETS_UP_TO} neurons needs scipy: pip install scipy"
         raise ImportError(message) from error
-    flat = cost.reshape(-1, *cost.shape[-2:]).cpu().numpy()
-    totals = [matrix[linear_sum_assignment(matrix)].sum() for matrix in flat]
-    return torch.tensor(totals, dtype=cost.dtype, device=cost.device).reshape(cost.shape[:-2])
+    flat = cost.detach().reshape(-1, *cost.shape[-2:]).cpu().numpy()
+    columns = torch.zeros(flat.shape[:2], dtype=torch.int64, device="cpu")
+    for best, matrix in zip(columns, flat):
+        best.copy_(torch.from_numpy(linear_sum_assignment(matrix)[1]))
+    return cost.gather(-1, columns.to(cost.device).reshape(*cost.shape[:-1], 1)).sum((-2, -1))

@@ -7,12 +7,13 @@ import math
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import length
 from litrepro.shallow import _arguments
 
 
 def _angles(U: torch.Tensor, V: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Angles (..., K, M) between rows, lengths (..., K) and (..., M), unit rows of U (zero rows stay zero)."""
-    lengths = [rows.norm(dim=-1) for rows in (U, V)]
+    lengths = [length(rows) for rows in (U, V)]
     unit = [rows / torch.where(size > 0, size, 1)[..., None] for rows, size in zip((U, V), lengths)]
     # 2 atan2(|u - v|, |u + v|) keeps its digits near 0 and pi, where arccos(u.v) loses half of them and autograd all.
     batch = _validate.broadcast(U=U.shape[:-2], V=V.shape[:-2])
@@ -89,7 +90,8 @@ def population_gradient(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
 
     Returns
     -------
-    (..., K, d), finite everywhere. Raises ``ValueError`` for dimensions that do not match, and half precision.
+    (..., K, d), finite wherever pi times the sum of the neurons' lengths is. Raises ``ValueError`` for dimensions that
+    do not match, and half precision.
 
     Source: Tian 2017, theorem 1; equation 13 of the review.
 

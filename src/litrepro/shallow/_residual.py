@@ -41,7 +41,7 @@ def residual_linear(A: torch.Tensor, R: torch.Tensor, Sigma: torch.Tensor) -> Re
     Raises
     ------
     ValueError
-        Shapes or dtypes that do not match, no block.
+        Shapes or dtypes that do not match, no block, a Sigma that is not symmetric.
 
     Source: Hardt and Ma 2017, section 2; equation 31 of the review.
 

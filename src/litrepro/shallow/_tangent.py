@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import length
 from litrepro.shallow import _arguments
 
 
@@ -23,7 +24,7 @@ def relu_gram(X: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
 
     Returns
     -------
-    (..., n, n), positive semidefinite.
+    (..., n, n), positive semidefinite; nan for weights that diverged.
 
     Raises ``ValueError`` for matrices or batches that do not fit.
 
@@ -42,7 +43,8 @@ def relu_gram(X: torch.Tensor, W: torch.Tensor) -> torch.Tensor:
     if X.shape[-1] != W.shape[-1] or X.dtype != W.dtype:
         raise ValueError(f"X (..., n, d) and W (..., m, d) must fit, got {tuple(X.shape)} and {tuple(W.shape)}")
     _validate.broadcast(X=X.shape[:-2], W=W.shape[:-2])
-    active = (X @ W.mT >= 0).to(X.dtype)
+    z = X @ W.mT
+    active = torch.where(z.isnan(), z, (z >= 0).to(z.dtype))
     return (X @ X.mT) * (active @ active.mT) / W.shape[-2]
 
 
@@ -61,8 +63,8 @@ def relu_gram_expected(X: torch.Tensor) -> torch.Tensor:
     """
     _matrix("X", X)
     _arguments.decomposable("X", X)
-    length = X.norm(dim=-1, keepdim=True)
-    unit = X / torch.where(length > 0, length, 1.0)
+    size = length(X, keepdim=True)
+    unit = X / torch.where(size > 0, size, 1.0)
     # Kahan's angle: the arc cosine of a rounded cosine is off by 1e-8 for points that nearly agree.
     mode = "donot_use_mm_for_euclid_dist"
     apart, together = torch.cdist(unit, unit, compute_mode=mode), torch.cdist(unit, -unit, compute_mode=mode)
@@ -170,6 +172,8 @@ def _parameter(name: str, value: Any, like: torch.Tensor, *, zero: bool) -> torc
     """A number or a tensor of numbers, positive or >= 0, in the dtype of ``like``."""
     if not isinstance(value, torch.Tensor):
         value = torch.tensor(_validate.real(name, value, 0, open_low=not zero), dtype=like.dtype, device=like.device)
+    elif value.is_complex() or value.dtype == torch.bool:
+        raise ValueError(f"{name} must be real, got {value.dtype}")
     value = value.detach().to(like)
     if not bool((torch.isfinite(value) & ((value >= 0) if zero else (value > 0))).all()):
         raise ValueError(f"{name} must be finite and {'>= 0' if zero else '> 0'} everywhere, got {value}")

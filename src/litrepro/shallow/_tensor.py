@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 from litrepro.shallow import _arguments
 
 _CHUNK = 1 << 17  # samples whose fourth powers are held at a time
@@ -67,13 +68,16 @@ def tensor_initialization(
     _validate.finite(X=X, y=y)
     batch = torch.broadcast_shapes(X.shape[:-2], y.shape[:-1])
     X, y = X.detach().expand(*batch, n, d), y.detach().expand(*batch, n)
-    W, values = _estimate(X, y, neurons, iterations, restarts, source)
+    # The estimate is linear in y, but its moments leave the range of the dtype; a power of four has an exact root.
+    scale = binary_scale(y.abs().sqrt(), -1).square()
+    W, values = _estimate(X, y / scale, neurons, iterations, restarts, source)
     if not bool((values > 0).all()):
+        values = values * scale
         raise ValueError(
             f"the second moment of the data must have {neurons} positive eigenvalues, got {values.amin().item():.3g}; "
             "expected y = sum_k relu(<w_k, x>) with more samples or fewer neurons"
         )
-    return W
+    return W * scale[..., None]
 
 
 def _estimate(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from litrepro import _validate
+from litrepro._recording import recordable, recording
 
 
 def hvp(fn: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
@@ -21,7 +22,8 @@ def hvp(fn: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, v: torch.Te
 
     Returns
     -------
-    (..., d), dtype and device of x; zeros where the Hessian is zero.
+    (..., d), dtype and device of x; zeros where the Hessian is zero. Inside ``torch.no_grad`` and
+    ``torch.inference_mode`` it is the same.
 
     Raises ``ValueError`` if the shapes differ, x is not floating point, v is complex, ``fn`` cannot be called or
     does not return one value per entry.
@@ -40,8 +42,8 @@ def hvp(fn: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, v: torch.Te
     if v.dtype.is_complex:
         raise ValueError(f"v must be real, got {v.dtype}")
     _validate.function("fn", fn)
-    with torch.enable_grad():
-        x = x.detach().requires_grad_(True)
+    with recording():
+        x = recordable(x.detach()).requires_grad_(True)
         values = fn(x)
         if not isinstance(values, torch.Tensor) or values.shape != x.shape[:-1]:
             found = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__

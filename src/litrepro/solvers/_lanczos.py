@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 
 from litrepro import _validate
-from litrepro._scaling import binary_scale
+from litrepro._scaling import binary_scale, length
 from litrepro._warnings import ConvergenceWarning
 
 MatVec = Callable[[torch.Tensor], torch.Tensor]
@@ -189,12 +189,6 @@ def _unit(v0: torch.Tensor) -> torch.Tensor:
     return v0 / v0.norm(dim=-1, keepdim=True)
 
 
-def _length(v: torch.Tensor) -> torch.Tensor:
-    """|v|, also where the squares of the entries are 0 or inf."""
-    scale = binary_scale(v, -1)
-    return (v / scale).norm(dim=-1) * scale[..., 0]
-
-
 @torch.no_grad()
 def _iterate(matvec: MatVec, v0: torch.Tensor, k: int, *, stop_early: bool) -> Krylov:
     """The three-term recursion; a new direction below rounding relative to the operator's scale is a breakdown."""
@@ -220,15 +214,15 @@ def _iterate(matvec: MatVec, v0: torch.Tensor, k: int, *, stop_early: bool) -> K
         product = torch.where(alive[..., None], product, 0.0)
         hq[..., step, :] = product
         alpha[..., step] = (current * product).sum(-1)
-        scale = torch.maximum(scale, _length(product))
+        scale = torch.maximum(scale, length(product))
         known, rest = q[..., : step + 1, :], product
         for _ in range(2):  # once is not enough in floating point, twice is (Parlett)
             along = torch.matmul(known, rest[..., None])
             rest = rest - torch.matmul(known.mT, along)[..., 0]
-        length = _length(rest)
-        alive = alive & (length > 10 * d**0.5 * eps * scale) & (step + 1 < k)
-        beta[..., step] = torch.where(alive, length, 0.0)
-        current = torch.where(alive[..., None], rest / torch.where(alive, length, 1.0)[..., None], 0.0)
+        size = length(rest)
+        alive = alive & (size > 10 * d**0.5 * eps * scale) & (step + 1 < k)
+        beta[..., step] = torch.where(alive, size, 0.0)
+        current = torch.where(alive[..., None], rest / torch.where(alive, size, 1.0)[..., None], 0.0)
     return Krylov(alpha, beta[..., : k - 1], q, hq, valid, steps)
 
 
@@ -248,7 +242,8 @@ def eigh_of_finite(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _ritz(found: Krylov, which: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Eigenpairs of the tridiagonal matrix; padded directions are moved to the far end of the spectrum."""
-    bound = found.alpha.abs().amax(-1, keepdim=True) + 2 * found.beta.abs().sum(-1, keepdim=True) + 1
+    bound = found.alpha.abs().amax(-1, keepdim=True) + 2 * found.beta.abs().sum(-1, keepdim=True)
+    bound = bound + (bound / 1024).clamp(min=1)  # beyond the rounding of huge values too
     far = bound if which == "min" else -bound
     diagonal = torch.where(found.valid, found.alpha, far)
     matrix = torch.diag_embed(diagonal) + torch.diag_embed(found.beta, 1) + torch.diag_embed(found.beta, -1)

@@ -11,6 +11,8 @@ import torch
 from litrepro import _validate
 from litrepro._scaling import binary_scale
 
+FAR = 100.0  # an entry of so many times the radius would cost the projection on the l1 ball two digits
+
 
 def soft_threshold(x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
     """Proximal map of t ||.||_1: sign(x) max(|x| - t, 0), of the shape of x.
@@ -61,9 +63,9 @@ def singular_value_threshold(X: torch.Tensor, t: float | torch.Tensor, psd: bool
 
     Batch dimensions of X and t broadcast. With ``psd`` the map is that of the nuclear norm restricted to positive
     semidefinite matrices: X is symmetrized and its eigenvalues w become max(w - t, 0). A matrix that is not finite
-    becomes nan, without disturbing the others. Raises ``ValueError`` for a negative or nan threshold, batch dimensions
-    that do not broadcast, matrices that are neither float32 nor float64, and some that are not square where ``psd``
-    asks for it.
+    becomes nan, without disturbing the others. Not differentiable where singular values (eigenvalues) repeat. Raises
+    ``ValueError`` for a negative or nan threshold, batch dimensions that do not broadcast, matrices that are neither
+    float32 nor float64, and some that are not square where ``psd`` asks for it.
 
     Examples
     --------
@@ -109,9 +111,9 @@ def project_l1_ball(x: torch.Tensor, radius: float | torch.Tensor) -> torch.Tens
     """Euclidean projection of ``x (..., n)`` on the ball of ||.||_1 with ``radius >= 0``, a number or (...).
 
     Batch dimensions of x and radius broadcast. Exact, by sorting: the threshold is theta = max_j (|x|_(1) + ... +
-    |x|_(j) - radius) / j over the decreasing rearrangement (Duchi, Shalev-Shwartz, Singer and Chandra 2008). Points
-    inside the ball are returned unchanged. Raises ``ValueError`` for a negative or nan radius and batch dimensions that
-    do not broadcast.
+    |x|_(j) - radius) / j over the decreasing rearrangement (Duchi, Shalev-Shwartz, Singer and Chandra 2008), also
+    where x is so large that theta and its entries agree in their digits. Points inside the ball are returned unchanged.
+    Raises ``ValueError`` for a negative or nan radius and batch dimensions that do not broadcast.
 
     Examples
     --------
@@ -127,9 +129,14 @@ def project_l1_ball(x: torch.Tensor, radius: float | torch.Tensor) -> torch.Tens
     magnitude = x.abs()
     largest_first = magnitude.sort(dim=-1, descending=True).values
     counts = torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
-    theta = ((largest_first.cumsum(-1) - radius) / counts).amax(-1, keepdim=True)
+    # The projection only depends on how far the entries lie below the largest. Far outside the ball theta would round
+    # that away, so that there it is counted from the largest; the differences are exact where they are small.
+    largest = largest_first[..., :1].detach()
+    level = torch.where(largest > FAR * radius, largest, 0.0)
+    theta = (((largest_first - level).cumsum(-1) - radius) / counts).amax(-1, keepdim=True)
+    excess = (magnitude - level) - torch.maximum(theta, -level)
     inside = magnitude.sum(-1, keepdim=True) <= radius
-    return torch.where(inside, x, shrink(x, theta.clamp(min=0)))
+    return torch.where(inside, x, x.sign() * excess.clamp(min=0) + 0.0)  # 0.0: no zero is negative
 
 
 # --- the same maps without checks, for inner loops ------------------------------------------------------------------

@@ -10,8 +10,8 @@ from litrepro import _validate
 
 
 def seed_list(value: Any) -> list[int]:
-    """Seeds >= 0, at least one."""
-    return [_validate.positive_int("seeds", seed, 0) for seed in _validate.sequence("seeds", value)]
+    """Seeds that torch takes, at least one."""
+    return [_validate.seed("seeds", seed) for seed in _validate.sequence("seeds", value)]
 
 
 def layer_widths(value: Any) -> tuple[int, ...]:

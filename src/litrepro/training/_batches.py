@@ -8,6 +8,7 @@ import torch
 
 from litrepro import _validate, runtime
 
+UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)  # torch stores these, and computes next to nothing with them
 Targets = torch.Tensor | tuple[torch.Tensor, ...]
 
 
@@ -60,7 +61,8 @@ def check_data(name: str, data: Any, leading: tuple[bool, bool] = (False, False)
     """(x, y) of a data set and its number n of examples.
 
     ``leading`` says whether x and y have a dimension of members before that of the examples. Raises ``ValueError``
-    unless x and all of y are tensors with the same n >= 1. Without their graphs: training fits the weights alone.
+    unless x and all of y are tensors with the same n >= 1. Without their graphs: training fits the weights alone. What
+    of y is in unsigned integers of more than eight bits becomes int64.
     """
     x, y = pair(name, data)
     y = tuple(y) if isinstance(y, tuple | list) else y
@@ -72,7 +74,8 @@ def check_data(name: str, data: Any, leading: tuple[bool, bool] = (False, False)
     lengths = [part.shape[int(stacked)] for part, stacked in parts]
     if len(parts) < 2 or len(set(lengths)) > 1 or lengths[0] < 1:
         raise ValueError(f"{name}: x and y must have the same number of examples, at least one; got {lengths}")
-    return x.detach(), map_targets(torch.Tensor.detach, y), lengths[0]
+    y = map_targets(lambda part: part.to(torch.int64) if part.dtype in UNSIGNED else part.detach(), y)
+    return x.detach(), y, lengths[0]
 
 
 def map_targets(function, y: Targets) -> Targets:

@@ -71,7 +71,7 @@ def train_characters(
     context, batch = _validate.positive_int("context", context), _validate.positive_int("batch", batch)
     steps, eval_every = _validate.positive_int("steps", steps), _validate.positive_int("eval_every", eval_every)
     held_out = _validate.real("held_out", held_out, 0, 1, open_low=True, open_high=True)
-    seed, device = _validate.positive_int("seed", seed, 0), _validate.device("device", device)
+    seed, device = _validate.seed("seed", seed), _validate.device("device", device)
     _validate.function("progress", progress)
     _validate.instance("text", text, str)
     rules = {name: _checked_rule(name, value) for name, value in _validate.instance("rules", rules, Mapping).items()}

@@ -54,7 +54,12 @@ class Ensemble:
         return len(next(iter(self.params.values())))
 
     def __call__(self, x: torch.Tensor, *, per_member: bool = False) -> torch.Tensor:
-        """Outputs (M, B, K) in eval mode for x (B, ...), or for (M, B, ...) with ``per_member``."""
+        """Outputs (M, B, K) in eval mode for x (B, ...), or for (M, B, ...) with ``per_member``.
+
+        Raises ``ValueError`` for ``per_member`` data of another number of members.
+        """
+        if per_member and x.shape[:1] != (len(self),):
+            raise ValueError(f"x must have a leading dimension {len(self)} with per_member, got {tuple(x.shape)}")
         run = runner(self.module, vectorize=None)
         return run(self.params, self.buffers, lambda model, inputs: model(inputs), (x,), (0 if per_member else None,))
 

@@ -49,7 +49,6 @@ class EnsembleRun:
         self.device, self.seeds, self.stacked = self.x.device, seeds, stacked
         self.settings = check_settings(self.n, epochs, batch_size, eval_every, optimizer, schedule, evaluate_on)
         check_weights(weights, [(self.n,), (count, self.n)], objective)
-        self._check_leading(count)
         hypers = {name: hyperparameter(name, value, count) for name, value in hypers.items()}
         self.loss, self.objective, self.augment = resolve_loss(loss), objective, augment
         self.loss_params = check_loss_params(loss_params, loss, count, self.x)
@@ -72,19 +71,20 @@ class EnsembleRun:
         self.rates = Scheduled(self.stepper, schedule)
         self.weights = None if weights is None else weights.to(self.device).expand(count, self.n)
         self.noises = [torch.Generator(self.device).manual_seed(value) for value in seeds]
-        self.noise = torch.Generator(self.device).manual_seed(_validate.positive_int("seed", seed, 0))
+        self.noise = torch.Generator(self.device).manual_seed(_validate.seed("seed", seed))
         self.clock, self.rows = Clock(self.device), []
         self.stopped = torch.zeros(count, dtype=torch.bool, device="cpu")
         self._offsets = self.n * torch.arange(count, device=self.device)[:, None]
 
     # --- set up ---------------------------------------------------------------------------------------------------
-    def _check_leading(self, count: int) -> None:
+    def _check_leading(self, x: torch.Tensor, y: Targets, stacked: tuple[bool, bool]) -> None:
         """Data with a dimension of members must have M of them."""
-        parts = [self.x] if self.stacked[0] else []
-        parts += (list(self.y) if isinstance(self.y, tuple) else [self.y]) if self.stacked[1] else []
+        parts = [x] if stacked[0] else []
+        parts += (list(y) if isinstance(y, tuple) else [y]) if stacked[1] else []
         for part in parts:
-            if len(part) != count:
-                raise ValueError(f"per_member data must have a leading dimension {count}, got {tuple(part.shape)}")
+            if len(part) != len(self.seeds):
+                expected = f"a leading dimension {len(self.seeds)}"
+                raise ValueError(f"per_member data must have {expected}, got {tuple(part.shape)}")
 
     @staticmethod
     def _build(model_fn, seed: int) -> nn.Module:
@@ -108,6 +108,7 @@ class EnsembleRun:
                 self.stacked[1] and getattr(first[0], "ndim", 0) == first[1].ndim,
             )
             x, y, n = check_data(name, (x, y), stacked)
+            self._check_leading(x, y, stacked)
             y = map_targets(lambda part: part.to(self.device), y)
             sets[name] = (x.to(self.device), y, n, stacked, resolve_metrics(metrics, loss, y, stacked[1]))
         return sets

@@ -185,7 +185,7 @@ class _Run:
         evaluate_on, metrics, eval_every, seed, augment, objective, cuda_graph=False,
     ):  # fmt: skip
         _validate.instance("model", model, nn.Module)
-        seed = _validate.positive_int("seed", seed, 0)
+        seed = _validate.seed("seed", seed)
         for name, value in (("augment", augment), ("objective", objective)):
             optional_function(name, value)
         self.x, self.y, self.n = check_data("train", train)

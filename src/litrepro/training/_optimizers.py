@@ -24,7 +24,7 @@ def hyperparameter(name: str, value, members: int) -> Hyper:
 
     Raises ``ValueError`` for negative or non-finite values and another length than M.
     """
-    if not hasattr(value, "__len__") or isinstance(value, str) or (isinstance(value, torch.Tensor) and value.ndim == 0):
+    if not hasattr(value, "__len__") or isinstance(value, str) or getattr(value, "ndim", None) == 0:
         return _validate.real(name, value, 0)
     values = [_validate.real(name, item, 0) for item in (value.tolist() if isinstance(value, torch.Tensor) else value)]
     if len(values) != members:

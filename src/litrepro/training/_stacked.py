@@ -123,7 +123,7 @@ def train_stacked(
     x, y, widths = _check(x, y, splits, widths)
     step_sizes = [_validate.real("step_sizes", value) for value in _validate.sequence("step_sizes", step_sizes)]
     record_every = _validate.positive_int("record_every", record_every)
-    init_seed = _validate.positive_int("init_seed", init_seed, 0)
+    init_seed = _validate.seed("init_seed", init_seed)
     _validate.function("progress", progress)
     count = len(splits.train)
     lr = torch.tensor(step_sizes, dtype=x.dtype, device=x.device)

@@ -215,8 +215,8 @@ def _rate(lr: float | torch.Tensor, p: torch.Tensor) -> float | torch.Tensor:
 def _check_group(group: dict[str, Any]) -> None:
     lr = group["lr"]
     if isinstance(lr, torch.Tensor) and lr.ndim > 0:
-        if not bool((torch.isfinite(lr) & (lr > 0)).all()):
-            raise ValueError(f"lr must be positive and finite, got {lr}")
+        if lr.is_complex() or not bool((torch.isfinite(lr) & (lr > 0)).all()):
+            raise ValueError(f"lr must be real, positive and finite, got {lr}")
     else:
         _validate.real("lr", lr, 0, open_low=True)
     betas = group["betas"]

@@ -8,6 +8,7 @@ import torch
 from torch.func import grad, jvp, vjp
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 from litrepro.optim.curvature._estimators import one_number
 
 
@@ -108,17 +109,23 @@ def lbfgs_direction(
     if not bool(((curvature > 0) & torch.isfinite(curvature)).all()):
         raise ValueError(f"every pair needs a finite s.y > 0, the smallest is {curvature.min().item():.3g}")
     if gamma is None:
-        gamma = curvature[..., -1] / y[..., -1, :].square().sum(-1) if s.shape[-2] else 1.0
+        gamma = _last_scale(curvature[..., -1], y[..., -1, :]) if s.shape[-2] else 1.0
     elif not isinstance(gamma, torch.Tensor) or gamma.ndim == 0:
         gamma = _validate.real("gamma", gamma, 0, open_low=True)
-    elif not bool(((gamma > 0) & torch.isfinite(gamma)).all()):
-        raise ValueError(f"gamma must be positive and finite, got {gamma}")
+    elif gamma.is_complex() or not bool(((gamma > 0) & torch.isfinite(gamma)).all()):
+        raise ValueError(f"gamma must be real, positive and finite, got {gamma}")
     scale = torch.as_tensor(gamma, dtype=grad.dtype, device=grad.device)
     try:
         scale = scale.expand(grad.shape[:-1])
     except RuntimeError:
         raise ValueError(f"gamma must fit {tuple(grad.shape[:-1])}, got {tuple(scale.shape)}") from None
     return _two_loop(grad, s.unbind(-2), y.unbind(-2), (1 / curvature).unbind(-1), scale)
+
+
+def _last_scale(curvature: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """s.y / y.y, (...), also where the squares of y are 0 or inf."""
+    scale = binary_scale(y, -1)
+    return curvature / scale[..., 0] / (y / scale).square().sum(-1) / scale[..., 0]
 
 
 def _two_loop(g: torch.Tensor, s, y, rho, scale: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import length
 from litrepro.landscape import gradient, hessian
 from litrepro.optim._descend import Path, Recorder, check_start
 from litrepro.optim._steps import expand_lr
@@ -39,7 +40,7 @@ def negative_curvature(
 
     Returns
     -------
-    v (..., d) of unit norm and its curvature v.Hv at x, (...).
+    v (..., d) of unit norm and its curvature v.Hv at x, (...); nan for a trial whose gradients are not finite.
 
     Raises ``ValueError`` for constants that are not positive, x without coordinates, and a ``fun`` that does
     not take x.
@@ -65,16 +66,15 @@ def negative_curvature(
     u = radius * u / u.norm(dim=-1, keepdim=True)
     for _ in range(steps):
         u = u - lr * (gradient(fun, x + u) - here)
-        length = u.norm(dim=-1, keepdim=True)
-        u = torch.where(length > radius, u * (radius / length), u)
+        size = u.norm(dim=-1, keepdim=True)
+        u = torch.where(size > radius, u * (radius / size), u)
     # On a strictly convex quadratic u shrinks: by its largest entry first, for its squares may be denormal, and where
-    # it is zero any direction is as good.
+    # it is zero any direction is as good. A trial that diverged has none.
     u = u / u.abs().amax(-1, keepdim=True).clamp(min=torch.finfo(u.dtype).tiny)
-    length = u.norm(dim=-1, keepdim=True)
-    v = torch.where(length > 0, u / length.clamp(min=torch.finfo(u.dtype).tiny), torch.zeros_like(u))
+    size = u.norm(dim=-1, keepdim=True)
     first = torch.zeros_like(u)
     first[..., 0] = 1.0
-    v = torch.where(length > 0, v, first)
+    v = torch.where(size == 0, first, u / size)
     return v, (v * hvp(fun, x, v)).sum(-1)
 
 
@@ -102,7 +102,7 @@ def newton_descent(
     lr
         Positive number, or tensor over leading dimensions.
     max_step
-        A trial's step lr dx longer than this is scaled to it; None: no limit.
+        A trial's step lr dx longer than this is scaled to it, an infinite one too; None: no limit.
 
     Returns
     -------
@@ -132,19 +132,21 @@ def newton_descent(
     if max_step is not None:
         max_step = _validate.real("max_step", max_step, 0, open_low=True)
     step_size = expand_lr(lr, x)
+    limit = None if max_step is None else max_step / step_size
     record = Recorder(fun, steps, 1)
     _validate.answer("fun", lambda start: record(0, start), x)
     for t in range(1, steps + 1):
-        step = step_size * _newton_step(fun, x, kind, damping)
+        step = step_size * _newton_step(fun, x, kind, damping, limit)
         if max_step is not None:
-            length = step.norm(dim=-1, keepdim=True)
-            step = torch.where(length > max_step, step * (max_step / length), step)
+            size = length(step, keepdim=True)
+            step = torch.where(size > max_step, step * (max_step / size), step)
         x = x + step
         record(t, x)
     return record.path()
 
 
-def _newton_step(fun: Fun, x: torch.Tensor, kind: str, damping: float) -> torch.Tensor:
+def _newton_step(fun: Fun, x: torch.Tensor, kind: str, damping: float, limit: float | torch.Tensor | None):
+    """The step (..., d); an infinite one is shortened to ``limit``, if that is given."""
     matrix = hessian(fun, x)
     # A trial that diverged must not stop the others: its eigenproblem is replaced, its step is nan.
     finite = torch.isfinite(matrix).flatten(-2).all(-1)
@@ -153,7 +155,13 @@ def _newton_step(fun: Fun, x: torch.Tensor, kind: str, damping: float) -> torch.
     size = values.abs() + damping
     if kind == "newton":
         size = torch.where(values < 0, -size, size)
-    along = torch.einsum("...ji,...j->...i", vectors, gradient(fun, x))
-    along = torch.where((size == 0) & (along == 0), along, along / size)
+    slope = torch.einsum("...ji,...j->...i", vectors, gradient(fun, x))
+    along = torch.where((size == 0) & (slope == 0), slope, slope / size)
+    if limit is not None:
+        # Infinite along some eigenvectors, a step goes along these alone, as far along each as the slopes say.
+        endless = along.isinf()
+        way = torch.where(endless, slope.abs().copysign(along), 0.0)
+        way = way / length(way, keepdim=True) * limit
+        along = torch.where(endless.any(-1, keepdim=True), way, along)
     step = -torch.einsum("...ij,...j->...i", vectors, along)
     return torch.where(finite[..., None], step, torch.nan)

@@ -10,6 +10,7 @@ import torch
 from torch import func
 
 from litrepro import _validate, runtime
+from litrepro._recording import recordable, recording
 from litrepro._warnings import ConvergenceWarning
 from litrepro.optim.curvature._estimators import one_number
 from litrepro.optim.curvature._gauss_newton import product
@@ -175,9 +176,9 @@ class _Run:
 
     def slope(self, w, x, y, shared: bool = False):
         """Losses and gradients: trials share no weight, so the gradient of the sum of their losses holds each one's."""
-        weights = w.detach().requires_grad_()
-        with torch.enable_grad():
-            values = self.objective(weights, x, y, shared=shared)
+        with recording():
+            weights = recordable(w.detach()).requires_grad_()
+            values = self.objective(weights, recordable(x), recordable(y), shared=shared)
             if not values.requires_grad:
                 return values, torch.zeros_like(w)
             return values.detach(), torch.autograd.grad(values.sum(), weights, materialize_grads=True)[0]

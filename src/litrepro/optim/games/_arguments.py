@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from litrepro import _validate
+from litrepro._scaling import binary_scale
 
 
 def spectrum(eigs: Any, *, stable: bool = False, minimum_dims: int = 1) -> torch.Tensor:
@@ -25,6 +26,16 @@ def spectrum(eigs: Any, *, stable: bool = False, minimum_dims: int = 1) -> torch
     if stable and not bool((eigs.real > 0).all()):
         raise ValueError(f"eigenvalues must have positive real parts, got {float(eigs.real.min()):g} among them")
     return eigs
+
+
+def in_double(eigs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eigenvalues (..., m) as complex128 at an ordinary scale, and that scale (..., 1), a power of two.
+
+    Rules that compare |lam|^2 with each other lose to single precision what tells the eigenvalues apart, or all.
+    """
+    eigs = eigs.to(torch.complex128)
+    scale = binary_scale(eigs.abs(), -1)
+    return torch.complex(eigs.real / scale, eigs.imag / scale), scale
 
 
 def setting(name: str, value: Any, dtype: torch.dtype, device: Any) -> torch.Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from litrepro import _validate
+from litrepro._recording import recording
 
 
 def consensus_gradients(
@@ -17,7 +18,7 @@ def consensus_gradients(
     Parameters
     ----------
     losses
-        One scalar per player; they may share a graph, which is kept.
+        One scalar per player, computed where autograd records; they may share a graph, which is kept.
     groups
         One iterable of parameters per player.
     gamma
@@ -51,14 +52,15 @@ def consensus_gradients(
     for loss in losses:
         if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
             raise ValueError(f"each loss must be a scalar tensor, got {getattr(loss, 'shape', loss)}")
-    plain = [_gradients(loss, group, gamma != 0) for loss, group in zip(losses, parameters)]
-    if gamma == 0:
-        return [[g.detach() for g in group] for group in plain]
-    energy = sum(g.square().sum() for group in plain for g in group) / 2
-    return [
-        [g.detach() + gamma * e for g, e in zip(group, _gradients(energy, of, False))]
-        for group, of in zip(plain, parameters)
-    ]
+    with recording():  # under no_grad the energy would have no graph
+        plain = [_gradients(loss, group, gamma != 0) for loss, group in zip(losses, parameters)]
+        if gamma == 0:
+            return [[g.detach() for g in group] for group in plain]
+        energy = sum(g.square().sum() for group in plain for g in group) / 2
+        return [
+            [g.detach() + gamma * e for g, e in zip(group, _gradients(energy, of, False))]
+            for group, of in zip(plain, parameters)
+        ]
 
 
 def _group(group: Iterable[torch.Tensor]) -> list[torch.Tensor]:

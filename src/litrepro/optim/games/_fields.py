@@ -27,7 +27,8 @@ def bilinear_game(A: torch.Tensor, mu: float = 0.0) -> Field:
     Returns
     -------
     ``field(w (..., p + q)) -> (..., p + q)``, ``(A y + mu x, -A^T x + mu y)`` for ``w = (x, y)``; it raises
-    ``ValueError`` if the last dimension of w is not p + q, or its leading dimensions do not broadcast with A's.
+    ``ValueError`` if the last dimension of w is not p + q, its leading dimensions do not broadcast with A's, or its
+    dtype is another.
 
     Raises
     ------
@@ -47,7 +48,7 @@ def bilinear_game(A: torch.Tensor, mu: float = 0.0) -> Field:
     def field(w: torch.Tensor) -> torch.Tensor:
         if w.ndim < 1 or w.shape[-1] != p + q:
             raise ValueError(f"w must have shape (..., {p + q}) for A {tuple(A.shape)}, got {tuple(w.shape)}")
-        _check_leading("A", A, w)
+        _check_point("A", A, w)
         x, y = w[..., :p], w[..., p:]
         first = (A @ y[..., None])[..., 0] + mu * x
         second = mu * y - (A.mT @ x[..., None])[..., 0]
@@ -71,7 +72,7 @@ def quadratic_game(M: torch.Tensor) -> Field:
     Raises
     ------
     ValueError
-        M that is not square; in the field a w of another last dimension, or whose leading dimensions do
+        M that is not square; in the field a w of another last dimension or dtype, or whose leading dimensions do
         not broadcast with M's.
 
     Examples
@@ -86,7 +87,7 @@ def quadratic_game(M: torch.Tensor) -> Field:
     def field(w: torch.Tensor) -> torch.Tensor:
         if w.ndim < 1 or w.shape[-1] != d:
             raise ValueError(f"w must have shape (..., {d}), got {tuple(w.shape)}")
-        _check_leading("M", M, w)
+        _check_point("M", M, w)
         return (M @ w[..., None])[..., 0]
 
     return field
@@ -156,8 +157,10 @@ def consensus_matrix(J: torch.Tensor, gamma: Any) -> torch.Tensor:
     return J + (gamma[..., None, None] if gamma.ndim else gamma) * (J.mT @ J)
 
 
-def _check_leading(name: str, matrix: torch.Tensor, w: torch.Tensor) -> None:
-    """Leading dimensions of a matrix and a point that broadcast; a loop, since a field is called at every step."""
+def _check_point(name: str, matrix: torch.Tensor, w: torch.Tensor) -> None:
+    """One dtype, leading dimensions that broadcast: of a matrix and a point. No call, as a field is evaluated often."""
+    if matrix.dtype != w.dtype:
+        raise ValueError(f"{name} and w must have one dtype, got {matrix.dtype} and {w.dtype}")
     if any(a != b and 1 not in (a, b) for a, b in zip(matrix.shape[-3::-1], w.shape[-2::-1])):
         raise ValueError(
             f"leading dimensions of {name} and w must broadcast, got {tuple(matrix.shape)} and {tuple(w.shape)}"

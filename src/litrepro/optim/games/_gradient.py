@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from litrepro.optim.games._arguments import over_spectrum, spectrum
+from litrepro.optim.games._arguments import in_double, over_spectrum, spectrum
 
 
 def gradient_rate(eigs: torch.Tensor, eta: Any) -> torch.Tensor:
@@ -38,7 +38,8 @@ def optimal_step_size(eigs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The step size at which gradient play converges fastest, exactly.
 
     ``max_k (1 - 2 eta Re lam_k + eta^2 |lam_k|^2)`` is a maximum of convex parabolas in eta: its minimum is the vertex
-    of one, ``Re(1/lam_k)``, or the crossing of two, ``2 (Re lam_j - Re lam_k)/(|lam_j|^2 - |lam_k|^2)``. All are tried.
+    of one, ``Re(1/lam_k)``, or the crossing of two, ``2 (Re lam_j - Re lam_k)/(|lam_j|^2 - |lam_k|^2)``. All are tried,
+    in double precision.
 
     Parameters
     ----------
@@ -62,7 +63,8 @@ def optimal_step_size(eigs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     >>> round(eta.item(), 6), round(rate.item(), 6)
     (0.2, 0.8)
     """
-    eigs = spectrum(eigs, stable=True)
+    given = spectrum(eigs, stable=True)
+    eigs, scale = in_double(given)
     a, b = eigs.real, eigs.abs().square()
     vertices = a / b
     eta, rate = _best(vertices, eigs)
@@ -72,7 +74,7 @@ def optimal_step_size(eigs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         candidates = torch.where((gap == 0) | (crossing <= 0), vertices, crossing)
         eta_j, rate_j = _best(candidates, eigs)
         eta, rate = torch.where(rate_j < rate, eta_j, eta), torch.minimum(rate, rate_j)
-    return eta, rate
+    return (eta / scale[..., 0]).to(given.real.dtype), rate.to(given.real.dtype)
 
 
 def _best(candidates: torch.Tensor, eigs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -109,14 +111,16 @@ def step_size_bounds(eigs: torch.Tensor) -> dict[str, torch.Tensor]:
     >>> {name: round(value.item(), 4) for name, value in bounds.items()}
     {'rate2_lower': 0.2, 'rate2_upper': 0.2, 'eta_lower': 0.4, 'eta_upper': 0.8}
     """
-    eigs = spectrum(eigs, stable=True)
+    given = spectrum(eigs, stable=True)
+    eigs, scale = in_double(given)
     square = eigs.abs().square()
     inverse = eigs.real / square
     first = inverse.amin(-1)
     delta = (square * (2 * inverse - first[..., None])).amin(-1)
-    return {
+    bounds = {
         "rate2_lower": (eigs.imag.square() / square).amax(-1),
         "rate2_upper": 1 - first * delta,
-        "eta_lower": first,
-        "eta_upper": 2 * first,
+        "eta_lower": first / scale[..., 0],
+        "eta_upper": 2 * first / scale[..., 0],
     }
+    return {name: value.to(given.real.dtype) for name, value in bounds.items()}

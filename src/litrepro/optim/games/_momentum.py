@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from litrepro.optim.games._arguments import over_spectrum, spectrum
+from litrepro.optim.games._arguments import in_double, over_spectrum, spectrum
 
 
 def momentum_eigenvalues(eigs: torch.Tensor, eta: Any, beta: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -101,10 +101,13 @@ def momentum_interval(lam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     >>> round(lo.item(), 4), round(hi.item(), 4)
     (0.0667, 0.6)
     """
-    lam = spectrum(lam, stable=True, minimum_dims=0)
+    given = spectrum(lam, stable=True, minimum_dims=0)
+    lam, scale = (part[..., 0] for part in in_double(given[..., None]))
     size, side = lam.abs(), lam.imag.abs()
     # |lam| - |Im lam| = Re^2/(|lam| + |Im lam|), without the cancellation near the imaginary axis
-    return lam.real / (size * (size + side)), (size + side) / (size * lam.real)
+    ends = lam.real / (size * (size + side)), (size + side) / (size * lam.real)
+    low, high = ((end / scale).to(given.real.dtype) for end in ends)
+    return low, high
 
 
 def optimal_momentum(lam: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
