@@ -165,7 +165,8 @@ def test_samples_stop_by_themselves(monkeypatch):
     z, known = torch.rand(6, 30, generator=g, dtype=torch.float64), torch.rand(6, 30, generator=g) < 0.5
     together = layer(z, known)
     alone = torch.cat([layer(z[i : i + 1], known[i : i + 1]) for i in range(6)])
-    assert torch.equal(together, alone)
+    # Alone or together they differ by the rounding of a product at most, far below what another sweep would move.
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-12)
     # Stopped by the tolerance: neither at the limit of sweeps nor where nothing moves any more.
     finer = SATNet(30, 40, 10, k=9, max_iter=300, tol=1e-9, method="mixing", dtype=torch.float64)
     assert finer.residual(z, known).max() < 0.1 * layer.residual(z, known).min()
