@@ -8,6 +8,8 @@ STAMP  := $(VENV)/.installed
 WORKERS ?= 2
 # A notebook cell checks itself within this many seconds.
 CELL_SECONDS ?= 600
+# What nbval executes: every notebook. CI names some of them, see .ci/run.
+NOTEBOOKS ?= book
 
 # Real data that lies beside the checkout is used where nothing else is said.
 ifndef LITREPRO_DATA
@@ -61,9 +63,9 @@ test-slow: $(STAMP)  ## what the unit suite leaves out: a dask cluster that lose
 smoke: $(STAMP)  ## the full profile of every notebook, the same code with a thousandth of the work
 	$(BIN)/litrepro record --smoke
 
-nbval: $(STAMP)  ## every notebook again, outputs of the tagged cells compared
+nbval: $(STAMP)  ## every notebook (or NOTEBOOKS=...) again, outputs of the tagged cells compared
 	LITREPRO_BUILD=1 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout $(CELL_SECONDS) \
-	  -n $(WORKERS) --dist loadfile -p no:cacheprovider book --ignore=book/_build
+	  -n $(WORKERS) --dist loadfile -p no:cacheprovider $(NOTEBOOKS) --ignore=book/_build
 
 compare: $(STAMP)  ## execute every notebook with papermill and compare with the committed copies
 	$(BIN)/litrepro run --compare --workers $(WORKERS)

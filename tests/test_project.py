@@ -85,6 +85,10 @@ def test_the_workflow_of_pull_requests_runs_what_ci_runs():
     assert any(step.get("run") == "bash .ci/run" for step in steps)
     script = (ROOT / ".ci" / "run").read_text()
     assert all(f"make {target}" in script for target in ("book", "test", "compare"))
+    # Papermill executes and compares everything; nbval's plugin at least one experiment of every chapter.
+    named = [ROOT / "book" / f"{key}.ipynb" for key in re.findall(r"\d\d-[\w-]+/[\w-]+", script)]
+    assert all(path.is_file() and path.stem != "review" for path in named)
+    assert {path.parent for path in named} == {path for path in (ROOT / "book").glob("[0-9]*") if path.is_dir()}
 
 
 def test_conda_and_pip_install_the_same():

@@ -120,14 +120,14 @@ if ch.plots:
 # %% [markdown]
 # ## Architectures
 #
-# Ten epochs each. **Quick**: 2,000 MNIST digits at 14 x 14, networks of 2,000 to 50,000 weights. **Full**: CIFAR-10,
+# Ten epochs each. **Quick**: 1,000 MNIST digits at 14 x 14, networks of 2,000 to 50,000 weights. **Full**: CIFAR-10,
 # networks of 30,000 to 4 million weights, the residual one of them at half the usual width. (CIFAR-100 and the large
 # networks of the lecture's figure are out of reach of one short run.)
 
 
 # %%
 epochs = ch.pick(quick=10, full=10, smoke=1)
-images = ch.pick(quick=2000, full=50_000, smoke=100)
+images = ch.pick(quick=1000, full=50_000, smoke=100)
 
 
 def zoo(small):

@@ -286,24 +286,24 @@ scales = vector(1.0, 100.0)
 turn = vector(1.0, -1.0, 1.0, 1.0).reshape(2, 2) / math.sqrt(2)
 
 
-def steps_needed(matrix, scale, lr):
-    """Iterations of x <- x - lr scale * grad until |gradient| < 1e-6 on the quadratic of a matrix."""
+def steps_needed(matrix, scale, *rates):
+    """Fewest iterations of x <- x - lr scale * grad until |gradient| < 1e-6 on the quadratic of a matrix."""
 
     def scaled(x, t):
         return (x @ matrix) * scale
 
-    path = descend(None, vector(1.0, 1.0), "sgd", lr, 4000, grad=scaled).x
+    path = descend(None, torch.ones(len(rates), 2, **f64), "sgd", vector(*rates), 4000, grad=scaled).x
     small = (path @ matrix).norm(dim=-1) < 1e-6
-    return int(small.int().argmax()) if bool(small.any()) else 4000
+    return int(torch.where(small.any(0), small.int().argmax(0), 4000).min())
 
 
 straight, turned = torch.diag(scales), turn @ torch.diag(scales) @ turn.T
 counts = {}
 for name, matrix in (("aligned", straight), ("rotated", turned)):
-    plain = min(steps_needed(matrix, vector(1.0, 1.0), c / 100) for c in (1.0, 1.5, 1.9, 1.98))
+    plain = steps_needed(matrix, vector(1.0, 1.0), *(c / 100 for c in (1.0, 1.5, 1.9, 1.98)))
     diagonal = 1 / matrix.diagonal()
     stable = 2 / torch.linalg.eigvals(torch.diag(diagonal) @ matrix).real.max().item()
-    counts[name] = {"plain": plain, "diagonal": min(steps_needed(matrix, diagonal, c) for c in (0.9, 0.99 * stable))}
+    counts[name] = {"plain": plain, "diagonal": steps_needed(matrix, diagonal, 0.9, 0.99 * stable)}
 zigzag = descend(lambda x: quadratic(x, scales), vector(1.0, 1.0), "sgd", 1.9 / 100, 200).x[:, 1]
 flips = (zigzag[1:] * zigzag[:-1] < 0).double().mean().item()
 gain = {name: row["plain"] / row["diagonal"] for name, row in counts.items()}
@@ -349,14 +349,14 @@ def two_wells(x):
 
 
 balls = {
-    r: descend(two_wells, vector(1.8), rule("heavy-ball", beta1=r) if r else "sgd", 0.05, 3000).x[:, 0]
+    r: descend(two_wells, vector(1.8), rule("heavy-ball", beta1=r) if r else "sgd", 0.05, 1000).x[:, 0]
     for r in (0, 0.9, 0.95)
 }
 ends = {r: path[-1].item() for r, path in balls.items()}
-long_step = descend(two_wells, vector(1.8), "sgd", 0.05 / (1 - 0.9), 3000).x[:, 0]  # the ball's step in the long run
+long_step = descend(two_wells, vector(1.8), "sgd", 0.05 / (1 - 0.9), 1000).x[:, 0]  # the ball's step in the long run
 excursion = {}
 for r in (0, 0.5, 0.9, 0.99):
-    bowl = descend(lambda x: quadratic(x, [1.0]), vector(1.0), rule("heavy-ball", beta1=r) if r else "sgd", 0.05, 4000)
+    bowl = descend(lambda x: quadratic(x, [1.0]), vector(1.0), rule("heavy-ball", beta1=r) if r else "sgd", 0.05, 500)
     excursion[r] = max(0.0, -bowl.x.min().item())
 
 # %% tags=["nbval-check-output"]
@@ -395,21 +395,22 @@ if ch.plots:
 
 
 # %%
-def final_points(lr=0.02, noise=0.0, steps=2000):
-    """End points of six rules on the product loss from (2.8, 1.6); noise is added to the gradient."""
-    found = {}
+def final_paths(rates=(0.02,), noises=(0.0,), steps=2000):
+    """Paths (steps + 1, K, 2) of six rules on the product loss from (2.8, 1.6), for K step sizes and noises."""
+    found, lr, noise = {}, vector(*rates), vector(*noises)[:, None]
     for name in ("sgd", "heavy-ball", "sgdm", "adagrad", "rmsprop", "adam"):
         source = ch.generator(20)
 
         def grad(x, t, source=source):
-            return gradient(product_loss, x) + noise * torch.randn(x.shape, generator=source, **f64)
+            slope = -2 * (1 - x.prod(-1, keepdim=True)) * x.flip(-1)
+            return slope + noise * torch.randn(2, generator=source, **f64)
 
         small = lr / 5 if name == "heavy-ball" else lr
-        found[name] = descend(product_loss, vector(2.8, 1.6), name, small, steps, grad=grad).x
+        found[name] = descend(None, vector(2.8, 1.6).expand(len(lr), 2), name, small, steps, grad=grad).x
     return found
 
 
-def draw(lr=0.02, noise=0.0):
+def draw(lr=0.02, noise=0.0, paths=None):
     """Trajectories on the contours, end points coloured by sharpness."""
     fig, ax = figure(height=4.4)
     axis_x, axis_y = torch.linspace(-0.4, 3.2, 161, **f64), torch.linspace(-0.6, 2.4, 161, **f64)
@@ -417,7 +418,7 @@ def draw(lr=0.02, noise=0.0):
     ax.contourf(axis_x, axis_y, product_loss(grid).clamp(max=6), levels=24, cmap="Greys")
     ax.grid(False)
     final = {}
-    for name, path in final_points(lr, noise).items():
+    for name, path in (paths or {n: x[:, 0] for n, x in final_paths((lr,), (noise,)).items()}).items():
         ax.plot(*path.T, lw=1.4, label=name)
         final[name] = path[-1]
     where = torch.stack(list(final.values()))
@@ -432,7 +433,9 @@ def draw(lr=0.02, noise=0.0):
     return fig
 
 
-ended = {name: path[-1] for name, path in final_points().items()}
+settings = {f"{lr:g}": (lr, 0.0) for lr in (0.02, 0.05, 0.1)} | {"0.02 with unit noise": (0.02, 1.0)}
+paths = final_paths(*zip(*settings.values()))
+ended = {name: x[-1, 0] for name, x in paths.items()}
 sharp = {name: round(2 * x.square().sum().item(), 2) for name, x in ended.items()}
 
 # %% tags=["hide-input"]
@@ -441,11 +444,13 @@ if ch.plots:
 
     from litrepro.plotting import frames
 
-    settings = {f"{lr:g}": (lr, 0.0) for lr in (0.02, 0.05, 0.1)} | {"0.02 with unit noise": (0.02, 1.0)}
     alt = (
         "Contours with a curved valley and six paths from one start to different places along it, end points coloured."
     )
-    display(frames({k: draw(*v) for k, v in settings.items()}, label="step size", alt=alt, name="choice-of-minimum"))
+    shown = {
+        key: draw(*each, {name: x[:, k] for name, x in paths.items()}) for k, (key, each) in enumerate(settings.items())
+    }
+    display(frames(shown, label="step size", alt=alt, name="choice-of-minimum"))
 
 # %% [markdown]
 # *Six rules from one start on the loss of two weights. They reach different points of zero loss: the sharpness at the

@@ -348,13 +348,6 @@ problems = {
     kind: logistic_problem(400, 200, range(seed, seed + seeds), sparse=sparse, signal=0.5)
     for kind, sparse in kinds.items()
 }
-tables = []
-for kind, problem in problems.items():
-    for (name, decay), grid in grids.items():
-        label = name + (" decaying" if decay else "")
-        tables.append(logistic_sweep(problem, rule(name), grid, decay=decay).assign(method=label, data=kind))
-sparse_table = pd.concat(tables, ignore_index=True)
-recorded = ch.table("sparse-logistic", sparse_table)
 # Half a decade is coarse for a narrow valley: a few step sizes more around the best ones.
 finer = {
     ("sgd", False): [5.5, 7],
@@ -363,12 +356,15 @@ finer = {
     ("heavy-ball", False): [0.7],
     ("adam", False): [0.17],
 }
-between = [
-    logistic_sweep(problem, rule(name), grid, decay=decay).assign(method=name + decay * " decaying", data=kind)
-    for kind, problem in problems.items()
-    for (name, decay), grid in finer.items()
-]
-sparse_table = pd.concat([sparse_table, *between], ignore_index=True)
+coarse, between = [], []
+for kind, problem in problems.items():
+    for (name, decay), grid in grids.items():
+        table = logistic_sweep(problem, rule(name), grid + finer[name, decay], decay=decay)
+        table = table.assign(method=name + decay * " decaying", data=kind)
+        coarse.append(table[table.lr.isin(grid)])
+        between.append(table[~table.lr.isin(grid)])
+recorded = ch.table("sparse-logistic", pd.concat(coarse, ignore_index=True))
+sparse_table = pd.concat(coarse + between, ignore_index=True)
 mean = sparse_table.groupby(["data", "method", "lr"])["loss"].mean()
 at_best = {key: mean[key].min() for key in mean.index.droplevel("lr").unique()}
 tuned_rows = sparse_table[

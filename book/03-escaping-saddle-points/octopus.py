@@ -32,14 +32,15 @@ from litrepro.optim import descend, perturbed_gd
 ch = Chapter("03-escaping-saddle-points", notebook="octopus", profile=profile, seed=seed, full_minutes=4)
 d = ch.pick(quick=5, full=10, smoke=3)
 gd_steps = ch.pick(quick=1500, full=4000, smoke=200)
-pgd_steps = ch.pick(quick=800, full=2000, smoke=200)
+pgd_steps = ch.pick(quick=500, full=2000, smoke=200)
 trials = ch.pick(quick=16, full=1024, smoke=4)
 smoothness = [1.0, 1.5, 2.0, 3.0]
 tau, gamma = math.e, 1.0
+f64 = {"dtype": torch.float64, "device": ch.device}
 
 
 def crossing_times(path):
-    """Step at which coordinate k passes 2 tau, (trials, d); -1 where it does not within the run."""
+    """Step at which coordinate k passes 2 tau, (..., trials, d); -1 where it does not within the run."""
     crossed = path.x.abs() >= 2 * tau
     step = path.t.to(crossed.device)[crossed.int().argmax(0)]
     return torch.where(crossed.any(0), step, -1)
@@ -58,34 +59,38 @@ def median_crossing(steps):
 # never leaves the next. The factor per saddle is judged at the saddles that every run passes.
 
 # %%
+every = torch.tensor(smoothness, **f64)
+# Perturbed descent needs more trials: it draws at every step.
+x0 = tau * torch.rand(max(trials, 64), d, generator=ch.generator(1), dtype=torch.float64).to(ch.device)
+x0 = x0.expand(len(every), -1, -1)
+
+
+def fun(x):
+    """The octopus, (L, trials, d) -> (L, trials): one smoothness after the other."""
+    return octopus(x, L=every[:, None], gamma=gamma, tau=tau)
+
+
+plain = descend(fun, x0[:, :trials], "sgd", 1 / (4 * every), gd_steps)
+perturbed = perturbed_gd(
+    fun,
+    x0,
+    lr=1 / (4 * every),
+    steps=pgd_steps,
+    radius=tau / 100,
+    g_thres=gamma * tau / 100,
+    t_thres=1,
+    generator=ch.generator(2),
+)
 records, objective = [], {}
-for L in ch.progress(smoothness, "L"):
-    lr = 1 / (4 * L)
-    # Perturbed descent needs more trials: it draws at every step.
-    x0 = tau * torch.rand(max(trials, 64), d, generator=ch.generator(1), dtype=torch.float64).to(ch.device)
-
-    def fun(x, L=L):
-        """The octopus with this smoothness."""
-        return octopus(x, L=L, gamma=gamma, tau=tau)
-
-    plain = descend(fun, x0[:trials], "sgd", lr, gd_steps)
-    perturbed = perturbed_gd(
-        fun,
-        x0,
-        lr=lr,
-        steps=pgd_steps,
-        radius=tau / 100,
-        g_thres=gamma * tau / 100,
-        t_thres=1,
-        generator=ch.generator(2),
-    )
-    for name, path in (("GD", plain), ("PGD", perturbed)):
-        objective[name, L] = (path.t, path.f.mean(1).cpu())
-        times = crossing_times(path).cpu()
-        for k in range(d):
-            records += [
-                {"method": name, "L": L, "trial": i, "saddle": k + 1, "step": int(t)} for i, t in enumerate(times[:, k])
-            ]
+for name, path in (("GD", plain), ("PGD", perturbed)):
+    times = crossing_times(path).cpu()
+    for index, L in enumerate(smoothness):
+        objective[name, L] = (path.t, path.f[:, index].mean(1).cpu())
+        records += [
+            {"method": name, "L": L, "trial": i, "saddle": k + 1, "step": step}
+            for i, steps in enumerate(times[index].tolist())
+            for k, step in enumerate(steps)
+        ]
 frame = pd.DataFrame(records)
 steps_to_pass = frame.groupby(["method", "L", "saddle"])["step"]
 crossings = steps_to_pass.agg(median=median_crossing, min="min", max="max").reset_index()
@@ -197,16 +202,18 @@ if ch.plots:
 
 
 # %%
-def ladder(L, share, count=400):
-    """Median steps spent at each saddle, (d,) for each method; nan where one of the eight trials does not get there.
+def ladder(settings, count=400):
+    """Median steps at each saddle for K pairs (L, share), (K, d) for each method; nan where a trial does not get there.
 
-    The step size is share/(2 L), for the heavy ball a tenth of it; ``count`` steps.
+    Eight trials. The step size is share/(2 L), for the heavy ball a tenth of it; ``count`` steps.
     """
+    L, share = torch.tensor(settings, **f64).T
     lr = share / (2 * L)
     x0 = tau * torch.rand(8, d, generator=ch.generator(3), dtype=torch.float64).to(ch.device)
+    x0 = x0.expand(len(L), -1, -1)
 
     def fun(x):
-        return octopus(x, L=L, gamma=gamma, tau=tau)
+        return octopus(x, L=L[:, None], gamma=gamma, tau=tau)
 
     kick = {"radius": tau / 100, "g_thres": gamma * tau / 100, "t_thres": 1, "generator": ch.generator(4)}
     paths = {
@@ -218,16 +225,16 @@ def ladder(L, share, count=400):
     for name, path in paths.items():
         times = crossing_times(path).cpu().double()
         times[times < 0] = math.nan
-        found[name] = times.diff(dim=1, prepend=torch.zeros(len(times), 1, dtype=torch.float64)).median(0).values
+        found[name] = times.diff(dim=-1, prepend=torch.zeros_like(times[..., :1])).median(-2).values
     return found
 
 
-def draw_ladder(L, share):
-    """The waits of ``ladder`` as lines over the saddles."""
+def draw_ladder(L, share, waits):
+    """The waits at each saddle, (d,) for each method, as lines over the saddles."""
     from litrepro.plotting import figure
 
     fig, ax = figure(height=3.2)
-    for marker, (name, values) in zip("os^", ladder(L, share).items()):
+    for marker, (name, values) in zip("os^", waits.items()):
         ax.plot(range(1, d + 1), values, f"{marker}-", label=name)
     ax.set(xlabel="saddle", ylabel="steps spent there", yscale="log", xticks=range(1, d + 1), ylim=(1, 400))
     ax.set_title(f"L / gamma = {L:g}, step size {share / (2 * L):.3g}")
@@ -242,7 +249,11 @@ if ch.plots:
     from litrepro.plotting import frames
 
     settings = [(L, share) for L in (1.0, 2.0, 4.0) for share in (0.25, 0.5)]
-    shown = {f"L/gamma {L:g}, 2 lr L = {share:g}": draw_ladder(L, share) for L, share in settings}
+    rungs = ladder(settings)
+    shown = {
+        f"L/gamma {L:g}, 2 lr L = {share:g}": draw_ladder(L, share, {name: waits[k] for name, waits in rungs.items()})
+        for k, (L, share) in enumerate(settings)
+    }
     alt = "Steps spent at each saddle by gradient descent, heavy ball and perturbed descent."
     display(frames(shown, label="setting", alt=alt, name="octopus-ladder"))
 

@@ -56,23 +56,24 @@ x0 = torch.nn.functional.normalize(x0, dim=-1).reshape(runs, -1).to(ch.device)
 # %%
 gradient = sampled_tensor_gradient(basis, 10, generator=ch.generator(2))
 common = {"steps": steps, "grad": gradient, "record_every": 20}
-normalized = {"radius": 0.5, "kind": "gaussian", "every": 50, "normalize": True}
-paths = {}
-for lr in (0.01, 0.03, 0.1):
-    paths["noisy GD", lr] = noisy_descent(error, x0, lr=lr, radius=0.1, generator=ch.generator(4), **common)
-    paths["Saddle-NGD", lr] = noisy_descent(error, x0, lr=lr / 10, generator=ch.generator(5), **normalized, **common)
-
+rare = {"radius": 0.5, "kind": "gaussian", "every": 50}
+rates = (0.01, 0.03, 0.1)
+lr = torch.tensor(rates, **f64)
+begin = x0.expand(len(rates), -1, -1)  # all step sizes at once
+noisy = noisy_descent(error, begin, lr=lr, radius=0.1, generator=ch.generator(4), **common)
+ngd = noisy_descent(error, begin, lr=lr / 10, generator=ch.generator(5), normalize=True, **rare, **common)
 # The same long path of small steps without the normalization, to see what that does.
-plain = normalized | {"normalize": False}
-paths["not normalized", 0.03] = noisy_descent(error, x0, lr=0.003, generator=ch.generator(5), **plain, **common)
+plain = noisy_descent(error, x0, lr=0.003, generator=ch.generator(5), **rare, **common)
 
 # %%
-median = {key: path.f.median(1).values.cpu() for key, path in paths.items()}
-t = paths["noisy GD", 0.03].t
+median = {("not normalized", 0.03): plain.f.median(1).values.cpu()}
+for name, path in (("noisy GD", noisy), ("Saddle-NGD", ngd)):
+    median |= {(name, rate): path.f[:, k].median(1).values.cpu() for k, rate in enumerate(rates)}
+t = noisy.t
 early = {key: values[t == 200].item() for key, values in median.items()}
 late = {key: values[t >= 0.9 * steps].mean().item() for key, values in median.items()}
-slow, low = ({lr: part["Saddle-NGD", lr] / part["noisy GD", lr] for lr in (0.01, 0.03, 0.1)} for part in (early, late))
-as_claimed = [slow[lr] > 1 > low[lr] for lr in slow]
+slow, low = ({rate: part["Saddle-NGD", rate] / part["noisy GD", rate] for rate in rates} for part in (early, late))
+as_claimed = [slow[rate] > 1 > low[rate] for rate in rates]
 control = early["not normalized", 0.03] / early["noisy GD", 0.03], late["not normalized", 0.03] / late["noisy GD", 0.03]
 
 # %% tags=["nbval-check-output"]
@@ -87,10 +88,10 @@ if ch.plots:
     from litrepro.plotting import figure
 
     fig, axes = figure(1, 3, height=3.2, sharey=True)
-    for ax, lr in zip(axes, (0.01, 0.03, 0.1)):
+    for ax, rate in zip(axes, rates):
         for name in ("noisy GD", "Saddle-NGD"):
-            ax.plot(t, median[name, lr].clamp(min=1e-8), label=name)
-        ax.set(title=f"step size {lr:g}", xlabel="step", yscale="log")
+            ax.plot(t, median[name, rate].clamp(min=1e-8), label=name)
+        ax.set(title=f"step size {rate:g}", xlabel="step", yscale="log")
     axes[0].set_ylabel("median error")
     axes[0].legend()
 
@@ -121,7 +122,7 @@ relative = (low_rank.f[-1] / low_rank.f[0]).cpu()
 lowest = torch.linalg.eigvalsh(hessian(factorization, torch.zeros(n * rank, **f64)))[0].item()
 share = (relative < 1e-6).double().mean().item()
 tensor_end = median["noisy GD", 0.01][-1].item()
-settled = (paths["noisy GD", 0.01].f[t >= 0.9 * steps].min(0).values < 1e-2).double().mean().item()
+settled = (noisy.f[t >= 0.9 * steps, 0].min(0).values < 1e-2).double().mean().item()
 
 # %% tags=["nbval-check-output"]
 ch.claim(

@@ -80,7 +80,7 @@ def perturbed_calls(fn, x, eps, low, gap, constants, steps):
     every = max(1, steps // 500)
     path = perturbed_agd(fn, x, steps=steps, g_thres=eps, generator=ch.generator(3), record_every=every, **chosen)
     bound = -2 * math.sqrt(eps * constants["hessian_lipschitz"])
-    good = torch.stack([(gradient(fn, y).norm(dim=-1) <= eps) & (low(y) >= bound) for y in path.x])
+    good = (gradient(fn, path.x).norm(dim=-1) <= eps) & (low(path.x) >= bound)
     arrivals.append(good.any(0).double().mean().item())
     first = path.t.to(x.device)[good.to(torch.int8).argmax(0)].double()
     return torch.where(good.any(0), 2 * first, 2.0 * steps + 2)  # more than it was given, if never
@@ -93,7 +93,7 @@ for eps in (1e-1, 3e-2, 1e-2):
     ends["algorithm 4", eps] = accelerated_nonconvex(wells, x0, **known, gap=gap, tol=eps, generator=ch.generator(4))
     ends["adaptive", eps] = guarded_agd(wells, x0, **known, tol=eps)
     ends["adaptive, alpha/1000", eps] = guarded_agd(wells, x0, **known, tol=eps, alpha=2e-3 * math.sqrt(eps))
-    pagd = perturbed_calls(wells, x0, eps, lowest_curvature, gap, known, 1000)
+    pagd = perturbed_calls(wells, x0, eps, lowest_curvature, gap, known, 1000 if ch.full else 400)
     counts = {name: end.oracle_calls.double() for (name, e), end in ends.items() if e == eps} | {"PAGD": pagd}
     rows += [("cosine", name, eps, value.median().item()) for name, value in counts.items()]
 
@@ -223,7 +223,7 @@ def slow_calls(eps):
     }
     if not all(bool(run.converged) and gradient(fading_slope, run.x).norm() <= 1.001 * eps for run in found.values()):
         raise RuntimeError(f"a run on the slow function did not converge at eps = {eps}")
-    most = ch.pick(quick=1000, full=100_000, smoke=1000)
+    most = ch.pick(quick=600, full=100_000, smoke=1000)
     pagd = perturbed_calls(fading_slope, one, eps, second, 1.0, slow, most if eps < 2e-3 else min(most, 3000))
     return {name: run.oracle_calls.item() for name, run in found.items()} | {"PAGD": pagd.item()}
 

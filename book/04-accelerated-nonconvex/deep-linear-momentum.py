@@ -34,7 +34,7 @@ d_x, d_y, samples, seeds = 10, 3, 20, 5
 width = ch.pick(quick=64, full=512, smoke=16)
 depths = ch.pick(quick=[5, 10, 20], full=[5, 10, 20, 50], smoke=[5, 10])
 kappas = ch.pick(quick=[10, 100], full=[10, 100, 1000], smoke=[10, 100])
-steps = ch.pick(quick={10: 200, 100: 300}, full={10: 300, 100: 1000, 1000: 3000}, smoke={10: 30, 100: 30})
+steps = ch.pick(quick={10: 150, 100: 300}, full={10: 300, 100: 1000, 1000: 3000}, smoke={10: 30, 100: 30})
 f64 = {"dtype": torch.float64, "device": ch.device}
 ch.require(
     {5, 10} <= {*depths} and {10, 100} <= {*kappas} <= {*steps},

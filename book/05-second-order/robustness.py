@@ -70,11 +70,12 @@ names = {"sgd": "SGD", "adamw": "AdamW", "adahessian": "AdaHessian", "sqgn": "SQ
 decays = {"sgd": {}, "adamw": {"weight_decay": 0.01}, "adahessian": {"weight_decay": 0.01}, "sqgn": {}}
 seeds = list(range(n_seeds))
 digits = digits_problem(device=ch.device)
+top = None if ch.full else 8  # what is far above the base is looked at below
 grids = {
-    "sgd": geometric(3e-3, 1.0),
-    "adamw": geometric(3e-4, 0.1),
-    "adahessian": geometric(0.01, 3.0),
-    "sqgn": geometric(1e-3, 0.3),
+    "sgd": geometric(3e-3, 1.0)[:top],
+    "adamw": geometric(3e-4, 0.1)[:top],
+    "adahessian": geometric(0.01, 3.0)[:top],
+    "sqgn": geometric(1e-3, 0.3)[:top],
 }
 
 
@@ -167,20 +168,20 @@ if ch.plots:
 #
 # ## Three problems, four optimizers
 #
-# One problem is one problem. The same measurement, again with four rates per decade, on softmax regression for the breast-cancer data (ten epochs,
-# no weight decay for anyone; convex and nearly separable, so that large rates do no harm) and on a small version of the seismic inversion of {doc}`quasi-gauss-newton` (200 models, 24
+# One problem is one problem. The same measurement, with three rates per decade, on softmax regression for the breast-cancer data (ten epochs,
+# no weight decay for anyone; convex and nearly separable, so that large rates do no harm) and on a small version of the seismic inversion of {doc}`quasi-gauss-newton` (200 models, 16
 # hidden units, 20 epochs; the score is minus the logarithm of the held-out RMS error, so that a tolerance of 0.02 is 2 %). Intervals are from 1,000
 # bootstrap resamples of the seeds.
 
 # %%
 cancer = breast_cancer_problem(device=ch.device)
 survey = seismic_survey(ch.pick(quick=240, full=2000, smoke=30), device=ch.device, seed=seed + 1)
-tomography = tomography_problem(survey, len(survey.velocity) * 5 // 6, hidden=ch.pick(quick=24, full=48, smoke=24))
+tomography = tomography_problem(survey, len(survey.velocity) * 5 // 6, hidden=ch.pick(quick=16, full=48, smoke=24))
 tasks = [
     (cancer, 10, 32, {"sgd": (1e-3, 100), "adamw": (3e-4, 30), "adahessian": (1e-3, 100), "sqgn": (1e-3, 3)}),
     (tomography, 20, 50, {"sgd": (1e-4, 3e-3), "adamw": (1e-4, 3e-3), "adahessian": (3e-3, 0.1), "sqgn": (0.03, 3)}),
 ]
-per_decade = ch.pick(quick=4, full=4, smoke=1)
+per_decade = ch.pick(quick=3, full=4, smoke=1)
 
 # %%
 frames = [both]
@@ -251,8 +252,8 @@ recorded = ch.table(
 )
 
 # %% [markdown]
-# On digits the widest interval is that of a first-order method. On tomography five seeds do not tell whether it is SQGN's or AdamW's: the bootstrap interval of
-# SQGN's width, from 0.2 to 0.9 decades, has AdamW's inside. On breast cancer nothing is decided: without decay no optimizer collapses up to the end of its grid. At
+# On digits the widest interval is that of a first-order method. On tomography it is AdamW's, though five seeds do not tell: the bootstrap interval of
+# SQGN's width, from 0.3 to 0.7 decades, overlaps AdamW's, from 0.45 to 0.7. On breast cancer nothing is decided: without decay no optimizer collapses up to the end of its grid. At
 # the largest rates all have accuracies of 0.95 to 0.97, about 0.02 below the best, which is the tolerance, and chance decides where an interval ends.
 #
 # ## On a transformer

@@ -31,10 +31,10 @@ from litrepro.linearnets import train_convnets
 from litrepro.training import paired_difference
 
 ch = Chapter("06-implicit-acceleration", notebook="convnet", profile=profile, seed=seed, full_minutes=6)
-channels = ch.pick(quick=(8, 16), full=(32, 64), smoke=(2, 3))
+channels = ch.pick(quick=(4, 8), full=(32, 64), smoke=(2, 3))
 hidden = ch.pick(quick=128, full=512, smoke=16)
 steps = ch.pick(quick=62, full=2811, smoke=62)  # full: 3 epochs of 937 batches
-count = ch.pick(quick=5, full=10, smoke=2)
+count = ch.pick(quick=3, full=10, smoke=2)
 batch = ch.pick(quick=32, full=64, smoke=8)
 rates = ch.pick(quick=(0.01, 0.03, 0.1), full=(0.01, 0.03, 0.1), smoke=(0.01,))
 every = 31
@@ -42,8 +42,8 @@ ch.require(steps >= 2 * every, f"steps must be at least {2 * every}: the second 
 seeds = range(seed, seed + count)
 
 # %% [markdown]
-# **Quick**: 4,000 MNIST digits, 8 and 16 channels, 128 hidden units, 62 batches of 32. **Full**: all 60,000, 32 and 64 channels,
-# 512 hidden units, three epochs, batches of 64. Five seeds (full: ten), three step sizes. Momentum 0.9, dropout 0.5; weights and batches are shared within a seed.
+# **Quick**: 4,000 MNIST digits, 4 and 8 channels, 128 hidden units, 62 batches of 32. **Full**: all 60,000, 32 and 64 channels,
+# 512 hidden units, three epochs, batches of 64. Three seeds (full: ten), three step sizes. Momentum 0.9, dropout 0.5; weights and batches are shared within a seed.
 
 # %%
 source = {"source": "full"} if ch.full and not ch.smoke else {"source": "bundled"}

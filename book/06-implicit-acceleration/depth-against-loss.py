@@ -41,7 +41,7 @@ steps = ch.pick(quick=3000, full=3000, smoke=200)
 gas_steps = ch.pick(quick=0, full=60_000, smoke=200)
 gas_every = ch.pick(quick=50, full=50, smoke=10)
 rates = ch.pick(quick=13, full=15, smoke=4)  # of the gas sensors: 1e-4 ... 0.3
-cells = ch.pick(quick=20, full=20, smoke=4)
+cells = ch.pick(quick=12, full=20, smoke=4)
 listing_steps = ch.pick(quick=10_000, full=700_000, smoke=1000)
 timed_steps = ch.pick(quick=20, full=2000, smoke=20)
 map_steps = ch.pick(quick=400, full=10_000, smoke=20)

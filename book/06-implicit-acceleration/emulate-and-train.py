@@ -53,7 +53,7 @@ ch.require(len(set(widths)) > 1, "widths needs two of them: whether width matter
 
 # %%
 x, y = (value.to(ch.device) for value in (gas_sensor_ethanol() if ch.full and not ch.smoke else diabetes()))
-d, hidden_most = x.shape[1], max(widths)
+d = x.shape[1]
 
 
 def normal(*shape, offset):
@@ -67,14 +67,14 @@ def random_start(depth, width, count, offset):
     return [normal(count, b, a, offset=offset + j) for j, (a, b) in enumerate(itertools.pairwise(sizes))]
 
 
-def all_starts(depth):
-    """Factors (widths, 2, seeds, ...): balanced and random starts of all widths in one batch."""
+def all_starts(depth, widths):
+    """Factors (widths, 2, seeds, ...): balanced and random starts of some widths in one batch, padded to the largest."""
     each = []
     for width in widths:
         balanced = balanced_factors(normal(seeds, 1, d, offset=1), depth, width)
         random = random_start(depth, width, seeds, 100 * depth + 10 * width)
         each.append(
-            [torch.stack(pair) for pair in zip(*(pad_factors(factors, hidden_most) for factors in (balanced, random)))]
+            [torch.stack(pair) for pair in zip(*(pad_factors(factors, max(widths)) for factors in (balanced, random)))]
         )
     return [torch.stack(layer) for layer in zip(*each)]
 
@@ -87,10 +87,11 @@ def losses_of(p, depth):
         """Gradient of the loss at the end-to-end matrix."""
         return power_loss_grad(w, x, y, p)
 
-    origin = all_starts(depth)
+    # The widest network apart: padded to its width the others would take as long.
+    origins = [all_starts(depth, part) for part in (widths[:-1], widths[-1:])]
     settings = {"lr": lr[p], "steps": steps, "every": every}
-    ruled = emulate(grad, end_to_end(origin), depth=depth, **settings)
-    trained, _ = train_factors(grad, origin, **settings)
+    ruled = emulate(grad, torch.cat([end_to_end(origin) for origin in origins]), depth=depth, **settings)
+    trained = torch.cat([train_factors(grad, origin, **settings)[0] for origin in origins], 1)
     return [torch.stack([power_loss(w, x, y, p) for w in record]).cpu() for record in (trained, ruled)]
 
 

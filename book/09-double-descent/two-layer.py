@@ -33,7 +33,7 @@ from litrepro.interpolation import threshold_width, two_layer_curve, two_layer_p
 
 ch = Chapter("09-double-descent", notebook="two-layer", profile=profile, seed=seed, full_minutes=25)
 widths = ch.pick(
-    quick=[4, 8, 10, 13, 20, 27, 50, 150],
+    quick=[4, 8, 10, 13, 20, 27, 50, 100],
     full=[5, 20, 40, 50, 60, 80, 150, 400, 1000],
     smoke=[4, 10, 20, 27, 50],
 )
@@ -117,7 +117,7 @@ overview.round(3)
 # ## Where is the peak?
 #
 # The long run has it within one width of $nK$ = 2000 parameters (26 or 27 hidden units). It grows with training: after 200
-# epochs there is none yet, and networks near the threshold go on getting worse while the widest has settled. With
+# epochs there is none yet, and networks near the threshold go on getting worse while the widest has nearly settled. With
 # clean labels and a step size that decays to zero within these 200 epochs the error falls from width to width.
 
 # %% tags=["nbval-check-output"]

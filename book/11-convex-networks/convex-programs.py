@@ -156,16 +156,17 @@ ch.claim(
 
 # %%
 counts = [*(count for count in (2, 5, 10, 20, 50, 100, 200) if count < there_are), there_are]
-curves = []
+nested = []
 for k in range(draws):
-    g = ch.generator(30 + k)
-    nested = activation_patterns(X[k], 3000, generator=g)
-    unseen = patterns[k][~(patterns[k][:, None] == nested).all(-1).any(1)]
-    nested = torch.cat([nested, unseen])
-    for count in counts:
-        value = convex_relu_program(X[k], y[k], beta, nested[:count], tol=1e-7).objective
-        curves.append({"data set": k + 1, "patterns": count, "objective": value})
-curves = pd.DataFrame(curves)
+    drawn = activation_patterns(X[k], 3000, generator=ch.generator(30 + k))
+    unseen = patterns[k][~(patterns[k][:, None] == drawn).all(-1).any(1)]
+    nested.append(torch.cat([drawn, unseen]))
+nested = torch.stack(nested)
+curves = []
+for count in counts:
+    values = convex_relu_program(X, y, beta, nested[:, :count], tol=1e-7).objective.tolist()
+    curves += [{"data set": k + 1, "patterns": count, "objective": value} for k, value in enumerate(values)]
+curves = pd.DataFrame(curves).sort_values(["data set", "patterns"], ignore_index=True)
 curves["excess"] = curves["objective"] / curves["data set"].map(lambda k: program.objective[k - 1].item()) - 1
 
 # %% tags=["nbval-check-output"]

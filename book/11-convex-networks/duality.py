@@ -36,7 +36,7 @@ from litrepro.solvers import nuclear_norm_least_squares
 
 ch = Chapter("11-convex-networks", notebook="duality", profile=profile, seed=seed, full_minutes=4)
 f64 = torch.float64
-steps = ch.pick(quick=3000, full=10_000, smoke=300)
+steps = ch.pick(quick=1200, full=10_000, smoke=300)
 
 
 def normal(*shape, offset):

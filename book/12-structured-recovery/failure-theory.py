@@ -443,7 +443,7 @@ ch.claim(
 
 # %%
 sizes = ch.pick(quick=[8, 12, 16, 20], full=[8, 12, 16, 20, 24, 28], smoke=[8, 12])
-ms = ch.pick(quick=list(range(8, 105, 8)), full=list(range(8, 161, 4)), smoke=[20, 60])
+ms = ch.pick(quick=list(range(8, 105, 12)), full=list(range(8, 161, 4)), smoke=[20, 60])
 source = torch.Generator(ch.device).manual_seed(ch.seed + 40)
 frame = phase_diagram(sizes, ms, 8, trials=grid_trials, weights=lambda d: {"nuclear": 1.0}, psd=False, max_iter=1000,
                       generator=source, chunk_bytes=chunk)  # fmt: skip
@@ -497,7 +497,7 @@ for k in (2, 3, 4, 6):
                           chunk_bytes=chunk)  # fmt: skip
     orders["l1"][k] = success_threshold(frame)[16] / (k * k * math.log(256 / k**2))
 for rank in (1, 2, 3):
-    frame = phase_diagram([10, 16, 24], ch.pick(quick=list(range(8, 145, 8)), full=list(range(6, 201, 6)), smoke=[20, 90]),
+    frame = phase_diagram([10, 16, 24], ch.pick(quick=[*range(8, 73, 8), *range(84, 133, 12)], full=list(range(6, 201, 6)), smoke=[20, 90]),
                           8, rank=rank, trials=grid_trials, weights=lambda d: {"nuclear": 1.0}, max_iter=1000,
                           generator=source, chunk_bytes=chunk)  # fmt: skip
     for d, middle in success_threshold(frame).items():

@@ -54,8 +54,10 @@ sum_weights = {
 def diagram(ds, ms, weights, kind="gaussian"):
     """A phase diagram on the same stream of problems for every program."""
     source = torch.Generator(ch.device).manual_seed(ch.seed + 21)
+    # In a quick run the l1 sum has the coarser tolerance that it has on the page of phase transitions.
+    tol = 1e-4 if weights is sum_weights["l1 + nuclear"] and not ch.full else 1e-5
     return phase_diagram(ds, ms, k, trials=trials, weights=weights, kind=kind, max_iter=100 if weights is None else 1000,
-                         generator=source, chunk_bytes=chunk)  # fmt: skip
+                         tol=tol, generator=source, chunk_bytes=chunk)  # fmt: skip
 
 
 # %% [markdown]
@@ -93,7 +95,7 @@ ch.save("nonconvex-m50", table)
 recorded = ch.paper("nonconvex-m50")
 table.set_index("d").map("{:.1f}".format).replace("nan", "-")
 
-# %% mystnb={"figure": {"name": "fig-12-nonconvex", "caption": "Left: share of signals that hard thresholding recovers, by size (k = 8, rank 1, semidefinite, Gaussian measurements). Right: m50 against d for hard thresholding and the two sums of norms, with a guide of slope k log(d/k) through the first point."}, "image": {"alt": "Left: four curves rising from 0 to 1 between 10 and 45 measurements, close together though d triples; that of d = 48 falls a little at the end. Right: the convex thresholds rise steeply with d, hard thresholding follows the flat logarithmic guide."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-12-nonconvex", "caption": "Left: share of signals that hard thresholding recovers, by size (k = 8, rank 1, semidefinite, Gaussian measurements). Right: m50 against d for hard thresholding and the two sums of norms, with a guide of slope k log(d/k) through the first point."}, "image": {"alt": "Left: four curves rising from 0 to 1 between 10 and 45 measurements, close together though d triples. Right: the convex thresholds rise steeply with d, hard thresholding follows the flat logarithmic guide."}} tags=["hide-input"]
 if ch.plots:
     from litrepro.plotting import curves, figure
 

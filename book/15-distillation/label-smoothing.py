@@ -39,6 +39,7 @@ batch = ch.pick(quick=50, full=200, smoke=50)
 numbers = list(range(seed, seed + seeds))
 K = 10
 levels = [0.0, 0.1, 0.3]
+torch.set_flush_denormal(True)  # a CPU takes long over numbers below 1e-38, which units that have died leave in Adam
 
 # %%
 source = "full" if ch.full and not ch.smoke else "bundled"

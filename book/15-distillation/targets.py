@@ -52,6 +52,7 @@ cifar_sizes = ch.pick(
 alpha = ch.pick(quick=0.9, full=0.9)  # weight of the soft term
 T = ch.pick(quick=4.0, full=4.0)
 K = 10
+torch.set_flush_denormal(True)  # a CPU takes long over numbers below 1e-38, which units that have died leave in Adam
 
 # %% [markdown]
 # ## The targets
@@ -110,18 +111,18 @@ def kinds(y, teacher, own, generator):
 
 
 # %%
-own = {"per_member": ("x", "y")}  # a sample for each seed
 epochs, numbers = digit_sizes["epochs"], range(seed, seed + digit_sizes["seeds"])
 student = perceptrons(14, 50)
 
 
 def digit_teachers(x, y, options):
     """The teachers of all seeds, and the students' earlier selves."""
-    teachers = fit_ensemble(
-        perceptrons(14, 400, 400), numbers, (x, y), epochs=max(1, epochs * 3 // 10), lr=2e-3, augment=random_shift, **own, **options
+    labels = {"labels": SoftTargets()}
+    teachers = train_students(
+        perceptrons(14, 400, 400), numbers, (x, y), labels, epochs=max(1, epochs * 3 // 10), lr=2e-3, augment=random_shift, **options
     )  # fmt: skip
     again = [s + 100 for s in numbers]
-    earlier = fit_ensemble(student, again, (x, y), epochs=max(1, epochs * 4 // 10), lr=5e-3, **own, **options)
+    earlier = train_students(student, again, (x, y), labels, epochs=max(1, epochs * 4 // 10), lr=5e-3, **options)
     return teachers, earlier
 
 
@@ -129,7 +130,7 @@ def mimicking(x, logits, test, options):
     """Test accuracies of students that mimic the teachers' logits, as rows of a history."""
     mimics = fit_ensemble(
         student, numbers, (x, logits), loss=lambda z, v: mimic_loss(z, v, center=True) / K, metrics=[], epochs=epochs,
-        lr=5e-3, **own, **{**options, "evaluate_on": {}},
+        lr=5e-3, per_member=("x", "y"), **{**options, "evaluate_on": {}},
     )  # fmt: skip
     right = (mimics(test[0]).argmax(-1) == test[1]).double().mean(1).tolist()
     rows = [("mimic", s, epochs, "test", "accuracy", a) for s, a in zip(numbers, right)]

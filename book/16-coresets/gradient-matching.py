@@ -23,7 +23,7 @@ import math
 import numpy as np
 import pandas as pd
 import torch
-from torch.func import functional_call, grad
+from torch.func import functional_call
 from torch.nn import functional
 
 from litrepro import Chapter
@@ -238,11 +238,11 @@ printed, corrected = (pieces - b0).norm(dim=1).sum().item(), (pieces.sum(0) - b0
 
 def literal_greedy(g, k):
     """Add the example that raises the printed objective most, k times."""
-    total, left = g.sum(0), list(range(len(g)))
-    picked = []
+    total, picked = g.sum(0), []
     for _ in range(k):
-        gains = [float(g[picked + [j]].sum(0) @ total) for j in left]
-        picked.append(left.pop(int(np.argmax(gains))))
+        gains = (g[picked].sum(0) + g) @ total  # of the set with every one of the examples
+        gains[picked] = -torch.inf
+        picked.append(int(gains.argmax()))
     return picked
 
 
@@ -332,7 +332,7 @@ ch.claim(
 # %%
 smooth = mlp(49, [16], 10, activation="tanh", seed=seed).double()
 small = functional.avg_pool2d(x, 4).double()
-state = {name: value.detach() for name, value in smooth.named_parameters()}
+state = {name: value.detach().requires_grad_() for name, value in smooth.named_parameters()}
 
 
 def mean_loss(weights, where):
@@ -341,7 +341,9 @@ def mean_loss(weights, where):
 
 
 everyone, part = torch.arange(len(y)), torch.arange(50)
-of_all, of_part = grad(mean_loss)(state, everyone), grad(mean_loss)(state, part)
+of_all, of_part = (
+    dict(zip(state, torch.autograd.grad(mean_loss(state, where), list(state.values())))) for where in (everyone, part)
+)
 inner = sum((of_all[name] * of_part[name]).sum() for name in state)
 steps = torch.logspace(-4, -1, 7, dtype=torch.float64)
 base = mean_loss(state, everyone)

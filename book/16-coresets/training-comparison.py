@@ -422,7 +422,8 @@ if ch.plots:
         ax.xaxis.tick_top()
         ax.grid(False)
         pages[f"{done} epochs"] = fig
-        train_on_coresets(model, train, method="grad-match", epochs=5, eval_every=5, seed=done, **settings)
+        if done < 10:
+            train_on_coresets(model, train, method="grad-match", epochs=5, eval_every=5, seed=done, **settings)
     alt = "Twelve digits with their weights: clean ones of all kinds at the start, odd ones later."
     display(frames(pages, label="after", alt=alt, name="chosen-digits"))
 

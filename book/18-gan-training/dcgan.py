@@ -69,7 +69,7 @@ sgds = [
     Variant("SGDNM", optimizer="sgd", lr=1e-3, beta1=-0.5),
 ]
 sgdnm = Variant("SGDNM, 0.1", optimizer="sgd", lr=0.1, beta1=-0.5)
-marks = sorted({max(1, steps * k // 4) for k in range(1, 5)})
+marks = sorted({max(1, steps * k // 4) for k in (range(1, 5) if ch.full else (2, 4))})
 convolutional = lambda: DCGenerator(latent, width), lambda: DCDiscriminator(width)
 shared = {"steps": steps, "batch": batch, "snapshots": marks}
 dcgans = trained_ensemble(ch, "dcgan", *convolutional, images, [*adams, sgdnm], seeds=seeds, **shared)

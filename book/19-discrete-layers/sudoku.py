@@ -49,7 +49,7 @@ layer |= {"k": 32} | ch.pick(quick={"cg_iter": 10, "damping": 0.3}, full={"cg_it
 
 # %%
 training = ch.pick(
-    quick={"steps": 30, "batch_size": 40, "lr": 2e-2, "eval_every": 6},
+    quick={"steps": 30, "batch_size": 40, "lr": 2e-2, "eval_every": 10},
     full={"steps": 3600, "batch_size": 40, "lr": 3e-3, "eval_every": 300},
     smoke={"steps": 4, "batch_size": 40, "lr": 2e-2, "eval_every": 2},
 )
@@ -180,7 +180,7 @@ if ch.plots:
 # the gradients differ alike, and 150 steps, where it is recorded, are too few for any of the three.
 
 # %%
-starts, few = ch.pick(quick=3, full=1), ch.pick(quick=10, full=150, smoke=1)
+starts, few = ch.pick(quick=2, full=1), ch.pick(quick=10, full=150, smoke=1)
 backward = {"60 iterations": (60, 0.0), "20 iterations": (20, 0.0), "10 iterations, damped": (10, 0.3)}
 
 

@@ -54,7 +54,7 @@ from litrepro.materials import (
 
 # %%
 ch = Chapter("20-materials", notebook="moduli", profile=profile, seed=seed, full_minutes=6)
-n_matbench = ch.pick(quick=2500, full=10_987, smoke=400)
+n_matbench = ch.pick(quick=1500, full=10_987, smoke=400)
 deals = ch.pick(quick=3, full=5, smoke=1)
 sizes = ch.pick(quick=[100, 200, 400, 800], full=[100, 200, 400, 800, 1600, 3200, 6400], smoke=[100, 200])
 curve_source = ch.pick(quick="elastic2015", full="matbench", smoke="elastic2015")

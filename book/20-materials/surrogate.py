@@ -220,19 +220,20 @@ paired = np.concatenate(
     [per_image_f1["U-Net + GAN", kind] - per_image_f1["U-Net", kind] for kind in ("uniform", "clustered")]
 )
 paired_error = paired.std() / len(paired) ** 0.5
-sharper, as_good = gap["U-Net + GAN"] < gap["U-Net"], paired.mean() >= -2 * paired_error
-# Without an effect of the term the two networks would be one, and the F1 of the second not lower.
+# One training of each: trainings that differ in rounding alone are a hundredth apart, more than images are.
+sharper, better = gap["U-Net + GAN"] < gap["U-Net"], paired.mean() > 0.02 + 2 * paired_error
+# Without an effect of the term the two networks would be one.
 effect = bool(np.abs(paired).max() > 1e-3) and learnt
 ch.claim(
     "gan-helps",
     value={"sharpness": sharpness, "F1 gained": paired.mean(), "standard error": paired_error},
-    holds=effect and (True if sharper and as_good else "partly" if sharper or as_good else False),
+    holds=effect and (True if sharper and better else "partly" if sharper or better else False),
 )
 
 # %% [markdown]
 # Pixel by pixel the network is far from identical, though far better than copying; allowing one pixel, which is what the eye does, it agrees well
 # (about 0.9, where copying has 0.7). Where grains have vanished it hedges, in grey. It does a little worse where fine and coarse regions lie side
-# by side. The adversarial term makes the images crisper and the scores slightly lower: a discriminator rewards a definite boundary, even a wrong
+# by side. The adversarial term makes the images crisper and the scores no better: a discriminator rewards a definite boundary, even a wrong
 # one.
 #
 # ## Speed, and when it pays
@@ -242,7 +243,8 @@ ch.claim(
 
 
 # %%
-inputs, starts = x[test][:64], before[test][:64]
+some = min(64, n_test // 3)
+inputs, starts = x[test][:some], before[test][:some]
 target = grain_count(after[test]).float().mean().item()
 counts = grain_count(potts_growth(before[test][:8], 60, record=2)).float().mean(1)
 sweeps = 2 * (int((counts > target).sum()) + 1)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from litrepro import _validate
@@ -16,6 +17,13 @@ def clock(device: torch.device) -> Callable[[], float]:
     """Reads CPU seconds where a CPU computes, which neighbours disturb less; wall seconds of a GPU once it is idle."""
     if device.type != "cuda":
         return time.process_time
+    return wall_clock(device)
+
+
+def wall_clock(device: torch.device) -> Callable[[], float]:
+    """Reads wall seconds; of a GPU once it has done what it was given."""
+    if device.type != "cuda":
+        return time.perf_counter
     import torch
 
     def now() -> float:
@@ -23,6 +31,21 @@ def clock(device: torch.device) -> Callable[[], float]:
         return time.perf_counter()
 
     return now
+
+
+class Stopwatch:
+    """Cumulative ``seconds`` of a clock, counted only while it is ``running``."""
+
+    def __init__(self, now: Callable[[], float]):
+        self.seconds = 0.0
+        self._now = now
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Count what happens inside."""
+        started = self._now()
+        yield
+        self.seconds += self._now() - started
 
 
 def race(functions: Mapping[str, Callable[[], Any]], now: Callable[[], float], repeats: int) -> dict[str, float]:

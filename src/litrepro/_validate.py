@@ -104,11 +104,12 @@ def boolean_tensor(name: str, value: Any, minimum_dims: int = 0) -> Any:
 
 def broadcast(**shapes: Any) -> Any:
     """The common shape of batch dimensions."""
+    import numpy as np
     import torch
 
-    try:
-        return torch.broadcast_shapes(*shapes.values())
-    except RuntimeError:
+    try:  # torch's own function loads a library for symbolic algebra first
+        return torch.Size(np.broadcast_shapes(*(tuple(shape) for shape in shapes.values())))
+    except ValueError:
         got = ", ".join(f"{name} {tuple(shape)}" for name, shape in shapes.items())
         raise ValueError(f"batch dimensions must broadcast, got {got}") from None
 

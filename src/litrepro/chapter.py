@@ -49,7 +49,7 @@ class Chapter:
         notebook: str | None = None,
         full_minutes: float | None = None,
     ):
-        seed = _validate.positive_int("seed", seed, 0)
+        seed = _validate.seed("seed", seed)
         for name, value in (("slug", slug), ("notebook", "" if notebook is None else notebook)):
             if not isinstance(value, str):
                 raise ValueError(f"{name} must be text, got {value!r}")

@@ -11,13 +11,13 @@ from litrepro.distillation import (
     distill_chain,
     distillation_loss,
     paired_gains,
+    random_shift,
     regularized_loss,
     smooth_labels,
     train_students,
 )
-from litrepro.distillation._twins import MANY
 from litrepro.nets import mlp
-from litrepro.training import evaluate, fit
+from litrepro.training import cosine, evaluate, fit
 
 
 def data(n=60, seed=0):
@@ -179,50 +179,61 @@ def test_a_training_set_for_each_seed_equals_single_calls():
             train_students(make, [3, 8], bad, {"hard": SoftTargets()}, **options)
 
 
-def test_many_kinds_of_targets_equal_few():
-    # Many are trained as one wide network per seed, few as separate members.
+@pytest.mark.parametrize("hidden", [[5], [5, 6]])
+def test_perceptrons_side_by_side_equal_an_ensemble(hidden):
+    # Perceptrons are trained in closed form, but with metrics of one's own, as members of an ensemble under vmap.
     sets = [data(60, 0), data(60, 5)]
     x, y = (torch.stack(parts) for parts in zip(*sets))
     soft = torch.stack([smooth_labels(labels, 3, epsilon=0.5) for labels in y])
     kinds = {"hard": SoftTargets(), "noisy": SoftTargets(soft, 0.2, 2.0, labels=(y + 1) % 3)}
     kinds |= {f"T = {T}": SoftTargets(soft, 0.7, float(T), scale=1.5 if T == 3 else None) for T in range(1, 7)}
-    make = lambda seed: mlp(4, [5, 6], 3, seed=seed)  # noqa: E731
+    shared = {k: SoftTargets(None if v.targets is None else v.targets[0], *v[1:4]) for k, v in kinds.items()}
+    make = lambda seed: mlp(4, hidden, 3, seed=seed)  # noqa: E731
     augment = lambda part, generator: part + 0.1 * torch.randn(part.shape, generator=generator)  # noqa: E731
     options = OPTIONS | {"evaluate_on": {"test": data(30, 1)}, "augment": augment, "eval_every": 2}
-    for train, variants in (
-        ((x, y), kinds),
-        (sets[0], {k: SoftTargets(None if v.targets is None else v.targets[0], *v[1:4]) for k, v in kinds.items()}),
-    ):
+    options |= {"batch_size": 25, "schedule": cosine}
+    for train, variants in (((x, y), kinds), (sets[0], shared), (sets[0], {"hard": SoftTargets()})):
         found = train_students(make, [3, 8], train, variants, **options)
-        names = list(variants)
-        assert len(found) == 16
-        assert len(names) >= MANY > 4
-        first, second = (
-            train_students(make, [3, 8], train, {k: variants[k] for k in part}, **options)
-            for part in (names[:4], names[4:])
-        )
+        expected = train_students(make, [3, 8], train, variants, **options, metrics=("accuracy",))
+        assert len(found) == 2 * len(variants)
+        assert found.params.keys() == expected.params.keys()
         for name, value in found.params.items():
-            assert torch.allclose(value, torch.cat([first.params[name], second.params[name]]), atol=1e-4)
-        assert found.module.state_dict().keys() == first.module.state_dict().keys()
-        expected = pd.concat(
-            [first.history, second.history.assign(member=second.history.member + 8)], ignore_index=True
-        )
-        assert found.history.columns.tolist() == expected.columns.tolist()
+            assert torch.allclose(value, expected.params[name], atol=1e-4)
+        assert found.module.state_dict().keys() == expected.module.state_dict().keys()
+        assert found.history.columns.tolist() == expected.history.columns.tolist()
         keys = ["member", "epoch", "step", "split", "metric", "variant", "seed"]
-        pd.testing.assert_frame_equal(found.history[keys], expected[keys])
-        assert (found.history.value - expected.value).abs().max() < 0.04  # one example of thirty on the fence
+        pd.testing.assert_frame_equal(found.history[keys], expected.history[keys])
+        assert (found.history.value - expected.history.value).abs().max() < 0.04  # one of thirty on the fence
+
+
+@pytest.mark.parametrize("own_sets", [True, False])
+def test_copies_that_are_looked_up_are_those_of_random_shift(own_sets):
+    x = torch.rand(2, 30, 2, 4, 5, generator=torch.Generator().manual_seed(0))
+    y = x[:, :, 0, :3, 0].argmax(-1)
+    train = (x, y) if own_sets else (x[0], y[0])
+    make = lambda seed: mlp(40, [6], 3, seed=seed)  # noqa: E731
+    # Both are the same function; only one of them is known.
+    found, expected = (
+        train_students(make, [3, 8], train, {"hard": SoftTargets()}, augment=shift, **OPTIONS | {"batch_size": 8})
+        for shift in (random_shift, lambda images, generator: random_shift(images, generator))
+    )
+    for name, value in found.params.items():
+        assert torch.equal(value, expected.params[name])
 
 
 def test_one_of_many_kinds_that_diverges_leaves_the_others_alone():
     train = data()
     soft = smooth_labels(train[1], 3, epsilon=0.5)
-    kinds = {str(k): SoftTargets(soft, 0.5, 1.0 + k) for k in range(MANY)}
+    kinds = {str(k): SoftTargets(soft, 0.5, 1.0 + k) for k in range(8)}
     make = lambda seed: mlp(4, [5], 3, seed=seed)  # noqa: E731
     fine = train_students(make, [3, 8], train, kinds, **OPTIONS)
+    bad, seen = SoftTargets(soft * torch.inf, 0.5), []
+    options = OPTIONS | {"callback": lambda epoch, ensemble: seen.append((epoch, len(ensemble)))}
     with pytest.warns(ConvergenceWarning, match="member"):
-        found = train_students(make, [3, 8], train, kinds | {"bad": SoftTargets(soft * torch.inf, 0.5)}, **OPTIONS)
+        found = train_students(make, [3, 8], train, kinds | {"bad": bad}, **options)
+    assert seen == [(epoch, 18) for epoch in range(4)]
     for name, value in fine.params.items():
-        assert torch.allclose(found.params[name][: 2 * MANY], value, atol=1e-4)
+        assert torch.allclose(found.params[name][:16], value, atol=1e-4)
 
 
 def test_paired_gains_by_hand():

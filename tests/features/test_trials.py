@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from litrepro import features as lf
-from litrepro.features import _trials
+from litrepro.features import _leverage, _trials
 
 F64 = torch.float64
 
@@ -55,6 +55,16 @@ def test_trials_draw_from_four_times_as_many_features(monkeypatch):
     monkeypatch.setattr(_trials, "leverage_resample", resample)
     lf.leverage_trials([2.0], [1e-3], [5, 10], seeds=2, n=20, pool=50, methods=("pool 4D",))
     assert pools == [(20, 5), (40, 10)]
+
+
+@pytest.mark.parametrize("sigma", [0.5, 0.01])  # a kernel of low rank, and one of full rank
+def test_scores_of_a_pool_are_those_of_its_features(sigma):
+    x = 2 * torch.rand(3, 40, 1, generator=torch.Generator().manual_seed(0), dtype=F64) - 1
+    omega, phase = lf.sample_frequencies(1, 200, sigma=sigma, batch=(3,), generator=1)
+    Z, K = lf.unscaled_features(x, omega, phase), lf.gaussian_kernel(x, x, sigma=sigma)
+    scores = _leverage.PoolScores(x, omega, phase, *torch.linalg.eigh(K))
+    for lam in (1e-1, 1e-3, 1e-6):
+        assert torch.allclose(scores.at(40 * lam), lf.ridge_leverage_scores(Z, K, lam), rtol=1e-6)
 
 
 def test_leverage_map_draws_from_four_times_as_many_features_by_default():

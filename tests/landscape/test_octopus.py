@@ -71,6 +71,16 @@ def test_the_escape_ratio_of_small_steps_is_its_limit():
         assert octopus_escape_ratio(2.0, 1.0, lr) == pytest.approx(3.0, rel=1e-11)
 
 
+def test_one_smoothness_per_trial():
+    x = 12 * torch.rand(50, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    several = torch.tensor([1.0, 1.5, 3.0])
+    together = octopus(x.expand(3, -1, -1), L=several[:, None])
+    torch.testing.assert_close(together, torch.stack([octopus(x, L=L) for L in several.tolist()]))
+    for bad in (torch.tensor([1.0, 2.0]), torch.full((50,), 0.5), torch.full((50,), math.nan), torch.ones(3, 50)):
+        with pytest.raises(ValueError):
+            octopus(x, L=bad)
+
+
 def test_domain():
     x = torch.tensor([[0.1, 0.1], [5.0, 3.0], [6.0, 3.0], [17.0, 0.1], [0.1, 3.0], [11.0, 11.0]], dtype=torch.float64)
     assert octopus_domain(x).tolist() == [True, False, True, False, False, True]

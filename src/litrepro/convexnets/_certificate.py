@@ -64,29 +64,36 @@ def _support(X: Tensor, v: Tensor, patterns: Tensor, iterations: int) -> Tensor:
     if not bool(open_cells.any()):
         return floor
     signs = 2 * D[open_cells].to(X.dtype) - 1
-    bounds = norms[open_cells] * _projected_norms(directions[open_cells], signs, rows, iterations)
+    norms = norms[open_cells]
+    bounds = norms * _projected_norms(directions[open_cells], signs, rows, iterations, floor / norms)
     return torch.maximum(floor, bounds.max())
 
 
-def _projected_norms(g: Tensor, signs: Tensor, rows: Tensor, iterations: int) -> Tensor:
+def _projected_norms(g: Tensor, signs: Tensor, rows: Tensor, iterations: int, enough: Tensor) -> Tensor:
     """Upper bounds of the norms of the projections of unit vectors g (C, d) on {x: signs_c * (rows x) >= 0}.
 
     min ||x - g||^2 / 2 subject to s = C x >= 0, multipliers z: primal-dual steps with Mehrotra's corrector, one d x d
-    system per cell. The norm of g + C'z is a bound at every step; the least is returned.
+    system per cell. The norm of g + C'z is a bound at every step; the least is returned. A cell leaves
+    when its bound is down to ``enough (C,)``.
     """
     outer = (rows[:, :, None] * rows[:, None, :]).flatten(1)
     eye = torch.eye(g.shape[1], dtype=g.dtype, device=g.device)
     x, s, z = g.clone(), torch.ones_like(signs), torch.ones_like(signs)
-    best = torch.ones_like(g[:, 0])
+    best, index = torch.ones_like(g[:, 0]), torch.arange(len(g), device=g.device)
     for _ in range(iterations):
         up = (z * signs) @ rows
-        best = torch.minimum(best, (g + up).norm(dim=1))
+        best[index] = torch.minimum(best[index], (g + up).norm(dim=1))
+        left = (best[index] > enough[index]).nonzero()[:, 0]
+        if len(left) < len(index):
+            index, g, signs, x, s, z, up = (part[left] for part in (index, g, signs, x, s, z, up))
+        if not len(left):
+            break
         r_x, r_s, mu = x - g - up, s - signs * (x @ rows.T), (s * z).mean(1, keepdim=True)
         if float(mu.max()) < 1e-13:
             break
         L = torch.linalg.cholesky_ex(eye + ((z / s) @ outer).unflatten(1, eye.shape)).L
 
-        def direction(complement: Tensor, L=L, r_x=r_x, r_s=r_s, s=s, z=z) -> tuple[Tensor, Tensor, Tensor]:
+        def direction(complement: Tensor, signs=signs, L=L, r_x=r_x, r_s=r_s, s=s, z=z) -> tuple[Tensor, ...]:
             rhs = -r_x - (signs * (complement - z * r_s) / s) @ rows
             dx = torch.cholesky_solve(rhs[:, :, None], L)[:, :, 0]
             ds = signs * (dx @ rows.T) - r_s

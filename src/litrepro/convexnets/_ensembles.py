@@ -99,27 +99,32 @@ def subnetworks(
     def draw(*shape: int) -> Tensor:
         return torch.randn(starts, count, *shape, generator=source, dtype=X.dtype, device=source.device).to(X.device)
 
-    decay = beta[..., None, None]
+    # Sub-networks of all starts come last: then every kernel runs over long rows.
+    members = starts * count
+    decay = beta.expand(starts).repeat_interleave(count)
 
     def forward(W1: Tensor, w2: Tensor, w3: Tensor) -> tuple[Tensor, ...]:
-        size = W1.norm(dim=(-1, -2), keepdim=True).clamp(min=1e-12)
+        size = torch.linalg.vector_norm(W1, dim=(0, 1)).clamp(min=1e-12)
         unit = W1 / size
-        first = (X @ unit).clamp_(min=0)  # (starts, K, n, m1)
-        second = (w2[..., None, :] @ first.mT)[..., 0, :].clamp_(min=0)
-        return size, unit, first, second, (second * w3).sum(1) - y
+        first = (X @ unit.flatten(1)).unflatten(1, (hidden, members)).clamp_(min=0)  # (n, m1, members)
+        second = (w2 * first).sum(1).clamp_(min=0)
+        residual = (second * w3).unflatten(1, (starts, count)).sum(-1) - y[:, None]  # (n, starts)
+        return size, unit, first, second, residual
 
     def slopes(W1: Tensor, w2: Tensor, w3: Tensor) -> tuple[Tensor, ...]:  # by hand: a graph of them costs more
         size, unit, first, second, residual = forward(W1, w2, w3)
-        by_last = (second * residual[:, None]).sum(-1, keepdim=True) + decay * w3
-        back = second.sign_().mul_(residual[:, None]).mul_(w3)  # (starts, K, n)
-        by_second = (back[..., None, :] @ first)[..., 0, :] + decay * w2
-        by_unit = X.mT @ first.sign_().mul_(back[..., None]).mul_(w2[..., None, :])
-        along = (unit * by_unit).sum((-1, -2), keepdim=True)  # the norm of W1 does not matter
+        pull = residual.repeat_interleave(count, dim=1)
+        by_last = (second * pull).sum(0) + decay * w3
+        back = second.sign_().mul_(pull).mul_(w3)  # (n, members)
+        by_second = (back[:, None] * first).sum(0) + decay * w2
+        by_unit = (X.mT @ first.sign_().mul_(back[:, None]).mul_(w2).flatten(1)).unflatten(1, (hidden, members))
+        along = (unit * by_unit).sum((0, 1))  # the norm of W1 does not matter
         return (by_unit - along * unit) / size, by_second, by_last
 
-    W1, w2, w3 = adam(slopes, [draw(X.shape[1], hidden), draw(hidden), draw(1)], steps=steps, lr=lr)
-    penalty = w2.square().sum((-1, -2)) + w3.square().sum((-1, -2))
-    return forward(W1, w2, w3)[-1].square().sum(-1) / 2 + beta / 2 * penalty
+    drawn = [draw(X.shape[1], hidden), draw(hidden), draw(1)[..., 0]]
+    W1, w2, w3 = adam(slopes, [part.flatten(0, 1).movedim(0, -1).contiguous() for part in drawn], steps=steps, lr=lr)
+    penalty = (w2.square().sum(0) + w3.square()).unflatten(0, (starts, count)).sum(-1)
+    return forward(W1, w2, w3)[-1].square().sum(0) / 2 + beta / 2 * penalty
 
 
 def linear_networks(

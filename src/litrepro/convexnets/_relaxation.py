@@ -89,12 +89,12 @@ def modified_gradient(A: Tensor, y: Tensor, X: Tensor, modified: bool = True) ->
 
 def _gradient(A: Tensor, y: Tensor, X: Tensor, modified: bool) -> tuple[Tensor, Tensor]:
     """The (modified) gradient and the loss, without checks."""
-    product = A @ X.mT  # (..., n, m)
-    r = product.clamp(min=0).sum(-1) - y
+    product = X @ A.mT  # (..., m, n): faster on a CPU than its transpose
+    r = product.clamp(min=0).sum(-2) - y
     weights = (product >= 0).to(r.dtype)
     if modified:
-        weights = weights + (product < 0).all(-1, keepdim=True).to(r.dtype)
-    return 2 * (weights * r[..., None]).mT @ A, r.square().sum(-1)
+        weights = weights + (product < 0).all(-2, keepdim=True).to(r.dtype)
+    return 2 * (weights * r[..., None, :]) @ A, r.square().sum(-1)
 
 
 def descend_relu(A: Tensor, y: Tensor, X: Tensor, *, modified: bool, lr: float, steps: int) -> tuple[Tensor, Tensor]:

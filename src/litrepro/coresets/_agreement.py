@@ -60,12 +60,13 @@ def gradient_agreement(gradients: torch.Tensor, part: torch.Tensor, *, every: in
     count = len(range(0, len(part), every))
     if count < 3:
         raise ValueError(f"distances need at least 3 examples, got {count}: every {every} of {len(part)}")
-    squares = [g.square().sum() for g in sets]
+    lengths = [g.norm(dim=1) for g in sets]
+    squares = [length.square().sum() for length in lengths]
     if not bool(squares[0] > 0):
         raise ValueError("gradients must not all be 0")
     i, j = torch.triu_indices(count, count, 1, device=gradients.device)
-    norms = rank_correlation(*(g.norm(dim=1) for g in sets))
-    distances = rank_correlation(*(torch.cdist(g[::every], g[::every])[i, j] for g in sets))
+    norms = rank_correlation(*lengths)
+    distances = rank_correlation(*(_squared_distances(g[::every])[i, j] for g in sets))
     return Agreement(float(norms), float(distances), float(squares[1] / squares[0]))
 
 
@@ -114,6 +115,13 @@ def class_gradient_errors(gradients: torch.Tensor, labels: torch.Tensor, coreset
         empty = torch.ones_like(size)
         errors.append(gradient_error(gradients, found, target=target) / size if bool(chosen.any()) else empty)
     return torch.stack(errors)
+
+
+def _squared_distances(g: torch.Tensor) -> torch.Tensor:
+    """(m, m) from one product, in the dtype of g (m, p): their ranks are those of the distances."""
+    gram = g @ g.mT
+    squares = gram.diagonal()
+    return squares[:, None] + squares - 2 * gram
 
 
 def _matrix(name: str, value: torch.Tensor) -> torch.Tensor:

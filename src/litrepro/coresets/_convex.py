@@ -152,10 +152,14 @@ def incremental_gradient(
         distance = (theta - best).norm(dim=1)
         rows += [(m, epoch, *pair) for m, pair in enumerate(zip(excess.tolist(), distance.tolist()))]
         rate = step / (1 + epoch)
-        order = torch.randperm(k, generator=generator, device=generator.device).tolist() if epoch < epochs else ()
-        for i in order:
-            pull = shares[:, i] * torch.sigmoid(-(signed[:, i] * theta).sum(1))
-            theta = theta - rate * (ridge / k * theta - pull[:, None] * signed[:, i])
+        if epoch == epochs:
+            break
+        order = torch.randperm(k, generator=generator, device=generator.device).to(x.device)
+        # The steps are few operations on short vectors: everything else is done beforehand, for a whole epoch.
+        parts = (-signed[:, order]).unbind(1), (rate * shares[:, order, None]).unbind(1)
+        for against, share in zip(*parts):
+            pull = share * torch.sigmoid((against * theta).sum(1, keepdim=True))
+            theta = torch.addcmul(theta * (1 - rate * ridge / k), pull, against, value=-1)
     return pd.DataFrame(rows, columns=["member", "epoch", "excess", "distance"])
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from litrepro import _validate
+from litrepro._recording import recordable, recording
 
 
 def last_layer_gradients(
@@ -101,7 +102,7 @@ def last_layer_refresh(model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, st
     return refresh
 
 
-def per_sample_gradients(model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, batch_size: int = 256) -> torch.Tensor:
+def per_sample_gradients(model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, batch_size: int = 128) -> torch.Tensor:
     """Cross-entropy gradients with respect to all trainable parameters, one row per example.
 
     Parameters
@@ -145,13 +146,18 @@ def per_sample_gradients(model: nn.Module, x: torch.Tensor, y: torch.Tensor, *, 
         scores = functional_call(model, (weights, state), (example[None],))
         return functional.cross_entropy(scores, label[None])
 
-    one = vmap(grad(loss), (None, 0, 0))
+    with recording():
+        state, params = ({name: recordable(value) for name, value in each.items()} for each in (state, params))
+    # Every example has parameters of its own, all views of one: ``torch.func.grad`` would load all of torch's compiler.
     sizes = [value.numel() for value in params.values()]
     rows = next(iter(params.values())).new_empty(len(y), sum(sizes))
     for part, xs, ys in zip(rows.split(batch_size), x.split(batch_size), y.split(batch_size)):
-        found = one(params, xs, ys)
-        for name, columns in zip(params, part.split(sizes, 1)):
-            columns.copy_(found[name].detach().flatten(1))
+        with recording():
+            own = {name: value.expand(len(ys), *value.shape).requires_grad_(True) for name, value in params.items()}
+            losses = vmap(loss)(own, recordable(xs), recordable(ys))
+            found = torch.autograd.grad(losses.sum(), list(own.values()), allow_unused=True, materialize_grads=True)
+        for gradient, columns in zip(found, part.split(sizes, 1)):
+            columns.copy_(gradient.flatten(1))
     return rows
 
 

@@ -11,9 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from litrepro import _validate, runtime
+from litrepro import _timing, _validate, runtime
 from litrepro._warnings import ConvergenceWarning
-from litrepro.coresets._clock import Clock
 from litrepro.coresets._coreset import Coreset, all_finite, check_k, equal_weights, gradient_error, total
 from litrepro.coresets._glister import online_greedy
 from litrepro.coresets._gradients import (
@@ -208,7 +207,8 @@ class _Run:
         self.draws = torch.Generator("cpu").manual_seed(self.seed)
         everything = torch.arange(len(self.y), device=self.x.device)
         self.now = Coreset(everything, torch.ones(len(everything), dtype=self.dtype, device=self.x.device))
-        self.clock, self.selecting = Clock(self.x.device), Clock(self.x.device)
+        now = _timing.clock(self.x.device)
+        self.clock, self.selecting = _timing.Stopwatch(now), _timing.Stopwatch(now)
         self.seen: tuple[torch.Tensor, torch.Tensor, float] | None = None
         self.selections: list[tuple] = []
         self.steps = 0
@@ -333,7 +333,7 @@ class _Run:
         """Metrics on one set. The gradients of a selection that is due need the same pass over the training data."""
         if name != "train" or self.kind == "all" or not self.due(epoch):
             return evaluate(self.model, data, batch_size=self.chunk)
-        clock = Clock(self.x.device)
+        clock = _timing.Stopwatch(_timing.clock(self.x.device))
         with clock.running():
             features, scores = forward(self.model, *data, self.chunk)
         self.seen = (features, scores, clock.seconds)

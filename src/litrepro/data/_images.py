@@ -216,7 +216,7 @@ def _load(
     _validate.choice("source", source, SOURCES)
     n = None if n is None else _validate.positive_int("n", n)
     size = None if size is None else _validate.positive_int("size", size)
-    seed = _validate.positive_int("seed", seed, 0)
+    seed = _validate.seed("seed", seed)
     if balanced and n is not None and n % len(classes):
         raise ValueError(f"n must be divisible by {len(classes)} classes when balanced, got {n}")
     images, labels, found = _read(name, split, source, download, read, bundled)

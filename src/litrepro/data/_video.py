@@ -89,7 +89,7 @@ def moving_objects(
     if proposals < objects:
         raise ValueError(f"proposals must be at least objects = {objects}, got {proposals}")
     noise, alike = _validate.real("noise", noise, 0, 1), _validate.real("alike", alike, 0, 1)
-    g = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    g = torch.Generator().manual_seed(_validate.seed("seed", seed))
     centre, radius, box = _paths(batch, frames, objects, size, g)
     shape = _shape(centre, radius, box, size)
     masks = _visible(shape, shape)

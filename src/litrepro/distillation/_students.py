@@ -107,7 +107,7 @@ def train_students(
     >>> len(train_students(lambda seed: mlp(4, [2], 3, seed=seed), [0, 1], (x, y), kinds, epochs=1))
     4
     """
-    seeds = [_validate.positive_int("seeds", seed, 0) for seed in _validate.sequence("seeds", seeds)]
+    seeds = [_validate.seed("seeds", seed) for seed in _validate.sequence("seeds", seeds)]
     x, y, own_sets = _examples(train, len(seeds))
     if not isinstance(variants, Mapping) or not variants:
         raise ValueError(f"variants must hold at least one kind of targets by name, got {variants!r}")
@@ -136,6 +136,8 @@ def train_students(
     linear = _linear_part(hard, soft, alpha, scale / T)
     params = {"plain": 1 - alpha, "tempered": alpha * scale, "inverse": 1 / T}
     given = {name: value for name, value in fit_options.items() if value is not None}
+    if callable(given.get("callback")):
+        given["callback"] = _once(given["callback"])
     twins = train_twins(model_fn, seeds, x, hard, linear, params, own_sets, names, given)
     if twins is not None:
         return twins
@@ -231,6 +233,18 @@ def _examples(train: Any, seeds: int) -> tuple[torch.Tensor, torch.Tensor, bool]
         got = f"{tuple(getattr(x, 'shape', ()))} and {tuple(y.shape)}"
         raise ValueError(f"train must hold x ({seeds}, n, ...) and y ({seeds}, n) for {seeds} seeds, got {got}")
     return x, y, True
+
+
+def _once(callback: Callable[..., Any]) -> Callable[..., None]:
+    """The callback, called for every epoch once: where twins diverge, all of them are trained again as an ensemble."""
+    seen = set()
+
+    def first_time(epoch: int, ensemble: Ensemble) -> None:
+        if epoch not in seen:
+            seen.add(epoch)
+            callback(epoch, ensemble)
+
+    return first_time
 
 
 def _linear_part(labels: torch.Tensor, soft: torch.Tensor, alpha: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from litrepro import _validate
 from litrepro.features import _arguments
-from litrepro.features._ridge import solve_shifted
+from litrepro.features._ridge import inverse_forms, solve_shifted
 
 
 class Resample(NamedTuple):
@@ -63,9 +63,7 @@ def ridge_leverage_scores(Z: torch.Tensor, K: torch.Tensor, lam: float | torch.T
     _arguments.same_rows(Z=Z, K=K)
     Z, K = _arguments.matched(Z=Z, K=K)
     shift = K.shape[-1] * _arguments.regularization(lam, K)
-    columns = Z.double()
-    # Rounding can push a score of zero below it.
-    return (columns * solve_shifted(K.double(), columns, shift)).sum(-2).clamp(min=0).to(Z.dtype)
+    return inverse_forms(K.double(), Z.double(), shift).to(Z.dtype)
 
 
 def effective_dimension(K: torch.Tensor, lam: float | torch.Tensor) -> torch.Tensor:
@@ -189,7 +187,7 @@ def _pool_scores(Z: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """diag[Z^T Z (Z^T Z / D + shift I)^-1], in the smaller of its two forms."""
     n, pool = Z.shape[-2:]
     if pool > n:
-        return (Z * solve_shifted(Z @ Z.mT / pool, Z, shift, inside=True)).sum(-2).clamp(min=0)
+        return inverse_forms(Z @ Z.mT / pool, Z, shift, inside=True)
     gram = Z.mT @ Z
     return solve_shifted(gram / pool, gram, shift, inside=True).diagonal(dim1=-2, dim2=-1).clamp(min=0)
 
@@ -228,12 +226,48 @@ def spectral_error(approximation: torch.Tensor, K: torch.Tensor, lam: float) -> 
     finite = (approximation - K).isfinite().all(-1).all(-1)
     # eigh refuses a whole batch because of one entry that is not finite
     approximation, K = (torch.where(finite[..., None, None], value, 0.0) for value in (approximation, K))
-    values, vectors = torch.linalg.eigh(K)
-    root = (
-        vectors / (values.clamp(min=0) + K.shape[-1] * _arguments.regularization(lam, K)[..., 0]).sqrt()[..., None, :]
-    )
-    middle = root.mT @ (approximation - K) @ root
-    return torch.where(finite, torch.linalg.eigvalsh((middle + middle.mT) / 2).abs().amax(-1), torch.nan)
+    error = relative_norm(approximation - K, *torch.linalg.eigh(K), K.shape[-1] * _arguments.regularization(lam, K))
+    return torch.where(finite, error, torch.nan)
+
+
+def relative_norm(
+    difference: torch.Tensor, values: torch.Tensor, vectors: torch.Tensor, shift: torch.Tensor
+) -> torch.Tensor:
+    """|(K + shift)^-1/2 difference (K + shift)^-1/2| (...) by the eigenvalues (..., n) and eigenvectors of K."""
+    root = vectors / (values.clamp(min=0) + shift[..., 0]).sqrt()[..., None, :]
+    middle = root.mT @ difference @ root
+    return torch.linalg.eigvalsh((middle + middle.mT) / 2).abs().amax(-1)
+
+
+class PoolScores:
+    """``ridge_leverage_scores`` of one pool at many lambda: the eigenvectors of K are found, and projected on, once.
+
+    A smooth kernel has few eigenvalues above rounding. What a feature has outside their eigenvectors is divided by
+    n lambda alone, whatever it is.
+
+    Parameters
+    ----------
+    x, omega, phase
+        Points (B, n, d), and a pool for each member of the batch as ``unscaled_features`` takes it.
+    values, vectors
+        Of K (B, n, n), as ``torch.linalg.eigh`` gives them.
+    """
+
+    def __init__(self, x, omega, phase, values, vectors):
+        level = torch.finfo(values.dtype).eps * values.shape[-1] * values[..., -1:]
+        kept = max(1, int((values > level).sum(-1).max()))
+        self._values = values[..., -kept:].clamp(min=0)
+        parts, rest = [], []
+        for member in range(len(x)):  # all members of a large pool at once would fill the memory
+            columns = unscaled_features(x[member], omega[member], phase[member])
+            parts.append((vectors[member, :, -kept:].mT @ columns).square())
+            rest.append((columns.square().sum(-2) - parts[-1].sum(-2)).clamp(min=0))
+        self._parts, self._rest = torch.stack(parts), torch.stack(rest)
+
+    def at(self, shift: float) -> torch.Tensor:
+        """Scores (B, D) at n lambda = shift."""
+        weights = 1 / (self._values + shift)
+        return (weights[..., None, :] @ self._parts)[..., 0, :] + self._rest / shift
 
 
 def unscaled_features(x: torch.Tensor, omega: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:

@@ -100,10 +100,7 @@ def solve_shifted(A: torch.Tensor, b: torch.Tensor, shift: torch.Tensor, *, insi
     ``inside`` says that only what b has in the range of A counts. A member that is not finite becomes nan without
     disturbing the others.
     """
-    given = A
-    batch = torch.broadcast_shapes(A.shape[:-2], shift.shape[:-2])
-    A = A.expand(*batch, *A.shape[-2:]).clone()
-    A.diagonal(dim1=-2, dim2=-1).add_(shift[..., 0])
+    given, A = A, shifted(A, shift)
     factor, info = torch.linalg.cholesky_ex(A)
     batch = torch.broadcast_shapes(A.shape[:-2], b.shape[:-2])
     b = b.expand(*batch, *b.shape[-2:])
@@ -118,6 +115,23 @@ def solve_shifted(A: torch.Tensor, b: torch.Tensor, shift: torch.Tensor, *, insi
     given, shift = given.expand(A.shape), shift.expand(*batch, 1, 1)
     found[finite] = _by_eigenvalues(given[finite], b[finite], shift[finite], inside)
     return found
+
+
+def inverse_forms(A: torch.Tensor, b: torch.Tensor, shift: torch.Tensor, *, inside: bool = False) -> torch.Tensor:
+    """b_j^T (A + shift I)^-1 b_j >= 0 of every column of b, (..., D): half of what ``solve_shifted`` does for them."""
+    factor, info = torch.linalg.cholesky_ex(shifted(A, shift))
+    if bool((info != 0).any()):
+        # Rounding can push a form of zero below it.
+        return (b * solve_shifted(A, b, shift, inside=inside)).sum(-2).clamp(min=0)
+    return torch.linalg.solve_triangular(factor, b, upper=False).square().sum(-2)
+
+
+def shifted(A: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """A + shift I, a copy."""
+    batch = torch.broadcast_shapes(A.shape[:-2], shift.shape[:-2])
+    A = A.expand(*batch, *A.shape[-2:]).clone()
+    A.diagonal(dim1=-2, dim2=-1).add_(shift[..., 0])
+    return A
 
 
 def _by_eigenvalues(A: torch.Tensor, b: torch.Tensor, shift: torch.Tensor, inside: bool) -> torch.Tensor:

@@ -11,11 +11,11 @@ from litrepro import _validate
 from litrepro.features._fourier import fourier_features, sample_frequencies
 from litrepro.features._kernels import gaussian_kernel
 from litrepro.features._leverage import (
+    PoolScores,
     effective_dimension,
     leverage_resample,
+    relative_norm,
     resample_by_scores,
-    ridge_leverage_scores,
-    spectral_error,
     unscaled_features,
 )
 from litrepro.features._ridge import feature_ridge
@@ -107,7 +107,11 @@ def leverage_trials(
     omega, phase = (
         part.to(device) for part in sample_frequencies(1, pool, sigma=sigma, batch=(seeds,), generator=generator)
     )
-    Z, K, grid = unscaled_features(x, omega, phase), gaussian_kernel(x, x, sigma=sigma), sine_grid(device=x.device)
+    K, grid = gaussian_kernel(x, x, sigma=sigma), sine_grid(device=x.device)
+    values, vectors = torch.linalg.eigh(K)
+    pool_scores = PoolScores(x, omega, phase, values, vectors) if "leverage" in methods else None
+    clean = torch.cat([torch.sin(target * x) for target in targets], -1)
+    truth = torch.cat([torch.sin(target * grid) for target in targets], -1)
     rows: list[dict] = []
 
     def record(values: torch.Tensor, **labels) -> None:
@@ -115,15 +119,15 @@ def leverage_trials(
 
     for lam in lams:
         record(effective_dimension(K, lam), method="exact", target=0.0, lam=lam, D=n, metric="effective dimension")
-        scores = ridge_leverage_scores(Z, K, lam) if "leverage" in methods else None
+        shift = torch.full((1, 1), n * lam, dtype=K.dtype, device=K.device)
+        scores = None if pool_scores is None else pool_scores.at(n * lam)
         for size in sizes:
             for method in methods:
-                o, b, w = _choose(method, omega, phase, Z, scores, size, lam, generator)
+                o, b, w = _choose(method, x, omega, phase, scores, size, lam, generator)
                 z, z_grid = fourier_features(x, o, b, weights=w), fourier_features(grid, o, b, weights=w)
                 labels = {"method": method, "lam": lam, "D": size}
-                record(spectral_error(z @ z.mT, K, lam), **labels, target=0.0, metric="spectral error")
-                clean = torch.cat([torch.sin(target * x) for target in targets], -1)
-                truth = torch.cat([torch.sin(target * grid) for target in targets], -1)
+                error = relative_norm(z @ z.mT - K, values, vectors, shift)
+                record(error, **labels, target=0.0, metric="spectral error")
                 fitted = z_grid @ feature_ridge(z, clean + errors, lam)
                 rmse = (fitted - truth).square().mean(-2).sqrt()
                 for column, target in enumerate(targets):
@@ -131,14 +135,15 @@ def leverage_trials(
     return _table(rows)
 
 
-def _choose(method, omega, phase, Z, scores, size, lam, generator):
+def _choose(method, x, omega, phase, scores, size, lam, generator):
     """Frequencies, phases and weights of one method."""
     if method == "plain":
         return omega[:, :size], phase[:, :size], None
     if method == "leverage":
         draw = resample_by_scores(scores, size, generator=generator)
     else:
-        draw = leverage_resample(Z[..., : 4 * size], size, lam, generator=generator)
+        first = unscaled_features(x, omega[:, : 4 * size], phase[:, : 4 * size])
+        draw = leverage_resample(first, size, lam, generator=generator)
     return omega.gather(1, draw.index[..., None]), phase.gather(1, draw.index), draw.weights
 
 

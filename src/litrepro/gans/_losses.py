@@ -53,4 +53,4 @@ def gan_losses(real: torch.Tensor, fake: torch.Tensor, kind: str) -> tuple[torch
     else:
         loss_d = softplus(-real).mean(-1) + softplus(fake).mean(-1)
         loss_g = (-softplus(fake) if kind == "saturating" else softplus(-fake)).mean(-1)
-    return loss_d, loss_g if loss_g.shape == shape else loss_g.expand(shape)
+    return loss_d, loss_g.expand(shape)

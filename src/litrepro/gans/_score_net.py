@@ -112,7 +112,7 @@ def train_score_net(images: torch.Tensor, labels: torch.Tensor, *, epochs: int =
     _validate.finite(images=images)
     if _validate.integer_tensor("labels", labels).shape != images.shape[:1] or int(labels.min()) < 0:
         raise ValueError(f"labels must be ({len(images)},) and not negative, got shape {tuple(labels.shape)}")
-    epochs, seed = _validate.positive_int("epochs", epochs), _validate.positive_int("seed", seed, 0)
+    epochs, seed = _validate.positive_int("epochs", epochs), _validate.seed("seed", seed)
     labels = labels.long()
     net = build_seeded(lambda: ScoreNet(max(10, int(labels.max()) + 1)), seed)
     fit(

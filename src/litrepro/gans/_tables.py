@@ -64,7 +64,9 @@ def score_samples(net: ScoreNet, samples: torch.Tensor, reference: torch.Tensor)
         raise ValueError(f"samples must be (members, n, 1, 28, 28), got {tuple(samples.shape)}")
     _validate.same_kind(samples=samples, parameters=net.head.weight)
     finite = torch.isfinite(samples).flatten(1).all(1)
-    features = net.embed(torch.where(finite[:, None, None, None, None], samples, 0.0))
+    if not bool(finite.all()):
+        samples = torch.where(finite[:, None, None, None, None], samples, 0.0)
+    features = net.embed(samples)
     probs = net.head(features).softmax(-1)
     score, spread = inception_score(probs)
     columns = {
@@ -225,10 +227,11 @@ def thumbnails(gans: GANEnsemble, count: int = 64, *, seed: int = 2) -> pd.DataF
     drawn = check_ensemble("gans", gans).sample(count, seed)[: len(gans.variants)]
     if drawn.shape[2:] != (1, 28, 28):
         raise ValueError(f"thumbnails needs generators of (1, 28, 28) images, got {tuple(drawn.shape[2:])}")
-    levels = ((drawn.nan_to_num(-1.0) + 1) / 2 * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long().flatten(2).tolist()
+    levels = ((drawn.nan_to_num(-1.0) + 1) / 2 * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long().flatten(2)
+    codes = torch.tensor(list(b"0123456789abcdef"), device=levels.device)[levels].tolist()
     rows = [
-        (variant.name, k, "".join(f"{level:x}" for level in image))
-        for variant, images in zip(gans.variants, levels)
+        (variant.name, k, bytes(image).decode("ascii"))
+        for variant, images in zip(gans.variants, codes)
         for k, image in enumerate(images)
     ]
     return pd.DataFrame(rows, columns=["variant", "image", "pixels"])

@@ -85,5 +85,5 @@ def quartic_saddle(x: torch.Tensor, curvature: float = 1.0) -> torch.Tensor:
     c = _validate.real("curvature", curvature, 0, open_low=True)
     if x.shape[-1] < 1:
         raise ValueError(f"x must have shape (..., d) with d >= 1, got {tuple(x.shape)}")
-    last = x[..., -1]
-    return 0.5 * x[..., :-1].square().sum(-1) - c / 2 * last**2 + last**4 / 4
+    last = x[..., -1].square()
+    return 0.5 * x[..., :-1].square().sum(-1) + last * (last / 4 - c / 2)

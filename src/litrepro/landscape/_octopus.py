@@ -9,7 +9,7 @@ import torch
 from litrepro import _validate
 
 
-def octopus(x: torch.Tensor, *, L: float = 1.0, gamma: float = 1.0, tau: float = math.e) -> torch.Tensor:
+def octopus(x: torch.Tensor, *, L: float | torch.Tensor = 1.0, gamma: float = 1.0, tau: float = math.e) -> torch.Tensor:
     """The octopus function, (..., d) -> (...): a chain of d saddles on the way to each of 2^d mirrored minima.
 
     With z = |x| let k be the number of leading coordinates with z >= 2 tau, i = k + 1 the active one:
@@ -23,7 +23,7 @@ def octopus(x: torch.Tensor, *, L: float = 1.0, gamma: float = 1.0, tau: float =
     Parameters
     ----------
     L, gamma, tau
-        L >= gamma > 0, tau > 0.
+        L >= gamma > 0, tau > 0. L may be a tensor that broadcasts against ``x.shape[:-1]``: one smoothness per trial.
 
     Raises ``ValueError`` otherwise. Outside ``octopus_domain`` the formula is evaluated as it stands.
 
@@ -35,7 +35,8 @@ def octopus(x: torch.Tensor, *, L: float = 1.0, gamma: float = 1.0, tau: float =
     tensor([ 0., -1.,  1.], dtype=torch.float64)
     """
     _validate.float_tensor("x", x, 1)
-    L, gamma, tau = _constants(L, gamma, tau)
+    L, gamma, tau = _constants(L, gamma, tau, x)
+    wide = L[..., None] if isinstance(L, torch.Tensor) else L
     # |x| with slope 1 at 0, where the function is smooth: autograd's slope of 0 there would flatten its Hessian.
     z = torch.where(x < 0, -x, x)
     done = torch.cumprod((z >= 2 * tau).to(x.dtype), -1)  # 1 for the leading coordinates that have crossed
@@ -43,15 +44,16 @@ def octopus(x: torch.Tensor, *, L: float = 1.0, gamma: float = 1.0, tau: float =
     active = before - done  # one-hot at coordinate k + 1, zero if all have crossed
     following = torch.cat([torch.zeros_like(active[..., :1]), active[..., :-1]], -1)  # one-hot at k + 2
     later = 1 - done - active - following
-    crossed = done * (L * (z - 4 * tau) ** 2 - _nu(L, gamma, tau))
+    crossed = done * (wide * (z - 4 * tau).square() - _nu(wide, gamma, tau))
     # The joining pieces see only arguments in their interval, so that no gradient overflows elsewhere.
-    zi = torch.where(active > 0, z, torch.zeros_like(z)).sum(-1)
+    zi = torch.where(active > 0, z, 0.0).sum(-1)
     zn = (following * z).sum(-1)
     inside = zi.clamp(tau, 2 * tau)
-    joined = _g1(inside, L, gamma, tau) + _g2(inside, L, gamma, tau) * zn**2
-    near = -gamma * zi**2 + L * zn**2
+    across = zn.square()
+    joined = _g1(inside, L, gamma, tau) + _g2(inside, L, gamma, tau) * across
+    near = L * across - gamma * zi.square()
     piece = torch.where(zi <= tau, near, joined) * active.sum(-1)
-    return crossed.sum(-1) + piece + (later * L * z**2).sum(-1)
+    return (crossed + later * (wide * z.square())).sum(-1) + piece
 
 
 def octopus_domain(x: torch.Tensor, *, tau: float = math.e) -> torch.Tensor:
@@ -91,29 +93,35 @@ def octopus_escape_ratio(L: float, gamma: float, lr: float) -> float:
     return 1 - math.log1p(-2 * lr * L) / math.log1p(2 * lr * gamma)
 
 
-def _constants(L: float, gamma: float, tau: float) -> tuple[float, float, float]:
+def _constants(L, gamma: float, tau: float, x: torch.Tensor | None = None):
+    """The constants, checked; where x (..., d) is given, L may be a tensor over its trials, returned like x."""
     gamma = _validate.real("gamma", gamma, 0, open_low=True)
-    L = _validate.real("L", L, gamma)
-    return L, gamma, _validate.real("tau", tau, 0, open_low=True)
+    tau = _validate.real("tau", tau, 0, open_low=True)
+    if x is None or not isinstance(L, torch.Tensor) or L.ndim == 0:
+        return _validate.real("L", L, gamma), gamma, tau
+    batch = x.shape[:-1]
+    fits = L.ndim <= len(batch) and all(n in (1, m) for n, m in zip(reversed(L.shape), reversed(batch)))
+    if L.dtype == torch.bool or L.is_complex() or not fits:
+        raise ValueError(f"L must be real and broadcast against {tuple(batch)}, got {L.dtype} of {tuple(L.shape)}")
+    L = L.to(x)
+    if not bool(((gamma <= L) & torch.isfinite(L)).all()):
+        raise ValueError(f"L must be finite numbers >= gamma = {gamma:g}, got {L!r}")
+    return L, gamma, tau
 
 
-def _g1(z, L: float, gamma: float, tau: float):
+def _g1(z, L, gamma: float, tau: float):
     """g1' is the cubic Hermite interpolant between (tau, -2 gamma tau, -2 gamma) and (2 tau, -4 L tau, 2 L)."""
     s = (z - tau) / tau
-    # Integrals of the four cubic Hermite polynomials over [0, s].
-    h00 = s**4 / 2 - s**3 + s
-    h10 = s**4 / 4 - 2 * s**3 / 3 + s**2 / 2
-    h01 = -(s**4) / 2 + s**3
-    h11 = s**4 / 4 - s**3 / 3
-    slope = -2 * gamma * tau * h00 + tau * (-2 * gamma) * h10 - 4 * L * tau * h01 + tau * 2 * L * h11
-    return -gamma * tau**2 + tau * slope
+    # The integral over [0, s], by powers of s.
+    fourth, third = (5 * L - 3 * gamma) / 2, (10 * gamma - 14 * L) / 3
+    return (tau * tau) * ((((fourth * s + third) * s - gamma) * s - 2 * gamma) * s - gamma)
 
 
-def _g2(z, L: float, gamma: float, tau: float):
+def _g2(z, L, gamma: float, tau: float):
     """From L at tau to -gamma at 2 tau, flat at both ends (smoothstep of degree five)."""
     s = (z - tau) / tau
-    return L - (L + gamma) * (10 * s**3 - 15 * s**4 + 6 * s**5)
+    return L - (L + gamma) * (s * s * s * (10 + s * (6 * s - 15)))
 
 
-def _nu(L: float, gamma: float, tau: float) -> float:
+def _nu(L, gamma: float, tau: float):
     return -_g1(2 * tau, L, gamma, tau) + 4 * L * tau**2

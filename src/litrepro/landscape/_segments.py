@@ -81,16 +81,16 @@ def segment(
     points = w0 + ts[:, None].to(w0) * (w1 - w0)
     if not len(ts):
         return points.new_zeros(0)
+    ambiguous = len(ts) == len(w0)
+    if ambiguous and (one_by_one := _point_by_point(loss, points)) is not None:
+        return one_by_one
     values, refusal = None, None
     try:
         values = _validate.answer("loss", loss, points)
     except ValueError as error:
         refusal = error
     fits = isinstance(values, torch.Tensor) and values.shape == ts.shape
-    if fits and len(ts) != len(w0):
-        return values
-    one_by_one = _point_by_point(loss, points)
-    if one_by_one is not None:
+    if not fits and not ambiguous and (one_by_one := _point_by_point(loss, points)) is not None:
         return one_by_one
     if refusal is not None:
         raise refusal

@@ -38,7 +38,7 @@ def sudoku_grids(box: int, count: int, *, seed: int) -> torch.Tensor:
     """
     box = _validate.positive_int("box", box, 2)
     count = _validate.positive_int("count", count)
-    generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    generator = torch.Generator().manual_seed(_validate.seed("seed", seed))
     if box == 2:
         if count > 288:
             raise ValueError(f"there are 288 grids of side 4, got count {count}")
@@ -87,7 +87,7 @@ def sudoku_puzzles(grids: torch.Tensor, holes: int, *, seed: int) -> tuple[torch
     most = n * n - FEWEST_GIVENS.get(n, n - 1)
     if holes > most:
         raise ValueError(f"holes must be in 0..{most}, with more no solution is the only one; got {holes}")
-    generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    generator = torch.Generator().manual_seed(_validate.seed("seed", seed))
     given = torch.ones(len(grids), n * n, dtype=torch.bool, device="cpu")
     open_ = torch.arange(len(grids), device="cpu")
     for _ in range(GREEDY_AFTER if holes and len(grids) else 0):

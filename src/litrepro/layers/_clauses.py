@@ -107,7 +107,7 @@ def randomized_rounding(V: torch.Tensor, trials: int, *, seed: int = 0) -> torch
         raise ValueError(f"V must have the truth row and at least one variable, got shape {tuple(V.shape)}")
     _validate.finite(V=V)
     trials = _validate.positive_int("trials", trials)
-    generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    generator = torch.Generator().manual_seed(_validate.seed("seed", seed))
     normals = torch.randn(trials, V.shape[-1], generator=generator, dtype=torch.float64, device="cpu").to(V)
     side = normals @ V.transpose(-1, -2) >= 0
     return torch.where(side[..., 1:] == side[..., :1], 1.0, -1.0).to(V.dtype)

@@ -185,7 +185,7 @@ def fit_completion(
     if checkpoint is not None and (checkpoint.is_dir() or not checkpoint.parent.is_dir()):
         raise ValueError(f"checkpoint must be a file in a folder that exists, got {checkpoint}")
     steps, batch_size = _validate.positive_int("steps", steps), _validate.positive_int("batch_size", batch_size)
-    lr, seed = _validate.real("lr", lr, 0, open_low=True), _validate.positive_int("seed", seed, 0)
+    lr, seed = _validate.real("lr", lr, 0, open_low=True), _validate.seed("seed", seed)
     eval_every = steps if eval_every is None else _validate.positive_int("eval_every", eval_every)
     for name, function in (("schedule", schedule), ("callback", callback)):
         if function is not None:

@@ -57,7 +57,7 @@ class ConvNetSudoku(nn.Module):
                 layers += [nn.Conv2d(i, o, 3, padding=1), *between, nn.ReLU()]
             return nn.Sequential(*layers), nn.Conv2d(width, n, 1)
 
-        self.body, self.head = build_seeded(build, _validate.positive_int("seed", seed, 0))
+        self.body, self.head = build_seeded(build, _validate.seed("seed", seed))
 
     def forward(self, z: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         """(..., n^3) in [0, 1] and (..., n^3) bool -> (..., n^3)."""

@@ -94,7 +94,7 @@ class SATNet(nn.Module):
         self.method = _validate.choice("method", method, METHODS)
         self.cg_iter = _validate.positive_int("cg_iter", cg_iter)
         self.damping = _validate.real("damping", damping, 0)
-        seed = _validate.positive_int("seed", seed, 0)
+        seed = _validate.seed("seed", seed)
         columns = n + 1 + aux
         generator = torch.Generator().manual_seed(seed)
         S = torch.randn(m, columns, generator=generator, dtype=torch.float64, device="cpu") * math.sqrt(

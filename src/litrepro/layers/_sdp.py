@@ -80,7 +80,7 @@ def maxsat_sdp(
     max_iter = _validate.positive_int("max_iter", max_iter)
     tol = _validate.real("tol", tol, 0)
     _validate.choice("method", method, METHODS)
-    seed = _validate.positive_int("seed", seed, 0)
+    seed = _validate.seed("seed", seed)
     lead = S.shape[:-2]
     S = S.detach().reshape(-1, *S.shape[-2:])
     # Powers of two, which round nothing: the guards against division by zero are absolute.

@@ -96,7 +96,7 @@ class MaskTracker(nn.Module):
         hidden, features = _validate.positive_int("hidden", hidden), _validate.positive_int("features", features)
         self.net = build_seeded(
             lambda: nn.Sequential(nn.Linear(4 * side**2, hidden), nn.ReLU(), nn.Linear(hidden, features)),
-            _validate.positive_int("seed", seed, 0),
+            _validate.seed("seed", seed),
         )
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
@@ -212,16 +212,14 @@ def fit_tracker(
     lam = _validate.real("lam", lam, 0, open_low=True)
     steps, batch_size = _validate.positive_int("steps", steps), _validate.positive_int("batch_size", batch_size)
     lr = _validate.real("lr", lr, 0, open_low=True)
-    generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    generator = torch.Generator().manual_seed(_validate.seed("seed", seed))
     optimizer = torch.optim.Adam(tracker.parameters(), lr=lr)
+    orders = [torch.randperm(len(video), generator=generator, device="cpu")[:batch_size] for _ in range(steps)]
+    seen = _Seen(video, torch.cat(orders).unique(), tracker.side, batch_size)
     losses = []
-    for _ in range(steps):
-        part = video.videos(
-            torch.randperm(len(video), generator=generator, device="cpu")[:batch_size].to(video.frames.device)
-        )
-        proposals, truth = part.proposals[:, 1:], part.masks[:, 1:].float()
-        iou = mask_iou(part.masks[:, :-1], proposals)
-        C = tracker.cost(part.frames[:, 1:], proposals, tracker.templates(part)[:, None], iou)
+    for order in orders:
+        patches, templates, iou, proposals, truth = seen.videos(order)
+        C = matching_cost(tracker(patches), tracker(templates)[:, None], iou, tracker.lam)
         predicted = matched_masks(_assign(C, method, lam), proposals)
         shared = (predicted * truth).sum((-2, -1))
         union = (predicted + truth - predicted * truth).sum((-2, -1))
@@ -231,3 +229,25 @@ def fit_tracker(
         optimizer.step()
         losses.append(loss.item())
     return losses
+
+
+class _Seen:
+    """What training sees of some videos: patches and overlaps, which do not depend on the features, made once."""
+
+    def __init__(self, video: MovingObjects, chosen: torch.Tensor, side: int, portion: int):
+        self.place = torch.full((len(video),), -1, device="cpu")
+        self.place[chosen] = torch.arange(len(chosen), device="cpu")
+        found: list[tuple[torch.Tensor, ...]] = []
+        for part in chosen.to(video.frames.device).split(portion):
+            some = video.videos(part)
+            patches = proposal_patches(some.frames[:, 1:], some.proposals[:, 1:], side)
+            templates = proposal_patches(some.frames[:, 0], some.templates, side)
+            iou = mask_iou(some.masks[:, :-1], some.proposals[:, 1:])
+            found.append((patches, templates, iou, some.proposals[:, 1:], some.masks[:, 1:]))
+        self.parts = [torch.cat(parts) for parts in zip(*found)]
+
+    def videos(self, order: torch.Tensor) -> list[torch.Tensor]:
+        """Patches (B, T - 1, P, ...), those of the templates, overlaps, proposals, true masks as numbers."""
+        index = self.place[order].to(self.parts[0].device)
+        *others, truth = (part[index] for part in self.parts)
+        return [*others, truth.float()]

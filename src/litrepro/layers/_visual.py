@@ -43,7 +43,7 @@ def visual_boards(z: torch.Tensor, n: int, labels: torch.Tensor, *, seed: int) -
         raise ValueError(f"z must be (N, {n**3}), got shape {tuple(z.shape)}")
     if _validate.integer_tensor("labels", labels).ndim != 1:
         raise ValueError(f"labels must be (M,), got shape {tuple(labels.shape)}")
-    generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    generator = torch.Generator().manual_seed(_validate.seed("seed", seed))
     digits = z.reshape(len(z), n * n, n).to(torch.uint8 if z.dtype == torch.bool else z.dtype).argmax(-1)
     found = torch.zeros_like(digits)
     for digit in range(n):
@@ -124,7 +124,7 @@ def fit_visual(
     for name, function in (("schedule", schedule), ("callback", callback)):
         if function is not None:
             _validate.function(name, function)
-    seed = _validate.positive_int("seed", seed, 0)
+    seed = _validate.seed("seed", seed)
     checkpoint = _validate.optional_path("checkpoint", checkpoint)
     if checkpoint is not None and (checkpoint.is_dir() or not checkpoint.parent.is_dir()):
         raise ValueError(f"checkpoint must be a file in a folder that exists, got {checkpoint}")

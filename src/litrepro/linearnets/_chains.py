@@ -101,6 +101,39 @@ def train_chains(
     return ChainRun(torch.tensor(times, device="cpu"), torch.stack(losses), last)
 
 
+def train_separate(
+    grad: Callable[[torch.Tensor], torch.Tensor],
+    loss: Callable[[torch.Tensor], torch.Tensor],
+    start: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    *,
+    lr: torch.Tensor,
+    steps: int,
+    every: int,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``train_chains`` for trials (n, d) of which ``grad`` and ``loss`` take any number; (t, loss (K, n)).
+
+    Those that have diverged are left out of further steps, and have the loss inf. ``start``: w, scalars, depths.
+    """
+    steps, every = _validate.positive_int("steps", steps), _validate.positive_int("every", every)
+    _validate.function("progress", progress)
+    iterates = chain_iterates(grad, *start, lr=lr)
+    last = next(iterates)
+    found = loss(last).new_full((steps // every + 1, len(last)), torch.inf)
+    found[0], trials = loss(last), torch.arange(len(last), device=last.device)
+    for step in progress(range(1, steps + 1)):
+        if len(trials) == 0:
+            break
+        last = next(iterates)
+        if step % every == 0:
+            found[step // every, trials] = loss(last)
+            finite = last.isfinite().all(-1)
+            if not bool(finite.all()):
+                trials = trials[finite]
+                iterates.send(finite)
+    return torch.arange(0, steps + 1, every, device="cpu"), found
+
+
 def chain_iterates(
     grad: Callable[[torch.Tensor], torch.Tensor],
     w: torch.Tensor,
@@ -146,11 +179,15 @@ def _heavy_ball(grad, w, s, active, rate, beta) -> Iterator[torch.Tensor]:
     while True:
         total = s.prod(-1, keepdim=True)
         product = total * w
-        yield product
+        kept = yield product
+        if kept is not None:  # go on with these trials (n,) of a batch (n, d)
+            w, s, active, total, product = (value[kept] for value in (w, s, active, total, product))
+            rate, beta, dw, ds = (v[kept] if isinstance(v, torch.Tensor) else v for v in (rate, beta, dw, ds))
+            yield product
         g = grad(product) if known else _shaped("grad", grad(product), w.shape)
         known = True
         along = (g * w).sum(-1, keepdim=True)
-        step_w, step_s = rate * total * g, torch.where(active, rate * along * _others(s), 0.0)
+        step_w, step_s = rate * total * g, torch.where(active, rate * along * others(s), 0.0)
         if moving:
             step_w = step_w if dw is None else step_w + beta * dw
             step_s = step_s if ds is None else step_s + beta * ds
@@ -172,7 +209,7 @@ def _column(name: str, value: float | torch.Tensor, w: torch.Tensor, *, signed: 
     return value[..., 0] if isinstance(value, torch.Tensor) else value
 
 
-def _others(s: torch.Tensor) -> torch.Tensor:
+def others(s: torch.Tensor) -> torch.Tensor:
     """Product of all other scalars, without dividing."""
     if s.shape[-1] == 2:
         return s.flip(-1)

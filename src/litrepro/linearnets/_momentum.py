@@ -9,8 +9,8 @@ import torch
 
 from litrepro import _validate
 from litrepro.linearnets import _arguments
-from litrepro.linearnets._chains import chain_iterates
 from litrepro.linearnets._median import usual_median
+from litrepro.linearnets._runs import EVERY, Chains
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,35 +101,36 @@ def momentum_sweep(
         _arguments.grid(name, value)
     device = _validate.device("device", device)
     _validate.function("progress", progress)
+    _arguments.per_trial("lr", lrs, lrs[:, None, None])
     like = {"dtype": torch.float64, "device": device}
     shape = (len(conditions), len(depths), len(seeds), len(lrs), len(momenta))
-    spread = -torch.tensor(conditions, **like).log()[:, None] * torch.linspace(0, 1, d, **like)
-    h = spread.exp().reshape(-1, 1, 1, 1, 1, d)
-    goal, w0 = (draw[:, None, None].to(device) for draw in _directions(seeds, d, norm, start))
-    depth = torch.tensor(depths, device=device).reshape(-1, 1, 1, 1).expand(shape)
-    root = start ** (1 / depth.double())
-    w = (w0 / start * root[..., None]).contiguous()
-    scalars = root[..., None].expand(*shape, max(max(depths) - 1, 1)).clone()
-    if batch_size is None:
-        gradient = lambda v: h * (v - goal)  # noqa: E731
-    else:
-        gradient = _sampled(h, goal, seeds, batch_size)
-
-    def excess(v: torch.Tensor) -> torch.Tensor:
-        return (h * (v - goal) ** 2).sum(-1) / 2
-
-    iterates = chain_iterates(
-        gradient, w, scalars, depth, lr=lrs.to(**like).expand(shape[3:][::-1]).mT.expand(shape),
-        momentum=momenta.to(**like).expand(shape),
-    )  # fmt: skip
-    first = excess(next(iterates))
-    last_above = torch.zeros(shape, **like)
-    now = first
+    spread = -torch.tensor(conditions, **like).log() * torch.linspace(0, 1, d, **like)[:, None]
+    h = spread.exp()[..., None, None]  # (d, C, 1, 1), beside iterates (d, C, S, E B)
+    goal, w0 = (draw.mT[:, None, :, None].to(device) for draw in _directions(seeds, d, norm, start))
+    rate = lrs.to(**like).repeat_interleave(len(momenta))
+    beta = momenta.to(**like).repeat(len(lrs))
+    roots = [start ** (1 / depth) for depth in depths]
+    w = (w0 / start).expand(d, shape[0], shape[2], len(rate))
+    runs = [Chains(w * root, root, depth, rate, beta) for root, depth in zip(roots, depths)]
+    first = (h * (w0 - goal) ** 2).sum(0) / 2
+    found = first.new_full((2, shape[1], shape[0], shape[2], len(rate)), torch.inf)  # steps and last excess
+    last_above = [first.new_zeros(run.point.shape[1:]) for run in runs]
+    errors = [run.point - goal for run in runs]
+    sample = _sampler(h, seeds, batch_size)
     for step in progress(range(1, steps + 1)):
-        now = excess(next(iterates))
-        last_above.masked_fill_(~(now <= level * first), step)  # nan is above
-    reached = torch.where(last_above < steps, last_above + 1, torch.inf)
-    return MomentumSweep(reached, torch.nan_to_num(now / first, nan=torch.inf, posinf=torch.inf))
+        gradient = sample()
+        for n, run in enumerate(runs):
+            run.move(gradient(errors[n]))
+            if step % EVERY == 0:
+                last_above[n] = last_above[n][..., run.drop_diverged()]
+            error = errors[n] = run.point - goal
+            now = (h * error.square()).sum(0) / 2
+            last_above[n].masked_fill_(~(now <= level * first), step)  # nan is above
+            if step == steps:
+                reached = torch.where(last_above[n] < steps, last_above[n] + 1, torch.inf)
+                found[:, n, ..., run.columns] = torch.stack([reached, now / first])
+    reached, final = found.unflatten(-1, shape[3:]).transpose(1, 2)
+    return MomentumSweep(reached, torch.nan_to_num(final, nan=torch.inf, posinf=torch.inf))
 
 
 def _directions(seeds: Sequence[int], d: int, norm: float, start: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -144,18 +145,31 @@ def _directions(seeds: Sequence[int], d: int, norm: float, start: float) -> tupl
     return norm * unit[:, 0], start * unit[:, 1]
 
 
-def _sampled(h: torch.Tensor, goal: torch.Tensor, seeds: Sequence[int], m: int) -> Callable:
-    """Gradients from m fresh samples per call and seed: X^T X (w - w*) / m with rows N(0, H)."""
+def _sampler(h: torch.Tensor, seeds: Sequence[int], m: int | None) -> Callable:
+    """A call returns the gradient of one step as a function of the error w - w*, both (d, C, S, K).
+
+    Of all samples, or of m fresh ones per seed: X^T X (w - w*) / m with rows N(0, H).
+    """
+    if m is None:
+        return lambda: lambda error: h * error
     generators = [torch.Generator().manual_seed(int(s) + 1_000_003) for s in seeds]
-    root, d = h.sqrt(), goal.shape[-1]
+    root = h.sqrt()
 
-    def gradient(v: torch.Tensor) -> torch.Tensor:
-        z = torch.stack([torch.randn(m, d, generator=g, dtype=torch.float64, device="cpu") for g in generators]).to(v)
-        x = z[None, None, :, None] * root  # (C, 1, S, 1, m, d): one batch of samples per condition and seed
-        r = (v - goal) @ x.mT
-        return r @ x / m
+    def sample() -> Callable:
+        z = torch.stack(
+            [torch.randn(m, len(h), generator=g, dtype=torch.float64, device="cpu") for g in generators], -1
+        )
+        x = z.to(h)[:, :, None, :, None] * root  # (m, d, C, S, 1): one batch of samples per condition and seed
 
-    return gradient
+        def gradient(error: torch.Tensor) -> torch.Tensor:
+            first, *others = (row * ((row * error).sum(0) / m) for row in x)
+            for other in others:
+                first += other
+            return first
+
+        return gradient
+
+    return sample
 
 
 def best_momenta(sweep: MomentumSweep, momenta: torch.Tensor) -> torch.Tensor:

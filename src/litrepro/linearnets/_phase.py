@@ -61,7 +61,7 @@ def speedup_map(
     d = _validate.positive_int("d", d)
     m = _validate.positive_int("m", m, d)
     level = _validate.real("level", level, 0, 1, open_low=True)
-    seed = _validate.positive_int("seed", seed, 0)
+    seed = _validate.seed("seed", seed)
     _validate.same_kind(powers=powers, conditions=conditions)
     if not bool((powers > 1).all() & (conditions >= 1).all()):
         raise ValueError(f"powers must be > 1 and conditions >= 1, got {powers} and {conditions}")

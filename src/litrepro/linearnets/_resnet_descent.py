@@ -11,14 +11,16 @@ import torch
 from litrepro import _validate
 from litrepro._warnings import ConvergenceWarning
 from litrepro.linearnets import _arguments
-from litrepro.linearnets._residual import chain_gradient, check_blocks, prefix_products, with_identity
+from litrepro.linearnets._residual import check_blocks
+
+LOOK = 10  # iterations between two looks for trials that have diverged
 
 
 class DescentRun(NamedTuple):
     """What ``linear_resnet_descent`` returns.
 
     ``blocks (..., L, m, m)`` at the end, ``loss (..., iterations + 1)`` from the start on, ``diverged (...)``: the
-    final loss is not finite.
+    final loss is not finite. Blocks and loss of a trial that has diverged become inf or nan.
 
     Examples
     --------
@@ -104,25 +106,39 @@ def linear_resnet_descent(
     rate = _step(step, batch, x)
     if rate.ndim > 3:
         batch = torch.broadcast_shapes(batch, rate.shape[:-3])
-    blocks = blocks.expand(*batch, *blocks.shape[-3:]).clone()
     size = n if batch_size is None else min(_validate.positive_int("batch_size", batch_size), n)
     generator = _validate.random_source("generator", generator)
-    losses = []
+    # Trials in one dimension behind that of the depth, so that what a product reads and writes lies side by side.
+    layers = blocks.expand(*batch, *blocks.shape[-3:]).reshape(-1, *blocks.shape[-3:]).transpose(0, 1).contiguous()
+    given = [_flat(value, batch) for value in (x, y, b, rate[..., 0] if rate.ndim else rate)]
+    loss = x.new_full((iterations + 1, layers.shape[1]), math.nan)
+    blocks, trials = torch.full_like(layers, math.nan), torch.arange(layers.shape[1], device=x.device)
+    chain = _Chain(layers, residual)
     for iteration in range(iterations + 1):
-        factors = with_identity(blocks) if residual else blocks
-        prefix = prefix_products(factors)
-        readout = prefix[-1] if b is None else b @ prefix[-1]
-        error = readout @ x - y
-        losses.append(0.5 * error.square().sum((-2, -1)))
+        x_, y_, b_, rate_ = given
+        if iteration % LOOK == 0 and iteration:
+            alive = layers.isfinite().flatten(2).all(-1).all(0)
+            if not bool(alive.any()):
+                break
+            if not bool(alive.all()):
+                trials, layers = trials[alive], layers[:, alive]
+                x_, y_, b_, rate_ = given = [v[alive] if v is not None and v.ndim else v for v in given]
+                chain = _Chain(layers, residual)
+        product = chain.forward()
+        readout = product if b_ is None else b_ @ product
+        error = readout @ x_ - y_
+        loss[iteration, trials] = 0.5 * error.square().sum((-2, -1))
         if iteration == iterations:
             break
-        seen, columns = error, x
+        seen, columns = error, x_
         if size < n:
             chosen = torch.randperm(n, generator=generator, device=generator.device)[:size].to(x.device)
-            seen, columns = error[..., chosen] * (n / size), x[..., chosen]
-        outer = seen @ columns.mT
-        blocks = blocks - rate * chain_gradient(factors, prefix, outer if b is None else b.mT @ outer)
-    loss = torch.stack(torch.broadcast_tensors(*losses), -1)
+            seen, columns = error[..., chosen] * (n / size), x_[..., chosen]
+        outer = rate_ * (seen @ columns.mT)
+        chain.descend(outer if b_ is None else b_.mT @ outer)
+    blocks[:, trials] = layers
+    blocks = blocks.transpose(0, 1).reshape(*batch, depth, m, m)
+    loss = loss.mT.reshape(*batch, iterations + 1)
     diverged = ~torch.isfinite(loss[..., -1])
     if bool(diverged.any()):
         warnings.warn(f"gradient descent diverged in {int(diverged.sum())} trial(s)", ConvergenceWarning, 2)
@@ -169,6 +185,44 @@ def zou_rate(
         if value is not None:
             factor = factor * torch.linalg.svdvals(value)[..., -1].square()
     return 1 - step * depth * factor / math.e
+
+
+class _Chain:
+    """The product of blocks (L, n, m, m), plus the identity if residual, and a step of gradient descent on them."""
+
+    def __init__(self, blocks: torch.Tensor, residual: bool):
+        self.blocks, self.identity = blocks, None
+        self.factors = blocks
+        if residual:
+            self.identity = torch.eye(blocks.shape[-1], dtype=blocks.dtype, device=blocks.device)
+            self.factors = torch.empty_like(blocks)
+        self.below, self.above = torch.empty_like(blocks), torch.empty_like(blocks)
+
+    def forward(self) -> torch.Tensor:
+        """F_L ... F_1, (n, m, m); F_i ... F_1 are kept."""
+        if self.identity is not None:
+            torch.add(self.blocks, self.identity, out=self.factors)
+        self.below[0] = self.factors[0]
+        for i in range(1, len(self.blocks)):
+            torch.bmm(self.factors[i], self.below[i - 1], out=self.below[i])
+        return self.below[-1]
+
+    def descend(self, outer: torch.Tensor) -> None:
+        """Subtract the gradients of all blocks where that by the product is ``outer (n, m, m)``."""
+        self.above[-1] = outer
+        for i in range(len(self.blocks) - 1, 0, -1):
+            torch.bmm(self.factors[i].mT, self.above[i], out=self.above[i - 1])
+        self.blocks[0] -= self.above[0]
+        if len(self.blocks) > 1:
+            above, below = self.above[1:].flatten(0, 1), self.below[:-1].flatten(0, 1)
+            self.blocks[1:].flatten(0, 1).baddbmm_(above, below.mT, alpha=-1)
+
+
+def _flat(value: torch.Tensor | None, batch: torch.Size) -> torch.Tensor | None:
+    """(..., a, b) with the batch dimensions as one; None and a number as they are."""
+    if value is None or value.ndim == 0:
+        return value
+    return value.expand(*batch, *value.shape[-2:]).reshape(-1, *value.shape[-2:])
 
 
 def _check_maps(inputs, targets, input_map, output_map):

@@ -9,12 +9,12 @@ import torch
 
 from litrepro import _validate
 from litrepro.linearnets import _arguments
-from litrepro.linearnets._chains import steps_to, train_chains
+from litrepro.linearnets._chains import others, steps_to, train_separate
 from litrepro.linearnets._factors import balanced_factors
 from litrepro.linearnets._median import usual_median
 from litrepro.linearnets._optimum import optimal_power_loss
 from litrepro.linearnets._power import check, slope
-from litrepro.linearnets._training import train_factors
+from litrepro.linearnets._training import rule_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,12 +102,17 @@ def regression(x: torch.Tensor, y: torch.Tensor, p: float) -> Regression:
         # The quadratic form does not cancel near the optimum.
         return Regression(grad, lambda v: ((v - best) * grad(v)).sum(-1) / 2, best, best_loss)
 
+    shift, mean = -y, (x / m).mT.contiguous()
+
+    def residual(v: torch.Tensor) -> torch.Tensor:
+        return torch.addmm(shift, v.reshape(-1, d), x.mT)
+
     def power_grad(v: torch.Tensor) -> torch.Tensor:
-        return (slope(v.reshape(-1, d) @ x.mT - y, p) @ x / m).reshape(v.shape)
+        return (mean @ slope(residual(v), p).mT).mT.reshape(v.shape)
 
     def excess(v: torch.Tensor) -> torch.Tensor:
-        r = (v.reshape(-1, d) @ x.mT - y).abs()
-        loss = (r.square().square() if p == 4 else r.pow(p)).sum(-1) / (p * m)
+        r = residual(v)
+        loss = (r.square().square_() if p == 4 else r.abs().pow(p)).sum(-1) / (p * m)
         return loss.reshape(v.shape[:-1]) - best_loss
 
     return Regression(power_grad, excess, best, best_loss)
@@ -196,10 +201,17 @@ def depth_sweep(
             scalars[:, index, ..., j] = number[..., 0].to(best)
     depth_of = torch.tensor(depths, device=best.device)[None, :, None, None].expand(shape)
     lr = lrs.to(best).expand(shape)
-    run = train_chains(
-        problem.grad, problem.excess, w, scalars, depth_of, lr=lr, steps=steps, every=every, progress=progress
+    # At depth 1 both starts are the same, and one is run.
+    new = torch.ones(shape, dtype=torch.bool, device=best.device)
+    new[1] = depth_of[1] > 1
+    trials = [value[new] for value in (w, scalars, depth_of)]
+    t, found = train_separate(
+        problem.grad, problem.excess, trials, lr=lr[new], steps=steps, every=every, progress=progress
     )
-    return DepthSweep(run.t, torch.nan_to_num(run.loss, nan=torch.inf, posinf=torch.inf))
+    excess = found.new_empty(len(t), *shape)
+    excess[:, new] = found
+    excess = torch.where(new, excess, excess[:, :1])
+    return DepthSweep(t, torch.nan_to_num(excess, nan=torch.inf, posinf=torch.inf))
 
 
 def summarize_depths(
@@ -269,20 +281,27 @@ def rule_sweep(
     _arguments.grid("lrs", lrs)
     depth, seeds = _validate.positive_int("depth", depth), _arguments.integers("seeds", seeds, 0)
     steps, every = _validate.positive_int("steps", steps, 0), _validate.positive_int("every", every)
-    kinds = 1 if depth == 1 else 2
+    if rule == "gd" and steps:  # which may diverge, and is spared the trials that have
+        return depth_sweep(problem, lrs, depths=(depth,), seeds=seeds, steps=steps, every=every)
+    d, kinds = len(problem.best), 1 if depth == 1 else 2
     shape = (kinds, len(seeds), len(lrs))
-    starts = [factor[:kinds, :, None].to(problem.best) for factor in draw_starts(len(problem.best), depth, seeds)]
-    factors = [factor.expand(*shape, *factor.shape[-2:]) for factor in starts]
-    record, _ = train_factors(
-        lambda w: problem.grad(w[..., 0, :])[..., None, :],
-        factors,
-        lr=lrs.to(problem.best).expand(shape),
-        steps=steps,
-        rule=rule,
-        every=every,
-        eps=eps,
-    )
-    excess = torch.stack([problem.excess(w[..., 0, :]) for w in record])
-    excess = torch.nan_to_num(excess, nan=torch.inf, posinf=torch.inf)
-    t = torch.arange(0, steps + 1, every, device="cpu")[: len(record)]
+    starts = [factor[:kinds, :, None].to(problem.best) for factor in draw_starts(d, depth, seeds)]
+    # All factors of a trial as one row: w, then the numbers that follow it.
+    factors = torch.cat([factor.expand(*shape, *factor.shape[-2:]) for factor in starts], -1)
+    update, state = rule_of(rule, factors, lrs.to(problem.best).expand(shape), eps=eps), {}
+    losses = []
+    for step in range(steps + 1):
+        w, numbers = factors[..., 0, :d], factors[..., 0, d:]
+        total = numbers.prod(-1, keepdim=True)
+        product = total * w
+        if step % every == 0:
+            losses.append(problem.excess(product))
+        if step == steps:
+            break
+        g = problem.grad(product)
+        if depth > 1:
+            g = torch.cat([total * g, (g * w).sum(-1, keepdim=True) * others(numbers)], -1)
+        factors = factors - update(factors, g[..., None, :], state, step + 1)
+    excess = torch.nan_to_num(torch.stack(losses), nan=torch.inf, posinf=torch.inf)
+    t = torch.arange(0, steps + 1, every, device="cpu")
     return DepthSweep(t, excess[:, :, None].expand(-1, 2, -1, -1, -1))

@@ -80,7 +80,7 @@ def train_factors(
     steps = _validate.positive_int("steps", steps, 0)
     every = _validate.positive_int("every", every)
     decay = _validate.real("weight_decay", weight_decay, 0)
-    update = _rule(rule, factors[0], lr, momentum, betas, rho, eps)
+    update = rule_of(rule, factors[0], lr, momentum, betas, rho, eps)
     states: list[dict[str, Any]] = [{} for _ in factors]
     w = product(factors)
     record = w.new_empty(steps // every + 1, *w.shape)
@@ -102,7 +102,15 @@ def _expanded(factors: list[torch.Tensor]) -> list[torch.Tensor]:
     return [factor.detach().expand(*batch, *factor.shape[-2:]) for factor in factors]
 
 
-def _rule(rule: str, like: torch.Tensor, lr: Any, momentum: Any, betas: Any, rho: float, eps: float) -> Update:
+def rule_of(
+    rule: str,
+    like: torch.Tensor,
+    lr: Any,
+    momentum: Any = 0.0,
+    betas: Any = (0.9, 0.999),
+    rho: float = 0.9,
+    eps: float = 1e-8,
+) -> Update:
     """The update of one factor as a function (factor, gradient, state, step) -> what to subtract."""
     _validate.choice("rule", rule, RULES)
     lr = _arguments.per_trial("lr", lr, like)
@@ -131,28 +139,34 @@ def _heavy_ball(g, state, lr, momentum):
     return state["v"]
 
 
+def _kept(state: dict[str, Any], name: str, g: torch.Tensor) -> torch.Tensor:
+    """A running value, zero before the first step; updated in place."""
+    if name not in state:
+        state[name] = torch.zeros_like(g)
+    return state[name]
+
+
 def _adagrad(g, state, lr, eps):
-    state["sum"] = state.get("sum", 0.0) + g * g
-    return _quotient(lr * g, state["sum"].sqrt(), eps)
+    total = _kept(state, "sum", g).addcmul_(g, g)
+    return _quotient(lr * g, total.sqrt(), eps)
 
 
 def _adadelta(g, state, lr, rho, eps):
-    square = state.get("square", 0.0) * rho + (1 - rho) * g * g
-    moved = state.get("moved", torch.zeros_like(g))
-    delta = _quotient(moved + eps, square, eps).sqrt() * g
-    state["square"], state["moved"] = square, rho * moved + (1 - rho) * delta * delta
+    square = _kept(state, "square", g).mul_(rho).addcmul_(g, g, value=1 - rho)
+    moved = _kept(state, "moved", g)
+    delta = _quotient(moved + eps, square, eps).sqrt_().mul_(g)
+    moved.mul_(rho).addcmul_(delta, delta, value=1 - rho)
     return lr * delta
 
 
 def _adam(g, state, t, lr, b1, b2, eps):
-    first = state.get("first", 0.0) * b1 + (1 - b1) * g
-    second = state.get("second", 0.0) * b2 + (1 - b2) * g * g
-    state["first"], state["second"] = first, second
-    return _quotient((lr / (1 - b1**t)) * first, (second / (1 - b2**t)).sqrt(), eps)
+    first = _kept(state, "first", g).mul_(b1).add_(g, alpha=1 - b1)
+    second = _kept(state, "second", g).mul_(b2).addcmul_(g, g, value=1 - b2)
+    return _quotient((lr / (1 - b1**t)) * first, (second / (1 - b2**t)).sqrt_(), eps)
 
 
 def _quotient(numerator, denominator, eps):
     """numerator/(denominator + eps), 0 where the sum is 0."""
     below = denominator + eps
     ratio = numerator / below
-    return ratio.masked_fill(below == 0, 0.0) if vanishes(eps, below.dtype) else ratio
+    return ratio.masked_fill_(below == 0, 0.0) if vanishes(eps, below.dtype) else ratio

@@ -36,7 +36,7 @@ def phantom(n: int, depth: int, *, seed: int) -> torch.Tensor:
     (torch.Size([8, 32, 32]), 0.0)
     """
     n, depth = _validate.positive_int("n", n), _validate.positive_int("depth", depth)
-    g = torch.Generator("cpu").manual_seed(_validate.positive_int("seed", seed, 0))
+    g = torch.Generator("cpu").manual_seed(_validate.seed("seed", seed))
     axis = torch.arange(n, dtype=torch.float32, device="cpu") - (n - 1) / 2
     z = (torch.arange(depth, dtype=torch.float32, device="cpu") - (depth - 1) / 2)[:, None, None]
     y, x = axis[:, None], axis[None, :]

@@ -36,7 +36,7 @@ def grouped_folds(groups: Sequence[Any], folds: int = 5, *, seed: int = 0) -> to
         rows.setdefault(group, []).append(row)
     if len(rows) < folds:
         raise ValueError(f"there must be at least as many groups as folds, got {len(rows)} groups, {folds} folds")
-    generator = torch.Generator("cpu").manual_seed(_validate.positive_int("seed", seed, 0))
+    generator = torch.Generator("cpu").manual_seed(_validate.seed("seed", seed))
     members = list(rows.values())
     sizes, fold = [0] * folds, torch.zeros(sum(map(len, members)), dtype=torch.int64, device="cpu")
     for place in torch.randperm(len(members), generator=generator, device="cpu").tolist():

@@ -129,11 +129,13 @@ class _Trainer:
 
     def __init__(self, net, discriminator, adversarial, lr: float, weight: float, iterations: int):
         self.net, self.discriminator, self.adversarial, self.weight = net, discriminator, adversarial, weight
-        self.optimizer = torch.optim.Adam(net.parameters(), lr)
+        # One operation for all weights: one for each takes half as long as a convolution.
+        fused = {"fused": all(weight.device.type in ("cpu", "cuda") for weight in net.parameters())}
+        self.optimizer = torch.optim.Adam(net.parameters(), lr, **fused)
         self.learning = [weight for weight in net.parameters() if weight.requires_grad]
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, iterations)
         if discriminator is not None:
-            self.opponent = torch.optim.Adam(discriminator.parameters(), lr, betas=(0.5, 0.999))
+            self.opponent = torch.optim.Adam(discriminator.parameters(), lr, betas=(0.5, 0.999), **fused)
 
     def step(self, x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
         logits = self.net(x)

@@ -67,6 +67,8 @@ _WORDS = frozenset(
     + ("Th", "Os")
 )
 _PLURAL = re.compile(r"\(?[A-Z]{2,}s(\)\d*)?\Z")  # SOFCs holds no caesium, nor does (SOFCs)12 with a reference
+_WORD = re.compile(r"\w+")
+_FOLDED = re.compile("[\u0130\u0131\u017f\u212a]")  # equal to i, s or k where case is ignored, and not lower case of it
 _FORMULA = re.compile(r"\(*[A-Z][A-Za-z0-9.()]*")
 
 
@@ -95,12 +97,19 @@ def element_mentions(texts: Sequence[str]) -> tuple[torch.Tensor, list[str]]:
     if strange:
         raise ValueError(f"texts must hold text, got {strange[0]}")
     words = {re.compile(rf"\b(?:{names})\b", re.IGNORECASE): symbol for symbol, names in _NAMES.items()}
+    plain = {name: symbol for symbol, names in _NAMES.items() for name in names.split("|")}
+    formulas: dict[str, set[str]] = {}  # tokens come again
     place = {symbol: column for column, symbol in enumerate(SYMBOLS)}
     named = torch.zeros(len(texts), len(SYMBOLS), dtype=torch.bool)
     for row, text in enumerate(texts):
-        found = {symbol for pattern, symbol in words.items() if pattern.search(text)}
+        if _FOLDED.search(text):
+            found = {symbol for pattern, symbol in words.items() if pattern.search(text)}
+        else:
+            found = {plain[word] for word in plain.keys() & _WORD.findall(text.lower())}
         for token in _FORMULA.findall(text):
-            found |= _elements_of(_without_text(token))
+            if token not in formulas:
+                formulas[token] = _elements_of(_without_text(token))
+            found |= formulas[token]
         for symbol in found:
             named[row, place[symbol]] = True
     return named, list(SYMBOLS)

@@ -62,7 +62,7 @@ def cross_validated_scores(
     """
     import pandas as pd
 
-    deals, seed = _validate.positive_int("deals", deals), _validate.positive_int("seed", seed, 0)
+    deals, seed = _validate.positive_int("deals", deals), _validate.seed("seed", seed)
     _named("fits", fits), _named("targets", targets)
     rows: list[dict[str, Any]] = []
     first: dict[tuple[str, str], torch.Tensor] = {}

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_SWEPT = ("cut", "eps", "low", "high", "gamma", "keep", "f1", "precision", "recall")  # columns of a sweep
+_BITS = 63  # masks that one integer holds
+
+
 def ball_offsets(eps: float) -> list[tuple[int, int, int]]:
     """Integer offsets (z, y, x) of length at most ``eps`` > 0, the origin included.
 
@@ -130,24 +134,25 @@ def density_sweep(
     for cut in cuts:
         _validate.real("a cut", cut, high=bright, open_high=True)
     samples = [_rule(rule) for rule in _validate.sequence("samples", samples)]
-    rows = []
+    rows, real = [], truth.sum().double()
     for cut in cuts:
         mask = volume > cut
+        points, of_truth = volume[mask], truth[mask]  # only these voxels can be found
+        needed = [voxel_thresholds(points, cut, bright, *rule) for rule in samples]
         for eps in radii:
             offsets = ball_offsets(eps)
-            rules = [rule for rule in samples if rule[1] <= len(offsets)]
-            if not rules:
+            fitting = [place for place, rule in enumerate(samples) if rule[1] <= len(offsets)]
+            if not fitting:
                 continue
-            counts = _neighbours(mask, offsets)
-            needed = torch.stack([voxel_thresholds(volume, cut, bright, *rule) for rule in rules])
-            core = mask & (counts >= needed)
-            for keep, found in (("core", core), ("clustered", _dilated(core, offsets) & mask)):
-                scores = detection_scores(found, truth)
-                columns = ("f1", "precision", "recall")
+            counts = _neighbours(mask, offsets)[mask]
+            core = counts >= torch.stack([needed[place].to(counts.dtype) for place in fitting])
+            for keep, found in (("core", core), ("clustered", _dilated_points(core, mask, offsets))):
+                hits, claimed = (found & of_truth).sum(1).double(), found.sum(1).double()
+                scores = _agreement(hits, claimed, real)
+                columns = [scores[name].tolist() for name in ("f1", "precision", "recall")]
                 rows += [
-                    {"cut": cut, "eps": eps, "low": low, "high": high, "gamma": gamma, "keep": keep}
-                    | {name: scores[name][place].item() for name in columns}
-                    for place, (low, high, gamma) in enumerate(rules)
+                    dict(zip(_SWEPT, (cut, eps, *samples[place], keep, *values)))
+                    for place, *values in zip(fitting, *columns)
                 ]
     if not rows:
         raise ValueError("no rule of samples fits into a ball of the given radii")
@@ -203,6 +208,27 @@ def _dilated(mask: torch.Tensor, offsets: list[tuple[int, int, int]]) -> torch.T
     for offset in offsets:
         near |= _shifted(padded, offset, reach, mask.shape)
     return near
+
+
+def _dilated_points(found: torch.Tensor, mask: torch.Tensor, offsets: list[tuple[int, int, int]]) -> torch.Tensor:
+    """``_dilated`` of masks that are given, and wanted, at the True voxels of ``mask`` (d, n, n) alone: (r, points).
+
+    The masks are the bits of one volume of integers, so that all are shifted at once.
+    """
+    reach = max(abs(step) for offset in offsets for step in offset)
+    near = []
+    for part in found.split(_BITS):
+        packed = torch.zeros(found.shape[1], dtype=torch.int64, device=found.device)
+        for bit, one in enumerate(part):
+            packed |= one.long() << bit
+        volume = torch.zeros(mask.shape, dtype=torch.int64, device=mask.device)
+        volume[mask] = packed
+        padded, spread = functional.pad(volume, (reach,) * 6), torch.zeros_like(volume)
+        for offset in offsets:
+            spread |= _shifted(padded, offset, reach, mask.shape)
+        packed = spread[mask]
+        near += [(packed >> bit) & 1 for bit in range(len(part))]
+    return torch.stack(near).bool()
 
 
 def _shifted(padded: torch.Tensor, offset: tuple[int, int, int], reach: int, shape: torch.Size) -> torch.Tensor:
@@ -276,6 +302,11 @@ def detection_scores(found: torch.Tensor, truth: torch.Tensor) -> dict[str, torc
     axes = (-3, -2, -1)
     hits = (found & truth).sum(axes).double()
     claimed, real = found.sum(axes).double(), truth.sum(axes).double()
+    return _agreement(hits, claimed, real)
+
+
+def _agreement(hits: torch.Tensor, claimed: torch.Tensor, real: torch.Tensor) -> dict[str, torch.Tensor]:
+    """``detection_scores`` from the numbers of voxels that are in both masks, in the first and in the second."""
     precision = torch.where(claimed > 0, hits / claimed.clamp(min=1), 1.0)
     recall = torch.where(real > 0, hits / real.clamp(min=1), 1.0)
     f1 = torch.where(claimed + real > 0, 2 * hits / (claimed + real).clamp(min=1), 1.0)

@@ -176,7 +176,7 @@ def fixup_(model: nn.Module, seed: int = 0) -> nn.Module:
     """
     if not isinstance(model, _AllConvResNet):
         raise ValueError(f"model must be an allconv_resnet, got {type(model).__name__}")
-    generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    generator = torch.Generator().manual_seed(_validate.seed("seed", seed))
     for block in model.blocks:
         nn.init.kaiming_normal_(block.conv1.weight, nonlinearity="relu", generator=generator)
         block.conv1.weight.mul_(len(model.blocks) ** -0.5)

@@ -51,7 +51,7 @@ def logistic_problem(n: int, d: int, seeds: Sequence[int], *, sparse: bool, sign
     """
     n, d = _validate.positive_int("n", n, 2), _validate.positive_int("d", d, 2)
     signal = _validate.real("signal", signal, 0, open_low=True)
-    seeds = [_validate.positive_int("seed", seed, 0) for seed in _validate.sequence("seeds", seeds)]
+    seeds = [_validate.seed("seed", seed) for seed in _validate.sequence("seeds", seeds)]
     xs, ys = [], []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)

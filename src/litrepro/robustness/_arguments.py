@@ -99,9 +99,11 @@ def scores(model: Any, x: torch.Tensor, y: torch.Tensor | None = None) -> torch.
     return logits
 
 
-def gradient(values: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Gradient with respect to x of the sum of what was computed from logits."""
-    found = torch.autograd.grad(values.sum(), x, allow_unused=True)[0] if values.requires_grad else None
+def gradient(values: torch.Tensor, x: torch.Tensor, *, retain: bool = False) -> torch.Tensor:
+    """Gradient with respect to x of the sum of what was computed from logits; ``retain`` the graph for another one."""
+    found = None
+    if values.requires_grad:
+        found = torch.autograd.grad(values.sum(), x, allow_unused=True, retain_graph=retain)[0]
     if found is None:
         raise ValueError("the model must be differentiable in x, its logits carry no gradient")
     return found

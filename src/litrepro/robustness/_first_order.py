@@ -53,12 +53,12 @@ def linearized_margins(
     low, high = (-float("inf"), float("inf")) if box is None else box
     down, up = (x - eps).clamp(min=low) - x, (x + eps).clamp(max=high) - x
     largest = x.new_full((len(x),), -torch.inf)
-    for rival in range(arguments.scores(model, x, y).shape[1]):
-        inputs = x.clone().requires_grad_(True)
-        logits = arguments.scores(model, inputs)
-        gap = logits[:, rival] - logits.gather(1, y[:, None])[:, 0]
-        slope = arguments.gradient(gap, inputs)
-        linear = gap.detach() + torch.maximum(slope * down, slope * up).flatten(1).sum(1)
+    inputs = x.clone().requires_grad_(True)
+    logits = arguments.scores(model, inputs, y)
+    gaps = logits - logits.gather(1, y[:, None])
+    for rival in range(logits.shape[1]):
+        slope = arguments.gradient(gaps[:, rival], inputs, retain=True)
+        linear = gaps[:, rival].detach() + torch.maximum(slope * down, slope * up).flatten(1).sum(1)
         largest = torch.where(y == rival, largest, torch.maximum(largest, linear))
     return largest
 

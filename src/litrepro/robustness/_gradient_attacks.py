@@ -200,9 +200,7 @@ def _from_clean(model: Model, x: torch.Tensor, y: torch.Tensor, box: Box, loss: 
 
 
 def _ascend(search, clean, y, eps, step, delta, norm, steps, momentum) -> _Search:
-    def feasible(perturbation: torch.Tensor) -> torch.Tensor:
-        return clip(clean + project(perturbation, eps, norm), search.box) - clean
-
+    feasible = _projection(clean, eps, norm, search.box)
     delta = previous = feasible(delta)
     for _ in range(steps):
         point = clean + delta
@@ -217,11 +215,20 @@ def _ascend(search, clean, y, eps, step, delta, norm, steps, momentum) -> _Searc
                 values = arguments.losses(search.model(point), y, search.loss)
         search = search.keep(point, values)
         direction = _steepest(-gradient if search.targeted else gradient, norm, there, search.box)
-        previous, delta = delta, feasible(ahead + per_example(step, clean) * direction)
+        previous, delta = delta, feasible(torch.addcmul(ahead, per_example(step, clean), direction))
     last = clean + delta
     with torch.no_grad():
         values = arguments.losses(search.model(last), y, search.loss)
     return search.keep(last, values)
+
+
+def _projection(clean: torch.Tensor, eps: torch.Tensor, norm: str, box: Box) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Takes perturbations of the clean points into their balls, and the points into the box."""
+    if norm != "linf":
+        return lambda perturbation: clip(clean + project(perturbation, eps, norm), box) - clean
+    bound = per_example(eps, clean)  # the ball is a box, too: one pass over the points instead of five
+    low, high = (clip(clean + end, box) - clean for end in (-bound, bound))
+    return lambda perturbation: perturbation.clamp(low, high)
 
 
 def value_and_gradient(

@@ -65,7 +65,7 @@ def crosstalk_leakage(
 def _problem(seeds, size, data, correlation):
     kernels, truths = [], []
     for seed in seeds:
-        generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+        generator = torch.Generator().manual_seed(_validate.seed("seed", seed))
         first, other = torch.randn(2, data, size, generator=generator, dtype=torch.float64, device="cpu")
         kernels.append(torch.cat([first, correlation * first + (1 - correlation**2) ** 0.5 * other], 1))
         truths.append(

@@ -41,6 +41,7 @@ def train_flat(
     weight_decay: float = 0.0,
     seed: int = 0,
     evaluate_rows: int | None = None,
+    every_epoch: bool = True,
     on_epoch: Callable[[int, torch.Tensor], None] | None = None,
     **options,
 ) -> FlatTrials:
@@ -68,6 +69,8 @@ def train_flat(
         Share of lr by which the weights shrink at each step, >= 0; SQGN has none.
     evaluate_rows
         Losses are over the first so many rows only (not for SQGN).
+    every_epoch
+        False: ``losses`` are those after the last epoch alone, (1, ...), which saves passes over the data.
     on_epoch
         Called as ``on_epoch(epoch, w (..., d))`` at the start and after each epoch; its time does not count.
 
@@ -92,7 +95,7 @@ def train_flat(
     weight_decay = _validate.real("weight_decay", weight_decay, 0)
     if weight_decay and method == "sqgn":
         raise ValueError(f"weight_decay must be 0 for sqgn, which has none, got {weight_decay}")
-    seed = _validate.positive_int("seed", seed, 0)
+    seed = _validate.seed("seed", seed)
     if evaluate_rows is not None:
         evaluate_rows = _validate.positive_int("evaluate_rows", evaluate_rows)
     if on_epoch is not None:
@@ -112,9 +115,10 @@ def train_flat(
 
     if method == "sqgn":
         found = _run_sqgn(model, loss, w, (x, y), rates, epochs, batch, seed, shaped, options)
+        found = found if every_epoch else found._replace(losses=found.losses[-1:])
     else:
         step = _stepper(method, w, rates, weight_decay, seed, options)
-        found = _run(step, model, loss, (x, y), epochs, batch, seed, evaluate_rows, shaped)
+        found = _run(step, model, loss, (x, y), epochs, batch, seed, evaluate_rows, every_epoch, shaped)
     return found._replace(w=found.w.reshape(w0.shape), losses=found.losses.reshape(-1, *w0.shape[:-1]))
 
 
@@ -138,7 +142,7 @@ def _stepper(method: str, w: torch.Tensor, rates: torch.Tensor, weight_decay: fl
     return p, step, lambda t: 1
 
 
-def _run(stepper, model, loss, data, epochs, batch, seed, evaluate_rows, on_epoch) -> FlatTrials:
+def _run(stepper, model, loss, data, epochs, batch, seed, evaluate_rows, every_epoch, on_epoch) -> FlatTrials:
     p, step, cost = stepper
     x, y = data
 
@@ -150,8 +154,9 @@ def _run(stepper, model, loss, data, epochs, batch, seed, evaluate_rows, on_epoc
     clock = _timing.clock(p.device)
     losses, seconds, calls, steps = [], 0.0, 0, 0
     for epoch in range(epochs + 1):
-        with torch.no_grad():
-            losses.append(shared(p, x[:evaluate_rows], y[:evaluate_rows]))
+        if every_epoch or epoch == epochs:
+            with torch.no_grad():
+                losses.append(shared(p, x[:evaluate_rows], y[:evaluate_rows]))
         on_epoch(epoch, p)
         if epoch == epochs:
             break

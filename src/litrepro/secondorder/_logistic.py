@@ -29,7 +29,8 @@ def logistic_loss(decay: float) -> Callable[..., torch.Tensor]:
     return loss
 
 
-def _gradient(w, x, y, decay):
+def gradient(w, x, y, decay):
+    """Of ``logistic_loss`` at w (..., d)."""
     return -(y * torch.sigmoid(-y * (w @ x.mT))) @ x / len(x) + decay * w
 
 
@@ -55,7 +56,7 @@ def logistic_newton(x: torch.Tensor, y: torch.Tensor, decay: float, *, steps: in
     for _ in range(steps):
         p = torch.sigmoid(x @ w)
         H = (x.mT * (p * (1 - p))) @ x / len(x) + decay * eye
-        w = w - torch.linalg.solve(H, _gradient(w, x, y, decay))
+        w = w - torch.linalg.solve(H, gradient(w, x, y, decay))
         path.append(w)
     return torch.stack(path)
 
@@ -76,7 +77,7 @@ def logistic_descent(x: torch.Tensor, y: torch.Tensor, decay: float, *, lr: torc
     w = torch.zeros(*lr.shape, x.shape[1], dtype=x.dtype, device=x.device)
     path = [w]
     for _ in range(steps):
-        w = w - lr.to(w)[..., None] * _gradient(w, x, y, decay)
+        w = w - lr.to(w)[..., None] * gradient(w, x, y, decay)
         path.append(w)
     return torch.stack(path)
 
@@ -119,7 +120,7 @@ def logistic_svrg(
     decay, epochs = _validate.real("decay", decay, 0), _validate.positive_int("epochs", epochs)
     if _rates(lr).ndim != 1:
         raise ValueError(f"lr must have shape (R,), got {tuple(lr.shape)}")
-    seeds = [_validate.positive_int("a seed", seed, 0) for seed in _validate.sequence("seeds", seeds)]
+    seeds = [_validate.seed("a seed", seed) for seed in _validate.sequence("seeds", seeds)]
     inner = len(x) if inner is None else _validate.positive_int("inner", inner)
     streams = [torch.Generator().manual_seed(seed) for seed in seeds]
     n, d = x.shape
@@ -130,7 +131,7 @@ def logistic_svrg(
     for epoch in range(epochs):
         drawn = [torch.randint(n, (inner,), generator=each, device="cpu") for each in streams]
         rows = torch.stack(drawn, 1).to(x.device)
-        reference, full = w, _gradient(w, x, y, decay)
+        reference, full = w, gradient(w, x, y, decay)
         step = rate / (1 + 2 * epoch) if plain else rate
         # The steps are small and many: what does not depend on w is computed before, the rest in place.
         shrink, drift, w = 1 - step * decay, step * (full - decay * reference), w.clone()

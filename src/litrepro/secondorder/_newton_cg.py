@@ -128,7 +128,7 @@ def gauss_newton_cg(
     ([True, True], torch.Size([2, 3]))
     """
     x, y = _arguments.task(model, loss, _arguments.trials(w0), data)
-    seed = _validate.positive_int("seed", seed, 0)
+    seed = _validate.seed("seed", seed)
     cg_steps, outer = _validate.positive_int("cg_steps", cg_steps), _validate.positive_int("outer", outer)
     reals = {"damping": damping, "decay": decay, "tol": tol, "cg_tol": cg_tol}
     damping, decay, tol, cg_tol = (_validate.real(name, value, 0) for name, value in reals.items())

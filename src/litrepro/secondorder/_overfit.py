@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,10 @@ from torch.func import vmap
 from litrepro import _validate
 from litrepro.secondorder._flat import train_flat
 from litrepro.secondorder._problems import FlatProblem
+
+
+class _Reached(Exception):
+    """Every run has got to the level."""
 
 
 def gap_at_level(
@@ -46,20 +51,26 @@ def gap_at_level(
     torch.Size([2])
     """
     _validate.instance("problem", problem, FlatProblem)
-    seeds = [_validate.positive_int("a seed", seed, 0) for seed in _validate.sequence("seeds", seeds)]
+    seeds = [_validate.seed("a seed", seed) for seed in _validate.sequence("seeds", seeds)]
     level = _validate.real("level", level, 0, open_low=True)
     x, y = problem.test
     held_out: list[torch.Tensor] = []
+    losses: list[torch.Tensor] = []
 
     def look(_: int, w: torch.Tensor) -> None:
+        seen, known = (part[: options.get("evaluate_rows")] for part in problem.train)
         with torch.no_grad():
             held_out.append(vmap(lambda each: problem.loss(problem.model(each, x), y))(w))
+            losses.append(vmap(lambda each: problem.loss(problem.model(each, seen), known))(w))
+        if bool((torch.stack(losses) <= level).any(0).all()):
+            raise _Reached
 
-    start = problem.start(seeds)
-    run = train_flat(
-        method, problem.model, problem.loss, start, problem.train, lr=lr, epochs=epochs, on_epoch=look, **options
-    )
-    reached = run.losses <= level  # (epochs + 1, S)
+    start, task = problem.start(seeds), (problem.model, problem.loss)
+    with contextlib.suppress(_Reached):  # the rest of the run would not be looked at
+        train_flat(
+            method, *task, start, problem.train, lr=lr, epochs=epochs, every_epoch=False, on_epoch=look, **options
+        )
+    reached = torch.stack(losses) <= level  # (epochs + 1, S), or fewer
     first = reached.int().argmax(0)
-    gaps = (torch.stack(held_out) - run.losses).gather(0, first[None])[0]
+    gaps = (torch.stack(held_out) - torch.stack(losses)).gather(0, first[None])[0]
     return torch.where(reached.any(0), gaps, torch.nan)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch.func import grad, hessian, jacfwd, vmap
+from torch.func import grad, hessian, jacrev, vmap
 
 from litrepro import _validate
 from litrepro.optim.curvature import gauss_newton_product
@@ -36,7 +36,7 @@ def hessian_split(
     loss
         Outputs to ().
     w
-        (d,); memory grows with d^2 times the number of outputs.
+        (d,); memory grows with d times (d + the number of outputs).
 
     Returns
     -------
@@ -55,9 +55,8 @@ def hessian_split(
     w = w.detach()
     eye = torch.eye(len(w), dtype=w.dtype, device=w.device)
     columns = vmap(lambda v: gauss_newton_product(model, loss, w, v))(eye)
-    outputs = model(w)
-    curvatures = jacfwd(jacfwd(lambda at: model(at).flatten()))(w)  # (outputs, d, d)
-    second = torch.einsum("k,kij->ij", grad(loss)(outputs).flatten(), curvatures)
+    slopes = grad(loss)(model(w))
+    second = jacrev(jacrev(lambda at: (slopes * model(at)).sum()))(w)  # the sum over all outputs
     return HessianSplit(hessian(lambda at: loss(model(at)))(w), columns, second)
 
 
@@ -112,7 +111,7 @@ def pair_curvatures(
     if w.ndim != 1:
         raise ValueError(f"w must have shape (d,), got {tuple(w.shape)}")
     x, y = _arguments.task(model, loss, _arguments.trials(w, "w"), data)
-    generator = torch.Generator().manual_seed(_validate.positive_int("seed", seed, 0))
+    generator = torch.Generator().manual_seed(_validate.seed("seed", seed))
     first, other = torch.randint(len(x), (2, draws, batch), generator=generator, device="cpu").to(x.device)
     one, two = (x[first], y[first]), (x[other], y[other])
 

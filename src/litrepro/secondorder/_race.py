@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import torch
 
-from litrepro import _validate
-from litrepro.optim.curvature import lissa
+from litrepro import _validate, runtime
+from litrepro.optim.curvature import neumann_solve
 from litrepro.secondorder import _arguments
 from litrepro.secondorder._logistic import (
     calls_to_distance,
+    gradient,
     logistic_descent,
-    logistic_loss,
     logistic_newton,
     logistic_svrg,
 )
@@ -120,8 +120,7 @@ def logistic_race(
     w0 = torch.zeros(seeds, d, dtype=x.dtype, device=x.device)
     racers = []
     for depth in depths:
-        run = lissa(logistic_loss(decay), w0, (x, y), s2=depth, steps=steps, scale=scale, seed=seed)
-        racers.append(Racer("LiSSA", depth, distance(run.w), n + depth))
+        racers.append(Racer("LiSSA", depth, distance(_lissa(x, y, decay, w0, depth, steps, scale, seed)), n + depth))
     for length in inner:
         cost = n + 2 * length
         options = {"inner": length, "epochs": calls // cost, "seeds": range(seeds)}
@@ -131,6 +130,24 @@ def logistic_race(
     racers += [Racer("SGD", lr, noisy[:, i], n) for i, lr in enumerate(sgd_rates.tolist())]
     newton = distance(logistic_newton(x, y, decay, steps=newton_steps))[:, None]
     return [*racers, Racer("Newton", None, newton, n * (1 + d))]
+
+
+def _lissa(x, y, decay, w, depth, steps, scale, seed) -> torch.Tensor:
+    """The iterates of ``lissa`` with one direction and single samples, whose products have a closed form."""
+    streams = runtime.streams(seed, len(w))
+    path = [w]
+    for _ in range(steps):
+        rows = torch.stack([torch.randint(len(x), (depth,), generator=each, device="cpu") for each in streams], 1)
+        samples = x[rows.to(x.device)]  # (depth, S, d)
+        p = torch.sigmoid((samples * w).sum(-1, keepdim=True))
+        weighted = p * (1 - p) * samples
+
+        def product(v: torch.Tensor, j: int, samples=samples, weighted=weighted) -> torch.Tensor:
+            return (samples[j - 1] * v).sum(-1, keepdim=True) * weighted[j - 1] + decay * v
+
+        w = w - neumann_solve(product, gradient(w, x, y, decay), depth=depth, scale=scale)
+        path.append(w)
+    return torch.stack(path)
 
 
 def best_racers(racers: Iterable[Racer], tolerance: float) -> dict[str, tuple[float, Racer]]:

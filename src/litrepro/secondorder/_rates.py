@@ -56,7 +56,7 @@ def sweep_rates(
     if not isinstance(problem, FlatProblem):
         raise ValueError(f"problem must be a FlatProblem, got {type(problem).__name__}")
     rates = [_validate.real("a rate", rate, 0, open_low=True) for rate in _validate.sequence("rates", rates)]
-    seeds = [_validate.positive_int("a seed", seed, 0) for seed in _validate.sequence("seeds", seeds)]
+    seeds = [_validate.seed("a seed", seed) for seed in _validate.sequence("seeds", seeds)]
     chunk = len(rates) if chunk is None else _validate.positive_int("chunk", chunk)
     start, rows = problem.start(seeds), []
     for first in range(0, len(rates), chunk):
@@ -64,7 +64,16 @@ def sweep_rates(
         lr = torch.tensor(some, device="cpu").to(start)[:, None].expand(-1, len(seeds))
         w0 = start.expand(len(some), *start.shape)
         run = train_flat(
-            method, problem.model, problem.loss, w0, problem.train, lr=lr, epochs=epochs, batch=batch, **options
+            method,
+            problem.model,
+            problem.loss,
+            w0,
+            problem.train,
+            lr=lr,
+            epochs=epochs,
+            batch=batch,
+            every_epoch=False,
+            **options,
         )
         scores, losses = problem.score(run.w, *problem.test).tolist(), run.losses[-1].tolist()
         rows += [

@@ -109,12 +109,22 @@ def convotron(
     path = Z.new_zeros(count // batch + 1, *shape, r)
     if w0 is not None:
         path[0] = w0
-    slices = Z.unflatten(-3, (-1, batch)), y.unflatten(-1, (-1, batch))
+    w = path[0].clone()
+    # The samples of a step are one matrix, and the sums of their patches are formed at once, step size included.
+    rows, targets = Z.unflatten(-3, (-1, batch)).flatten(-3, -2), y.unflatten(-1, (-1, batch))
+    moves = (size if isinstance(size, float) else size[..., None]) * Z.sum(-2) / batch
+    moves = moves.unflatten(-2, (-1, batch))
     for t in range(count // batch):
-        patches, target = slices[0][..., t, :, :, :], slices[1][..., t, :]
-        score = torch.einsum("...bkr,...r->...bk", patches, path[t])
-        error = target - torch.where(score > 0, score, leak * score).mean(-1)
-        path[t + 1] = path[t] + size * torch.einsum("...b,...br->...r", error, patches.sum(-2)) / batch
+        score = (rows[..., t, :, :] @ w[..., None])[..., 0].unflatten(-1, (batch, k))
+        if leak:
+            error = targets[..., t, :] - torch.where(score > 0, score, leak * score).mean(-1)
+        else:
+            error = targets[..., t, :] - score.relu_().mean(-1)
+        if batch == 1:
+            w = torch.addcmul(w, error, moves[..., t, 0, :])
+        else:
+            w = w + (error[..., None, :] @ moves[..., t, :, :])[..., 0, :]
+        path[t + 1] = w
     return path
 
 

@@ -136,7 +136,7 @@ def _check_members(members: Any) -> None:
         if residual not in (False, True):
             raise ValueError(f"residual must be True or False, got {residual!r}")
         _validate.real("rate", rate)
-        _validate.positive_int("seed", seed, 0)
+        _validate.seed("seed", seed)
 
 
 def _examples(name: str, part: Any, classes: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 
@@ -11,16 +12,25 @@ from litrepro._scaling import length
 from litrepro.shallow import _arguments
 
 
-def _angles(U: torch.Tensor, V: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Angles (..., K, M) between rows, lengths (..., K) and (..., M), unit rows of U (zero rows stay zero)."""
-    lengths = [length(rows) for rows in (U, V)]
-    unit = [rows / torch.where(size > 0, size, 1)[..., None] for rows, size in zip((U, V), lengths)]
+class _Neurons(NamedTuple):
+    """Rows (..., K, d), their lengths (..., K), and unit rows (zero rows stay zero)."""
+
+    rows: torch.Tensor
+    lengths: torch.Tensor
+    unit: torch.Tensor
+
+
+def _neurons(rows: torch.Tensor) -> _Neurons:
+    lengths = length(rows)
+    return _Neurons(rows, lengths, rows / torch.where(lengths > 0, lengths, 1)[..., None])
+
+
+def _angles(u: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Angles (..., K, M) between unit rows, and their sines (without meaning next to a zero row)."""
     # 2 atan2(|u - v|, |u + v|) keeps its digits near 0 and pi, where arccos(u.v) loses half of them and autograd all.
-    batch = _validate.broadcast(U=U.shape[:-2], V=V.shape[:-2])
-    u, v = (rows.expand(*batch, *rows.shape[-2:]) for rows in unit)
     mode = "donot_use_mm_for_euclid_dist"
-    angle = 2 * torch.atan2(torch.cdist(u, v, compute_mode=mode), torch.cdist(u, -v, compute_mode=mode))
-    return angle, lengths[0], lengths[1], unit[0]
+    apart, along = torch.cdist(u, v, compute_mode=mode), torch.cdist(u, -v, compute_mode=mode)
+    return 2 * torch.atan2(apart, along), apart * along / 2
 
 
 def _pair(U: torch.Tensor, V: torch.Tensor, names: tuple[str, str] = ("W", "W_star")) -> torch.Size:
@@ -52,8 +62,11 @@ def relu_kernel(U: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
             [0.1592, 0.5000]])
     """
     _pair(U, V, ("U", "V"))
-    angle, u, v, _ = _angles(U, V)
-    return u[..., :, None] * v[..., None, :] * (angle.sin() + (math.pi - angle) * angle.cos()) / (2 * math.pi)
+    u, v = _neurons(U), _neurons(V)
+    batch = _validate.broadcast(U=U.shape[:-2], V=V.shape[:-2])
+    angle, _ = _angles(*(each.unit.expand(*batch, *each.unit.shape[-2:]) for each in (u, v)))
+    lengths = u.lengths[..., :, None] * v.lengths[..., None, :]
+    return lengths * (angle.sin() + (math.pi - angle) * angle.cos()) / (2 * math.pi)
 
 
 def population_loss(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
@@ -102,15 +115,18 @@ def population_gradient(W: torch.Tensor, W_star: torch.Tensor) -> torch.Tensor:
     >>> population_gradient(W, W / 2).round(decimals=4)  # (2 - 1) / 2
     tensor([[0.5000]])
     """
-    _pair(W, W_star)
-    return _pull(W, W) - _pull(W, W_star)
+    batch = _pair(W, W_star)
+    return _gradient(_neurons(W), _neurons(W_star), batch)
 
 
-def _pull(U: torch.Tensor, V: torch.Tensor) -> torch.Tensor:
-    """sum_j' f(u_j, v_j'), (..., K, d)."""
-    angle, _, v, unit = _angles(U, V)
-    along = (angle.sin() * v[..., None, :]).sum(-1, keepdim=True) * unit
-    return (((math.pi - angle) @ V) + along) / (2 * math.pi)
+def _gradient(student: _Neurons, teacher: _Neurons, batch: torch.Size) -> torch.Tensor:
+    """The gradient (..., K, d); both sets of neurons in one go, which halves the way to the kernels."""
+    k, unit = student.rows.shape[-2], student.unit.expand(*batch, *student.unit.shape[-2:])
+    angle, sine = _angles(unit, torch.cat([unit, teacher.unit.expand(*batch, *teacher.unit.shape[-2:])], -2))
+    turned = math.pi - angle
+    toward = turned[..., :k] @ student.rows - turned[..., k:] @ teacher.rows
+    along = (sine[..., :k] @ student.lengths[..., None]) - (sine[..., k:] @ teacher.lengths[..., None])
+    return (toward + along * student.unit) / (2 * math.pi)
 
 
 def population_descent(
@@ -145,10 +161,10 @@ def population_descent(
     if isinstance(step, torch.Tensor):
         batch = _validate.broadcast(batch=batch, step=step.shape)
     size = _arguments.step_size("step", step, batch, W0, trailing=2)
-    W = W0.expand(*batch, *W0.shape[-2:])
+    W, teacher = W0.expand(*batch, *W0.shape[-2:]), _neurons(W_star)
     path = [W]
     for t in range(iterations):
-        W = W - size * population_gradient(W, W_star)
+        W = W - size * _gradient(_neurons(W), teacher, batch)
         if (t + 1) % every == 0:
             path.append(W)
     return torch.stack(path)

@@ -11,6 +11,7 @@ from litrepro._scaling import binary_scale
 from litrepro.shallow import _arguments
 
 _CHUNK = 1 << 17  # samples whose fourth powers are held at a time
+_LOOKS = 20  # power iterations between two looks at whether anything still moves: a GPU has to be waited for
 
 
 def tensor_initialization(
@@ -104,14 +105,15 @@ def _estimate(
 def _fourth_moment(X: torch.Tensor, y: torch.Tensor, whitening: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """E[y H_4(z)], z = B'x with covariance S = diag(1/values), H_4 = z^4 - 6 terms z z S + 3 terms S S; (..., K^4)."""
     k, n = whitening.shape[-1], X.shape[-2]
-    power = X.new_zeros(*X.shape[:-2], k * k, k * k)
+    power, pair = X.new_zeros(*X.shape[:-2], k * k, k * k), X.new_zeros(*X.shape[:-2], k, k)
     for part, target in zip(X.split(_CHUNK, dim=-2), y.split(_CHUNK, dim=-1)):
         z = part @ whitening
         square = (z[..., :, None] * z[..., None, :]).flatten(-2)
         power = power + square.mT @ (target[..., None] * square)
+        pair = pair + z.mT @ (target[..., None] * z)
     power = (power / n).unflatten(-1, (k, k)).unflatten(-3, (k, k))
     S = torch.diag_embed(1 / values)
-    pair = (X @ whitening).mT @ (y[..., None] * (X @ whitening)) / n
+    pair = pair / n
     mean = y.mean(-1)[..., None, None, None, None]
     places = ("ij,kl", "ik,jl", "il,jk")
     both = sum(_outer(pair, S, place) + _outer(S, pair, place) for place in places)
@@ -125,14 +127,18 @@ def _outer(first: torch.Tensor, second: torch.Tensor, place: str) -> torch.Tenso
 
 def _decompose(tensor: torch.Tensor, iterations: int, restarts: int, source: torch.Generator) -> torch.Tensor:
     """Unit rows (..., K, K) of a nearly orthogonal fourth-order tensor, strongest first; deflated one after another."""
-    k = tensor.shape[-1]
+    k, rest = tensor.shape[-1], 4 * torch.finfo(tensor.dtype).eps
     found = []
     for _ in range(k):
         u = _arguments.normal((restarts, k), source, tensor)
         u = (u / u.norm(dim=-1, keepdim=True)).expand(*tensor.shape[:-4], restarts, k)
-        for _ in range(iterations):
-            u = torch.einsum("...ijkl,...rj,...rk,...rl->...ri", tensor, u, u, u)
-            u = u / u.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(u.dtype).tiny)
+        matrix = tensor.flatten(-2).flatten(-3, -2).mT  # pairs (k, l) to pairs (i, j)
+        for step in range(iterations):
+            before, pairs = u, (u[..., :, None] * u[..., None, :]).flatten(-2)
+            u = ((pairs @ matrix).unflatten(-1, (k, k)) @ u[..., None])[..., 0]
+            u = u / torch.linalg.vector_norm(u, dim=-1, keepdim=True).clamp(min=torch.finfo(u.dtype).tiny)
+            if step % _LOOKS == _LOOKS - 1 and bool(((u - before).abs() <= rest).all()):
+                break  # within rounding errors of where all of them stay
         value = torch.einsum("...ijkl,...ri,...rj,...rk,...rl->...r", tensor, u, u, u, u)
         best = value.argmax(-1)
         u = u.gather(-2, best[..., None, None].expand(*best.shape, 1, k))[..., 0, :]

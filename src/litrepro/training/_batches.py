@@ -43,7 +43,7 @@ def batches(n: int, batch_size: int, seed: int, epoch: int) -> tuple[torch.Tenso
 
 def permutation(n: int, seed: int, epoch: int) -> torch.Tensor:
     """The order of n examples in an epoch (counted from 0), (n,) int64."""
-    n, seed = _validate.positive_int("n", n), _validate.positive_int("seed", seed, 0)
+    n, seed = _validate.positive_int("n", n), _validate.seed("seed", seed)
     epoch = _validate.positive_int("epoch", epoch, 0)
     return torch.randperm(n, generator=runtime.stream(seed, epoch), device="cpu")
 

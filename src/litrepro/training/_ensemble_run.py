@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from litrepro import _validate
+from litrepro import _timing, _validate
 from litrepro.training._batches import Targets, check_data, map_targets, pair, permutation
 from litrepro.training._ensemble import (
     Ensemble,
@@ -26,7 +26,7 @@ from litrepro.training._losses import check_labels, check_objective, check_value
 from litrepro.training._members import check_loss_params, takes_keywords
 from litrepro.training._modules import has_sparse_gradients
 from litrepro.training._optimizers import Scheduled, hyperparameter, make_optimizer
-from litrepro.training._settings import Clock, check_settings, check_weights
+from litrepro.training._settings import check_settings, check_weights
 
 EVALUATION_ROWS = 16_384  # of all members together, at a time
 
@@ -72,7 +72,7 @@ class EnsembleRun:
         self.weights = None if weights is None else weights.to(self.device).expand(count, self.n)
         self.noises = [torch.Generator(self.device).manual_seed(value) for value in seeds]
         self.noise = torch.Generator(self.device).manual_seed(_validate.seed("seed", seed))
-        self.clock, self.rows = Clock(self.device), []
+        self.clock, self.rows = _timing.Stopwatch(_timing.wall_clock(self.device)), []
         self.stopped = torch.zeros(count, dtype=torch.bool, device="cpu")
         self._offsets = self.n * torch.arange(count, device=self.device)[:, None]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from litrepro import _validate
+from litrepro import _timing, _validate
 from litrepro._warnings import ConvergenceWarning
 from litrepro.training import _checkpoint
 from litrepro.training._arguments import optional_function
@@ -23,7 +23,7 @@ from litrepro.training._losses import Loss, check_objective, check_values, resol
 from litrepro.training._modules import has_sparse_gradients
 from litrepro.training._optimizers import Scheduled, hyperparameter, make_optimizer
 from litrepro.training._schedules import Schedule
-from litrepro.training._settings import Clock, bar, check_settings, check_weights, own_randomness, tidy
+from litrepro.training._settings import bar, check_settings, check_weights, own_randomness, tidy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,7 +210,7 @@ class _Run:
         self.stepper = make_optimizer(optimizer, trained, *self.hypers, sparse=has_sparse_gradients(model))
         self.rates = Scheduled(self.stepper, schedule)
         self.weights = None if weights is None else weights.to(self.device)
-        self.clock, self.rows = Clock(self.device), []
+        self.clock, self.rows = _timing.Stopwatch(_timing.wall_clock(self.device)), []
         if cuda_graph and (objective is not None or callable(optimizer)):
             raise ValueError("cuda_graph needs a loss and an optimizer by name, got a function for one of them")
         self.recorded = bool(cuda_graph) and self.device.type == "cuda"

@@ -1,10 +1,9 @@
-"""What ``fit`` and ``fit_ensemble`` have in common: checked settings, the clock, the rows of a history."""
+"""What ``fit`` and ``fit_ensemble`` have in common: checked settings, own randomness, the rows of a history."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -71,25 +70,6 @@ def check_weights(weights: torch.Tensor | None, shapes: Sequence[tuple[int, ...]
         raise ValueError(f"weights must have shape {expected}, got {getattr(weights, 'shape', type(weights).__name__)}")
     if weights.is_complex() or not bool((weights.isfinite() & (weights >= 0)).all()):
         raise ValueError("weights must be finite numbers >= 0")
-
-
-class Clock:
-    """Seconds of training: it runs while training only."""
-
-    def __init__(self, device: torch.device):
-        self._device, self.seconds = device, 0.0
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.wait()
-        self.seconds += time.perf_counter() - started
-
-    def wait(self) -> None:
-        """Let a GPU finish what it was given."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
 
 
 @contextlib.contextmanager

@@ -80,7 +80,7 @@ class AdaHessian(torch.optim.Optimizer):
         samples: int = 1,
         seed: int = 0,
     ):
-        self.seed = _validate.positive_int("seed", seed, 0)
+        self.seed = _validate.seed("seed", seed)
         defaults = {
             "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "power": power, "block": block,
             "update_every": update_every, "samples": samples,

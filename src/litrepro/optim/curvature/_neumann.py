@@ -116,7 +116,7 @@ def lissa(
     batch, steps = _validate.positive_int("batch", batch), _validate.positive_int("steps", steps)
     warm_start = _validate.positive_int("warm_start", warm_start, 0)
     scale = _validate.real("scale", scale, 0, open_low=True)
-    seed = _validate.positive_int("seed", seed, 0)
+    seed = _validate.seed("seed", seed)
     data, n = _check_data(data)
     if warm_start > 0:
         if warm_lr is None:

@@ -141,7 +141,7 @@ def _check(w0, data, lr, epochs, batch, memory, every, damping, first_step, seed
         _validate.real("lr", lr, 0, open_low=True)
     _validate.real("damping", damping, 0)
     _validate.real("first_step", first_step, 0, open_low=True)
-    _validate.positive_int("seed", seed, 0)
+    _validate.seed("seed", seed)
     if not w0.shape[-1]:
         raise ValueError(f"w0 must have weights, got shape {tuple(w0.shape)}")
     return _validate.examples("data", data)
