@@ -159,17 +159,26 @@ def _sampler(h: torch.Tensor, seeds: Sequence[int], m: int | None) -> Callable:
         z = torch.stack(
             [torch.randn(m, len(h), generator=g, dtype=torch.float64, device="cpu") for g in generators], -1
         )
+        if m > 4 * len(h):  # the second moments cost less than so many samples one after the other
+            z = z.to(h)
+            rows = torch.einsum("mis,mjs->jis", z, z)[:, :, None, :, None] * (root[:, None] * root) / m
+            return lambda error: _total(row * part for row, part in zip(rows, error))
         x = z.to(h)[:, :, None, :, None] * root  # (m, d, C, S, 1): one batch of samples per condition and seed
 
         def gradient(error: torch.Tensor) -> torch.Tensor:
-            first, *others = (row * ((row * error).sum(0) / m) for row in x)
-            for other in others:
-                first += other
-            return first
+            return _total(row * ((row * error).sum(0) / m) for row in x)
 
         return gradient
 
     return sample
+
+
+def _total(terms: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Their sum, in the first of them."""
+    total, *others = terms
+    for other in others:
+        total += other
+    return total
 
 
 def best_momenta(sweep: MomentumSweep, momenta: torch.Tensor) -> torch.Tensor:
