@@ -18,6 +18,7 @@ from litrepro.linearnets import (
     train_factors,
     usual_median,
 )
+from litrepro.linearnets._momentum import _sampler
 
 DOUBLE = torch.float64
 
@@ -120,6 +121,18 @@ def test_sweep_with_samples_uses_common_samples():
     large = momentum_sweep((10,), seeds=(0,), depths=(1, 2), **keep | {"batch_size": 20_000})
     full = momentum_sweep((10,), seeds=(0,), depths=(1, 2), **keep | {"batch_size": None})
     torch.testing.assert_close(large.final, full.final, rtol=0.1, atol=0)
+
+
+@pytest.mark.parametrize("m", [2, 20, 21, 100])  # beyond 4 d the gradient goes through the second moments
+def test_sampled_gradients_are_those_of_the_rows(m):
+    g = torch.Generator().manual_seed(5)
+    h, error = (torch.rand(*shape, generator=g, dtype=DOUBLE) for shape in ((5, 3, 1, 1), (5, 3, 2, 7)))
+    found = _sampler(h, (0, 1), m)()(error)
+    for s in (0, 1):
+        rows = torch.randn(m, 5, generator=torch.Generator().manual_seed(s + 1_000_003), dtype=DOUBLE)
+        for c in range(3):
+            x = rows * h[:, c, 0, 0].sqrt()
+            torch.testing.assert_close(found[:, c, s], x.T @ (x @ error[:, c, s]) / m)
 
 
 def test_best_and_table():
